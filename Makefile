@@ -1,0 +1,33 @@
+# `make` prints the targets. Each does one thing; CI calls `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+NODES ?= 2
+MODE ?= nftables
+
+.DEFAULT_GOAL := help
+.PHONY: help venv lock check unit kernel test demo demo-down cluster cluster-down cluster-load deploy e2e bench clean
+
+help: ## these lines
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+venv: $(VENV)/.ready ## the Python environment, from the locked requirements
+
+$(VENV)/.ready: requirements/dev.txt api/pyproject.toml client/pyproject.toml operator/pyproject.toml agent/pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e api -e client -e operator -e agent
+	touch $@
+
+lock: venv ## lock requirements/*.in again
+	for f in agent operator dev; do $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header requirements/$$f.in -o requirements/$$f.txt; done
+
+check: venv ## lint, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p proxyconfig_api -p proxyconfig_client -p proxyconfig_operator -p proxyconfig_agent
+	$(BIN)/mypy tests
+	$(BIN)/lint-imports
+
+unit: venv ## unit tests, no root needed
+	$(BIN)/pytest tests/unit

@@ -1,0 +1,1 @@
+"""Turns Services into kernel state on one node: watch → ingest → select → lower → delta → commit."""

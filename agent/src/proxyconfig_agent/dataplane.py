@@ -1,0 +1,96 @@
+"""What the agent asks of a mode: the port between the runner and `nftables` (later `iptables`, `ipvs`, `userspace`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from proxyconfig_agent.ingest.values import Address, Network, ServiceName
+from proxyconfig_agent.select.frontends import Frontends
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTraffic:
+    """How to recognise traffic of this node's pods: by source, or by the interface it comes in on. All empty: it cannot be told."""
+
+    cidrs: tuple[Network, ...] = ()
+    interface: str = ""
+    interface_prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the fixed part of the rules depends on; both families side by side. A change of it is applied live."""
+
+    local_traffic: LocalTraffic = LocalTraffic()
+    masquerade_all: bool = False
+    masquerade_bit: int = 14
+    node_port_addresses: tuple[Address, ...] | None = None
+    """The node addresses that serve NodePorts, already resolved; None: every local address but loopback."""
+    node_addresses: tuple[Address, ...] = ()
+    """All addresses of the node: a source range that holds one of them also admits the VIP itself as source."""
+    service_cidrs: tuple[Network, ...] = ()
+    """Unallocated addresses in them are dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One Service port in one family: what it was (None: new), what it is to be (None: gone)."""
+
+    old: Frontends | None
+    new: Frontends | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A Service that could not be programmed, and why, in one sentence for an Event on it."""
+
+    service: ServiceName
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a commit did. `took_s` has the seconds per stage: lower, delta, commit (and read, for a full resync)."""
+
+    operations: int = 0
+    """Elements, rules, chains, … sent to the kernel; 0 when it had everything already."""
+    refused: tuple[Refusal, ...] = ()
+    took_s: dict[str, float] = field(default_factory=dict)
+
+
+class DataplaneError(Exception):
+    """The kernel refused, or cannot do, what the whole mode needs. The message names the feature, the kernel's words and the fix."""
+
+
+class Dataplane(Protocol):
+    """One mode on one node, both families. Not thread-safe; every method returns when the kernel has committed."""
+
+    def probe(self) -> dict[str, str]:
+        """The kernel features that the mode needs, by name, with what was found. Raises DataplaneError naming what is missing."""
+        ...
+
+    def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
+        """Read the kernel, and send the difference to exactly `wanted`: first sync, restart (adoption), audit and repair alike.
+
+        Bounded transactions, in the order given: put first what the node itself needs."""
+        ...
+
+    def apply(self, changes: Iterable[Change]) -> Outcome:
+        """Bring the changed Service ports, and nothing else, from old to new in one transaction. Work is proportional to the changes.
+
+        A Service that cannot be programmed is left as it would be without it and is named in `refused`; the others are committed."""
+        ...
+
+    def disturbed(self) -> bool:
+        """Whether somebody else committed to the kernel's ruleset since the last call; cheap enough to ask every second."""
+        ...
+
+    def remove(self) -> None:
+        """Take away everything that this mode ever made on this node; nothing else."""
+        ...
+
+    def scan(self) -> list[str]:
+        """What of this mode is in the kernel now, one line per table (chain, set…): empty proves a removal."""
+        ...

@@ -1,0 +1,170 @@
+"""What the rest of the pipeline knows of the cluster: Services, EndpointSlices and this node, as immutable values.
+
+Addresses are packed (`bytes` in network order, 4 or 16 long): at 5,000 Services × 10 endpoints objects per address
+would cost more memory than everything else together. They are made into text only for people.
+"""
+
+from __future__ import annotations
+
+import enum
+import socket
+from dataclasses import dataclass, field
+from typing import NewType
+
+Address = NewType("Address", bytes)
+"""An IP address in network order: 4 bytes, or 16."""
+
+NodeName = NewType("NodeName", str)
+
+
+class Family(enum.IntEnum):
+    IPV4 = 4
+    IPV6 = 6
+
+    @property
+    def size(self) -> int:
+        """Bytes of an address."""
+        return 4 if self is Family.IPV4 else 16
+
+
+class Protocol(enum.IntEnum):
+    """By the numbers that the kernel uses (IPPROTO_*)."""
+
+    TCP = 6
+    UDP = 17
+    SCTP = 132
+
+
+class Policy(enum.Enum):
+    """internalTrafficPolicy and externalTrafficPolicy."""
+
+    CLUSTER = "Cluster"
+    LOCAL = "Local"
+
+
+class IngressMode(enum.Enum):
+    """`ipMode` of a load balancer's ingress address; a Proxy one never reaches the node with that address (KEP-1860)."""
+
+    VIP = "VIP"
+    PROXY = "Proxy"
+
+
+def family_of(address: Address) -> Family:
+    return Family.IPV4 if len(address) == 4 else Family.IPV6
+
+
+def text_of(address: Address) -> str:
+    """The canonical text of an address, for logs, comments and Events."""
+    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A CIDR: the masked base address and the number of leading bits."""
+
+    base: Address
+    prefix: int
+
+    def __contains__(self, address: Address) -> bool:
+        if len(address) != len(self.base):
+            return False
+        host_bits = 8 * len(self.base) - self.prefix
+        return int.from_bytes(address) >> host_bits == int.from_bytes(self.base) >> host_bits
+
+    def __str__(self) -> str:
+        return f"{text_of(self.base)}/{self.prefix}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ServiceName:
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One entry of `spec.ports`. `node_port` is 0 where there is none."""
+
+    name: str
+    protocol: Protocol
+    port: int
+    node_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Service that a proxy serves: not headless, not ExternalName, not another proxy's.
+
+    Addresses of both families stand side by side; `select` takes those of one family.
+    `rejected` are the parts that cannot be programmed, each as a sentence for an Event on the Service.
+    """
+
+    name: ServiceName
+    uid: str
+    ports: tuple[ServicePort, ...]
+    cluster_ips: tuple[Address, ...]
+    external_ips: tuple[Address, ...] = ()
+    load_balancer_ips: tuple[Address, ...] = ()
+    source_ranges: tuple[Network, ...] = ()
+    """Empty: everybody. A /0 among them has already emptied it."""
+    internal_policy: Policy = Policy.CLUSTER
+    external_policy: Policy = Policy.CLUSTER
+    externally_accessible: bool = False
+    """By its spec (NodePort, LoadBalancer or externalIPs), whether or not an address is assigned yet."""
+    affinity_s: int = 0
+    """Seconds of ClientIP session affinity; 0: none."""
+    health_check_node_port: int = 0
+    """Only for a LoadBalancer with externalTrafficPolicy Local; else 0."""
+    rejected: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What endpoints have in common; one object for all endpoints with the same traits (interned by ingest)."""
+
+    ready: bool = True
+    serving: bool = True
+    terminating: bool = False
+    node: NodeName | None = None
+    zone_hints: frozenset[str] = frozenset()
+    node_hints: frozenset[NodeName] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class SlicePort:
+    """A port of an EndpointSlice; nil or 0 numbers are already left out (kube-proxy skips them)."""
+
+    name: str
+    protocol: Protocol
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSlice:
+    """An EndpointSlice of one family. Endpoint i has `addresses[i*size:(i+1)*size]` and `traits[i]`."""
+
+    name: str
+    service: ServiceName
+    family: Family
+    ports: tuple[SlicePort, ...]
+    addresses: bytes
+    traits: tuple[Traits, ...]
+    triggered_at: float = 0.0
+    """`endpoints.kubernetes.io/last-change-trigger-time`, Unix seconds; 0 where absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """This node, as the API and the kernel describe it. Everything in it may change while the agent runs."""
+
+    name: NodeName
+    zone: str = ""
+    addresses: tuple[Address, ...] = ()
+    """status.addresses, InternalIPs first, then ExternalIPs; both families."""
+    pod_cidrs: tuple[Network, ...] = ()
+    deleted: bool = False
+    """Has a deletionTimestamp, or the taint ToBeDeletedByClusterAutoscaler: /healthz fails, /livez does not."""
+    labels: tuple[tuple[str, str], ...] = field(default=())

@@ -1,0 +1,1 @@
+"""What the node itself needs besides rules: kernel modules, sysctls, conntrack sizes, addresses, capabilities."""

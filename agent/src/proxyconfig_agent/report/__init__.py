@@ -1,0 +1,1 @@
+"""What the agent tells others: NodeProxy status, Events, health, metrics, logs."""

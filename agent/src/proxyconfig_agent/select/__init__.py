@@ -1,0 +1,1 @@
+"""Which endpoints serve which address on this node: once, for every mode. Pure."""

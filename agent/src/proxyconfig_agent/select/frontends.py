@@ -1,0 +1,67 @@
+"""The result of `select`, the same for every mode: what a node answers for one Service port in one family."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NewType
+
+from proxyconfig_agent.ingest.values import Address, Family, Network, Policy, Protocol, ServiceName
+
+Backends = NewType("Backends", bytes)
+"""Endpoints packed one behind the other, address (4 or 16 bytes) then port (2 bytes, big-endian), sorted, without duplicates."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PortName:
+    """The identity of a Service port; as text `namespace/name:port`, or `namespace/name` if the port has no name."""
+
+    service: ServiceName
+    port: str
+    protocol: Protocol
+
+    def __str__(self) -> str:
+        return f"{self.service}:{self.port}" if self.port else str(self.service)
+
+
+@dataclass(frozen=True, slots=True)
+class Frontends:
+    """The addresses of one Service port on this node, and the backends that were chosen for them.
+
+    Decision table (kube-proxy's, the same in every mode):
+    without any usable endpoint anywhere (`reachable` false) every address rejects;
+    an address with policy Cluster goes to `cluster`; one with policy Local goes to `local`, and is dropped when that is empty,
+    but pods and processes of this node reach external addresses through `cluster` (short-circuit).
+    `source_ranges` protect `load_balancer_ips` only.
+    """
+
+    name: PortName
+    family: Family
+    port: int
+    cluster_ip: Address | None
+    external_ips: tuple[Address, ...] = ()
+    load_balancer_ips: tuple[Address, ...] = ()
+    node_port: int = 0
+    internal_policy: Policy = Policy.CLUSTER
+    external_policy: Policy = Policy.CLUSTER
+    """Already Cluster where the Service is not externally accessible (row 72 of kube-proxy's behaviour)."""
+    affinity_s: int = 0
+    source_ranges: tuple[Network, ...] = ()
+    reachable: bool = False
+    cluster: Backends = Backends(b"")
+    local: Backends = Backends(b"")
+    """Filled only when one of the policies is Local."""
+    on_node: tuple[Address, ...] = ()
+    """Addresses of the reachable backends that run on this node, sorted: they need hairpin masquerading."""
+
+
+def count(backends: Backends, family: Family) -> int:
+    return len(backends) // (family.size + 2)
+
+
+def split(backends: Backends, family: Family) -> list[tuple[Address, int]]:
+    """The backends as (address, port), for modes that need them one by one and for people."""
+    step = family.size + 2
+    return [
+        (Address(backends[i : i + family.size]), int.from_bytes(backends[i + family.size : i + step]))
+        for i in range(0, len(backends), step)
+    ]

@@ -1,0 +1,1 @@
+"""Bytes from the API server, as events. The only stage that reads the network."""

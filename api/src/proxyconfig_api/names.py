@@ -1,0 +1,25 @@
+"""Names that the operator, the agents and the manifests have to agree on."""
+
+from __future__ import annotations
+
+GROUP = "proxyconfig.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+NAMESPACE = "proxyconfig-system"
+"""Where the operator, the agents' DaemonSets and the ControllerRevisions live."""
+
+OPERATOR = "proxyconfig-operator"
+"""Field manager, Lease, ServiceAccount and Deployment of the operator."""
+
+AGENT = "proxyconfig-agent"
+"""Field manager, ServiceAccount and container name of the agents."""
+
+FINALIZER = f"{GROUP}/agents"
+"""Held on a ProxyConfig until its nodes have proven that nothing of it is left in their kernels."""
+
+CONFIG_LABEL = f"{GROUP}/config"
+"""On a Node, a DaemonSet, its pods and a ControllerRevision: the ProxyConfig it belongs to."""
+
+TABLE = "proxyconfig"
+"""The nftables tables `ip proxyconfig` and `ip6 proxyconfig`."""

@@ -1,0 +1,1 @@
+"""Turns ProxyConfigs into agents on nodes, and what the agents report into status."""
