@@ -1,0 +1,29 @@
+"""Waiting for the world in tests: poll with a deadline, and say what was seen last when it passes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def eventually(probe: Callable[[], T], within_s: float = 10, every_s: float = 0.05, until: Callable[[T], bool] = bool) -> T:
+    """Call `probe` until `until(result)` holds; return that result. AssertionError from `probe` counts as not yet.
+
+    Raises AssertionError with the last result (or the last assertion) after `within_s` seconds.
+    """
+    deadline = time.monotonic() + within_s
+    pause = threading.Event()
+    while True:
+        try:
+            last: object = probe()
+            if until(last):  # type: ignore[arg-type]
+                return last  # type: ignore[return-value]
+        except AssertionError as error:
+            last = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s} s; last seen: {last!r}")
+        pause.wait(every_s)
