@@ -1,0 +1,114 @@
+"""Events (events.k8s.io/v1) on objects, for `kubectl describe`: posted on transitions, repeated ones counted instead of piled up.
+
+An Event is a courtesy: when it cannot be posted, that is logged, and nothing else fails.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import aiohttp
+import structlog
+
+from proxyconfig_client.connection import Connection, path_of
+from proxyconfig_client.errors import ClientError, is_missing
+
+REPEAT_S = 60.0
+"""The same Event within this time is only counted."""
+FORGET_S = 1800.0
+REMEMBERED = 512
+NOTE_LIMIT = 1000
+"""The API refuses longer notes (1024 bytes)."""
+
+_log = structlog.get_logger("events")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The object that an Event is about. `namespace` is empty for cluster-scoped ones; their Events live in `default`."""
+
+    api_version: str
+    kind: str
+    name: str
+    namespace: str = ""
+    uid: str = ""
+
+
+@dataclass(slots=True)
+class _Posted:
+    name: str
+    first_s: float
+    sent_s: float
+    count: int = 1
+
+
+class Events:
+    """Posts as `reporter` (e.g. "proxyconfig-agent") from `instance` (a node or pod name)."""
+
+    def __init__(self, connection: Connection, reporter: str, instance: str, clock: Callable[[], float] = time.time) -> None:
+        self._connection, self._reporter, self._instance, self._clock = connection, reporter, instance, clock
+        self._posted: OrderedDict[tuple[Reference, str, str], _Posted] = OrderedDict()
+
+    async def post(
+        self, regarding: Reference, reason: str, note: str, *, action: str, kind: Literal["Normal", "Warning"] = "Normal"
+    ) -> None:
+        """Tell `note` about an object. `reason` and `action` are CamelCase words; never raises for the API's sake."""
+        note = note if len(note.encode()) <= NOTE_LIMIT else note.encode()[: NOTE_LIMIT - 3].decode(errors="ignore") + "…"
+        now, identity = self._clock(), (regarding, reason, note)
+        known = self._posted.get(identity)
+        if known is not None and now - known.first_s < FORGET_S:
+            known.count += 1
+            if now - known.sent_s < REPEAT_S:
+                return
+            known.sent_s = now
+            if await self._send("PATCH", regarding, known.name, {"series": {"count": known.count, "lastObservedTime": _stamp(now)}}):
+                return
+        name = f"{regarding.name[:200]}.{uuid.uuid4().hex[:16]}"
+        self._remember(identity, _Posted(name, now, now))
+        body = {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"name": name, "namespace": regarding.namespace or "default"},
+            "eventTime": _stamp(now),
+            "reportingController": self._reporter,
+            "reportingInstance": self._instance[:128],
+            "action": action,
+            "reason": reason,
+            "type": kind,
+            "note": note,
+            "regarding": _reference(regarding),
+        }
+        await self._send("POST", regarding, "", body)
+
+    def _remember(self, identity: tuple[Reference, str, str], posted: _Posted) -> None:
+        self._posted[identity] = posted
+        self._posted.move_to_end(identity)
+        while len(self._posted) > REMEMBERED:
+            self._posted.popitem(last=False)
+
+    async def _send(self, method: str, regarding: Reference, name: str, body: dict[str, Any]) -> bool:
+        path = path_of("events.k8s.io/v1", "events", name, namespace=regarding.namespace or "default")
+        content_type = "application/json" if method == "POST" else "application/merge-patch+json"
+        try:
+            await self._connection.call(method, path, body=body, content_type=content_type)
+        except (ClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            if not (method == "PATCH" and is_missing(error)):
+                _log.warning("event not posted", object=regarding.name, reason=body.get("reason"), error=str(error) or type(error).__name__)
+            return False
+        return True
+
+
+def _reference(of: Reference) -> dict[str, str]:
+    fields = {"apiVersion": of.api_version, "kind": of.kind, "name": of.name, "namespace": of.namespace, "uid": of.uid}
+    return {key: value for key, value in fields.items() if value}
+
+
+def _stamp(now: float) -> str:
+    """RFC 3339 with microseconds, as eventTime wants it."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
