@@ -1,0 +1,31 @@
+"""What was found on this node that a user should read: made by every part of the agent, put into conditions by `report`."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Topic(enum.Enum):
+    """The condition of a NodeProxy that a finding belongs to, by its type."""
+
+    TRAFFIC = "Programmed"
+    CONNTRACK = "ConntrackConfigured"
+    MODULES = "ModulesLoaded"
+    SYSCTLS = "SysctlsApplied"
+    AGENT = "Degraded"
+    """About the agent itself, or a setting that has no condition of its own."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """One fact: a reason in CamelCase for machines and a sentence for people that names field, value and fix."""
+
+    topic: Topic
+    reason: str
+    message: str
+    harmless: bool = False
+    """Worth a word in the condition, but nothing is wrong: the condition stays True."""
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.message}"

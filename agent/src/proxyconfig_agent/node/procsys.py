@@ -1,0 +1,155 @@
+"""Reads and writes kernel parameters under /proc/sys, and remembers in a file what they were. All I/O of `sysctls` is here.
+
+In a container without privileges /proc/sys is mounted read-only. Writing a parameter of the network namespace needs no more
+than CAP_NET_ADMIN though, so the pod mounts the host's /proc/sys/net once more, writable, under `/host`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from proxyconfig_agent.node.finding import Finding, Topic
+from proxyconfig_agent.node.sysctls import Changed, Wanted, Write, normal, plan
+
+log = structlog.get_logger(__name__)
+
+ROOTS = (Path("/host/proc/sys"), Path("/proc/sys"))
+"""Where parameters are looked for: the first one that exists serves."""
+
+STATE = Path("/run/proxyconfig")
+
+
+class Parameters(Protocol):
+    """The kernel's parameters by dotted name. Both raise OSError with the kernel's errno."""
+
+    def read(self, name: str) -> str: ...
+
+    def write(self, name: str, value: str) -> None: ...
+
+
+class ProcSys:
+    """Parameters as files under `root`, which is /proc/sys or another mount of it."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or next((path for path in ROOTS if path.is_dir()), ROOTS[-1])
+
+    def path(self, name: str) -> Path:
+        """As sysctl(8) does it: dots separate, and a slash stands for a dot inside of an interface's name.
+
+        Raises FileNotFoundError for a name that would leave the tree."""
+        parts = [part.replace("/", ".") for part in name.split(".")]
+        if any(part in ("", ".", "..") for part in parts):
+            raise FileNotFoundError(errno.ENOENT, "not the name of a sysctl", name)
+        return self.root.joinpath(*parts)
+
+    def read(self, name: str) -> str:
+        return normal(self.path(name).read_text())
+
+    def write(self, name: str, value: str) -> None:
+        # No O_CREAT: a missing parameter has to be ENOENT, on every file system.
+        descriptor = os.open(self.path(name), os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, value.encode())
+        finally:
+            os.close(descriptor)
+
+
+class Ledger:
+    """What the agent changed in this network namespace, kept in a file over restarts; in memory only where that cannot be written.
+
+    The file is named after the namespace, as the parameters belong to that; /run is empty after a boot, as they are."""
+
+    def __init__(self, directory: Path = STATE, namespace: int | None = None) -> None:
+        inode = os.stat("/proc/self/ns/net").st_ino if namespace is None else namespace
+        self.path = directory / f"sysctls-{inode}.json"
+        self.changes = self._load()
+
+    def _load(self) -> dict[str, Changed]:
+        try:
+            return msgspec.json.decode(self.path.read_bytes(), type=dict[str, Changed])
+        except FileNotFoundError:
+            return {}
+        except (OSError, msgspec.MsgspecError) as error:
+            log.warning("previous sysctls unreadable", file=str(self.path), error=str(error))
+            return {}
+
+    def save(self) -> Finding | None:
+        """Write the changes, atomically; with none left the file goes. Return what a user should know when that fails."""
+        try:
+            if not self.changes:
+                self.path.unlink(missing_ok=True)
+                return None
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            scratch = self.path.with_suffix(".tmp")
+            scratch.write_bytes(msgspec.json.encode(self.changes))
+            scratch.replace(self.path)
+        except OSError as error:
+            text = f"{self.path}: {error.strerror}; previous sysctls are remembered until the agent restarts only: mount {STATE} writable"
+            return Finding(Topic.SYSCTLS, "PreviousValuesNotSaved", text, harmless=True)
+        return None
+
+
+def reconcile(wanted: Iterable[Wanted], parameters: Parameters, ledger: Ledger) -> tuple[Finding, ...]:
+    """Bring the kernel to `wanted` and put back what the agent once changed and nobody wants any more; with nothing wanted, everything.
+
+    Never raises: what cannot be read or set is a finding with the kernel's reason."""
+    wanted = tuple(wanted)
+    actual: dict[str, str] = {}
+    findings = list(_read(wanted, ledger, parameters, actual))
+    todo = plan(wanted, actual, ledger.changes)
+    for name in todo.forgotten:
+        log.info("sysctl left alone", name=name, reason="changed by somebody else", value=actual[name])
+        del ledger.changes[name]
+    failed = [finding for write in todo.writes if (finding := _write(write, actual[write.name], parameters, ledger))]
+    unsaved = ledger.save() if todo.writes or todo.forgotten else None
+    return (*findings, *todo.findings, *failed, *((unsaved,) if unsaved else ()))
+
+
+def _read(wanted: tuple[Wanted, ...], ledger: Ledger, parameters: Parameters, actual: dict[str, str]) -> Iterator[Finding]:
+    topics = {want.name: want.topic for want in wanted}
+    for name in (*topics, *(name for name in tuple(ledger.changes) if name not in topics)):
+        try:
+            actual[name] = parameters.read(name)
+        except OSError as error:
+            if name in topics:
+                yield _refusal(name, topics[name], error)
+            else:
+                # Its interface or module is gone, and the value with it.
+                log.info("sysctl gone", name=name)
+                del ledger.changes[name]
+
+
+def _write(write: Write, now: str, parameters: Parameters, ledger: Ledger) -> Finding | None:
+    try:
+        parameters.write(write.name, write.value)
+        # The kernel may round (nf_conntrack_buckets) or clamp: what it made of the value is what we compare with later.
+        after = parameters.read(write.name)
+    except OSError as error:
+        return _refusal(write.name, write.topic, error, f"{now} stays, {write.value} is wanted")
+    log.info("sysctl set" if write.before is not None else "sysctl restored", name=write.name, was=now, value=after)
+    if write.before is None:
+        del ledger.changes[write.name]
+    else:
+        ledger.changes[write.name] = Changed(write.before, after)
+    return None
+
+
+_REASONS = {
+    errno.ENOENT: ("SysctlMissing", "the kernel has no such parameter; load the module that brings it, or remove it from the ProxyConfig"),
+    errno.EROFS: ("SysctlReadOnly", "/proc/sys is mounted read-only; mount the host's /proc/sys/net writable at /host/proc/sys/net"),
+    errno.EACCES: ("SysctlRefused", "the kernel refuses it in this network namespace or to this process; set it on the host itself"),
+    errno.EPERM: ("SysctlRefused", "the agent lacks the capability for it; set it on the host itself"),
+    errno.EINVAL: ("SysctlInvalid", "the kernel does not accept this value; correct it in the ProxyConfig"),
+}
+
+
+def _refusal(name: str, topic: Topic, error: OSError, what: str = "") -> Finding:
+    reason, advice = _REASONS.get(error.errno or 0, ("SysctlRefused", "set it on the host itself"))
+    return Finding(topic, reason, f"{name}: {error.strerror}{f' ({what})' if what else ''}: {advice}")
