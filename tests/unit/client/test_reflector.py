@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+from tests.unit.client.fakeserver import PATH, FakeServer, bookmark, event, served, status
+
+from proxyconfig_client.backoff import Backoff
+from proxyconfig_client.objects import Cache, Key, Metadata
+from proxyconfig_client.reflector import Reflector
+
+
+class Thing(msgspec.Struct, frozen=True):
+    metadata: Metadata
+    value: int = 0
+
+
+class Setup:
+    def __init__(self, server: FakeServer, reflector: Reflector[Thing], cache: Cache[Thing]) -> None:
+        self.server, self.reflector, self.cache = server, reflector, cache
+        self.aside: list[tuple[Key, str]] = []
+
+    def values(self) -> dict[str, int]:
+        return {key.name: thing.value for key, thing in self.cache.items.items()}
+
+
+@contextlib.asynccontextmanager
+async def following(server: FakeServer, **options: Any) -> AsyncIterator[Setup]:
+    async with served(server) as connection:
+        cache = Cache[Thing]()
+        aside: list[tuple[Key, str]] = []
+        reflector = Reflector(
+            connection,
+            PATH,
+            msgspec.json.Decoder(Thing, strict=False).decode,
+            cache,
+            backoff=Backoff(first_s=0.01, cap_s=0.05),
+            set_aside=lambda key, reason: aside.append((key, reason)),
+            **options,
+        )
+        setup = Setup(server, reflector, cache)
+        setup.aside = aside
+        task = asyncio.create_task(reflector.run())
+        try:
+            yield setup
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def until(probe: Callable[[], object], within_s: float = 5) -> None:
+    deadline = asyncio.get_running_loop().time() + within_s
+    while not probe():
+        assert asyncio.get_running_loop().time() < deadline, f"not within {within_s} s"
+        await asyncio.sleep(0.005)
+
+
+@pytest.fixture(params=[pytest.param(True, id="watchlist"), pytest.param(False, id="pages")])
+def server(request: pytest.FixtureRequest) -> FakeServer:
+    return FakeServer(streams_lists=request.param)
+
+
+async def test_what_exists_and_what_changes_arrives(server: FakeServer) -> None:
+    for number in range(3):
+        await server.put(f"t{number}", number)
+    async with following(server) as f:
+        await asyncio.wait_for(f.reflector.synced.wait(), 5)
+        assert f.values() == {"t0": 0, "t1": 1, "t2": 2}
+        await server.put("t1", 11)
+        await server.delete("t0")
+        await server.put("new", 7)
+        await until(lambda: f.values() == {"t1": 11, "t2": 2, "new": 7})
+
+
+async def test_a_long_list_comes_in_pages() -> None:
+    server = FakeServer(streams_lists=False)
+    for number in range(1203):
+        await server.put(f"t{number}", number)
+    async with following(server) as f:
+        await f.reflector.synced.wait()
+        assert len(f.values()) == 1203
+        assert [r.get("continue") for r in server.requests if "limit" in r] == [None, "500", "1000"]
+
+
+async def test_a_broken_stream_is_resumed_where_it_broke(server: FakeServer) -> None:
+    await server.put("a", 1)
+    async with following(server) as f:
+        await until(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await server.cut()
+        await server.put("b", 2)
+        await until(lambda: f.values() == {"a": 1, "b": 2})
+        assert f.reflector.counters.lists == 1
+
+
+async def test_deletions_that_the_watch_missed_are_seen_after_a_new_list(server: FakeServer) -> None:
+    await server.put("stays", 1)
+    await server.put("goes", 2)
+    async with following(server) as f:
+        await until(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        server.answers = [status(503, "ServiceUnavailable", "starting") for _ in range(2)]
+        await server.cut()
+        await server.delete("goes")
+        await server.put("stays", 3)
+        server.compact()
+        await until(lambda: f.values() == {"stays": 3})
+        assert f.reflector.counters.lists == 2
+
+
+async def test_an_expired_version_in_the_stream_lists_again(server: FakeServer) -> None:
+    await server.put("a", 1)
+    async with following(server) as f:
+        await until(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        server.things.pop("a")
+        await server.say(event("ERROR", {"kind": "Status", "code": 410, "reason": "Expired"}))
+        await until(lambda: f.values() == {})
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b"not json\n", id="no-json"),
+        pytest.param(b'{"type":"ADDED","object":{}}{"type"\n', id="trailing"),
+        pytest.param(b'{"type":"EXPLODED","object":{}}\n', id="unknown-type"),
+        pytest.param(b"[1,2]\n", id="no-object"),
+        pytest.param(b'{"type":"DELETED","object":{"metadata":7}}\n', id="nameless-deletion"),
+    ],
+)
+async def test_a_stream_that_talks_nonsense_is_dropped_and_resumed(server: FakeServer, raw: bytes) -> None:
+    await server.put("a", 1)
+    async with following(server) as f:
+        await until(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await server.say(raw)
+        await until(lambda: f.reflector.counters.interruptions == 1)
+        await server.put("b", 2)
+        await until(lambda: f.values() == {"a": 1, "b": 2})
+
+
+async def test_an_object_that_cannot_be_decoded_is_set_aside_alone(server: FakeServer) -> None:
+    await server.put("bad", 1)
+    async with following(server) as f:
+        await f.reflector.synced.wait()
+        await server.put("bad", "not a number")
+        await server.put("good", 2)
+        await until(lambda: f.values() == {"bad": 1, "good": 2})
+        assert [(str(key), "value" in reason) for key, reason in f.aside] == [("n/bad", True)]
+        assert f.reflector.counters.interruptions == 0
+
+
+async def test_an_undecodable_object_in_a_list_does_not_count_as_deleted() -> None:
+    server = FakeServer()
+    await server.put("bad", 1)
+    async with following(server) as f:
+        await until(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await server.cut()
+        await server.put("bad", [])
+        server.compact()
+        server.oldest += 1
+        await until(lambda: f.reflector.counters.lists == 2)
+        assert f.values() == {"bad": 1}
+
+
+async def test_numbers_written_as_strings_are_read_leniently(server: FakeServer) -> None:
+    await server.put("a", "17")
+    async with following(server) as f:
+        await f.reflector.synced.wait()
+        assert f.values() == {"a": 17}
+
+
+async def test_a_bookmark_moves_the_place_to_resume_from() -> None:
+    server = FakeServer()
+    async with following(server) as f:
+        await until(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await server.say(bookmark(4711))
+        await asyncio.sleep(0.05)
+        await server.cut()
+        await until(lambda: server.requests[-1].get("resourceVersion") == "4711")
+
+
+async def test_a_silent_stream_is_taken_for_dead() -> None:
+    server = FakeServer()
+    async with following(server, silence_s=0.1) as f:
+        await until(lambda: f.reflector.counters.interruptions >= 1)
+        await server.put("a", 1)
+        await until(lambda: f.values() == {"a": 1})
+
+
+async def test_an_unbounded_line_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxyconfig_client.lines.lines_of.__defaults__", (1000,))
+    server = FakeServer()
+    async with following(server) as f:
+        await until(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await server.say(b"x" * 2000)
+        await until(lambda: f.reflector.counters.interruptions == 1)
+        await server.put("a", 1)
+        await until(lambda: f.values() == {"a": 1})
+
+
+async def test_an_optional_resource_that_the_server_does_not_have_is_empty() -> None:
+    server = FakeServer()
+    server.answers = [status(404, "NotFound", "the server could not find the requested resource")]
+    async with following(server, optional=True) as f:
+        await asyncio.wait_for(f.reflector.synced.wait(), 5)
+        assert f.values() == {}
+
+
+async def test_a_resource_that_has_to_exist_is_asked_for_until_it_does() -> None:
+    server = FakeServer()
+    server.answers = [status(404, "NotFound", "not yet"), web.Response(status=500, text="<html>no json</html>")]
+    await server.put("a", 1)
+    async with following(server) as f:
+        await asyncio.wait_for(f.reflector.synced.wait(), 5)
+        assert f.values() == {"a": 1}
+        assert f.reflector.counters.interruptions == 2
+
+
+async def test_selectors_are_sent_with_every_request(server: FakeServer) -> None:
+    async with following(server, label_selector="!skip", field_selector="spec.x!=None") as f:
+        await until(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        assert all((r["labelSelector"], r["fieldSelector"]) == ("!skip", "spec.x!=None") for r in server.requests)
+
+
+def test_waits_double_up_to_the_cap_with_jitter() -> None:
+    lower, upper = Backoff(1, 8, chance=lambda: 0.0), Backoff(1, 8, chance=lambda: 1.0)
+    assert [lower.wait_s() for _ in range(5)] == [0.5, 1, 2, 4, 4]
+    assert [upper.wait_s() for _ in range(5)] == [1, 2, 4, 8, 8]
+    upper.succeeded()
+    assert upper.wait_s() == 1
