@@ -1,0 +1,82 @@
+"""A queue of names for a level-triggered reconcile: coalesces, spaces, retries with back-off.
+
+A name waits at most once, never runs beside itself, and at least `interval_s` after its last run; after failures 1, 2, 4 … 300 s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+BACKOFF_CAP_S = 300.0
+
+
+class RetryError(Exception):
+    """The work could not be done now, for a reason outside of us; the message is logged, and the name tried again."""
+
+
+class Queue:
+    def __init__(self, interval_s: float, retrying: Callable[[str, float, RetryError], None]) -> None:
+        """`retrying(name, wait_s, error)` is told of each failure."""
+        self._interval_s, self._retrying = interval_s, retrying
+        self._due: dict[str, float] = {}
+        self._last: dict[str, float] = {}
+        self._failures: dict[str, int] = {}
+        self._wake = asyncio.Event()
+        self.busy_since: float | None = None
+        """When (monotonic) the work that is going on began."""
+
+    def add(self, name: str, after_s: float = 0.0) -> None:
+        """Let the work on `name` run soon, or in `after_s` seconds if it does not run earlier anyway."""
+        at = max(time.monotonic() + after_s, self._last.get(name, 0.0) + self._interval_s)
+        if name in self._failures:
+            at = max(at, self._due.get(name, 0.0))  # an event does not shorten a back-off: the failure is not about the object
+        elif name in self._due:
+            at = min(at, self._due[name])
+        self._due[name] = at
+        self._wake.set()
+
+    def forget(self, name: str) -> None:
+        """Let go of what is remembered about a name that is gone."""
+        for memory in (self._due, self._last, self._failures):
+            memory.pop(name, None)
+
+    async def run(self, work: Callable[[str], Awaitable[float | None]]) -> NoReturn:
+        """Run `work(name)` for each name that is due.
+
+        It returns in how many seconds it wants to run again, or None; it may raise RetryError.
+        """
+        while True:
+            await self._run_one(work, await self._next())
+
+    async def _next(self) -> str:
+        while True:
+            self._wake.clear()
+            name, at = min(self._due.items(), key=lambda due: due[1], default=("", float("inf")))
+            wait_s = at - time.monotonic()
+            if wait_s <= 0:
+                del self._due[name]
+                return name
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), None if wait_s == float("inf") else wait_s)
+
+    async def _run_one(self, work: Callable[[str], Awaitable[float | None]], name: str) -> None:
+        self.busy_since = self._last[name] = time.monotonic()
+        try:
+            again_in_s = await work(name)
+        except RetryError as error:
+            failures = self._failures.get(name, 0)
+            again_in_s = min(BACKOFF_CAP_S, 2.0**failures)
+            self._due.pop(name, None)
+            self.add(name, again_in_s)
+            self._failures[name] = failures + 1
+            self._retrying(name, again_in_s, error)
+            return
+        finally:
+            self.busy_since = None
+        self._failures.pop(name, None)
+        if again_in_s is not None:
+            self.add(name, again_in_s)
