@@ -1,0 +1,137 @@
+"""A client that opens connections and says what became of them, as a process in a namespace or in a pod.
+
+Reads one JSON list of flows per line, asks them all side by side, answers with one JSON list per line: for each flow, how often it
+got which answer. An answer is what `echo.py` says (`NAME CLIENT PORT`), or `REJECT`, `DROP`, `ERROR words`. Standard library only.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import json
+import random
+import socket
+import struct
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tests.netns import sctp
+
+REJECT, DROP = "REJECT", "DROP"
+NO_SUCH_PROTOCOL = (errno.ENOPROTOOPT, errno.EPROTO)
+"""What a host without SCTP answers where nothing redirects the packet (IPv4, IPv6)."""
+AT_ONCE = 12
+# A port of its own for every UDP and SCTP flow: conntrack would send a reused one to the endpoint of before.
+_ports = itertools.islice(itertools.cycle(range(20000, 60000)), random.randrange(40000), None)
+_next_port = threading.Lock()
+
+
+def ask(flow: Mapping[str, Any]) -> dict[str, int]:
+    """Repeat one flow `attempts` times (default 1), or for `for_s` seconds; count the answers.
+
+    Without `for_s` it stops when `enough` different answers were seen in at least `least` attempts, and at the first REJECT or DROP.
+    """
+    answers: Counter[str] = Counter()
+    ends = time.monotonic() + flow["for_s"] if "for_s" in flow else None
+    for attempt in itertools.count(1):
+        answer = once(flow)
+        answers[answer] += 1
+        if ends is not None:
+            if time.monotonic() >= ends:
+                break
+            continue
+        enough = len(answers) >= flow.get("enough", 1) and attempt >= flow.get("least", 1)
+        if enough or attempt >= flow.get("attempts", 1) or answer in (REJECT, DROP):
+            break
+    return dict(answers)
+
+
+def once(flow: Mapping[str, Any]) -> str:
+    """Open one connection (or send one datagram) and wait for the answer."""
+    opener = {"tcp": _tcp, "udp": _udp, "sctp": _sctp}[flow.get("protocol", "tcp")]
+    try:
+        return opener(flow)
+    except (ConnectionRefusedError, ConnectionResetError):
+        return REJECT
+    except TimeoutError:
+        return DROP
+    except OSError as error:
+        if error.errno in NO_SUCH_PROTOCOL:
+            return REJECT
+        return f"ERROR {error.strerror or error}"
+
+
+def _tcp(flow: Mapping[str, Any]) -> str:
+    with socket.socket(_family(flow), socket.SOCK_STREAM) as sock:
+        # RST at the end: no TIME_WAIT, so thousands of flows do not run out of ports.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if flow.get("source_port") or flow.get("source"):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((flow.get("source", ""), flow.get("source_port", 0)))
+        sock.settimeout(flow.get("patience_s", 3))
+        sock.connect((flow["address"], flow["port"]))
+        words = sock.recv(256)
+        return words.decode() if words else "ERROR closed without a word"
+
+
+def _udp(flow: Mapping[str, Any]) -> str:
+    with socket.socket(_family(flow), socket.SOCK_DGRAM) as sock:
+        _bind_fresh(sock, flow)
+        sock.settimeout(flow.get("patience_s", 3))
+        sock.connect((flow["address"], flow["port"]))
+        sock.send(b"?")
+        return sock.recv(256).decode()
+
+
+def _sctp(flow: Mapping[str, Any]) -> str:
+    family = _family(flow)
+    with socket.socket(family, socket.SOCK_RAW, sctp.PROTOCOL) as sock:
+        if flow.get("source"):
+            sock.bind((flow["source"], 0))
+        sock.connect((flow["address"], 0))
+        ends = time.monotonic() + flow.get("patience_s", 3)
+        own = flow.get("source_port") or _fresh_port()
+        sock.send(sctp.Packet(own, flow["port"], sctp.INIT, 0, random.getrandbits(32) | 1).encode())
+        while (left := ends - time.monotonic()) > 0:
+            sock.settimeout(left)
+            packet = sctp.decode(sock.recv(4096), family)
+            if packet and packet.kind == sctp.INIT_ACK and packet.port == own:
+                return packet.words.decode()
+        raise TimeoutError
+
+
+def _bind_fresh(sock: socket.socket, flow: Mapping[str, Any]) -> None:
+    wanted = flow.get("source_port")
+    while True:
+        try:
+            sock.bind((flow.get("source", ""), wanted or _fresh_port()))
+        except OSError:
+            if wanted:
+                raise
+        else:
+            return
+
+
+def _fresh_port() -> int:
+    with _next_port:
+        return next(_ports)
+
+
+def _family(flow: Mapping[str, Any]) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in flow["address"] else socket.AF_INET
+
+
+def main() -> None:
+    """Serve requests from standard input until it ends."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for line in sys.stdin:
+            print(json.dumps(list(pool.map(ask, json.loads(line)))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
