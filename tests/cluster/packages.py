@@ -1,0 +1,62 @@
+"""The distribution's packages that a cluster needs: those that are missing are installed with apt-get, Debian and Ubuntu alike."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.cluster.command import run
+from tests.cluster.errors import ClusterError, CommandError
+from tests.cluster.progress import say
+
+# Package → the program or file whose presence means that it need not be installed.
+NEEDED: Mapping[str, str] = {
+    "buildah": "buildah",
+    "ca-certificates": "/etc/ssl/certs/ca-certificates.crt",
+    "conntrack": "conntrack",
+    "containernetworking-plugins": "/usr/lib/cni/ptp",
+    "ipset": "ipset",
+    "iproute2": "ip",
+    "iptables": "iptables",
+    "kmod": "modprobe",
+    "mmdebstrap": "mmdebstrap",
+    "nftables": "nft",
+    "openssl": "openssl",
+    "runc": "runc",
+    "util-linux": "nsenter",
+}
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def ensure() -> None:
+    """Install what is missing.
+
+    Raises ClusterError if that cannot be done.
+    """
+    absent = missing()
+    if not absent:
+        return
+    by_hand = f"Install them by hand: apt-get install {' '.join(absent)}"
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise ClusterError(f"packages are missing, and installing them needs root and apt-get. {by_hand}")
+    say(f"installing packages: {' '.join(absent)}")
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    install = ("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *absent)
+    try:
+        run(*install, env=quiet, timeout_s=900)
+    except CommandError:  # most often: the package lists are missing or old
+        run("apt-get", "update", "--quiet", env=quiet, timeout_s=300, advice=by_hand)
+        run(*install, env=quiet, timeout_s=900, advice=by_hand)
+
+
+def missing() -> list[str]:
+    """Return the packages that this machine does not have yet."""
+    absent = [package for package, sign in NEEDED.items() if not _present(sign)]
+    return absent if importlib.util.find_spec("ensurepip") else [*absent, "python3-venv"]
+
+
+def _present(sign: str) -> bool:
+    return Path(sign).exists() if sign.startswith("/") else shutil.which(sign, path=_SYSTEM_PATH) is not None
