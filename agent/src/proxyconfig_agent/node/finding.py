@@ -17,7 +17,7 @@ class Topic(enum.Enum):
     """About the agent itself, or a setting that has no condition of its own."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One fact: a reason in CamelCase for machines and a sentence for people that names field, value and fix."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 
 from proxyconfig_agent.ingest.values import Family
@@ -22,6 +22,7 @@ class Metrics:
     """All metrics of one agent, in a registry of its own. Observing costs microseconds; both families are committed together."""
 
     def __init__(self, version: str, mode: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # kube-proxy has none, and they double the page
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
 
