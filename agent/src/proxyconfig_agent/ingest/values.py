@@ -152,8 +152,10 @@ class EndpointSlice:
     ports: tuple[SlicePort, ...]
     addresses: bytes
     traits: tuple[Traits, ...]
-    triggered_at: float = 0.0
-    """`endpoints.kubernetes.io/last-change-trigger-time`, Unix seconds; 0 where absent."""
+    rejected: tuple[str, ...] = ()
+    """What of it cannot be used, each as a sentence for an Event on the Service."""
+    triggered_at: float = field(default=0.0, compare=False)
+    """`endpoints.kubernetes.io/last-change-trigger-time`, Unix seconds; 0 where absent. No difference between values."""
 
 
 @dataclass(frozen=True, slots=True)

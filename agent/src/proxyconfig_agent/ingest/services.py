@@ -1,0 +1,146 @@
+"""A Service of the API as the value that the pipeline knows. Pure; nothing that a Service can contain makes it fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from proxyconfig_agent.ingest import wire
+from proxyconfig_agent.ingest.addresses import parse_address, parse_network
+from proxyconfig_agent.ingest.values import (
+    Address,
+    Family,
+    Network,
+    Policy,
+    Protocol,
+    Service,
+    ServiceName,
+    ServicePort,
+    family_of,
+    text_of,
+)
+
+PROXY_NAME = "service.kubernetes.io/service-proxy-name"
+"""A label: the Service is another proxy's."""
+
+DEFAULT_AFFINITY_S = 10800
+
+T = TypeVar("T")
+
+
+def service_of(source: wire.Service) -> Service | None:
+    """The value of a Service, or None if a proxy has nothing to do with it (headless, ExternalName, another proxy's)."""
+    spec = source.spec or wire.ServiceSpec()
+    if PROXY_NAME in (source.metadata.labels or {}) or spec.type == "ExternalName" or spec.cluster_ip in (None, "", "None"):
+        return None
+    rejected: list[str] = []
+    cluster_ips = _one_per_family(
+        _parsed("spec.clusterIPs", spec.cluster_ips or [spec.cluster_ip or ""], parse_address, rejected), rejected
+    )
+    families = {family_of(address) for address in cluster_ips}
+    external = bool(spec.type in ("NodePort", "LoadBalancer") or spec.external_ips)
+    local = spec.external_traffic_policy == "Local"
+    return Service(
+        name=ServiceName(source.metadata.namespace, source.metadata.name),
+        uid=source.metadata.uid,
+        ports=_ports(spec.ports or [], rejected),
+        cluster_ips=cluster_ips,
+        external_ips=_of("spec.externalIPs", _parsed("spec.externalIPs", spec.external_ips, parse_address, rejected), families, rejected),
+        load_balancer_ips=_load_balancer_ips(source, families, rejected),
+        source_ranges=_source_ranges(spec, rejected),
+        internal_policy=Policy.LOCAL if spec.internal_traffic_policy == "Local" else Policy.CLUSTER,
+        external_policy=Policy.LOCAL if local else Policy.CLUSTER,
+        externally_accessible=external,
+        affinity_s=_affinity_s(spec),
+        health_check_node_port=(spec.health_check_node_port or 0) if spec.type == "LoadBalancer" and local else 0,
+        rejected=tuple(rejected),
+    )
+
+
+def _parsed(field: str, texts: Iterable[str] | None, parse: Callable[[str], T], rejected: list[str]) -> list[T]:
+    """What of `texts` can be parsed, in order and without duplicates; the others become sentences in `rejected`."""
+    parsed: dict[T, None] = {}
+    for text in texts or ():
+        try:
+            parsed[parse(text)] = None
+        except ValueError as error:
+            rejected.append(f"{field}: {error}; it is not served: correct or remove it")
+    return list(parsed)
+
+
+def _one_per_family(addresses: Iterable[Address], rejected: list[str]) -> tuple[Address, ...]:
+    chosen: dict[Family, Address] = {}
+    second = [address for address in addresses if chosen.setdefault(family_of(address), address) != address]
+    rejected += [
+        f"spec.clusterIPs: {text_of(address)} is a second address of its family; it is not served: remove it" for address in second
+    ]
+    return tuple(chosen.values())
+
+
+def _of(field: str, addresses: Iterable[Address], families: set[Family], rejected: list[str]) -> tuple[Address, ...]:
+    """The addresses of the Service's own families; a Service without cluster IP of a family does not exist in that family."""
+    kept = []
+    for address in addresses:
+        if (family := family_of(address)) in families:
+            kept.append(address)
+        else:
+            version = f"IPv{int(family)}"
+            rejected.append(
+                f"{field}: {text_of(address)} is {version}, but the Service has no {version} cluster IP; it is not served: "
+                f"add {version} to spec.ipFamilies or remove the address"
+            )
+    return tuple(kept)
+
+
+def _load_balancer_ips(source: wire.Service, families: set[Family], rejected: list[str]) -> tuple[Address, ...]:
+    """Ingress addresses that reach the node as they are: with ipMode VIP or none, not host names (KEP-1860)."""
+    status = source.status.load_balancer if source.status else None
+    texts = [entry.ip for entry in (status.ingress if status else None) or () if entry.ip and entry.ip_mode in (None, "VIP")]
+    field = "status.loadBalancer.ingress"
+    return _of(field, _parsed(field, texts, parse_address, rejected), families, rejected)
+
+
+def _source_ranges(spec: wire.ServiceSpec, rejected: list[str]) -> tuple[Network, ...]:
+    """The ranges; any /0 among them means everybody, in both families (row 19)."""
+    ranges = _parsed("spec.loadBalancerSourceRanges", spec.load_balancer_source_ranges, parse_network, rejected)
+    return () if any(network.prefix == 0 for network in ranges) else tuple(ranges)
+
+
+def _affinity_s(spec: wire.ServiceSpec) -> int:
+    if spec.session_affinity != "ClientIP":
+        return 0
+    config = spec.session_affinity_config.client_ip if spec.session_affinity_config else None
+    return (config.timeout_seconds if config else None) or DEFAULT_AFFINITY_S
+
+
+def _ports(sources: Iterable[wire.ServicePort], rejected: list[str]) -> tuple[ServicePort, ...]:
+    ports: dict[tuple[str, Protocol], ServicePort] = {}
+    for index, source in enumerate(sources):
+        try:
+            port = _port(source)
+        except ValueError as error:
+            rejected.append(f"spec.ports[{index}]: {error}; it is not served: correct or remove it")
+            continue
+        if ports.setdefault((port.name, port.protocol), port) is not port:
+            rejected.append(f"spec.ports[{index}]: another port has the name {port.name!r} and protocol; it is not served: rename it")
+    return tuple(ports.values())
+
+
+def _port(source: wire.ServicePort) -> ServicePort:
+    node_port = number_of(source.node_port) if source.node_port else 0
+    return ServicePort(source.name or "", protocol_of(source.protocol), number_of(source.port), node_port)
+
+
+def number_of(port: int) -> int:
+    """A port number. Raises ValueError with a sentence."""
+    if not 1 <= port <= 65535:
+        raise ValueError(f"port {port} is outside of 1–65535")
+    return port
+
+
+def protocol_of(text: str | None) -> Protocol:
+    """TCP where it is absent. Raises ValueError with a sentence."""
+    try:
+        return Protocol[text or "TCP"]
+    except KeyError:
+        raise ValueError(f"protocol {text!r} is none of TCP, UDP, SCTP") from None

@@ -1,0 +1,74 @@
+"""A Service and its EndpointSlices, seen from one node, as the frontends that the node answers. Pure; every mode uses the result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from proxyconfig_agent.ingest.values import Address, EndpointSlice, Family, Node, Service, ServicePort, Traits, family_of
+from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
+from proxyconfig_agent.select.topology import Choice, Endpoint, choose, external_policy
+
+
+def select(service: Service, slices: Iterable[EndpointSlice], node: Node) -> tuple[Frontends, ...]:
+    """One value per port and family of the Service, in that order. Of a family without cluster IP there is none (rows 75, 76)."""
+    ordered = sorted(slices, key=lambda piece: piece.name)
+    found = []
+    for cluster_ip in sorted(service.cluster_ips, key=len):
+        family = family_of(cluster_ip)
+        own = [piece for piece in ordered if piece.family is family]
+        for port in service.ports:
+            endpoints = endpoints_of(own, port)
+            found.append(_frontends(service, port, family, cluster_ip, choose(endpoints, service, node), _at_hand(endpoints, node)))
+    return tuple(found)
+
+
+def endpoints_of(slices: Iterable[EndpointSlice], port: ServicePort) -> dict[Endpoint, Traits]:
+    """The endpoints behind a Service port, of slices of one family in the order of their names (rows 82, 86, 87).
+
+    Of duplicates the later one counts, but a terminating one never hides one that is not: a pod that is about to go may have
+    given its address to a new one already."""
+    found: dict[Endpoint, Traits] = {}
+    for piece in slices:
+        size, addresses = int(piece.family.size), piece.addresses
+        for slice_port in piece.ports:
+            if slice_port.name != port.name or slice_port.protocol is not port.protocol:
+                continue
+            suffix = slice_port.port.to_bytes(2)
+            for index, traits in enumerate(piece.traits):
+                endpoint = addresses[index * size : (index + 1) * size] + suffix
+                if traits.terminating and endpoint in found:
+                    continue
+                found[endpoint] = traits
+    return found
+
+
+def _at_hand(endpoints: dict[Endpoint, Traits], node: Node) -> frozenset[Endpoint]:
+    """The endpoints that may be this node's own. One without a node name (written by hand) may be: it gets hairpin masquerading, too."""
+    return frozenset(endpoint for endpoint, traits in endpoints.items() if traits.node is None or traits.node == node.name)
+
+
+def _frontends(
+    service: Service, port: ServicePort, family: Family, cluster_ip: Address, choice: Choice, at_hand: frozenset[Endpoint]
+) -> Frontends:
+    used = at_hand.intersection(choice.cluster + choice.local) if at_hand else at_hand
+    return Frontends(
+        name=PortName(service.name, port.name, port.protocol),
+        family=family,
+        port=port.port,
+        cluster_ip=cluster_ip,
+        external_ips=_of(family, service.external_ips),
+        load_balancer_ips=_of(family, service.load_balancer_ips),
+        node_port=port.node_port,
+        internal_policy=service.internal_policy,
+        external_policy=external_policy(service),
+        affinity_s=service.affinity_s,
+        source_ranges=tuple(network for network in service.source_ranges if family_of(network.base) is family),
+        reachable=choice.reachable,
+        cluster=Backends(b"".join(choice.cluster)),
+        local=Backends(b"".join(choice.local)),
+        on_node=tuple(sorted({Address(endpoint[:-2]) for endpoint in used})),
+    )
+
+
+def _of(family: Family, addresses: Iterable[Address]) -> tuple[Address, ...]:
+    return tuple(address for address in addresses if family_of(address) is family)

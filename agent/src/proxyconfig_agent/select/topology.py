@@ -1,0 +1,72 @@
+"""Which of a Service port's endpoints this node uses: readiness, termination, topology hints, traffic policies. Pure.
+
+The rules are kube-proxy's (pkg/proxy/topology.go, Kubernetes 1.36), with its names:
+R = ready; ST = serving and terminating but not ready, the fallback while pods drain; L = on this node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from proxyconfig_agent.ingest.values import Node, Policy, Service, Traits
+
+Endpoint = bytes
+"""Packed: address, then port (2 bytes, big-endian)."""
+
+_Chosen = list[tuple[Endpoint, Traits]]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a node uses. `cluster` and `local` are empty where no policy asks for them; `reachable` as in `Frontends`."""
+
+    cluster: tuple[Endpoint, ...] = ()
+    local: tuple[Endpoint, ...] = ()
+    reachable: bool = False
+
+
+def uses_cluster(service: Service) -> bool:
+    return service.internal_policy is not Policy.LOCAL or service.externally_accessible
+
+
+def uses_local(service: Service) -> bool:
+    return service.internal_policy is Policy.LOCAL or external_policy(service) is Policy.LOCAL
+
+
+def external_policy(service: Service) -> Policy:
+    """The policy of external addresses; a Service that has none by its spec has policy Cluster (row 72)."""
+    return service.external_policy if service.externally_accessible else Policy.CLUSTER
+
+
+def choose(endpoints: Mapping[Endpoint, Traits], service: Service, node: Node) -> Choice:
+    """Choose for every policy that the Service uses; the lists come sorted, so that equal inputs give equal values."""
+    ready = [(endpoint, traits) for endpoint, traits in endpoints.items() if traits.ready]
+    draining = [(endpoint, traits) for endpoint, traits in endpoints.items() if traits.serving and traits.terminating and not traits.ready]
+    cluster: Iterable[Endpoint] = ()
+    local: Iterable[Endpoint] = ()
+    if uses_cluster(service):
+        nearby = _nearby(ready, node)
+        # Topology is a preference among ready endpoints; when none is ready, every draining one counts.
+        cluster = tuple(sorted(endpoint for endpoint, traits in ready if nearby(traits))) or tuple(sorted(e for e, _ in draining))
+    reachable = bool(cluster)
+    if uses_local(service):
+        local = _on(node, ready) or _on(node, draining)
+        reachable = bool(ready or draining)
+    return Choice(tuple(cluster), tuple(local), reachable)
+
+
+def _on(node: Node, endpoints: _Chosen) -> tuple[Endpoint, ...]:
+    return tuple(sorted(endpoint for endpoint, traits in endpoints if traits.node == node.name))
+
+
+def _nearby(ready: _Chosen, node: Node) -> Callable[[Traits], bool]:
+    """The preference that the hints of all ready endpoints agree on: same node, else same zone, else none.
+
+    A hint counts only if every ready endpoint has one of its kind, and at least one names this node (or its zone)."""
+    kinds = {traits for _, traits in ready}  # traits are shared: usually one or two
+    if kinds and all(traits.node_hints for traits in kinds) and any(node.name in traits.node_hints for traits in kinds):
+        return lambda traits: node.name in traits.node_hints
+    if node.zone and kinds and all(traits.zone_hints for traits in kinds) and any(node.zone in traits.zone_hints for traits in kinds):
+        return lambda traits: node.zone in traits.zone_hints
+    return lambda _: True
