@@ -1,0 +1,95 @@
+"""CIDRs as the API writes them."""
+
+from __future__ import annotations
+
+import ipaddress
+
+
+class Cidr:
+    """An IP network of either family. Compares and hashes by value; as text in canonical form."""
+
+    __slots__ = ("network",)
+
+    def __init__(self, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> None:
+        self.network = network
+
+    @classmethod
+    def parse(cls, text: str) -> Cidr:
+        """Parse `10.0.0.0/8` or `fd00::/64`. Raises ValueError that says what to write."""
+        if not isinstance(text, str) or "/" not in text:
+            raise ValueError(_advice(text))
+        try:
+            return cls(ipaddress.ip_network(text))
+        except ValueError:
+            raise ValueError(_advice(text)) from None
+
+    @property
+    def packed(self) -> bytes:
+        """The base address in network order, 4 or 16 bytes."""
+        return self.network.network_address.packed
+
+    @property
+    def prefix(self) -> int:
+        """The number of leading bits."""
+        return self.network.prefixlen
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cidr) and self.network == other.network
+
+    def __hash__(self) -> int:
+        return hash(self.network)
+
+    def __str__(self) -> str:
+        return str(self.network)
+
+    def __repr__(self) -> str:
+        return f"Cidr({str(self)!r})"
+
+
+def _advice(text: object) -> str:
+    try:
+        masked = ipaddress.ip_interface(str(text)).network
+    except ValueError:
+        return f"must be a CIDR such as 10.0.0.0/8 or fd00::/64, not {text!r}"
+    if "/" not in str(text):
+        return f"must be a CIDR: write {masked} instead of {text}"
+    return f"has bits set behind the prefix: write {masked} instead of {text}"
+
+
+PRIMARY = "primary"
+
+
+class NodeAddresses:
+    """Which addresses of the node serve node ports: the primary one of each family, or those inside of `cidrs`."""
+
+    __slots__ = ("cidrs", "primary")
+
+    def __init__(self, *, primary: bool = False, cidrs: tuple[Cidr, ...] = ()) -> None:
+        self.primary, self.cidrs = primary, cidrs
+
+    @classmethod
+    def parse(cls, items: list[str]) -> NodeAddresses:
+        """Parse `["primary"]` or a list of CIDRs, which is not empty. Raises ValueError that says what to write."""
+        if items == [PRIMARY]:
+            return cls(primary=True)
+        if not isinstance(items, list) or not items:
+            raise ValueError('must be ["primary"] or a list of CIDRs; leave it out for the default of the mode')
+        if PRIMARY in items:
+            raise ValueError('"primary" stands alone: remove it or the CIDRs')
+        return cls(cidrs=tuple(Cidr.parse(item) for item in items))
+
+    def items(self) -> list[str]:
+        """As the API writes it."""
+        return [PRIMARY] if self.primary else [str(cidr) for cidr in self.cidrs]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NodeAddresses) and self.items() == other.items()
+
+    def __hash__(self) -> int:
+        return hash((self.primary, self.cidrs))
+
+    def __repr__(self) -> str:
+        return f"NodeAddresses({self.items()!r})"
+
+
+ALL_ADDRESSES = NodeAddresses(cidrs=(Cidr.parse("0.0.0.0/0"), Cidr.parse("::/0")))

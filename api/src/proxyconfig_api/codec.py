@@ -1,0 +1,59 @@
+"""JSON to values and back: the one place that knows how Duration, Cidr and NodeAddresses are written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from proxyconfig_api.cidr import Cidr, NodeAddresses
+from proxyconfig_api.duration import Duration
+from proxyconfig_api.errors import InvalidSpec, Problem
+
+T = TypeVar("T")
+
+_PATH = re.compile(r"(?P<problem>.*?)(?: - at `(?P<path>.*)`)?", re.DOTALL)
+
+
+def decode(manifest: Mapping[str, Any] | bytes, kind: type[T], under: str = "") -> T:
+    """`manifest` as a value of type `kind`; unknown fields are ignored. Raises InvalidSpec naming the field, below `under`."""
+    try:
+        if isinstance(manifest, bytes):
+            return msgspec.json.decode(manifest, type=kind, dec_hook=dec_hook)
+        return msgspec.convert(manifest, kind, dec_hook=dec_hook)
+    except msgspec.ValidationError as error:
+        raise _invalid(error, under) from None
+    except msgspec.DecodeError as error:
+        raise InvalidSpec([Problem(under or "document", f"must be JSON: {error}")]) from None
+
+
+def builtins(value: object) -> Any:
+    """`value` as dicts, lists, strings and numbers, for the API or for YAML."""
+    return msgspec.to_builtins(value, enc_hook=enc_hook, str_keys=True)
+
+
+def dec_hook(kind: type, raw: Any) -> Any:
+    """For msgspec decoders of types of this package."""
+    if kind in (Duration, Cidr, NodeAddresses):
+        return kind.parse(raw)
+    raise NotImplementedError(kind)
+
+
+def enc_hook(value: Any) -> Any:
+    """For msgspec encoders of types of this package."""
+    if isinstance(value, Duration | Cidr):
+        return str(value)
+    if isinstance(value, NodeAddresses):
+        return value.items()
+    raise NotImplementedError(type(value))
+
+
+def _invalid(error: msgspec.ValidationError, under: str) -> InvalidSpec:
+    """msgspec says `Expected `int`, got `str` - at `$.spec.x``; the hooks' own sentences come the same way."""
+    match = _PATH.fullmatch(str(error))
+    problem, path = (match["problem"], match["path"] or "$") if match else (str(error), "$")
+    field = ".".join(part for part in (under, path.removeprefix("$").removeprefix(".")) if part) or "document"
+    sentence = problem.replace("`", "")
+    return InvalidSpec([Problem(field, sentence[:1].lower() + sentence[1:])])

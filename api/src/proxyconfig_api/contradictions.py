@@ -1,0 +1,155 @@
+"""What types cannot say about a spec: syntax of names and addresses, and fields that contradict each other.
+
+The API server refuses the same by the CEL rules of the CRD, in the same words; this is for files (`--config`) and for objects
+that were stored before a rule was there. A test holds both against each other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from proxyconfig_api.bindaddress import is_bind_address
+from proxyconfig_api.errors import Problem
+from proxyconfig_api.selector import LabelSelector, Operator
+from proxyconfig_api.spec import DetectLocalMode, LocalTraffic, Mode, ProxyConfigSpec
+
+NAME_LIMIT = 52
+"""Object names and labels (63 characters) are made of the name and a hash."""
+
+MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,55}")
+SYSCTL = re.compile(r"net(\.[A-Za-z0-9_][A-Za-z0-9_/-]*)+")
+INTERFACE = re.compile(r"[^\s/:]{1,15}")
+
+CONNTRACK_SYSCTLS = {
+    "net.netfilter.nf_conntrack_max": "maxPerCore and min",
+    "net.netfilter.nf_conntrack_tcp_timeout_established": "tcpEstablishedTimeout",
+    "net.netfilter.nf_conntrack_tcp_timeout_close_wait": "tcpCloseWaitTimeout",
+    "net.netfilter.nf_conntrack_tcp_be_liberal": "tcpBeLiberal",
+    "net.netfilter.nf_conntrack_udp_timeout": "udpTimeout",
+    "net.netfilter.nf_conntrack_udp_timeout_stream": "udpStreamTimeout",
+}
+"""Sysctls that have a field of their own, below spec.conntrack."""
+
+
+def contradictions(name: str, spec: ProxyConfigSpec) -> tuple[Problem, ...]:
+    """Everything that is wrong with `spec` of the ProxyConfig `name`; empty if nothing is."""
+    return tuple(
+        problem
+        for rule in (_mode_sections, _selector, _conntrack, _modules, _sysctls, _local_traffic, _node_ports, _sync, _ipvs, _agent)
+        for problem in rule(spec)
+    ) + tuple(_name(name))
+
+
+def _name(name: str) -> Iterator[Problem]:
+    if len(name) > NAME_LIMIT:
+        yield Problem("metadata.name", f"must be at most {NAME_LIMIT} characters: names of other objects are made from it")
+
+
+def _mode_sections(spec: ProxyConfigSpec) -> Iterator[Problem]:
+    for mode in (Mode.NFTABLES, Mode.IPTABLES, Mode.IPVS, Mode.USERSPACE):
+        if getattr(spec, mode.value) is not None and spec.mode not in (mode, Mode.AUTO):
+            yield Problem(f"spec.{mode}", f"is for mode {mode} or auto: remove it, or set mode to {mode} instead of {spec.mode}")
+
+
+def _selector(spec: ProxyConfigSpec) -> Iterator[Problem]:
+    selector: LabelSelector = spec.node_selector
+    for index, requirement in enumerate(selector.match_expressions):
+        field = f"spec.nodeSelector.matchExpressions[{index}].values"
+        if requirement.operator in (Operator.IN, Operator.NOT_IN) and not requirement.values:
+            yield Problem(field, "must have a value with operator In or NotIn: add one, or use Exists or DoesNotExist")
+        if requirement.operator in (Operator.EXISTS, Operator.DOES_NOT_EXIST) and requirement.values:
+            yield Problem(field, "must be empty with operator Exists or DoesNotExist: remove the values, or use In or NotIn")
+
+
+def _conntrack(spec: ProxyConfigSpec) -> Iterator[Problem]:
+    conntrack = spec.conntrack
+    timeouts = {
+        "tcpEstablishedTimeout": conntrack.tcp_established_timeout,
+        "tcpCloseWaitTimeout": conntrack.tcp_close_wait_timeout,
+        "udpTimeout": conntrack.udp_timeout,
+        "udpStreamTimeout": conntrack.udp_stream_timeout,
+    }
+    for field, timeout in timeouts.items():
+        if timeout % 1:
+            yield Problem(f"spec.conntrack.{field}", f"must be whole seconds, the kernel's unit, not {timeout}")
+
+
+def _modules(spec: ProxyConfigSpec) -> Iterator[Problem]:
+    modules = spec.kernel.modules
+    for index, module in enumerate(modules):
+        if not MODULE.fullmatch(module):
+            yield Problem(f"spec.kernel.modules[{index}]", "must be the name of a module as lsmod prints it, such as br_netfilter", module)
+    yield from _duplicates("spec.kernel.modules", modules)
+
+
+def _sysctls(spec: ProxyConfigSpec) -> Iterator[Problem]:
+    for key in spec.kernel.sysctls:
+        if not SYSCTL.fullmatch(key):
+            fix = f"must be names below net with dots, such as net.core.somaxconn; not {key}"
+            yield Problem("spec.kernel.sysctls", fix)
+        elif key in CONNTRACK_SYSCTLS:
+            yield Problem("spec.kernel.sysctls", f"remove {key}: it is set by spec.conntrack ({CONNTRACK_SYSCTLS[key]})")
+
+
+def _local_traffic(spec: ProxyConfigSpec) -> Iterator[Problem]:
+    local = spec.local_traffic
+    if local == LocalTraffic():
+        return
+    parameters = {
+        DetectLocalMode.CLUSTER_CIDR: ("clusterCIDR", bool(local.cluster_cidr)),
+        DetectLocalMode.BRIDGE_INTERFACE: ("bridgeInterface", bool(local.bridge_interface)),
+        DetectLocalMode.INTERFACE_NAME_PREFIX: ("interfaceNamePrefix", bool(local.interface_name_prefix)),
+    }
+    for mode, (field, given) in parameters.items():
+        if mode is local.detect_local_mode and not given:
+            yield Problem(f"spec.localTraffic.{field}", f"is needed with detectLocalMode {mode}: add it, or choose another mode")
+        if mode is not local.detect_local_mode and given:
+            fix = f"is for detectLocalMode {mode}: remove it, or set that mode instead of {local.detect_local_mode}"
+            yield Problem(f"spec.localTraffic.{field}", fix)
+    for field, name in (("bridgeInterface", local.bridge_interface), ("interfaceNamePrefix", local.interface_name_prefix)):
+        if name and not INTERFACE.fullmatch(name):
+            yield Problem(f"spec.localTraffic.{field}", "must be 1 to 15 characters without blanks, slashes and colons", name)
+    yield from _duplicates("spec.localTraffic.clusterCIDR", local.cluster_cidr)
+
+
+def _node_ports(spec: ProxyConfigSpec) -> Iterator[Problem]:
+    if spec.node_ports.addresses:
+        yield from _duplicates("spec.nodePorts.addresses", spec.node_ports.addresses.cidrs)
+
+
+def _sync(spec: ProxyConfigSpec) -> Iterator[Problem]:
+    shortest, longest = spec.sync.min_sync_period, spec.sync.full_sync_period
+    if not longest:
+        yield Problem("spec.sync.fullSyncPeriod", "must be greater than 0s")
+    elif shortest > longest:
+        yield Problem("spec.sync.minSyncPeriod", f"must not exceed fullSyncPeriod: {shortest} is more than {longest}")
+
+
+def _ipvs(spec: ProxyConfigSpec) -> Iterator[Problem]:
+    if spec.ipvs:
+        yield from _duplicates("spec.ipvs.excludeCIDRs", spec.ipvs.exclude_cidrs)
+
+
+def _agent(spec: ProxyConfigSpec) -> Iterator[Problem]:
+    agent = spec.agent
+    addresses = {"healthzBindAddress": agent.healthz_bind_address, "metricsBindAddress": agent.metrics_bind_address}
+    for field, address in addresses.items():
+        if address and not is_bind_address(address):
+            fix = f'must be IP:PORT, [IPv6]:PORT or :PORT, or "" to turn it off; not {address}'
+            yield Problem(f"spec.agent.{field}", fix)
+    if agent.healthz_bind_address and _port(agent.healthz_bind_address) == _port(agent.metrics_bind_address):
+        fix = f"must have another port than healthzBindAddress: both have {_port(agent.healthz_bind_address)}"
+        yield Problem("spec.agent.metricsBindAddress", fix)
+
+
+def _port(address: str) -> str:
+    return address.rpartition(":")[2]
+
+
+def _duplicates(field: str, items: Iterable[object]) -> Iterator[Problem]:
+    seen: set[object] = set()
+    for index, item in enumerate(items):
+        if item in seen:
+            yield Problem(f"{field}[{index}]", f"{item} is there twice: remove one")
+        seen.add(item)

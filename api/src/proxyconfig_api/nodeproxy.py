@@ -1,0 +1,81 @@
+"""NodeProxy: what one node is to do, and what it does. Named after the node and owned by it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from proxyconfig_api import codec
+from proxyconfig_api.conditions import Condition
+from proxyconfig_api.metadata import Metadata
+
+QUARANTINED_LIMIT = 20
+"""The most Services that a status names."""
+
+
+class Action(enum.StrEnum):
+    APPLY = "Apply"
+    REMOVE = "Remove"
+    """Take everything out of the kernel, restore what was remembered, and report."""
+
+
+class NodeProxySpec(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """Written by the operator alone."""
+
+    config: str
+    revision: str
+    """The name of a ControllerRevision in the operator's namespace."""
+    action: Action = Action.APPLY
+
+
+class Quarantined(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """A Service that could not be programmed, as `namespace/name`, and why."""
+
+    service: str
+    reason: str
+
+
+class Drift(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """What somebody else changed in our part of the kernel, and was repaired."""
+
+    repairs: int = 0
+    last_repair: datetime | None = None
+    what: str = ""
+
+
+class Removed(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """The proof of a removal: how many objects a scan of the kernel still found."""
+
+    objects: int
+
+
+class NodeProxyStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """Written by the node's agent alone."""
+
+    observed_generation: int = 0
+    observed_revision: str = ""
+    mode: str = ""
+    version: str = ""
+    """Of the agent."""
+    services: int = 0
+    endpoints: int = 0
+    quarantined: tuple[Quarantined, ...] = ()
+    capabilities: Mapping[str, str] = msgspec.field(default_factory=dict)
+    drift: Drift = Drift()
+    removed: Removed | None = None
+    conditions: tuple[Condition, ...] = ()
+
+
+class NodeProxy(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    metadata: Metadata
+    spec: NodeProxySpec
+    status: NodeProxyStatus = NodeProxyStatus()
+
+    @classmethod
+    def parse(cls, manifest: Mapping[str, Any] | bytes) -> NodeProxy:
+        """A NodeProxy from its JSON, or from what a JSON reader made of it. Raises InvalidSpec."""
+        return codec.decode(manifest, cls)

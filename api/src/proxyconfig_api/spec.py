@@ -1,0 +1,126 @@
+"""The spec of a ProxyConfig. Names, defaults and units are KubeProxyConfiguration's where the concept is the same.
+
+`crds/proxyconfigs.yaml` is the same in the language of the API server; a test holds one against the other.
+What each field does is written there, for `kubectl explain`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+
+from proxyconfig_api.cidr import ALL_ADDRESSES, Cidr, NodeAddresses
+from proxyconfig_api.duration import Duration
+from proxyconfig_api.pods import Agent
+from proxyconfig_api.selector import LabelSelector
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+"""The kernel keeps these numbers in 32 bits."""
+
+
+class Mode(enum.StrEnum):
+    NFTABLES = "nftables"
+    IPTABLES = "iptables"
+    IPVS = "ipvs"
+    USERSPACE = "userspace"
+    AUTO = "auto"
+
+
+class DetectLocalMode(enum.StrEnum):
+    CLUSTER_CIDR = "ClusterCIDR"
+    NODE_CIDR = "NodeCIDR"
+    BRIDGE_INTERFACE = "BridgeInterface"
+    INTERFACE_NAME_PREFIX = "InterfaceNamePrefix"
+
+
+class Conntrack(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    max_per_core: Count = 32768
+    """0: the limit is left alone, and `min` with it."""
+    min: Count = 131072
+    tcp_established_timeout: Duration = Duration(24 * 3600)
+    """Of each timeout, 0 leaves the kernel's value alone."""
+    tcp_close_wait_timeout: Duration = Duration(3600)
+    tcp_be_liberal: bool = False
+    udp_timeout: Duration = Duration(0)
+    udp_stream_timeout: Duration = Duration(0)
+
+
+class Kernel(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    modules: tuple[str, ...] = ()
+    sysctls: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+class Masquerade(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    all: bool = False
+    bit: Annotated[int, msgspec.Meta(ge=0, le=31)] = 14
+
+
+class LocalTraffic(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """How traffic of this node's pods is told. ClusterCIDR without a CIDR, the default: it cannot be told."""
+
+    detect_local_mode: DetectLocalMode = DetectLocalMode.CLUSTER_CIDR
+    cluster_cidr: tuple[Cidr, ...] = msgspec.field(default=(), name="clusterCIDR")
+    bridge_interface: str = ""
+    interface_name_prefix: str = ""
+
+
+class NodePorts(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    addresses: NodeAddresses | None = None
+    """None: the default of the mode; see `node_addresses`."""
+
+
+class Sync(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    min_sync_period: Duration = Duration(0)
+    full_sync_period: Duration = Duration(3600)
+
+
+class Nftables(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    drift_check_period: Duration = Duration(1)
+    """How often to ask the kernel whether somebody else changed its ruleset; 0: never."""
+
+
+class Iptables(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    localhost_node_ports: bool = True
+
+
+class Ipvs(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    scheduler: str = "rr"
+    exclude_cidrs: tuple[Cidr, ...] = msgspec.field(default=(), name="excludeCIDRs")
+    strict_arp: bool = msgspec.field(default=False, name="strictARP")
+    tcp_timeout: Duration = Duration(0)
+    tcp_fin_timeout: Duration = Duration(0)
+    udp_timeout: Duration = Duration(0)
+
+
+class Userspace(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    udp_idle_timeout: Duration = Duration(0.25)
+
+
+class ProxyConfigSpec(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """What the nodes should do. `ProxyConfigSpec()` is valid: all nodes, nftables."""
+
+    node_selector: LabelSelector = LabelSelector()
+    priority: Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)] = 0
+    paused: bool = False
+    agent: Agent = Agent()
+    mode: Mode = Mode.NFTABLES
+    conntrack: Conntrack = Conntrack()
+    kernel: Kernel = Kernel()
+    masquerade: Masquerade = Masquerade()
+    local_traffic: LocalTraffic = LocalTraffic()
+    node_ports: NodePorts = NodePorts()
+    sync: Sync = Sync()
+    nftables: Nftables | None = None
+    iptables: Iptables | None = None
+    ipvs: Ipvs | None = None
+    userspace: Userspace | None = None
+
+    @property
+    def node_addresses(self) -> NodeAddresses:
+        """Which addresses serve node ports: as written, else the node's primary ones in nftables mode and all in the others."""
+        if self.node_ports.addresses is not None:
+            return self.node_ports.addresses
+        return NodeAddresses(primary=True) if self.mode in (Mode.NFTABLES, Mode.AUTO) else ALL_ADDRESSES
