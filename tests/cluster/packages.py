@@ -31,12 +31,12 @@ NEEDED: Mapping[str, str] = {
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def ensure() -> None:
-    """Install what is missing.
+def ensure(needed: Mapping[str, str] = NEEDED) -> None:
+    """Install what is missing of these packages.
 
     Raises ClusterError if that cannot be done.
     """
-    absent = missing()
+    absent = missing(needed)
     if not absent:
         return
     by_hand = f"Install them by hand: apt-get install {' '.join(absent)}"
@@ -52,9 +52,9 @@ def ensure() -> None:
         run(*install, env=quiet, timeout_s=900, advice=by_hand)
 
 
-def missing() -> list[str]:
+def missing(needed: Mapping[str, str] = NEEDED) -> list[str]:
     """Return the packages that this machine does not have yet."""
-    absent = [package for package, sign in NEEDED.items() if not _present(sign)]
+    absent = [package for package, sign in needed.items() if not _present(sign)]
     return absent if importlib.util.find_spec("ensurepip") else [*absent, "python3-venv"]
 
 
