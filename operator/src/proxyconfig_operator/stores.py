@@ -1,0 +1,51 @@
+"""Objects by name, as the reflectors and kopf saw them last. Tells of changes that matter, so that heartbeats wake nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Generic, TypeVar
+
+import msgspec
+
+from proxyconfig_client.objects import Key, Metadata, Object, key_of
+
+T = TypeVar("T", bound=Object)
+
+
+class Store(Generic[T]):
+    """The sink of a reflector for objects whose names are unique among all that it gets."""
+
+    def __init__(self, changed: Callable[[T | None, T | None], None]) -> None:
+        """`changed(old, new)` is called when a decoded field other than the resourceVersion is another one; None means absent."""
+        self.items: dict[str, T] = {}
+        self.version = 0
+        """Grows with every change that matters."""
+        self._changed = changed
+
+    def put(self, item: T) -> None:
+        old = self.items.get(item.metadata.name)
+        self.items[item.metadata.name] = item
+        if old is None or _essence(old) != _essence(item):
+            self._tell(old, item)
+
+    def drop(self, key: Key) -> None:
+        if (old := self.items.pop(key.name, None)) is not None:
+            self._tell(old, None)
+
+    def keys(self) -> Iterable[Key]:
+        return [key_of(item) for item in self.items.values()]
+
+    def retain(self, known: Mapping[str, T], listed: Iterable[str]) -> None:
+        """Drop what was `known` before the names of a list were read and is not among them: a watch may have missed its deletion."""
+        for name in known.keys() - set(listed):
+            if self.items.get(name) is known[name]:
+                self.drop(key_of(known[name]))
+
+    def _tell(self, old: T | None, new: T | None) -> None:
+        self.version += 1
+        self._changed(old, new)
+
+
+def _essence(item: T) -> object:
+    metadata: Metadata = msgspec.structs.replace(item.metadata, resource_version="")
+    return msgspec.structs.replace(item, metadata=metadata)  # type: ignore[type-var]
