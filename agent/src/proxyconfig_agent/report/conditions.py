@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 from proxyconfig_agent.dataplane import Refusal
 from proxyconfig_agent.node.finding import Finding, Topic
+from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT
 
 MESSAGE_LIMIT = 2000
-QUARANTINED_LIMIT = 20
+"""Long enough for people; the API would take 32768."""
 
 
 @dataclass(frozen=True, slots=True)

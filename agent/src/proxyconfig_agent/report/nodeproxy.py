@@ -6,92 +6,89 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
+import msgspec
 import structlog
 
-from proxyconfig_agent.report.conditions import QUARANTINED_LIMIT, NodeState, Verdict, verdicts
+from proxyconfig_agent.report.conditions import NodeState, Verdict, verdicts
+from proxyconfig_api import codec
+from proxyconfig_api.conditions import Condition, ConditionStatus, with_condition
+from proxyconfig_api.names import API_VERSION
+from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT, Drift, NodeProxyStatus, Quarantined, Removed
 from proxyconfig_client.backoff import Backoff
 from proxyconfig_client.errors import ClientError
 
 TRANSITION_S = 1.0
 COUNTERS_S = 60.0
 
-_COUNTERS = ("services", "endpoints")
-
 _log = structlog.get_logger("nodeproxy")
 
-Status = dict[str, Any]
-"""A NodeProxy's status as the API takes it."""
 
-
-@dataclass(frozen=True, slots=True)
-class Since:
-    """The status of a condition, and since when it has that (RFC 3339)."""
-
-    status: bool
-    at: str
-
-
-def since_of(conditions: Iterable[Mapping[str, Any]]) -> dict[str, Since]:
-    """The times in the conditions of a status, by type: what is to be carried on over a restart of the agent."""
-    return {each["type"]: Since(each["status"] == "True", each["lastTransitionTime"]) for each in conditions}
-
-
-def status_of(state: NodeState, before: Mapping[str, Since], now_s: float) -> Status:
+def status_of(state: NodeState, before: Iterable[Condition], now_s: float) -> NodeProxyStatus:
     """The status that says `state`; a condition that is as it was `before` keeps its time."""
-    status: Status = {
-        "observedGeneration": state.generation,
-        "observedRevision": state.revision,
-        "mode": state.mode,
-        "version": state.version,
-        "services": state.services,
-        "endpoints": state.endpoints,
-        "quarantined": [{"service": str(each.service), "reason": each.reason} for each in state.refused[:QUARANTINED_LIMIT]],
-        "capabilities": dict(state.capabilities),
-        "drift": {"repairs": state.drift.repairs},
-        "conditions": [_condition(each, state.generation, before.get(each.type), now_s) for each in verdicts(state)],
-    }
-    if state.drift.last_repair_s:
-        status["drift"] |= {"lastRepair": _stamp(state.drift.last_repair_s), "what": state.drift.what}
-    if state.removed_objects is not None:
-        status["removed"] = {"objects": state.removed_objects}
-    return {field: value for field, value in status.items() if value != ""}
+    now, before = datetime.fromtimestamp(now_s, UTC), tuple(before)
+    return NodeProxyStatus(
+        observed_generation=state.generation,
+        observed_revision=state.revision,
+        mode=state.mode,
+        version=state.version,
+        services=state.services,
+        endpoints=state.endpoints,
+        quarantined=tuple(Quarantined(service=str(each.service), reason=each.reason) for each in state.refused[:QUARANTINED_LIMIT]),
+        capabilities=state.capabilities,
+        drift=_drift(state),
+        removed=None if state.removed_objects is None else Removed(objects=state.removed_objects),
+        conditions=tuple(_condition(each, state.generation, before, now) for each in verdicts(state)),
+    )
 
 
-def _condition(verdict: Verdict, generation: int, before: Since | None, now_s: float) -> dict[str, Any]:
-    return {
-        "type": verdict.type,
-        "status": "True" if verdict.status else "False",
-        "reason": verdict.reason,
-        "message": verdict.message,
-        "observedGeneration": generation,
-        "lastTransitionTime": before.at if before and before.status == verdict.status else _stamp(now_s),
-    }
+def _drift(state: NodeState) -> Drift:
+    last_s = state.drift.last_repair_s
+    return Drift(
+        repairs=state.drift.repairs,
+        last_repair=datetime.fromtimestamp(last_s, UTC).replace(microsecond=0) if last_s else None,
+        what=state.drift.what,
+    )
 
 
-def only_counters(old: Status, new: Status) -> bool:
+def _condition(verdict: Verdict, generation: int, before: Iterable[Condition], now: datetime) -> Condition:
+    new = Condition(
+        type=verdict.type,
+        status=ConditionStatus.of(verdict.status),
+        reason=verdict.reason,
+        message=verdict.message,
+        observed_generation=generation,
+    )
+    (stamped,) = with_condition([each for each in before if each.type == verdict.type], new, now)
+    return stamped
+
+
+def only_counters(old: NodeProxyStatus, new: NodeProxyStatus) -> bool:
     """Whether nothing but counters differs: no transition, so it can wait."""
-    return {key: value for key, value in old.items() if key not in _COUNTERS} == {
-        key: value for key, value in new.items() if key not in _COUNTERS
-    }
+    return old == msgspec.structs.replace(new, services=old.services, endpoints=old.endpoints)
 
 
-def _stamp(at_s: float) -> str:
-    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+def body_of(node: str, status: NodeProxyStatus) -> dict[str, Any]:
+    """What to apply at the NodeProxy's `status`; a field that is empty is given up by being left out."""
+    fields = {name: value for name, value in codec.builtins(status).items() if value not in (None, "")}
+    fields["drift"] = {name: value for name, value in fields["drift"].items() if value not in (None, "")}
+    return {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": node}, "status": fields}
 
 
 class Reporter:
-    """Writes the newest state that it was told. `write` applies a status; `clock` returns Unix seconds."""
+    """Writes the newest state that it was told. `write` applies a status (see `body_of`); `clock` returns Unix seconds;
+    `before` are the conditions of an earlier agent, whose times go on."""
 
-    def __init__(self, write: Callable[[Status], Awaitable[None]], clock: Callable[[], float], before: Mapping[str, Since]) -> None:
-        self._write, self._clock, self._before = write, clock, dict(before)
+    def __init__(
+        self, write: Callable[[NodeProxyStatus], Awaitable[None]], clock: Callable[[], float], before: Iterable[Condition] = ()
+    ) -> None:
+        self._write, self._clock, self._before = write, clock, tuple(before)
         self._told: NodeState | None = None
-        self._written: Status | None = None
+        self._written: NodeProxyStatus | None = None
         self._written_s = 0.0
         self._news = asyncio.Event()
 
@@ -128,10 +125,10 @@ class Reporter:
             self._news.set()
             return False
         self._written, self._written_s = status, self._clock()
-        self._before = since_of(status["conditions"])
+        self._before = status.conditions
         return True
 
-    def _status(self) -> Status | None:
+    def _status(self) -> NodeProxyStatus | None:
         return status_of(self._told, self._before, self._clock()) if self._told else None
 
     def _due_s(self) -> float:

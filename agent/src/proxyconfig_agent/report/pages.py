@@ -8,9 +8,6 @@ from proxyconfig_agent.report.health import Answer, Health
 from proxyconfig_agent.report.metrics import Metrics
 from proxyconfig_agent.report.server import Routes
 
-HEALTH_PORT = 10256
-METRICS_PORT = 10249
-
 _TEXT = "text/plain; charset=utf-8"
 
 

@@ -19,6 +19,7 @@ import structlog
 
 from proxyconfig_agent.node.finding import Finding, Topic
 from proxyconfig_agent.report.health import Answer
+from proxyconfig_api.bindaddress import is_bind_address
 
 RETRY_S = 5.0
 """kube-proxy's interval, too, between attempts to listen."""
@@ -34,26 +35,24 @@ Routes = Mapping[str, Callable[[], Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """An address and a port to listen on."""
+    """An address and a port to listen on; a wildcard address means both families, as it does for Go's servers."""
 
     host: str
     port: int
 
     @classmethod
-    def parse(cls, text: str, default_port: int) -> Bind | None:
-        """`A:P`, `[A6]:P` or a bare address; empty: do not listen. Raises ValueError with a sentence for the user."""
+    def parse(cls, text: str) -> Bind | None:
+        """`IP:PORT`, `[IPv6]:PORT` or `:PORT`; empty: do not listen. Raises ValueError with a sentence for the user."""
         if not text:
             return None
-        host, colon, port = text.rpartition(":") if text.count(":") == 1 or (text.startswith("[") and "]:" in text) else (text, "", "")
-        try:
-            number = int(port) if colon else default_port
-            host = host.removeprefix("[").removesuffix("]")
-            socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
-        except (ValueError, OSError):
-            raise ValueError(f"{text!r} is not an address to listen on: write IP:PORT, e.g. 0.0.0.0:{default_port}") from None
-        if not 0 <= number <= 65535:
-            raise ValueError(f"{text!r}: {number} is not a port")
-        return cls(host, number)
+        if not is_bind_address(text):
+            raise ValueError(f"{text!r} is not an address to listen on: write IP:PORT, [IPv6]:PORT or :PORT, or nothing to turn it off")
+        host, _, port = text.rpartition(":")
+        return cls(host.removeprefix("[").removesuffix("]"), int(port))
+
+    @property
+    def is_wildcard(self) -> bool:
+        return self.host in ("", "0.0.0.0", "::")  # noqa: S104 - recognised, not chosen
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -91,14 +90,17 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, bind: Bind, routes: Routes) -> None:
         self.routes = routes
-        self.address_family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
+        self._wildcard = bind.is_wildcard
+        dual_stack = self._wildcard and socket.has_dualstack_ipv6()
+        self.address_family = socket.AF_INET6 if dual_stack or ":" in bind.host else socket.AF_INET
         self._free = threading.BoundedSemaphore(CONNECTIONS)
-        super().__init__((bind.host, bind.port), _Handler)
+        super().__init__(("::" if dual_stack else bind.host, bind.port), _Handler)
 
     def server_bind(self) -> None:
         """Without the base class's look-up of our own host name, which may ask a DNS that does not work yet."""
-        if self.allow_reuse_address:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not self._wildcard)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])

@@ -1,0 +1,110 @@
+"""What the fixed part of the rules depends on, from the ProxyConfig, the Node and the addresses that the node really has. Pure.
+
+Called again whenever one of them changes; the result is a value, and equal inputs make an equal one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from proxyconfig_agent.dataplane import LocalTraffic, Settings
+from proxyconfig_agent.ingest.values import Address, Family, Network, Node, family_of, text_of
+from proxyconfig_agent.node.addresses import LocalAddress
+from proxyconfig_agent.node.finding import Finding, Topic
+from proxyconfig_api.cidr import ALL_ADDRESSES, Cidr, NodeAddresses
+from proxyconfig_api.spec import DetectLocalMode, ProxyConfigSpec
+
+
+def resolve(
+    spec: ProxyConfigSpec, node: Node, local: Sequence[LocalAddress], service_cidrs: Sequence[Network]
+) -> tuple[Settings, tuple[Finding, ...]]:
+    """The settings, and what in them is not as the user will have meant it."""
+    wanted = spec.node_addresses
+    local_traffic = _local_traffic(spec, node)
+    serving = _serving(wanted, node, local)
+    settings = Settings(
+        local_traffic=local_traffic,
+        masquerade_all=spec.masquerade.all,
+        masquerade_bit=spec.masquerade.bit,
+        node_port_addresses=serving,
+        node_addresses=node.addresses or _sorted(each.address for each in local if not each.is_loopback),
+        service_cidrs=tuple(sorted(service_cidrs, key=lambda network: (len(network.base), network.base, network.prefix))),
+    )
+    findings = (*_about_local_traffic(spec, node, local_traffic), *_about_node_ports(wanted, serving, local))
+    return settings, findings
+
+
+def _local_traffic(spec: ProxyConfigSpec, node: Node) -> LocalTraffic:
+    wanted = spec.local_traffic
+    match wanted.detect_local_mode:
+        case DetectLocalMode.CLUSTER_CIDR:
+            return LocalTraffic(cidrs=tuple(map(_network, wanted.cluster_cidr)))
+        case DetectLocalMode.NODE_CIDR:
+            return LocalTraffic(cidrs=node.pod_cidrs)
+        case DetectLocalMode.BRIDGE_INTERFACE:
+            return LocalTraffic(interface=wanted.bridge_interface)
+        case DetectLocalMode.INTERFACE_NAME_PREFIX:
+            return LocalTraffic(interface_prefix=wanted.interface_name_prefix)
+
+
+def _serving(wanted: NodeAddresses, node: Node, local: Iterable[LocalAddress]) -> tuple[Address, ...] | None:
+    """The addresses that answer node ports; None: every one but loopback, also those to come."""
+    if wanted == ALL_ADDRESSES:
+        return None
+    if wanted.primary:
+        return primary(node.addresses)
+    networks = [_network(cidr) for cidr in wanted.cidrs]
+    return _sorted(each.address for each in local if not each.is_loopback and any(each.address in network for network in networks))
+
+
+def primary(addresses: Iterable[Address]) -> tuple[Address, ...]:
+    """The first address of each family, IPv4 before IPv6."""
+    first: dict[Family, Address] = {}
+    for address in addresses:
+        first.setdefault(family_of(address), address)
+    return tuple(first[family] for family in sorted(first))
+
+
+def _about_local_traffic(spec: ProxyConfigSpec, node: Node, local_traffic: LocalTraffic) -> Iterator[Finding]:
+    mode = spec.local_traffic.detect_local_mode
+    if mode is DetectLocalMode.NODE_CIDR and not node.pod_cidrs:
+        text = (
+            f"spec.localTraffic.detectLocalMode is NodeCIDR, but node {node.name} has no spec.podCIDRs: "
+            "until it has, traffic of pods cannot be told; without an allocator of them use ClusterCIDR"
+        )
+        yield Finding(Topic.AGENT, "NoPodCIDRs", text)
+    elif local_traffic.cidrs:
+        for family in {family_of(address) for address in node.addresses} - {family_of(network.base) for network in local_traffic.cidrs}:
+            text = f"{mode} of this node has no IPv{family.value} network: traffic of pods cannot be told in IPv{family.value}"
+            yield Finding(Topic.AGENT, "LocalTrafficOfOneFamily", text, harmless=True)
+
+
+def _about_node_ports(wanted: NodeAddresses, serving: tuple[Address, ...] | None, local: Sequence[LocalAddress]) -> Iterator[Finding]:
+    if serving is None:
+        return
+    if wanted.primary:
+        if not serving:
+            yield Finding(Topic.AGENT, "NoNodePortAddress", "the Node has no address in its status yet: no NodePort is served until it has")
+        for absent in [address for address in serving if address not in {each.address for each in local}]:
+            text = (
+                f"the Node's primary address {text_of(absent)} is on none of its interfaces: NodePorts are not served on it; "
+                "list the networks of the node in spec.nodePorts.addresses"
+            )
+            yield Finding(Topic.AGENT, "PrimaryAddressNotLocal", text)
+        return
+    for cidr in wanted.cidrs:
+        if not any(address in _network(cidr) for address in serving):
+            loopback = cidr.network.is_loopback
+            why = "loopback addresses serve no NodePorts in this mode" if loopback else "no address of this node is in it"
+            yield Finding(
+                Topic.AGENT, "NoNodePortAddress", f"spec.nodePorts.addresses: {cidr} has no effect: {why}", harmless=bool(serving)
+            )
+
+
+def _network(cidr: Cidr) -> Network:
+    return Network(Address(cidr.packed), cidr.prefix)
+
+
+def _sorted(addresses: Iterable[Address]) -> tuple[Address, ...]:
+    """IPv4 first, each once."""
+    return tuple(sorted(set(addresses), key=lambda address: (len(address), address)))
