@@ -27,4 +27,5 @@ class Metadata(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     deletion_timestamp: datetime | None = None
     finalizers: tuple[str, ...] = ()
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+    annotations: Mapping[str, str] = msgspec.field(default_factory=dict)
     owner_references: tuple[OwnerReference, ...] = ()

@@ -19,16 +19,27 @@ class Key(NamedTuple):
 
 
 class Metadata(msgspec.Struct, frozen=True, rename="camel"):
-    """The least that a decoded object must have under `metadata`; subclass it for more fields."""
+    """The least that a decoded object must have under `metadata`; subclass it for more fields, or bring your own type with these."""
 
     name: str
     namespace: str = ""
     resource_version: str = ""
 
 
+class Identified(Protocol):
+    """What is read of any metadata: `Metadata`, or a type that has these fields as well."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def resource_version(self) -> str: ...
+
+
 class Object(Protocol):
     @property
-    def metadata(self) -> Metadata: ...
+    def metadata(self) -> Identified: ...
 
 
 T = TypeVar("T", bound=Object)

@@ -28,7 +28,7 @@ from proxyconfig_client.backoff import Backoff
 from proxyconfig_client.connection import Connection
 from proxyconfig_client.errors import ApiError, ClientError, StreamError, is_expired, is_missing
 from proxyconfig_client.lines import lines_of
-from proxyconfig_client.objects import Key, Metadata, Sink, T
+from proxyconfig_client.objects import Identified, Key, Metadata, Sink, T
 
 PAGE = 500
 SILENCE_S = 90.0
@@ -235,7 +235,7 @@ class Reflector(Generic[T]):
         self._version = metadata.resource_version or self._version
         self._sink.drop(Key(metadata.namespace, metadata.name))
 
-    def _advance(self, metadata: Metadata) -> None:
+    def _advance(self, metadata: Identified) -> None:
         """Note that we have seen this object at this version. Inside a list its version is no place to resume from."""
         if self._seen is not None:
             self._seen.add(Key(metadata.namespace, metadata.name))
