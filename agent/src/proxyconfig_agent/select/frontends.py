@@ -51,7 +51,7 @@ class Frontends:
     local: Backends = Backends(b"")
     """Filled only when one of the policies is Local."""
     on_node: tuple[Address, ...] = ()
-    """Addresses of the reachable backends that run on this node, sorted: they need hairpin masquerading."""
+    """Addresses of the reachable backends that run on this node (or may, as nobody says where), sorted: they need hairpin masquerading."""
 
 
 def count(backends: Backends, family: Family) -> int:

@@ -18,7 +18,8 @@ def select(service: Service, slices: Iterable[EndpointSlice], node: Node) -> tup
         own = [piece for piece in ordered if piece.family is family]
         for port in service.ports:
             endpoints = endpoints_of(own, port)
-            found.append(_frontends(service, port, family, cluster_ip, choose(endpoints, service, node), _at_hand(endpoints, node)))
+            choice = choose(endpoints, service, node)
+            found.append(_frontends(service, port, cluster_ip, choice, on_node=_on_node(endpoints, choice, node)))
     return tuple(found)
 
 
@@ -42,15 +43,15 @@ def endpoints_of(slices: Iterable[EndpointSlice], port: ServicePort) -> dict[End
     return found
 
 
-def _at_hand(endpoints: dict[Endpoint, Traits], node: Node) -> frozenset[Endpoint]:
-    """The endpoints that may be this node's own. One without a node name (written by hand) may be: it gets hairpin masquerading, too."""
-    return frozenset(endpoint for endpoint, traits in endpoints.items() if traits.node is None or traits.node == node.name)
+def _on_node(endpoints: dict[Endpoint, Traits], choice: Choice, node: Node) -> tuple[Address, ...]:
+    """The addresses in use that may be this node's own. One without a node name (written by hand) may be."""
+    used = {*choice.cluster, *choice.local}
+    own = {Address(endpoint[:-2]) for endpoint in used if endpoints[endpoint].node in (None, node.name)}
+    return tuple(sorted(own))
 
 
-def _frontends(
-    service: Service, port: ServicePort, family: Family, cluster_ip: Address, choice: Choice, at_hand: frozenset[Endpoint]
-) -> Frontends:
-    used = at_hand.intersection(choice.cluster + choice.local) if at_hand else at_hand
+def _frontends(service: Service, port: ServicePort, cluster_ip: Address, choice: Choice, *, on_node: tuple[Address, ...]) -> Frontends:
+    family = family_of(cluster_ip)
     return Frontends(
         name=PortName(service.name, port.name, port.protocol),
         family=family,
@@ -66,7 +67,7 @@ def _frontends(
         reachable=choice.reachable,
         cluster=Backends(b"".join(choice.cluster)),
         local=Backends(b"".join(choice.local)),
-        on_node=tuple(sorted({Address(endpoint[:-2]) for endpoint in used})),
+        on_node=on_node,
     )
 
 

@@ -1,0 +1,218 @@
+"""The agent's memory: Services, their slices and this node as values, what has changed since the last sync, and what was programmed.
+
+The watches put values in (`put_*`, `drop_*`); the runner takes changes out and says what became of them. It does no I/O and knows
+no clock. A value that equals the one it replaces is no change, whatever happened to the object's metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from proxyconfig_agent.dataplane import Change
+from proxyconfig_agent.ingest.values import EndpointSlice, Family, Node, Service, ServiceName
+from proxyconfig_agent.select.frontends import Frontends, PortName, count
+from proxyconfig_agent.select.select import select
+from proxyconfig_client.objects import Key
+
+NEEDED_FIRST = (ServiceName("default", "kubernetes"), ServiceName("kube-system", "kube-dns"))
+"""What the node and its pods need to start at all: the API server and the cluster's DNS."""
+
+Programmed = tuple[Frontends, ...]
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a sync is about to do for some Services, to be settled once the kernel has it."""
+
+    wanted: dict[ServiceName, Programmed] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    triggered_at: list[float] = field(default_factory=list)
+
+
+class Cluster:
+    """One node's view of the cluster. `select_s` sums up the seconds spent in select."""
+
+    def __init__(self, node: Node, started_at: float = 0.0) -> None:
+        """`started_at` (Unix seconds): endpoint changes that were triggered before are no measure of this agent's latency."""
+        self.node = node
+        self.endpoints = 0
+        """Over all Service ports and families, as programmed."""
+        self.ports = 0
+        self._started_at = started_at
+        self._services: dict[ServiceName, Service] = {}
+        self._slices: dict[Key, EndpointSlice] = {}
+        self._slices_of: dict[ServiceName, tuple[EndpointSlice, ...]] = {}
+        self._dirty: dict[ServiceName, float] = {}  # with the earliest trigger time, or 0
+        self._programmed: dict[ServiceName, Programmed] = {}
+        self._rejections: dict[ServiceName, tuple[str, ...]] = {}
+        self._undecodable: dict[ServiceName, str] = {}
+
+    def put_service(self, service: Service) -> bool:
+        """Take in a Service; returns whether anything is different now."""
+        self._undecodable.pop(service.name, None)
+        if self._services.get(service.name) == service:
+            return False
+        self._services[service.name] = service
+        self._mark(service.name)
+        return True
+
+    def drop_service(self, name: ServiceName) -> bool:
+        self._undecodable.pop(name, None)
+        if self._services.pop(name, None) is None:
+            return False
+        self._mark(name)
+        return True
+
+    def put_slice(self, piece: EndpointSlice) -> bool:
+        """Take in a slice; its label may have moved it to another Service."""
+        key = Key(piece.service.namespace, piece.name)
+        before = self._slices.get(key)
+        if before == piece:
+            return False
+        if before is not None and before.service != piece.service:
+            self._without(before)
+        self._slices[key] = piece
+        others = tuple(other for other in self._slices_of.get(piece.service, ()) if other.name != piece.name)
+        self._slices_of[piece.service] = (*others, piece)
+        self._mark(piece.service, piece.triggered_at)
+        return True
+
+    def drop_slice(self, key: Key) -> bool:
+        piece = self._slices.pop(key, None)
+        if piece is None:
+            return False
+        self._without(piece)
+        return True
+
+    def put_node(self, node: Node) -> bool:
+        """Take in the node; where select depends on what changed, every Service is to be looked at again (row 74)."""
+        before, self.node = self.node, node
+        if (before.name, before.zone) != (node.name, node.zone):
+            for name in self._services:
+                self._mark(name)
+        return before != node
+
+    def service_names(self) -> Iterable[ServiceName]:
+        return self._services.keys()
+
+    def slice_keys(self) -> Iterable[Key]:
+        return self._slices.keys()
+
+    def service(self, name: ServiceName) -> Service | None:
+        return self._services.get(name)
+
+    def set_aside(self, name: ServiceName, sentence: str) -> None:
+        """The Service's newest state cannot be understood: it is served as it was."""
+        self._undecodable[name] = sentence
+
+    def rejections(self) -> Iterator[tuple[ServiceName, tuple[str, ...]]]:
+        """What of Services and their slices cannot be used, as sentences, as of the last sync."""
+        for name in {**self._rejections, **self._undecodable}:
+            undecodable = self._undecodable.get(name)
+            yield name, self._rejections.get(name, ()) + ((undecodable,) if undecodable else ())
+
+    @property
+    def dirty(self) -> int:
+        """How many Services wait for a sync."""
+        return len(self._dirty)
+
+    @property
+    def services(self) -> int:
+        return len(self._services)
+
+    def mark(self, names: Iterable[ServiceName]) -> None:
+        """Look at these again in the next sync."""
+        for name in names:
+            self._mark(name)
+
+    def changes(self) -> Batch:
+        """What the waiting Services need. They keep waiting until the batch is settled."""
+        batch = Batch()
+        for name, triggered_at in self._dirty.items():
+            wanted = self._wanted(name)
+            batch.wanted[name] = wanted
+            batch.changes += _differences(self._programmed.get(name, ()), wanted)
+            if triggered_at > self._started_at:
+                batch.triggered_at.append(triggered_at)
+        return batch
+
+    def everything(self) -> Iterator[tuple[ServiceName, Programmed]]:
+        """What every Service needs, one after the other, those first that the node itself needs.
+
+        What is programmed already comes as the same object, so that a resync holds nothing twice."""
+        first = [name for name in NEEDED_FIRST if name in self._services]
+        for name in (*first, *(name for name in self._services if name not in NEEDED_FIRST)):
+            wanted, programmed = self._wanted(name), self._programmed.get(name)
+            yield name, programmed if programmed == wanted else wanted
+
+    def settle(self, wanted: dict[ServiceName, Programmed], refused: Iterable[ServiceName] = ()) -> None:
+        """The kernel has what `wanted` says, except for the `refused` ones, of which it has nothing."""
+        gone = set(refused)
+        for name, frontends in wanted.items():
+            self._dirty.pop(name, None)
+            self._program(name, () if name in gone else frontends)
+            self._note_rejections(name)
+
+    def forget(self) -> None:
+        """The kernel has nothing, and nobody waits: a resync settles everything that there is."""
+        self._programmed.clear()
+        self._rejections.clear()
+        self._dirty.clear()
+        self.endpoints = self.ports = 0
+
+    def programmed(self) -> Iterator[Frontends]:
+        """What the kernel has, by all we know."""
+        for frontends in self._programmed.values():
+            yield from frontends
+
+    def _program(self, name: ServiceName, frontends: Programmed) -> None:
+        before = self._programmed.get(name, ())
+        self.endpoints += _endpoints(frontends) - _endpoints(before)
+        self.ports += len(frontends) - len(before)
+        if frontends:
+            self._programmed[name] = frontends
+        else:
+            self._programmed.pop(name, None)
+
+    def _note_rejections(self, name: ServiceName) -> None:
+        service = self._services.get(name)
+        sentences = [sentence for piece in self._slices_of.get(name, ()) for sentence in piece.rejected] if service else []
+        if service and (service.rejected or sentences):
+            self._rejections[name] = (*service.rejected, *sentences)
+        else:
+            self._rejections.pop(name, None)
+
+    def _wanted(self, name: ServiceName) -> Programmed:
+        service = self._services.get(name)
+        return select(service, self._slices_of.get(name, ()), self.node) if service else ()
+
+    def _without(self, piece: EndpointSlice) -> None:
+        rest = tuple(other for other in self._slices_of.get(piece.service, ()) if other.name != piece.name)
+        if rest:
+            self._slices_of[piece.service] = rest
+        else:
+            self._slices_of.pop(piece.service, None)
+        self._mark(piece.service)
+
+    def _mark(self, name: ServiceName, triggered_at: float = 0.0) -> None:
+        """Slices of Services that we do not serve change nothing."""
+        if name not in self._services and name not in self._programmed:
+            return
+        before = self._dirty.get(name, 0.0)
+        self._dirty[name] = min(before, triggered_at) if before and triggered_at else before or triggered_at
+
+
+def _differences(before: Programmed, wanted: Programmed) -> list[Change]:
+    old: dict[tuple[PortName, Family], Frontends] = {(frontends.name, frontends.family): frontends for frontends in before}
+    changes = []
+    for new in wanted:
+        was = old.pop((new.name, new.family), None)
+        if was != new:
+            changes.append(Change(was, new))
+    return [Change(gone, None) for gone in old.values()] + changes
+
+
+def _endpoints(frontends: Programmed) -> int:
+    """Each endpoint once per port and family; those used by Local policies only, too."""
+    return sum(count(one.cluster or one.local, one.family) for one in frontends)
