@@ -1,0 +1,63 @@
+"""A spec's wishes for the node, put together and done."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from proxyconfig_agent.node.finding import Topic
+from proxyconfig_agent.node.host import Host, wanted
+from proxyconfig_agent.node.modules import Modules
+from proxyconfig_agent.node.procsys import Ledger
+from proxyconfig_api.spec import Kernel, ProxyConfigSpec
+
+MAX = "net.netfilter.nf_conntrack_max"
+BUCKETS = "net.netfilter.nf_conntrack_buckets"
+
+
+@dataclasses.dataclass
+class FakeKernel:
+    values: dict[str, str]
+
+    def read(self, name: str) -> str:
+        try:
+            return self.values[name]
+        except KeyError:
+            raise FileNotFoundError(2, "No such file or directory") from None
+
+    def write(self, name: str, value: str) -> None:
+        self.values[name] = value
+
+
+@pytest.fixture
+def kernel() -> FakeKernel:
+    timeouts = {f"net.netfilter.nf_conntrack_tcp_timeout_{name}": "1" for name in ("established", "close_wait")}
+    return FakeKernel({MAX: "1", BUCKETS: "1", "net.ipv4.ip_forward": "0"} | timeouts)
+
+
+def host_of(kernel: FakeKernel, directory: Path) -> Host:
+    return Host(kernel, Ledger(directory, 1), lambda: Modules("6.1", frozenset({"nf_conntrack"}), loadable=True))
+
+
+def test_a_sysctl_that_is_written_beats_one_that_follows() -> None:
+    spec = ProxyConfigSpec(kernel=Kernel(sysctls={BUCKETS: "7"}))
+    assert [each.value for each in wanted(spec, 2) if each.name == BUCKETS] == ["7"]
+
+
+def test_configure_and_restore_leave_nothing_behind(kernel: FakeKernel, tmp_path: Path) -> None:
+    before = dict(kernel.values)
+    spec = ProxyConfigSpec(kernel=Kernel(sysctls={"net.ipv4.ip_forward": "1"}))
+    assert host_of(kernel, tmp_path).configure(spec) == ()
+    assert kernel.values["net.ipv4.ip_forward"] == "1"
+    assert int(kernel.values[MAX]) >= 131072
+    assert host_of(kernel, tmp_path).restore() == ()
+    assert kernel.values == before
+
+
+def test_each_wish_that_fails_is_told_under_its_condition(kernel: FakeKernel, tmp_path: Path) -> None:
+    del kernel.values[MAX]
+    spec = ProxyConfigSpec(kernel=Kernel(modules=("br_netfilter",), sysctls={"net.bridge.bridge-nf-call-iptables": "1"}))
+    findings = host_of(kernel, tmp_path).configure(spec)
+    assert {finding.topic for finding in findings} == {Topic.MODULES, Topic.CONNTRACK, Topic.SYSCTLS}

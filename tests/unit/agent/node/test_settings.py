@@ -1,0 +1,147 @@
+"""From a ProxyConfig, the Node and its addresses to what the rules depend on."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+import pytest
+
+from proxyconfig_agent.dataplane import LocalTraffic, Settings
+from proxyconfig_agent.ingest.values import Address, Network, Node, NodeName
+from proxyconfig_agent.node.addresses import LocalAddress
+from proxyconfig_agent.node.finding import Finding
+from proxyconfig_agent.node.settings import resolve
+from proxyconfig_api.cidr import Cidr, NodeAddresses
+from proxyconfig_api.spec import DetectLocalMode, Mode, NodePorts, ProxyConfigSpec
+from proxyconfig_api.spec import LocalTraffic as LocalTrafficSpec
+
+
+def address(text: str) -> Address:
+    return Address(ipaddress.ip_address(text).packed)
+
+
+def network(text: str) -> Network:
+    base, _, prefix = text.partition("/")
+    return Network(address(base), int(prefix))
+
+
+def addresses(*texts: str) -> tuple[Address, ...]:
+    return tuple(map(address, texts))
+
+
+def local(*texts: str) -> tuple[LocalAddress, ...]:
+    return tuple(LocalAddress(address(text), 24, 2) for text in texts)
+
+
+NODE = Node(NodeName("n1"), addresses=addresses("10.0.0.5", "fd00::5", "192.0.2.5"), pod_cidrs=(network("10.244.1.0/24"),))
+LOCAL = local("127.0.0.1", "10.0.0.5", "10.0.0.6", "192.0.2.5", "::1", "fe80::5", "fd00::5")
+
+
+def resolved(
+    spec: ProxyConfigSpec | None = None, node: Node = NODE, own: Sequence[LocalAddress] = LOCAL
+) -> tuple[Settings, tuple[Finding, ...]]:
+    return resolve(spec or ProxyConfigSpec(), node, own, ())
+
+
+def node_ports(*cidrs: str, mode: Mode = Mode.NFTABLES) -> ProxyConfigSpec:
+    return ProxyConfigSpec(mode=mode, node_ports=NodePorts(addresses=NodeAddresses(cidrs=tuple(map(Cidr.parse, cidrs)))))
+
+
+def test_node_ports_answer_on_the_primary_addresses_by_default() -> None:
+    settings, findings = resolved()
+    assert settings.node_port_addresses == addresses("10.0.0.5", "fd00::5")
+    assert findings == ()
+
+
+def test_the_other_modes_answer_on_all_addresses_by_default() -> None:
+    assert resolved(ProxyConfigSpec(mode=Mode.IPTABLES))[0].node_port_addresses is None
+
+
+@pytest.mark.parametrize(
+    ("cidrs", "serving"),
+    [
+        pytest.param(["10.0.0.0/24"], ["10.0.0.5", "10.0.0.6"], id="every address inside, secondary ones too"),
+        pytest.param(["10.0.0.6/32", "192.0.2.0/24"], ["10.0.0.6", "192.0.2.5"], id="several networks"),
+        pytest.param(["0.0.0.0/0"], ["10.0.0.5", "10.0.0.6", "192.0.2.5"], id="all of one family, none of the other, not loopback"),
+        pytest.param(["fd00::/8"], ["fd00::5"], id="IPv6 only"),
+    ],
+)
+def test_node_ports_answer_on_the_addresses_inside_of_the_networks(cidrs: list[str], serving: list[str]) -> None:
+    settings, findings = resolved(node_ports(*cidrs))
+    assert settings.node_port_addresses == addresses(*serving)
+    assert findings == ()
+
+
+def test_all_networks_are_every_address_also_those_to_come() -> None:
+    assert resolved(node_ports("0.0.0.0/0", "::/0"))[0].node_port_addresses is None
+
+
+def test_a_network_without_an_address_of_this_node_is_told() -> None:
+    settings, (finding,) = resolved(node_ports("172.16.0.0/12"))
+    assert settings.node_port_addresses == ()
+    assert "172.16.0.0/12 has no effect: no address of this node is in it" in finding.message
+    assert not finding.harmless
+    assert resolved(node_ports("172.16.0.0/12", "10.0.0.0/8"))[1][0].harmless
+
+
+def test_loopback_serves_no_node_ports_and_that_is_told() -> None:
+    settings, (finding,) = resolved(node_ports("127.0.0.0/8", "10.0.0.5/32"))
+    assert settings.node_port_addresses == addresses("10.0.0.5")
+    assert "loopback" in finding.message
+
+
+def test_a_node_without_addresses_serves_no_node_ports_yet() -> None:
+    settings, (finding,) = resolved(node=Node(NodeName("n1")))
+    assert settings.node_port_addresses == ()
+    assert finding.reason == "NoNodePortAddress"
+    assert settings.node_addresses == addresses("10.0.0.5", "10.0.0.6", "192.0.2.5", "fd00::5", "fe80::5")
+
+
+def test_a_primary_address_that_no_interface_has_is_told() -> None:
+    _, (finding,) = resolved(own=local("10.0.0.5"))
+    assert "fd00::5 is on none of its interfaces" in finding.message
+
+
+def detect(mode: DetectLocalMode, *cidrs: str, bridge: str = "", prefix: str = "") -> ProxyConfigSpec:
+    section = LocalTrafficSpec(
+        detect_local_mode=mode, cluster_cidr=tuple(map(Cidr.parse, cidrs)), bridge_interface=bridge, interface_name_prefix=prefix
+    )
+    return ProxyConfigSpec(local_traffic=section)
+
+
+@pytest.mark.parametrize(
+    ("spec", "local_traffic"),
+    [
+        pytest.param(ProxyConfigSpec(), LocalTraffic(), id="cannot be told"),
+        pytest.param(
+            detect(DetectLocalMode.CLUSTER_CIDR, "10.244.0.0/16", "10.245.0.0/16", "fd00:1::/48"),
+            LocalTraffic(cidrs=(network("10.244.0.0/16"), network("10.245.0.0/16"), network("fd00:1::/48"))),
+            id="every network of a family, not only the first",
+        ),
+        pytest.param(detect(DetectLocalMode.NODE_CIDR), LocalTraffic(cidrs=(network("10.244.1.0/24"),)), id="the node's own"),
+        pytest.param(detect(DetectLocalMode.BRIDGE_INTERFACE, bridge="cni0"), LocalTraffic(interface="cni0"), id="bridge"),
+        pytest.param(detect(DetectLocalMode.INTERFACE_NAME_PREFIX, prefix="veth"), LocalTraffic(interface_prefix="veth"), id="prefix"),
+    ],
+)
+def test_local_traffic(spec: ProxyConfigSpec, local_traffic: LocalTraffic) -> None:
+    settings, findings = resolved(spec)
+    assert settings.local_traffic == local_traffic
+    assert all(finding.harmless for finding in findings)
+
+
+def test_a_node_without_pod_networks_is_told_in_the_mode_that_needs_them() -> None:
+    _, findings = resolved(detect(DetectLocalMode.NODE_CIDR), node=Node(NodeName("n1"), addresses=addresses("10.0.0.5")))
+    assert [finding.reason for finding in findings] == ["NoPodCIDRs"]
+
+
+def test_a_family_whose_pods_cannot_be_told_is_mentioned() -> None:
+    _, (finding,) = resolved(detect(DetectLocalMode.CLUSTER_CIDR, "10.244.0.0/16"))
+    assert finding.harmless
+    assert "IPv6" in finding.message
+
+
+def test_service_networks_are_sorted() -> None:
+    networks = [network("fd00::/112"), network("10.96.0.0/12"), network("10.64.0.0/12")]
+    settings, _ = resolve(ProxyConfigSpec(), NODE, LOCAL, networks)
+    assert settings.service_cidrs == (network("10.64.0.0/12"), network("10.96.0.0/12"), network("fd00::/112"))
