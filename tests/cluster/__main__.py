@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
-from tests.cluster import binaries, packages, registry, remains
+from tests.cluster import binaries, cluster, packages, registry, remains
 from tests.cluster.errors import ClusterError
 
 
@@ -20,8 +21,16 @@ def main(words: Sequence[str]) -> int:
     commands.add_parser("packages", help="install the distribution's packages that are missing")
     commands.add_parser("binaries", help="build the components that the cache does not have")
     commands.add_parser("leftovers", help="list everything on this machine that belongs to a cluster; status 1 if there is anything")
+    up = commands.add_parser("up", help="start a cluster")
+    up.add_argument("--nodes", type=int, default=2, choices=range(1, 10), metavar="N", help="1 to 9, default 2")
+    down = commands.add_parser("down", help="end a cluster and remove everything of it")
+    load = commands.add_parser("load", help="import an image archive into every node")
+    load.add_argument("archive", type=Path)
+    for command in (up, down, load):
+        command.add_argument("--name", default=cluster.DEFAULT_NAME, help="which cluster, default %(default)s")
     chosen = parser.parse_args(words)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
         return _run(chosen)
     except ClusterError as error:
@@ -38,9 +47,16 @@ def _run(chosen: argparse.Namespace) -> int:
     if chosen.command == "leftovers":
         return _leftovers()
     packages.ensure()
-    if chosen.command == "binaries":
-        for program, path in binaries.ensure().items():
-            print(f"{program}\t{path}")
+    match chosen.command:
+        case "binaries":
+            print("\n".join(f"{program}\t{path}" for program, path in binaries.ensure().items()))
+        case "up":
+            made = cluster.up(chosen.name, chosen.nodes)
+            print(f"export KUBECONFIG={made.kubeconfig}\nexport PATH=$PATH:{made.plane.program('kubectl').parent}")
+        case "down":
+            cluster.down(chosen.name)
+        case "load":
+            cluster.find(chosen.name).load(chosen.archive.resolve())
     return 0
 
 

@@ -111,13 +111,28 @@ class ControlPlane:
 
     def ready(self) -> bool:
         """Return whether the API server says that it is ready."""
-        context = ssl.create_default_context(cafile=str(self.authority.certificate))
-        connection = http.client.HTTPSConnection(self.host, SERVER_PORT, timeout=5, context=context)
         try:
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == http.client.OK
+            return self._get("/readyz")[0] == http.client.OK
         except OSError:
             return False
+
+    def get(self, path: str) -> Any:
+        """Return what the API server has at a path, for instance /api/v1/nodes; None if there is nothing.
+
+        Raises OSError if it does not answer.
+        """
+        status, content = self._get(path)
+        return json.loads(content) if status == http.client.OK else None
+
+    def _get(self, path: str) -> tuple[int, bytes]:
+        admin = self.authority.client("admin", "system:masters")
+        context = ssl.create_default_context(cafile=str(self.authority.certificate))
+        context.load_cert_chain(admin.certificate, admin.key)
+        connection = http.client.HTTPSConnection(self.host, SERVER_PORT, timeout=5, context=context)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
         finally:
             connection.close()
 

@@ -99,9 +99,13 @@ class Switch:
                 f"{self.namespace} has links that are not the cluster's ({', '.join(sorted(unknown))}). Nothing was started."
             )
 
+    def attachment(self, name: str, host: int) -> Attachment:
+        """Return the names and addresses of a namespace on the bridge, whether it is there or not."""
+        return Attachment(f"{self.namespace}-{name}", f"198.18.{self.number}.{host}", f"fd18:c0de:{self.number:x}::{host}")
+
     def attach(self, name: str, host: int) -> Attachment:
         """Make a namespace on the bridge with the addresses of `host` (2 to 253); its default route ends at the switch."""
-        made = Attachment(f"{self.namespace}-{name}", f"198.18.{self.number}.{host}", f"fd18:c0de:{self.number:x}::{host}")
+        made = self.attachment(name, host)
         run("ip", "netns", "add", made.namespace)
         write_sysctls(made.namespace, _QUIET_IPV6)
         _ip(self.namespace, f"link add p{host} type veth peer name eth0 netns {made.namespace}", f"link set p{host} master {BRIDGE} up")

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.cluster import cgroups, network, registry
+from tests.cluster import cgroups, machine, network, registry
 from tests.cluster.command import run
 from tests.cluster.errors import ClusterError
 from tests.cluster.process import Process, start_time
@@ -23,14 +23,7 @@ def remove(entry: registry.Entry) -> None:
 
     Raises ClusterError with what could not be removed.
     """
-    for _ in range(3):  # a process may start another while we look
-        running = list(processes(entry.number))
-        for process in running:
-            process.signal(signal.SIGKILL)
-        for process in running:
-            process.wait(30)
-        if not running:
-            break
+    end_processes(entry.number)
     for mount in mounts(entry.folder):
         run("umount", "--lazy", mount)
     for path in cgroups.of(entry.number):
@@ -45,6 +38,17 @@ def remove(entry: registry.Entry) -> None:
             f"cluster {entry.number} ({entry.folder}) could not be removed completely:\n" + "\n".join(f"    {line}" for line in left)
         )
     entry.release()
+    if not list(registry.entries()):
+        machine.restore()
+
+
+def end_processes(number: int) -> None:
+    """Kill every process of a cluster and wait until it is gone."""
+    while running := list(processes(number)):  # again, because a process may start another while we look
+        for process in running:
+            process.signal(signal.SIGKILL)
+        for process in running:
+            process.wait(30)
 
 
 def sweep() -> None:
@@ -73,6 +77,8 @@ def processes(number: int) -> Iterator[Process]:
     """Return the processes that run in a cluster's network namespaces or cgroups."""
     inodes = {os.stat(network.NAMESPACES / name).st_ino for name in network.namespaces_of(number)}
     in_cgroups = {pid for path in cgroups.of(number) for pid in cgroups.members(path)}
+    if not inodes and not in_cgroups:
+        return
     for entry in Path("/proc").glob("[0-9]*"):
         pid = int(entry.name)
         started = start_time(pid)
