@@ -94,8 +94,8 @@ def _probe(bind_address: str) -> dict[str, Any]:
 def _holds(actual: Any, wanted: Any) -> bool:
     """Whether `wanted` is in `actual`, where the API server leaves out what is empty and adds defaults."""
     if isinstance(wanted, Mapping):
-        return (
-            (isinstance(actual, Mapping) and all(_holds(actual.get(key), value) for key, value in wanted.items())) or not (wanted or actual)
+        return (isinstance(actual, Mapping) and all(_holds(actual.get(key), value) for key, value in wanted.items())) or not (
+            wanted or actual
         )
     if isinstance(wanted, Sequence) and not isinstance(wanted, str):
         if not wanted:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from proxyconfig_client.objects import Key, Metadata, Object, key_of
+from proxyconfig_client.objects import Key, Object, key_of
 
 T = TypeVar("T", bound=Object)
 
@@ -46,6 +46,6 @@ class Store(Generic[T]):
         self._changed(old, new)
 
 
-def _essence(item: T) -> object:
-    metadata: Metadata = msgspec.structs.replace(item.metadata, resource_version="")
-    return msgspec.structs.replace(item, metadata=metadata)  # type: ignore[type-var]
+def _essence(item: Any) -> object:
+    """The item without its resourceVersion. All our items, and their metadata, are msgspec Structs."""
+    return msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, resource_version=""))
