@@ -87,6 +87,7 @@ class Server(ThreadingHTTPServer):
     """Listens from the moment it is made. Raises OSError when it cannot."""
 
     daemon_threads = True
+    request_queue_size = CONNECTIONS
 
     def __init__(self, bind: Bind, routes: Routes) -> None:
         self.routes = routes

@@ -1,0 +1,110 @@
+"""/healthz and /livez: when they fail, and what they say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.report.health import HEARTBEAT_S, STALE_S, Answer, Health
+
+START_S = 1_700_000_000.0
+
+
+class Clock:
+    now_s = START_S
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def health(clock: Clock) -> Health:
+    made = Health(clock)
+    made.node(known=True, deleted=False)
+    return made
+
+
+def body(answer: Answer) -> dict[str, Any]:
+    return msgspec.json.decode(answer.body, type=dict[str, Any])
+
+
+def passes(health: Health, clock: Clock, seconds: float) -> None:
+    """Time goes by while the event loop runs."""
+    clock.now_s += seconds
+    health.beat()
+
+
+def test_an_idle_agent_is_healthy(health: Health, clock: Clock) -> None:
+    passes(health, clock, 3600)
+    assert health.healthz().status == health.livez().status == 200
+
+
+def test_the_body_has_kube_proxys_keys(health: Health, clock: Clock) -> None:
+    health.synced(Family)
+    passes(health, clock, 10)
+    assert body(health.healthz()) == {
+        "lastUpdated": "2023-11-14T22:13:30Z",
+        "currentTime": "2023-11-14T22:13:30Z",
+        "nodeEligible": True,
+        "healthy": True,
+        "status": {
+            "IPv4": {"lastUpdated": "2023-11-14T22:13:20Z", "healthy": True},
+            "IPv6": {"lastUpdated": "2023-11-14T22:13:20Z", "healthy": True},
+        },
+    }
+    assert "nodeEligible" not in body(health.livez())
+
+
+def test_a_change_that_waits_too_long_is_unhealthy(health: Health, clock: Clock) -> None:
+    health.synced([Family.IPV4])
+    health.queued()
+    passes(health, clock, STALE_S)
+    assert health.livez().status == 200
+    health.queued()  # a later change does not make the first one younger
+    passes(health, clock, 1)
+    answer = health.livez()
+    assert answer.status == 503
+    assert body(answer)["healthy"] is False
+    assert body(answer)["reason"] == "a change waits for a successful sync since 61 s"
+    assert body(answer)["lastUpdated"] == "2023-11-14T22:13:20Z"
+    health.synced([Family.IPV4])
+    assert health.livez().status == 200
+
+
+@pytest.mark.parametrize(("known", "deleted", "reason"), [(False, False, "does not exist"), (True, True, "is being deleted")])
+def test_a_node_that_goes_fails_healthz_only(health: Health, known: bool, deleted: bool, reason: str) -> None:
+    health.node(known=known, deleted=deleted)
+    answer = health.healthz()
+    assert answer.status == 503
+    assert body(answer)["nodeEligible"] is False
+    assert body(answer)["healthy"] is True, "as in kube-proxy"
+    assert reason in body(answer)["reason"]
+    assert health.livez().status == 200
+
+
+def test_before_the_node_was_seen_only_livez_is_fine(clock: Clock) -> None:
+    assert (Health(clock).healthz().status, Health(clock).livez().status) == (503, 200)
+
+
+def test_a_broken_data_path_fails_both_with_its_reason(health: Health) -> None:
+    health.broken("the kernel has no nft_numgen")
+    for answer in (health.healthz(), health.livez()):
+        assert answer.status == 503
+        assert body(answer)["reason"] == "the kernel has no nft_numgen"
+    health.broken("")
+    assert health.healthz().status == 200
+
+
+def test_a_hanging_event_loop_is_unhealthy(health: Health, clock: Clock) -> None:
+    clock.now_s += HEARTBEAT_S + 1
+    answer = health.livez()
+    assert answer.status == 503
+    assert "hangs" in body(answer)["reason"]

@@ -1,0 +1,113 @@
+"""The metrics page: kube-proxy's names, and what they count."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.report.health import Answer, Health
+from proxyconfig_agent.report.metrics import Metrics
+from proxyconfig_agent.report.pages import health_routes, metrics_routes
+
+SHARED = {
+    "kubeproxy_sync_proxy_rules_duration_seconds",
+    "kubeproxy_sync_full_proxy_rules_duration_seconds",
+    "kubeproxy_sync_partial_proxy_rules_duration_seconds",
+    "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
+    "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
+    "kubeproxy_network_programming_duration_seconds",
+    "kubeproxy_sync_proxy_rules_endpoint_changes_pending",
+    "kubeproxy_sync_proxy_rules_endpoint_changes_total",
+    "kubeproxy_sync_proxy_rules_service_changes_pending",
+    "kubeproxy_sync_proxy_rules_service_changes_total",
+    "kubeproxy_sync_proxy_rules_no_local_endpoints_total",
+    "kubeproxy_proxy_healthz_total",
+    "kubeproxy_proxy_livez_total",
+    "kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
+    "kubeproxy_conntrack_reconciler_sync_duration_seconds",
+    "kubeproxy_conntrack_reconciler_deleted_entries_total",
+}
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics("0.1.0", "nftables")
+
+
+def values(metrics: Metrics) -> dict[str, float]:
+    """Samples by name, with the labels in braces."""
+    page = metrics.page().body.decode()
+    return {
+        sample.name + "".join(f"{{{key}={value}}}" for key, value in sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+    }
+
+
+def test_every_shared_metric_is_there_by_kube_proxys_name(metrics: Metrics) -> None:
+    page = metrics.page().body.decode()
+    assert {name for name in SHARED if f"# TYPE {name} " not in page} == set()
+    assert "_created" not in page
+
+
+def test_pending_changes_go_with_a_sync(metrics: Metrics) -> None:
+    metrics.changed(services=2, endpoints=3)
+    assert values(metrics)["kubeproxy_sync_proxy_rules_service_changes_pending"] == 2
+    metrics.synced(now_s=1000, took_s=0.01, full=False, operations=7, stages_s={"lower": 0.001})
+    after = values(metrics)
+    assert after["kubeproxy_sync_proxy_rules_service_changes_pending"] == 0
+    assert after["kubeproxy_sync_proxy_rules_endpoint_changes_pending"] == 0
+    assert after["kubeproxy_sync_proxy_rules_endpoint_changes_total"] == 3
+    assert after["kubeproxy_sync_proxy_rules_last_timestamp_seconds{ip_family=IPv4}"] == 1000
+    assert after["kubeproxy_sync_partial_proxy_rules_duration_seconds_count{ip_family=IPv6}"] == 1
+    assert after["proxyconfig_kernel_operations_total"] == 7
+    assert after["proxyconfig_stage_duration_seconds_count{stage=lower}"] == 1
+
+
+def test_full_and_partial_syncs_are_told_apart(metrics: Metrics) -> None:
+    metrics.synced(now_s=1, took_s=0.5, full=True, operations=1, stages_s={})
+    after = values(metrics)
+    assert after["kubeproxy_sync_full_proxy_rules_duration_seconds_sum{ip_family=IPv4}"] == 0.5
+    assert "kubeproxy_sync_partial_proxy_rules_duration_seconds_sum{ip_family=IPv4}" not in after
+
+
+def test_failures_and_deleted_flows_start_at_zero(metrics: Metrics) -> None:
+    assert values(metrics)["kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family=IPv4}"] == 0
+    metrics.sync_failed()
+    metrics.flows_deleted(Family.IPV6, deleted=3, took_s=0.001)
+    after = values(metrics)
+    assert after["kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family=IPv6}"] == 1
+    assert after["kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family=IPv6}"] == 3
+
+
+def test_a_clock_that_is_behind_makes_no_negative_delay(metrics: Metrics) -> None:
+    metrics.endpoint_programmed(Family.IPV4, -5)
+    assert values(metrics)["kubeproxy_network_programming_duration_seconds_sum{ip_family=IPv4}"] == 0
+
+
+def test_what_is_programmed(metrics: Metrics) -> None:
+    metrics.programmed(services=2, ports=3, endpoints=20, quarantined=1)
+    metrics.without_local_endpoints(Family.IPV4, internal=0, external=2)
+    metrics.repaired()
+    metrics.mode("0.1.0", "iptables")
+    after = values(metrics)
+    assert after["proxyconfig_programmed{kind=endpoints}"] == 20
+    assert after["proxyconfig_quarantined_services"] == 1
+    assert after["proxyconfig_drift_repairs_total"] == 1
+    assert after["kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family=IPv4}{traffic_policy=external}"] == 2
+    assert [key for key in after if key.startswith("proxyconfig_agent_info")] == ["proxyconfig_agent_info{mode=iptables}{version=0.1.0}"]
+
+
+def test_pages_and_the_answers_they_count(metrics: Metrics) -> None:
+    health = Health(lambda: 1000.0)
+    asked = health_routes(health, metrics)
+    assert asked["/healthz"]().status == 503
+    assert asked["/livez"]().status == 200
+    after = values(metrics)
+    assert after["kubeproxy_proxy_healthz_total{code=503}"] == after["kubeproxy_proxy_livez_total{code=200}"] == 1
+    pages = metrics_routes(metrics, lambda: "nftables", lambda: b"{}")
+    assert pages["/proxyMode"]().body == b"nftables"
+    assert pages["/healthz"]() == Answer(200, b"ok", "text/plain; charset=utf-8")
+    assert pages["/configz"]().body == b"{}"
+    assert b"kubeproxy_" in pages["/metrics"]().body
