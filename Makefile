@@ -6,7 +6,7 @@ NODES ?= 2
 MODE ?= nftables
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock check unit kernel test demo demo-down cluster cluster-down cluster-load deploy e2e bench clean
+.PHONY: help venv lock check unit kernel test demo demo-down cluster cluster-down cluster-load deploy e2e bench vm clean
 
 help: ## these lines
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -31,3 +31,6 @@ check: venv ## lint, types, layers
 
 unit: venv ## unit tests, no root needed
 	$(BIN)/pytest tests/unit
+
+vm: venv ## the nftables kernel tests under another kernel (Debian's 6.1, under qemu)
+	$(BIN)/python -m tests.vm
