@@ -6,6 +6,7 @@ import enum
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from proxyconfig_api.conditions import ConditionStatus, condition
 from proxyconfig_api.nodeproxy import Action, NodeProxy
@@ -52,13 +53,13 @@ def state_of(node: Node, proxy: NodeProxy | None, pod: Pod | None, *, config: st
 
 
 def worst_of(states: Iterable[NodeState], before: Iterable[WorstNode] = ()) -> tuple[WorstNode, ...]:
-    """The nodes that are not simply ready, worst first, at most as many as a status may name.
+    """Of `states`, worst first, those that are not simply ready; at most as many as a status may name.
 
     Kubelet says ErrImagePull and ImagePullBackOff in turns about one image; the words of `before` stay while only that changes.
     """
     known = {each.node: each for each in before}
-    bad = sorted((state for state in states if state.health is not Health.READY), key=lambda state: (state.health, state.name))
-    return tuple(_named(state, known.get(state.name)) for state in bad[:WORST_LIMIT])
+    bad = (state for state in states if state.health is not Health.READY)
+    return tuple(_named(state, known.get(state.name)) for state in islice(bad, WORST_LIMIT))
 
 
 def _updated(proxy: NodeProxy, config: str, revision: str) -> bool:

@@ -47,7 +47,8 @@ class Leaving:
 def leaving_of(config: Config, world: World) -> tuple[Leaving, ...]:
     """The nodes that have, or had, the agents of `config` and belong to no ProxyConfig that could have them; by name."""
     held = {name for name, proxy in world.proxies.items() if proxy.spec.config == config.name}
-    held |= {name for name, node in world.nodes.items() if node.metadata.label(names.CONFIG_LABEL) == config.name}
+    labelled = (name for name, node in world.nodes.items() if node.metadata.label(names.CONFIG_LABEL) == config.name)
+    held.update(name for name in labelled if name not in world.proxies)  # else it is for the NodeProxy's ProxyConfig to let go
     going = sorted(name for name in held if not _stays(name, config, world))
     agents = world.agents_of(config.name) if going else {}
     return tuple(_leaving(name, config, world, agents.get(name)) for name in going)
@@ -88,7 +89,7 @@ def _leaving(name: str, config: Config, world: World, pod: Pod | None) -> Leavin
 
 
 def _step(config: Config, proxy: NodeProxy | None, node: Node | None, pod: Pod | None, *, late: bool) -> Step:
-    if proxy is None or node is None or proxy.spec.config != config.name:
+    if proxy is None or node is None:
         return Step.NOTHING
     if _proven(proxy):
         return Step.PROVEN

@@ -1,0 +1,111 @@
+"""What is to be written for one ProxyConfig, in which order, given everything that is known. Pure.
+
+`prepare` makes what nodes are about to refer to. Only then is status told, so that it never claims an older truth while nodes
+change. `move` changes nodes: a part of them per pass, see `rollout`. `finish` lets the ProxyConfig itself go.
+Carried out only in part, or twice, a plan does no harm: the next one starts from what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from proxyconfig_api import names
+from proxyconfig_operator import daemonset, placement, removal, revisions, rollout
+from proxyconfig_operator.observed import Config
+from proxyconfig_operator.removal import Leaving, Step
+from proxyconfig_operator.revisions import Verdict
+from proxyconfig_operator.world import World
+from proxyconfig_operator.writes import Apply, Resource, Write
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    prepare: tuple[Write, ...] = ()
+    move: tuple[Write, ...] = ()
+    finish: tuple[Write, ...] = ()
+    leaving: tuple[Leaving, ...] = ()
+    again_in_s: float | None = None
+    """When to plan again although nothing may have happened by then."""
+
+
+def plan_of(config: Config, world: World) -> Plan:
+    """The plan for one ProxyConfig of the world."""
+    return _farewell(config, world) if config.deleting else _service(config, world)
+
+
+def strays_of(world: World) -> tuple[Write, ...]:
+    """Let go of nodes whose ProxyConfig is no more: its finalizer was taken away by hand."""
+    lost = {name for name, proxy in world.proxies.items() if proxy.spec.config not in world.configs}
+    for name, node in world.nodes.items():
+        label = node.metadata.label(names.CONFIG_LABEL)
+        if label and label not in world.configs:
+            lost.add(name)
+    homeless = [name for name in sorted(lost) if not world.heir_of(name)]
+    return tuple(write for name in homeless for write in removal.release(world.proxies.get(name), world.nodes.get(name)))
+
+
+def _service(config: Config, world: World) -> Plan:
+    """Bring the members to their target, and let the others go."""
+    target, leaving = world.targets[config.name], removal.leaving_of(config, world)
+    moves, more = rollout.admit([writes for node in world.assignment.members[config.name] if (writes := _placing(config, node, world))])
+    in_use = {proxy.spec.revision for proxy in world.proxies.values() if proxy.spec.config == config.name} | {target.revision}
+    old = revisions.superseded(world.revisions_of(config.name), in_use)
+    waits = [(each.deadline - world.now).total_seconds() for each in leaving if each.step is Step.WAIT]
+    return Plan(
+        prepare=(*_finalizer(config), *((target.create,) if target.create else ()), *_agents(config, world)),
+        move=(
+            *(write for writes in moves for write in writes),
+            *(write for each in leaving for write in removal.writes_of(each, world)),
+            *old,
+        ),
+        leaving=leaving,
+        again_in_s=0.0 if more else max(0.0, min(waits)) if waits else None,
+    )
+
+
+def _farewell(config: Config, world: World) -> Plan:
+    """Have everything removed; let the ProxyConfig go when that is proven, or when nobody is left to wait for, or too late."""
+    if names.FINALIZER not in config.metadata.finalizers or config.metadata.deletion_timestamp is None:
+        return Plan()
+    leaving, handed = removal.leaving_of(config, world), _handed_over(config, world)
+    left_s = world.removal_deadline_s - (world.now - config.metadata.deletion_timestamp).total_seconds()
+    if left_s > 0 and (handed or not all(each.done for each in leaving)):
+        return Plan(move=tuple(write for each in leaving for write in removal.writes_of(each, world)), leaving=leaving, again_in_s=left_s)
+    releases = (removal.release(world.proxies.get(each.node), world.nodes.get(each.node)) for each in leaving)
+    return Plan(move=tuple(write for writes in releases for write in writes), finish=(_own(config, ()),), leaving=leaving)
+
+
+def _placing(config: Config, node: str, world: World) -> tuple[Write, ...]:
+    target = world.targets[config.name]
+    if not target.revision:
+        return ()
+    return placement.writes_of(config, target, world.nodes[node], world.proxies.get(node))
+
+
+def _agents(config: Config, world: World) -> Iterator[Write]:
+    """The DaemonSet, if it is not what it should be. It is left alone while paused, for a change of it restarts agents."""
+    target, existing = world.targets[config.name], world.daemonset_of(config.name)
+    frozen = target.verdict in (Verdict.PAUSED, Verdict.INVALID_SPEC) and existing is not None
+    if not target.revision or frozen or config.problem:
+        return
+    wanted = daemonset.render(config, world.installation)
+    if daemonset.differs(wanted, existing):
+        yield Apply(Resource.DAEMON_SET, daemonset.name_of(config.name), wanted)
+
+
+def _handed_over(config: Config, world: World) -> list[str]:
+    """Nodes that an heir is about to take; it has not placed itself on them yet."""
+    mine = (name for name, proxy in world.proxies.items() if proxy.spec.config == config.name and name in world.nodes)
+    return [name for name in mine if world.heir_of(name)]
+
+
+def _finalizer(config: Config) -> Iterator[Write]:
+    if names.FINALIZER not in config.metadata.finalizers:
+        yield _own(config, (names.FINALIZER,))
+
+
+def _own(config: Config, finalizers: tuple[str, ...]) -> Apply:
+    """All that we own outside of status. With the uid, a ProxyConfig that is gone is not made anew."""
+    metadata = {"name": config.name, "uid": config.metadata.uid, "finalizers": list(finalizers)}
+    return Apply(Resource.PROXY_CONFIG, config.name, {"apiVersion": names.API_VERSION, "kind": "ProxyConfig", "metadata": metadata})
