@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 
 from proxyconfig_agent.ingest.values import Family
 from proxyconfig_agent.report.health import Answer
+from proxyconfig_agent.sync import Sync
 
 _SYNC_S = tuple(0.001 * 2**power for power in range(15))
 _PROGRAMMING_S = (0.25, 0.5, *range(1, 60), *range(60, 121, 5), *range(150, 301, 30))
@@ -92,38 +93,31 @@ class Metrics:
         for family in Family:
             self._queued.labels(LABEL[family]).set(now_s)
 
-    def synced(self, *, now_s: float, took_s: float, full: bool, operations: int, stages_s: Mapping[str, float]) -> None:
-        """A sync succeeded; everything that was pending is in the kernel."""
+    def synced(self, sync: Sync) -> None:
+        """A sync ended; after a successful one everything that was pending is in the kernel."""
+        if sync.error:
+            for label in LABEL.values():
+                self._failures.labels(label).inc()
+            return
         for label in LABEL.values():
-            self._sync.labels(label).observe(took_s)
-            (self._full if full else self._partial).labels(label).observe(took_s)
-            self._synced.labels(label).set(now_s)
+            self._sync.labels(label).observe(sync.took_s)
+            (self._full if sync.full else self._partial).labels(label).observe(sync.took_s)
+            self._synced.labels(label).set(sync.ended_at)
+        for family, delay_s in sync.delays_s:
+            self._programming.labels(LABEL[family]).observe(max(0.0, delay_s))
         self._services_pending.set(0)
         self._endpoints_pending.set(0)
-        self._operations.inc(operations)
-        for stage, seconds in stages_s.items():
+        self._operations.inc(sync.operations)
+        self._repairs.inc(bool(sync.repaired))
+        self._quarantined.set(len(sync.refused))
+        for stage, seconds in sync.stages_s.items():
             self._stage.labels(stage).observe(seconds)
-
-    def sync_failed(self) -> None:
-        for label in LABEL.values():
-            self._failures.labels(label).inc()
-
-    def programmed(self, *, services: int, ports: int, endpoints: int, quarantined: int) -> None:
-        """What the node serves now."""
-        for kind, number in (("services", services), ("ports", ports), ("endpoints", endpoints)):
+        for kind, number in (("services", sync.services), ("ports", sync.ports), ("endpoints", sync.endpoints)):
             self._objects.labels(kind).set(number)
-        self._quarantined.set(quarantined)
-
-    def endpoint_programmed(self, family: Family, delay_s: float) -> None:
-        """An endpoint change reached the kernel `delay_s` after the cluster had it."""
-        self._programming.labels(LABEL[family]).observe(max(0.0, delay_s))
 
     def without_local_endpoints(self, family: Family, *, internal: int, external: int) -> None:
         self._no_local.labels("internal", LABEL[family]).set(internal)
         self._no_local.labels("external", LABEL[family]).set(external)
-
-    def repaired(self) -> None:
-        self._repairs.inc()
 
     def flows_deleted(self, family: Family, *, deleted: int, took_s: float) -> None:
         self._conntrack_s.labels(LABEL[family]).observe(took_s)

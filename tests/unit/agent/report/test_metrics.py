@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.dataplane import Refusal
+from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.report.health import Answer, Health
 from proxyconfig_agent.report.metrics import Metrics
 from proxyconfig_agent.report.pages import health_routes, metrics_routes
+from proxyconfig_agent.sync import Reason, Sync
 
 SHARED = {
     "kubeproxy_sync_proxy_rules_duration_seconds",
@@ -35,6 +40,10 @@ def metrics() -> Metrics:
     return Metrics("0.1.0", "nftables")
 
 
+def sync(**changes: Any) -> Sync:
+    return replace(Sync(Reason.CHANGE, ended_at=1000, took_s=0.01, operations=7, stages_s={"lower": 0.001}), **changes)
+
+
 def values(metrics: Metrics) -> dict[str, float]:
     """Samples by name, with the labels in braces."""
     page = metrics.page().body.decode()
@@ -54,7 +63,7 @@ def test_every_shared_metric_is_there_by_kube_proxys_name(metrics: Metrics) -> N
 def test_pending_changes_go_with_a_sync(metrics: Metrics) -> None:
     metrics.changed(services=2, endpoints=3)
     assert values(metrics)["kubeproxy_sync_proxy_rules_service_changes_pending"] == 2
-    metrics.synced(now_s=1000, took_s=0.01, full=False, operations=7, stages_s={"lower": 0.001})
+    metrics.synced(sync())
     after = values(metrics)
     assert after["kubeproxy_sync_proxy_rules_service_changes_pending"] == 0
     assert after["kubeproxy_sync_proxy_rules_endpoint_changes_pending"] == 0
@@ -66,7 +75,7 @@ def test_pending_changes_go_with_a_sync(metrics: Metrics) -> None:
 
 
 def test_full_and_partial_syncs_are_told_apart(metrics: Metrics) -> None:
-    metrics.synced(now_s=1, took_s=0.5, full=True, operations=1, stages_s={})
+    metrics.synced(sync(reason=Reason.START, took_s=0.5))
     after = values(metrics)
     assert after["kubeproxy_sync_full_proxy_rules_duration_seconds_sum{ip_family=IPv4}"] == 0.5
     assert "kubeproxy_sync_partial_proxy_rules_duration_seconds_sum{ip_family=IPv4}" not in after
@@ -74,7 +83,7 @@ def test_full_and_partial_syncs_are_told_apart(metrics: Metrics) -> None:
 
 def test_failures_and_deleted_flows_start_at_zero(metrics: Metrics) -> None:
     assert values(metrics)["kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family=IPv4}"] == 0
-    metrics.sync_failed()
+    metrics.synced(sync(error="no such table"))
     metrics.flows_deleted(Family.IPV6, deleted=3, took_s=0.001)
     after = values(metrics)
     assert after["kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family=IPv6}"] == 1
@@ -82,14 +91,16 @@ def test_failures_and_deleted_flows_start_at_zero(metrics: Metrics) -> None:
 
 
 def test_a_clock_that_is_behind_makes_no_negative_delay(metrics: Metrics) -> None:
-    metrics.endpoint_programmed(Family.IPV4, -5)
-    assert values(metrics)["kubeproxy_network_programming_duration_seconds_sum{ip_family=IPv4}"] == 0
+    metrics.synced(sync(delays_s=((Family.IPV4, -5.0), (Family.IPV4, 0.5))))
+    after = values(metrics)
+    assert after["kubeproxy_network_programming_duration_seconds_sum{ip_family=IPv4}"] == 0.5
+    assert after["kubeproxy_network_programming_duration_seconds_count{ip_family=IPv4}"] == 2
 
 
 def test_what_is_programmed(metrics: Metrics) -> None:
-    metrics.programmed(services=2, ports=3, endpoints=20, quarantined=1)
+    refused = (Refusal(ServiceName("default", "web"), "its address is taken"),)
+    metrics.synced(sync(reason=Reason.DISTURBED, services=2, ports=3, endpoints=20, refused=refused, repaired="1 element"))
     metrics.without_local_endpoints(Family.IPV4, internal=0, external=2)
-    metrics.repaired()
     metrics.mode("0.1.0", "iptables")
     after = values(metrics)
     assert after["proxyconfig_programmed{kind=endpoints}"] == 20

@@ -1,0 +1,39 @@
+"""Events: each piece of news once."""
+
+from __future__ import annotations
+
+from proxyconfig_agent.dataplane import Refusal
+from proxyconfig_agent.ingest.values import ServiceName
+from proxyconfig_agent.node.finding import Finding, Topic
+from proxyconfig_agent.report.notices import Notice, Told, news, repaired
+
+WEB = Refusal(ServiceName("default", "web"), "its address 10.0.0.1 belongs to default/old")
+TAKEN = Finding(Topic.AGENT, "PortTaken", "healthz cannot listen")
+NOTE = Finding(Topic.CONNTRACK, "LargerValueKept", "kept", harmless=True)
+
+
+def test_news_is_told_once() -> None:
+    notices, told = news(Told(), [WEB], [TAKEN, NOTE])
+    assert notices == (
+        Notice(WEB.service, "Quarantined", "Programming", WEB.reason),
+        Notice(None, "PortTaken", "Configuring", "healthz cannot listen"),
+    )
+    assert news(told, [WEB], [NOTE, TAKEN])[0] == ()
+
+
+def test_another_reason_is_news() -> None:
+    _, told = news(Told(), [WEB], [])
+    other = Refusal(WEB.service, "its port is taken")
+    assert [notice.note for notice in news(told, [WEB, other], [])[0]] == ["its port is taken"]
+
+
+def test_what_went_away_and_comes_back_is_news_again() -> None:
+    _, told = news(Told(), [WEB], [])
+    _, told = news(told, [], [])
+    assert len(news(told, [WEB], [])[0]) == 1
+
+
+def test_a_repair_names_what_it_was() -> None:
+    notice = repaired("2 elements of ip proxyconfig services")
+    assert notice.service is None
+    assert notice.note.endswith("repaired: 2 elements of ip proxyconfig services")
