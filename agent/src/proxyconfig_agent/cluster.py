@@ -6,7 +6,7 @@ no clock. A value that equals the one it replaces is no change, whatever happene
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from proxyconfig_agent.dataplane import Change
@@ -18,6 +18,8 @@ from proxyconfig_client.objects import Key
 NEEDED_FIRST = (ServiceName("default", "kubernetes"), ServiceName("kube-system", "kube-dns"))
 """What the node and its pods need to start at all: the API server and the cluster's DNS."""
 
+_UNTIMED: Mapping[Family, float] = {}
+
 Programmed = tuple[Frontends, ...]
 
 
@@ -27,7 +29,8 @@ class Batch:
 
     wanted: dict[ServiceName, Programmed] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
-    triggered_at: list[float] = field(default_factory=list)
+    triggered_at: list[tuple[Family, float]] = field(default_factory=list)
+    """When the endpoints of a Service began to change (Unix seconds), where that is known."""
 
 
 class Cluster:
@@ -43,7 +46,7 @@ class Cluster:
         self._services: dict[ServiceName, Service] = {}
         self._slices: dict[Key, EndpointSlice] = {}
         self._slices_of: dict[ServiceName, tuple[EndpointSlice, ...]] = {}
-        self._dirty: dict[ServiceName, float] = {}  # with the earliest trigger time, or 0
+        self._dirty: dict[ServiceName, dict[Family, float]] = {}  # with the earliest trigger times
         self._programmed: dict[ServiceName, Programmed] = {}
         self._rejections: dict[ServiceName, tuple[str, ...]] = {}
         self._undecodable: dict[ServiceName, str] = {}
@@ -75,7 +78,7 @@ class Cluster:
         self._slices[key] = piece
         others = tuple(other for other in self._slices_of.get(piece.service, ()) if other.name != piece.name)
         self._slices_of[piece.service] = (*others, piece)
-        self._mark(piece.service, piece.triggered_at)
+        self._mark(piece.service, {piece.family: piece.triggered_at} if piece.triggered_at > self._started_at else _UNTIMED)
         return True
 
     def drop_slice(self, key: Key) -> bool:
@@ -133,8 +136,7 @@ class Cluster:
             wanted = self._wanted(name)
             batch.wanted[name] = wanted
             batch.changes += _differences(self._programmed.get(name, ()), wanted)
-            if triggered_at > self._started_at:
-                batch.triggered_at.append(triggered_at)
+            batch.triggered_at += triggered_at.items()
         return batch
 
     def everything(self) -> Iterator[tuple[ServiceName, Programmed]]:
@@ -195,12 +197,13 @@ class Cluster:
             self._slices_of.pop(piece.service, None)
         self._mark(piece.service)
 
-    def _mark(self, name: ServiceName, triggered_at: float = 0.0) -> None:
+    def _mark(self, name: ServiceName, triggered_at: Mapping[Family, float] = _UNTIMED) -> None:
         """Slices of Services that we do not serve change nothing."""
         if name not in self._services and name not in self._programmed:
             return
-        before = self._dirty.get(name, 0.0)
-        self._dirty[name] = min(before, triggered_at) if before and triggered_at else before or triggered_at
+        earliest = self._dirty.setdefault(name, {})
+        for family, at in triggered_at.items():
+            earliest[family] = min(at, earliest.get(family, at))
 
 
 def _differences(before: Programmed, wanted: Programmed) -> list[Change]:

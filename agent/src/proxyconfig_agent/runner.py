@@ -15,7 +15,7 @@ import structlog
 
 from proxyconfig_agent.cluster import Cluster, Programmed
 from proxyconfig_agent.dataplane import Change, Dataplane, DataplaneError, Outcome, Refusal, Settings
-from proxyconfig_agent.ingest.values import ServiceName
+from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.pace import Pace, rest_after_change_s, rest_after_full_s
 from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.sync import Reason, Sync
@@ -53,6 +53,7 @@ class Runner:
         self._full: Reason | None = Reason.START
         self._not_before = self._full_not_before = self._polled_at = 0.0
         self._full_at = clock.monotonic()
+        self._suspicious = False  # somebody else was in the kernel since the last full sync
         self._refused: dict[ServiceName, str] = {}
         self._woken = asyncio.Event()
 
@@ -60,13 +61,15 @@ class Runner:
         """The cluster has changed."""
         self._woken.set()
 
-    def configure(self, settings: Settings, pace: Pace) -> None:
-        """Go on with these, at once."""
+    def configure(self, settings: Settings, pace: Pace) -> bool:
+        """Go on with these, at once; returns whether it takes a sync to do so."""
         self._pace = pace
-        if settings != self._settings:
-            self._settings = settings
-            self.resync(Reason.SETTINGS)
         self._woken.set()
+        if settings == self._settings:
+            return self._full in (Reason.START, Reason.SETTINGS, Reason.RETRY)
+        self._settings = settings
+        self.resync(Reason.SETTINGS)
+        return True
 
     def resync(self, reason: Reason) -> None:
         """Bring the whole kernel state to what is wanted as soon as possible."""
@@ -99,16 +102,19 @@ class Runner:
         if not self._pace.poll_s or now < self._polled_at + self._pace.poll_s:
             return
         self._polled_at = now
-        if self._full is None and self._dataplane.disturbed():
-            self._full = Reason.DISTURBED
+        try:
+            if self._full is None and self._dataplane.disturbed():
+                self._full, self._suspicious = Reason.DISTURBED, True
+        except (DataplaneError, OSError) as error:
+            self._failed(Reason.DISTURBED, now, error)
 
     def _due(self, now: float) -> Reason | None:
         if now < self._not_before:
             return None
+        if self._cluster.dirty and self._full in (None, Reason.DISTURBED):
+            return Reason.CHANGE  # first, so that an audit finds only what others did
         if self._full is not None and (self._full is not Reason.DISTURBED or now >= self._full_not_before):
             return self._full
-        if self._cluster.dirty:
-            return Reason.CHANGE
         return Reason.PERIOD if self._pace.full_s and now >= self._full_at + self._pace.full_s else None
 
     def _next(self) -> float:
@@ -154,8 +160,8 @@ class Runner:
             self._cluster.mark(set(self._refused) - batch.wanted.keys())
         ended, wall = self._clock.monotonic(), self._clock.wall()
         self._not_before = ended + rest_after_change_s(self._pace, ended - started)
-        delays_s = tuple(wall - triggered_at for triggered_at in batch.triggered_at)
-        return self._told(Reason.CHANGE, started, outcome, selected - started, delays_s)
+        delays_s = tuple((family, wall - triggered_at) for family, triggered_at in batch.triggered_at)
+        return self._told(Reason.CHANGE, started, outcome, selected - started, delays_s=delays_s)
 
     def _resync(self, reason: Reason, started: float) -> Sync:
         """Bring all of the kernel's state to what is wanted."""
@@ -172,27 +178,37 @@ class Runner:
                 before = self._clock.monotonic()
 
         outcome = self._dataplane.resync(self._settings, frontends())
+        audit = self._suspicious or reason is Reason.PERIOD
+        repaired = (outcome.repaired or f"{outcome.operations} kernel objects") if audit and outcome.operations else ""
         self._refused.clear()
         self._cluster.forget()
         self._settle(wanted, outcome)
-        self._full = None
+        self._full, self._suspicious = None, False
         self._full_at = ended = self._clock.monotonic()
         self._not_before = ended + self._pace.min_s
         self._full_not_before = ended + rest_after_full_s(ended - started)
-        return self._told(reason, started, outcome, select_s, ())
+        return self._told(reason, started, outcome, select_s, repaired=repaired)
 
     def _settle(self, wanted: dict[ServiceName, Programmed], outcome: Outcome) -> None:
         self._refused.update((refusal.service, refusal.reason) for refusal in outcome.refused)
         self._cluster.settle(wanted, [refusal.service for refusal in outcome.refused])
 
-    def _told(self, reason: Reason, started: float, outcome: Outcome, select_s: float, delays_s: tuple[float, ...]) -> Sync:
-        audit = reason in (Reason.DISTURBED, Reason.PERIOD)
+    def _told(
+        self,
+        reason: Reason,
+        started: float,
+        outcome: Outcome,
+        select_s: float,
+        *,
+        repaired: str = "",
+        delays_s: tuple[tuple[Family, float], ...] = (),
+    ) -> Sync:
         return Sync(
             reason=reason,
             ended_at=self._clock.wall(),
             took_s=self._clock.monotonic() - started,
             operations=outcome.operations,
-            repaired=(outcome.repaired or f"{outcome.operations} kernel objects") if audit and outcome.operations else "",
+            repaired=repaired,
             refused=self.refused(),
             stages_s={"select": select_s, **outcome.took_s},
             delays_s=delays_s,
@@ -210,6 +226,7 @@ class Runner:
 
     def _failed(self, reason: Reason, started: float, error: Exception) -> None:
         now, wait_s = self._clock.monotonic(), self._backoff.wait_s()
+        self._suspicious |= reason is Reason.CHANGE  # the kernel is not as we left it, or cannot do it
         self._full, self._not_before = Reason.RETRY if reason is not Reason.START else reason, now + wait_s
         _log.error("sync failed", reason=reason.value, error=str(error), retry_in_s=round(wait_s, 2))
         self._tell(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from proxyconfig_agent.dataplane import Refusal
+from proxyconfig_agent.ingest.values import Family
 
 
 class Reason(enum.Enum):
@@ -32,12 +33,12 @@ class Sync:
     operations: int = 0
     """What was sent to the kernel; after a start or a disturbance, that much was missing or wrong."""
     repaired: str = ""
-    """What somebody else had changed and is put right, in words; only for DISTURBED and PERIOD."""
+    """What somebody else had changed and is put right, in words; empty if nothing was."""
     refused: tuple[Refusal, ...] = ()
     """All Services that are set aside now, whole or in part, sorted."""
     stages_s: Mapping[str, float] = field(default_factory=dict)
     """Seconds of select, and of what the data plane names (read, lower, delta, commit)."""
-    delays_s: tuple[float, ...] = ()
+    delays_s: tuple[tuple[Family, float], ...] = ()
     """Seconds from the change of an endpoint in the cluster to the kernel, for the Services of this sync that tell when it was."""
     services: int = 0
     ports: int = 0

@@ -1,0 +1,166 @@
+"""What this node is to do: from its NodeProxy and the ControllerRevision that it names, or from a file.
+
+Either way the agent is told a `Desired`, again whenever it changes. One that cannot be had or understood is a finding, and the last
+good one stays in effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import aiohttp
+import msgspec
+import structlog
+import yaml
+
+from proxyconfig_agent.node.finding import Finding, Topic
+from proxyconfig_api.codec import dec_hook
+from proxyconfig_api.conditions import Condition
+from proxyconfig_api.errors import InvalidSpec
+from proxyconfig_api.names import API_VERSION, NAMESPACE
+from proxyconfig_api.nodeproxy import Action, NodeProxy
+from proxyconfig_api.proxyconfig import ProxyConfig
+from proxyconfig_api.revision import parse_revision
+from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_client.backoff import Backoff
+from proxyconfig_client.connection import Connection, path_of
+from proxyconfig_client.errors import ClientError, ConfigurationError
+from proxyconfig_client.objects import Cache, Key
+from proxyconfig_client.reflector import Reflector
+
+LOOK_S = 1.0
+"""How often a configuration file is looked at; a ConfigMap's is a symbolic link that is exchanged, which no file watch tells."""
+
+_log = structlog.get_logger("desired")
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """A spec to apply, or (`remove`) nothing to be left. `conditions` are those that an earlier agent has reported."""
+
+    spec: ProxyConfigSpec
+    generation: int = 0
+    revision: str = ""
+    remove: bool = False
+    conditions: tuple[Condition, ...] = ()
+
+
+class _Revision(msgspec.Struct):
+    data: msgspec.Raw
+
+
+Tell = Callable[[Desired], None]
+Trouble = Callable[[Finding | None], None]
+
+
+class FromNodeProxy:
+    """Follows the NodeProxy of `node`. While there is none, or after it is gone, the last state stays."""
+
+    def __init__(self, connection: Connection, node: str, tell: Tell, trouble: Trouble) -> None:
+        self._connection, self._node, self._tell, self._trouble = connection, node, tell, trouble
+        self._newest: NodeProxy | None = None
+        self._specs: dict[str, ProxyConfigSpec] = {}  # the last revision: they never change
+        self._news = asyncio.Event()
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        decode = msgspec.json.Decoder(NodeProxy, strict=False, dec_hook=dec_hook).decode
+        path, own = path_of(API_VERSION, "nodeproxies"), f"metadata.name={self._node}"
+        cache: Cache[NodeProxy] = Cache(self._changed)
+        reflector = Reflector(self._connection, path, decode, cache, field_selector=own)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(reflector.run())
+            group.create_task(self._follow())
+            await reflector.synced.wait()
+            if self._newest is None:
+                advice = "the operator makes it when a ProxyConfig selects this node"
+                _log.info("waiting for a NodeProxy", node=self._node, advice=advice)
+
+    def _changed(self, _key: Key, item: NodeProxy | None) -> None:
+        if item is not None and (self._newest is None or item.spec != self._newest.spec):
+            self._newest = item
+            self._news.set()
+
+    async def _follow(self) -> NoReturn:
+        backoff = Backoff(first_s=0.5)
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            if self._newest is not None and not await self._resolve(self._newest):
+                self._news.set()
+                await asyncio.sleep(backoff.wait_s())
+            else:
+                backoff.succeeded()
+
+    async def _resolve(self, proxy: NodeProxy) -> bool:
+        """Tell what `proxy` says; returns whether there is any use in trying no more."""
+        name = proxy.spec.revision
+        try:
+            spec = self._specs.get(name) or await self._fetch(name)
+        except InvalidSpec as error:
+            sentence = f"ControllerRevision {name} cannot be used: {error}; the last good one stays"
+            self._trouble(Finding(Topic.AGENT, "RevisionInvalid", sentence))
+            return True
+        except (ClientError, aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError) as error:
+            sentence = f"ControllerRevision {name} cannot be read: {str(error) or type(error).__name__}; the last good one stays"
+            self._trouble(Finding(Topic.AGENT, "RevisionUnreadable", sentence))
+            _log.warning("revision not read", revision=name, error=str(error) or type(error).__name__)
+            return False
+        self._specs = {name: spec}
+        self._trouble(None)
+        remove = proxy.spec.action is Action.REMOVE
+        self._tell(Desired(spec, proxy.metadata.generation, name, remove, proxy.status.conditions))
+        return True
+
+    async def _fetch(self, name: str) -> ProxyConfigSpec:
+        raw = await self._connection.get(path_of("apps/v1", "controllerrevisions", name, namespace=NAMESPACE))
+        return parse_revision(bytes(msgspec.json.decode(raw, type=_Revision).data))
+
+
+class FromFile:
+    """Follows a ProxyConfig manifest in a file."""
+
+    def __init__(self, path: Path, tell: Tell, trouble: Trouble) -> None:
+        self._path, self._tell, self._trouble = path, tell, trouble
+
+    def read(self) -> Desired:
+        """Raises ConfigurationError with a sentence."""
+        try:
+            document = yaml.safe_load(self._path.read_bytes())
+            if not isinstance(document, dict):
+                raise ConfigurationError(f"{self._path} is not a ProxyConfig manifest: it must be one mapping with metadata and spec")
+            return Desired(ProxyConfig.parse(document).spec, revision=f"file:{self._path.name}")
+        except OSError as error:
+            raise ConfigurationError(f"cannot read the configuration {self._path}: {error.strerror}") from error
+        except yaml.YAMLError as error:
+            raise ConfigurationError(f"the configuration {self._path} is not YAML: {' '.join(str(error).split())}") from error
+        except InvalidSpec as error:
+            raise ConfigurationError(f"the configuration {self._path} is not valid: {error}") from error
+
+    async def run(self) -> NoReturn:
+        """Tell it at once, and after each change. Raises ConfigurationError if it is not valid at the start."""
+        seen = self._mark()
+        self._tell(self.read())
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if (mark := self._mark()) == seen:
+                continue
+            seen = mark
+            try:
+                self._tell(self.read())
+                self._trouble(None)
+            except ConfigurationError as error:
+                _log.warning("configuration not taken", error=str(error))
+                self._trouble(Finding(Topic.AGENT, "ConfigurationInvalid", f"{error}; the last good one stays"))
+
+    def _mark(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns

@@ -1,0 +1,61 @@
+"""Where watched objects become values: each sink ingests one kind of object into the cluster's memory, and tells if that changed it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from proxyconfig_agent.cluster import Cluster
+from proxyconfig_agent.ingest import wire
+from proxyconfig_agent.ingest.services import service_of
+from proxyconfig_agent.ingest.slices import Slices
+from proxyconfig_agent.ingest.values import ServiceName
+from proxyconfig_client.objects import Key
+
+Changed = Callable[[], None]
+
+
+class ServiceSink:
+    """Services that are no proxy's business are none at all here, so one that becomes headless is gone (rows 77–80)."""
+
+    def __init__(self, cluster: Cluster, changed: Changed) -> None:
+        self._cluster, self._changed = cluster, changed
+
+    def put(self, item: wire.Service) -> None:
+        service = service_of(item)
+        if service is None:
+            self.drop(Key(item.metadata.namespace, item.metadata.name))
+        elif self._cluster.put_service(service):
+            self._changed()
+
+    def drop(self, key: Key) -> None:
+        if self._cluster.drop_service(ServiceName(key.namespace, key.name)):
+            self._changed()
+
+    def known(self) -> Iterable[Key]:
+        return [Key(name.namespace, name.name) for name in self._cluster.service_names()]
+
+    def set_aside(self, key: Key, reason: str) -> None:
+        self._cluster.set_aside(ServiceName(key.namespace, key.name), reason)
+        self._changed()
+
+
+class SliceSink:
+    """EndpointSlices; one that becomes headless or loses its Service is gone (rows 81, 83)."""
+
+    def __init__(self, cluster: Cluster, changed: Changed) -> None:
+        self._cluster, self._changed = cluster, changed
+        self._slices = Slices()
+
+    def put(self, item: wire.EndpointSlice) -> None:
+        piece = self._slices.slice_of(item)
+        if piece is None:
+            self.drop(Key(item.metadata.namespace, item.metadata.name))
+        elif self._cluster.put_slice(piece):
+            self._changed()
+
+    def drop(self, key: Key) -> None:
+        if self._cluster.drop_slice(key):
+            self._changed()
+
+    def known(self) -> Iterable[Key]:
+        return list(self._cluster.slice_keys())
