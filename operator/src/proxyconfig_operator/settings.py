@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from proxyconfig_api import names
+from proxyconfig_client import logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Settings:
     removal_deadline_s: float
     """How long nodes have to prove that nothing is left in their kernels."""
     log_level: str
-    log_format: str
+    log_format: logs.Format
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
@@ -79,7 +80,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="longest wait for nodes to prove a removal (%(default)s)",
     )
-    add("--log-level", choices=("debug", "info", "warning", "error"), default=environment.get("LOG_LEVEL") or "info")
+    add("--log-level", choices=logs.LEVELS, default=environment.get("LOG_LEVEL") or "info")
     add("--log-format", choices=("json", "text"), default=environment.get("LOG_FORMAT") or "json")
     return parser
 

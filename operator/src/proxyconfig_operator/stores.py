@@ -32,7 +32,7 @@ class Store(Generic[T]):
         if (old := self.items.pop(key.name, None)) is not None:
             self._tell(old, None)
 
-    def keys(self) -> Iterable[Key]:
+    def known(self) -> Iterable[Key]:
         return [key_of(item) for item in self.items.values()]
 
     def retain(self, known: Mapping[str, T], listed: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """A queue of names for a level-triggered reconcile: coalesces, spaces, retries with back-off.
 
-A name waits at most once, never runs beside itself, and at least `interval_s` after its last run; after failures 1, 2, 4 … 300 s.
+A name waits at most once, never runs beside itself, and at least `interval_s` after its last run. After failures it runs again
+in 1, 2, 4 … 300 s; an event, which may be what was missing, brings it forward.
 """
 
 from __future__ import annotations
@@ -32,10 +33,7 @@ class Queue:
     def add(self, name: str, after_s: float = 0.0) -> None:
         """Let the work on `name` run soon, or in `after_s` seconds if it does not run earlier anyway."""
         at = max(time.monotonic() + after_s, self._last.get(name, 0.0) + self._interval_s)
-        if name in self._failures:
-            at = max(at, self._due.get(name, 0.0))  # an event does not shorten a back-off: the failure is not about the object
-        elif name in self._due:
-            at = min(at, self._due[name])
+        at = min(at, self._due.get(name, at))
         self._due[name] = at
         self._wake.set()
 
@@ -70,9 +68,8 @@ class Queue:
         except RetryError as error:
             failures = self._failures.get(name, 0)
             again_in_s = min(BACKOFF_CAP_S, 2.0**failures)
-            self._due.pop(name, None)
-            self.add(name, again_in_s)
             self._failures[name] = failures + 1
+            self.add(name, again_in_s)
             self._retrying(name, again_in_s, error)
             return
         finally:

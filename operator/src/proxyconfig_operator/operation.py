@@ -1,0 +1,173 @@
+"""One operator at work: waits for the Lease, then runs reflectors, kopf and the queue until it is told to stop or loses the Lease."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Coroutine, Iterator
+from functools import partial
+from typing import Any
+
+import kopf
+import msgspec
+import structlog
+
+from proxyconfig_api import codec, names
+from proxyconfig_api.nodeproxy import NodeProxy
+from proxyconfig_client.access import Access, from_kubeconfig, in_cluster
+from proxyconfig_client.connection import Connection, path_of
+from proxyconfig_client.events import Events
+from proxyconfig_client.reflector import Reflector
+from proxyconfig_operator import daemonset, environment, handlers, health, revisions
+from proxyconfig_operator.caches import Caches
+from proxyconfig_operator.daemonset import Installation
+from proxyconfig_operator.health import Vitals, ago
+from proxyconfig_operator.kube import Kube
+from proxyconfig_operator.lease import Lease
+from proxyconfig_operator.observed import Config, DaemonSet, Node, Pod, Revision
+from proxyconfig_operator.reconciler import Reconciler
+from proxyconfig_operator.settings import Settings, api_server
+from proxyconfig_operator.workqueue import Queue, RetryError
+
+INTERVAL_S = 1.0
+"""Between two passes over one ProxyConfig: what 5,000 nodes report in that time is one status."""
+RELIST_S = 300.0
+"""kopf does not report what was deleted while its watch was away."""
+USER_AGENT = names.OPERATOR
+
+_log = structlog.get_logger("operator")
+
+
+async def run(settings: Settings) -> int:
+    """Operate until SIGTERM or SIGINT (0), or until the Lease is lost (1). Raises ConfigurationError."""
+    access = from_kubeconfig(settings.kubeconfig) if settings.kubeconfig else in_cluster()
+    async with Connection(access, user_agent=USER_AGENT) as connection, Connection(access, user_agent=USER_AGENT) as renewals:
+        await environment.check(connection, access)
+        with Kube(settings.kubeconfig, settings.namespace) as kube:
+            lease = Lease(renewals, settings.namespace, names.OPERATOR, settings.identity)
+            return await Operation(settings, access, connection, kube, lease).run()
+
+
+class Operation:
+    def __init__(self, settings: Settings, access: Access, connection: Connection, kube: Kube, lease: Lease) -> None:
+        self._settings, self._access, self._kube, self._lease = settings, access, kube, lease
+        self._queue = Queue(INTERVAL_S, _retrying)
+        self._caches = Caches(self._queue.add)
+        installation = Installation(settings.namespace, settings.agent_image, api_server(access.server))
+        herald = Events(connection, names.OPERATOR, settings.identity)
+        self._reconciler = Reconciler(self._caches, kube, herald, installation, settings.removal_deadline_s)
+        self._reflectors = _reflectors(connection, self._caches, settings.namespace)
+        self._leading = False
+
+    async def run(self) -> int:
+        stop = asyncio.Event()
+        server = await health.serve(self._settings.health, self._vitals)
+        try:
+            with _signals(stop):
+                if not await _first(self._lease.acquire(), stop):
+                    return 0
+                self._leading = True
+                return await self._lead(stop)
+        finally:
+            await server.cleanup()
+
+    async def _lead(self, stop: asyncio.Event) -> int:
+        """Do everything that only one may do. The Lease is given up after the last write."""
+        holding = asyncio.create_task(self._lease.hold(), name="lease")
+        work = [*(each.run() for each in self._reflectors.values()), self._work(), self._relist()]
+        tasks = [holding, *map(asyncio.create_task, work)]
+        for task in tasks:  # none of them ends by itself; if one does, nothing may go on without it
+            task.add_done_callback(lambda _: stop.set())
+        try:
+            memo = handlers.Memo(self._caches, self._access)
+            await kopf.operator(namespaces=[self._settings.namespace], memo=memo, stop_flag=stop)
+        finally:
+            lost = holding.done()
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            if not lost:
+                await self._lease.release()
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        return 1 if lost else 0
+
+    async def _work(self) -> None:
+        """Reconcile; only with full caches, for half of one would be a wrong answer."""
+        for manifest in await self._kube.list_configs():
+            self._caches.configs.put(Config.of(manifest))
+        for manifest in await self._kube.list_daemonsets():
+            self._caches.daemonsets.put(msgspec.convert(manifest, DaemonSet))
+        for reflector in self._reflectors.values():
+            await reflector.synced.wait()
+        _log.info("caches filled", nodes=len(self._caches.nodes.items), configs=len(self._caches.configs.items))
+        self._caches.wake_all()
+        await self._queue.run(self._reconciler.reconcile)
+
+    async def _relist(self) -> None:
+        """Find deletions that kopf has missed, and look at everything again."""
+        while True:
+            await asyncio.sleep(RELIST_S)
+            with contextlib.suppress(RetryError):  # next time, then
+                configs, daemonsets = dict(self._caches.configs.items), dict(self._caches.daemonsets.items)
+                self._caches.configs.retain(configs, [each["metadata"]["name"] for each in await self._kube.list_configs()])
+                self._caches.daemonsets.retain(daemonsets, [each["metadata"]["name"] for each in await self._kube.list_daemonsets()])
+            self._caches.wake_all()
+
+    def _vitals(self) -> Vitals:
+        return Vitals(
+            leading=self._leading,
+            lease_tried_ago_s=ago(self._lease.tried_at),
+            reconciling_for_s=ago(self._queue.busy_since),
+            waiting_for=tuple(name for name, each in self._reflectors.items() if self._leading and not each.synced.is_set()),
+            unselected_nodes=len(self._caches.assignment().unselected),
+        )
+
+
+def _reflectors(connection: Connection, caches: Caches, namespace: str) -> dict[str, Reflector[Any]]:
+    """What kopf would be too big for, by name: see docs/adr."""
+    in_namespace = partial(path_of, namespace=namespace)
+    proxies = msgspec.json.Decoder(NodeProxy, strict=False, dec_hook=codec.dec_hook)
+    our_revisions = f"{names.CONFIG_LABEL},{revisions.COMPONENT_LABEL}={revisions.COMPONENT}"
+    return {
+        "nodes": Reflector(connection, path_of("v1", "nodes"), _decoder(Node), caches.nodes),
+        "nodeproxies": Reflector(connection, path_of(names.API_VERSION, "nodeproxies"), proxies.decode, caches.proxies),
+        "pods": Reflector(connection, in_namespace("v1", "pods"), _decoder(Pod), caches.pods, label_selector=daemonset.POD_SELECTOR),
+        "revisions": Reflector(
+            connection, in_namespace("apps/v1", "controllerrevisions"), _decoder(Revision), caches.revisions, label_selector=our_revisions
+        ),
+    }
+
+
+def _decoder(kind: type[Any]) -> Any:
+    return msgspec.json.Decoder(kind, strict=False).decode
+
+
+def _retrying(name: str, wait_s: float, error: RetryError) -> None:
+    _log.warning("retrying", config=name or "(strays)", in_s=wait_s, error=str(error))
+
+
+async def _first(wanted: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
+    """Wait for `wanted` or for `stop`, whichever comes first; tell whether it was `wanted`."""
+    task, stopping = asyncio.create_task(wanted), asyncio.create_task(stop.wait())
+    done, rest = await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+    for each in rest:
+        each.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+    for each in done:
+        each.result()
+    return task in done
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
