@@ -1,0 +1,40 @@
+"""`python -m proxyconfig_agent`: parse the command line and do what it says. A message to the user is one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from proxyconfig_agent.dataplane import DataplaneError
+from proxyconfig_agent.node import setup
+from proxyconfig_agent.options import Options, parse
+from proxyconfig_agent.process import clean_up, serve_node
+from proxyconfig_client import logs
+from proxyconfig_client.errors import ConfigurationError
+
+
+def run(options: Options) -> int:
+    """Return the exit status: 0 when it was asked to stop, 1 for what a person has to look at."""
+    logs.configure(options.log_level, options.log_format)
+    status = 0
+    try:
+        if options.init:
+            status = setup.run(options.modules)
+        elif options.cleanup:
+            status = clean_up()
+        else:
+            asyncio.run(serve_node(options))
+    except* (ConfigurationError, DataplaneError, PermissionError) as group:
+        for error in _leaves(group):
+            sys.stderr.write(f"proxyconfig-agent: {error}\n")
+        status = 1
+    return status
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """The errors themselves: task groups wrap them once per level."""
+    return [leaf for each in group.exceptions for leaf in (_leaves(each) if isinstance(each, BaseExceptionGroup) else [each])]
+
+
+if __name__ == "__main__":
+    sys.exit(run(parse(sys.argv[1:])))

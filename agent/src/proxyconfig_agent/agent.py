@@ -1,0 +1,263 @@
+"""The agent of one node, put together: what it watches, what it is to do, the runner that does it, and who is told.
+
+All of it runs in one event loop. `Agent.run` ends only by cancellation, and leaves the kernel's state as it is: Services go on working.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn, Protocol
+
+import msgspec
+import structlog
+
+from proxyconfig_agent.cluster import Cluster
+from proxyconfig_agent.dataplane import Dataplane, DataplaneError
+from proxyconfig_agent.ingest import wire
+from proxyconfig_agent.ingest.nodes import node_of, service_cidrs_of
+from proxyconfig_agent.node import addresses, capabilities
+from proxyconfig_agent.node.addresses import LocalAddress
+from proxyconfig_agent.node.finding import Finding, Topic
+from proxyconfig_agent.node.host import Host
+from proxyconfig_agent.node.settings import resolve
+from proxyconfig_agent.pace import Pace
+from proxyconfig_agent.report.nodeproxy import Reporter
+from proxyconfig_agent.runner import Clock, Runner
+from proxyconfig_agent.sync import Reason, Sync
+from proxyconfig_agent.telling import Telling
+from proxyconfig_agent.watch import watches
+from proxyconfig_agent.watch.desired import Desired
+from proxyconfig_agent.watch.sinks import ServiceSink, SliceSink
+from proxyconfig_api import codec
+from proxyconfig_api.conditions import Condition
+from proxyconfig_api.spec import Mode, ProxyConfigSpec
+from proxyconfig_client.backoff import Backoff
+from proxyconfig_client.connection import Connection
+from proxyconfig_client.objects import Cache, Key
+from proxyconfig_client.reflector import Reflector
+
+CIDRS_WITHIN_S = 2.0
+"""How long the first sync waits for the ServiceCIDRs; without them it only drops nothing for unallocated addresses."""
+
+PROBE_AGAIN_S = 15.0
+BEAT_S = 1.0
+
+_log = structlog.get_logger("agent")
+
+Modes = Callable[[Mode], Dataplane | None]
+"""The data plane of a mode; None if this agent has none."""
+
+
+class Source(Protocol):
+    """Where a `Desired` comes from; runs until cancelled."""
+
+    def run(self) -> Coroutine[Any, Any, None]: ...
+
+
+Sources = Callable[[Callable[[Desired], None], Callable[[Finding | None], None]], Source]
+"""Makes the source, of what it shall tell a Desired and what it shall tell a finding."""
+
+Reporters = Callable[[tuple[Condition, ...]], Reporter | None]
+"""Makes the reporter of the NodeProxy's status, of the conditions that an earlier agent left there; None: there is nobody to tell."""
+
+
+class Agent:
+    """`telling` has been given the same cluster."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        cluster: Cluster,
+        telling: Telling,
+        host: Host,
+        *,
+        sources: Sources,
+        modes: Modes,
+        reporters: Reporters,
+    ) -> None:
+        self._connection, self._cluster, self._telling, self._host = connection, cluster, telling, host
+        self._sources, self._modes, self._reporters = sources, modes, reporters
+        self._nodes, self._cidrs = Cache[wire.Node](self._node_changed), Cache[wire.ServiceCIDR](lambda _key, _item: self._news.set())
+        self._local: tuple[LocalAddress, ...] | None = None
+        self._desired: Desired | None = None
+        self._adopting: Desired | None = None
+        self._configured: ProxyConfigSpec | None = None
+        self._dataplane: Dataplane | None = None
+        self._reporter: Reporter | None = None
+        self._reporting: asyncio.Task[None] | None = None
+        self._runner: Runner | None = None
+        self._running: asyncio.Task[NoReturn] | None = None
+        self._news = asyncio.Event()
+
+    async def run(self) -> NoReturn:
+        """Serve this node until cancelled. Raises what no retry can help against."""
+        services = watches.services(self._connection, ServiceSink(self._cluster, self._service_changed))
+        slices = watches.slices(self._connection, SliceSink(self._cluster, self._endpoints_changed))
+        node = watches.own_node(self._connection, self._cluster.node.name, self._nodes)
+        cidrs = watches.service_cidrs(self._connection, self._cidrs)
+        source = self._sources(self._desire, self._trouble)
+        async with asyncio.TaskGroup() as group:
+            for watch in (services.run(), slices.run(), node.run(), cidrs.run(), source.run(), self._addresses(), self._beat()):
+                group.create_task(watch)
+            await asyncio.gather(services.synced.wait(), slices.synced.wait(), node.synced.wait())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(cidrs.synced.wait(), CIDRS_WITHIN_S)
+            _log.info(
+                "cluster known", services=self._cluster.services, slices=slices.counters.objects, decode_s=_decode_s(services, slices)
+            )
+            while True:
+                self._steer(group)
+                await self._news.wait()
+                self._news.clear()
+
+    def configuration(self) -> bytes:
+        """The spec in effect as JSON, for /configz."""
+        return msgspec.json.encode(codec.builtins(self._configured) if self._configured else {})
+
+    def _desire(self, desired: Desired) -> None:
+        first, self._desired = self._desired is None, desired
+        if first and (reporter := self._reporters(desired.conditions)):
+            self._telling.report_to(reporter)
+            self._reporter = reporter
+        self._news.set()
+
+    def _trouble(self, finding: Finding | None) -> None:
+        self._telling.found("configuration", *([finding] if finding else []))
+
+    def _service_changed(self) -> None:
+        self._telling.changed(services=1)
+        self._wake()
+
+    def _endpoints_changed(self) -> None:
+        self._telling.changed(endpoints=1)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._runner is not None:
+            self._telling.waiting()
+            self._runner.wake()
+
+    def _node_changed(self, _key: Key, item: wire.Node | None) -> None:
+        """A Node object that is gone changes nothing here: the node is still there, and so are its pods."""
+        node = node_of(item) if item else self._cluster.node
+        if self._cluster.put_node(node):
+            self._news.set()
+            self._wake()
+        self._telling.node(node, known=item is not None)
+
+    async def _addresses(self) -> None:
+        async for local in addresses.watch():
+            self._local = local
+            self._news.set()
+
+    async def _beat(self) -> NoReturn:
+        while True:
+            self._telling.beat()
+            await asyncio.sleep(BEAT_S)
+
+    def _steer(self, group: asyncio.TaskGroup) -> None:
+        """Bring what runs in line with what is desired."""
+        if self._reporter is not None and self._reporting is None:
+            self._reporting = group.create_task(self._reporter.run())
+        if self._desired is None or self._local is None:
+            return
+        if self._desired.remove:
+            self._remove(self._desired)
+        else:
+            self._configure(self._desired, self._local, group)
+
+    def _configure(self, desired: Desired, local: tuple[LocalAddress, ...], group: asyncio.TaskGroup) -> None:
+        spec = desired.spec
+        if spec != self._configured:
+            self._telling.found("host", *self._host.configure(spec))
+            self._configured = spec
+        settings, findings = resolve(spec, self._cluster.node, local, service_cidrs_of(self._cidrs.items.values()))
+        self._telling.found("settings", *findings)
+        dataplane = self._dataplane_of(spec.mode)
+        if dataplane is None:
+            return
+        pace = _pace(spec)
+        if self._runner is None:
+            self._runner = Runner(self._cluster, dataplane, settings, self._synced, pace=pace, clock=Clock(), backoff=Backoff(first_s=0.5))
+            self._running = group.create_task(self._runner.run())
+            self._telling.waiting()
+        elif not self._runner.configure(settings, pace):
+            self._adopt(desired)
+            return
+        self._adopting = desired
+
+    def _dataplane_of(self, mode: Mode) -> Dataplane | None:
+        """The data plane of a mode, probed; None, with a finding, if this node cannot do it (then what runs goes on)."""
+        if self._dataplane is not None and mode in (Mode.NFTABLES, Mode.AUTO):
+            self._telling.found("mode")
+            return self._dataplane
+        dataplane = self._modes(mode)
+        if dataplane is None:
+            sentence = f"spec.mode: {mode.value} is not built into this agent yet; use nftables"
+            self._telling.found("mode", Finding(Topic.TRAFFIC, "ModeUnsupported", sentence))
+            return None
+        try:
+            probed = dataplane.probe()
+        except (DataplaneError, OSError) as error:
+            _log.error("mode not possible", mode=mode.value, error=str(error))
+            self._telling.found("mode", Finding(Topic.TRAFFIC, "ModeUnsupported", str(error)))
+            asyncio.get_running_loop().call_later(PROBE_AGAIN_S, self._news.set)
+            return None
+        self._telling.found("mode")
+        self._telling.update(mode=Mode.NFTABLES.value, capabilities=capabilities.of(probed))
+        self._dataplane = dataplane
+        return dataplane
+
+    def _synced(self, sync: Sync) -> None:
+        self._telling.synced(sync)
+        if sync.error:
+            return
+        if self._adopting is not None:
+            self._adopt(self._adopting)
+        if sync.reason is Reason.START:
+            gc.collect()
+            gc.freeze()  # what the first sync has made will stay: collections need not look at it again
+        if sync.full and self._configured is not None and sync.reason is not Reason.START:
+            self._telling.found("host", *self._host.configure(self._configured))
+
+    def _adopt(self, desired: Desired) -> None:
+        """What is desired is in effect now."""
+        self._adopting = None
+        self._telling.update(generation=desired.generation, revision=desired.revision, removed_objects=None)
+
+    def _remove(self, desired: Desired) -> None:
+        """Leave nothing in the kernel, and prove it."""
+        if self._running is not None:
+            self._running.cancel()
+        self._runner = self._running = self._adopting = self._configured = None
+        dataplane = self._dataplane or self._modes(Mode.NFTABLES)
+        try:
+            left = _removed(dataplane) if dataplane else []
+        except (DataplaneError, OSError) as error:
+            _log.error("removal failed", error=str(error))
+            self._telling.found("mode", Finding(Topic.TRAFFIC, "RemovalFailed", str(error)))
+            asyncio.get_running_loop().call_later(PROBE_AGAIN_S, self._news.set)
+            return
+        self._cluster.forget()
+        self._telling.found("host", *self._host.restore())
+        self._telling.update(
+            generation=desired.generation, revision=desired.revision, programmed=False, services=0, endpoints=0, removed_objects=len(left)
+        )
+        _log.info("removed", left=left)
+
+
+def _removed(dataplane: Dataplane) -> list[str]:
+    dataplane.remove()
+    return dataplane.scan()
+
+
+def _pace(spec: ProxyConfigSpec) -> Pace:
+    poll_s = float(spec.nftables.drift_check_period) if spec.nftables else Pace().poll_s
+    return Pace(min_s=float(spec.sync.min_sync_period), full_s=float(spec.sync.full_sync_period), poll_s=poll_s)
+
+
+def _decode_s(*reflectors: Reflector[Any]) -> float:
+    return round(sum(reflector.counters.decode_s for reflector in reflectors), 4)

@@ -1,0 +1,125 @@
+"""What the process can be: the agent of a node, or a clean-up. Puts the parts together; `__main__` calls it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from importlib.metadata import version
+
+import structlog
+
+from proxyconfig_agent import lock
+from proxyconfig_agent.agent import Agent, Reporters, Sources
+from proxyconfig_agent.cluster import Cluster
+from proxyconfig_agent.dataplane import Dataplane
+from proxyconfig_agent.ingest.values import Node, NodeName
+from proxyconfig_agent.node.host import Host
+from proxyconfig_agent.options import Options
+from proxyconfig_agent.report.health import Health
+from proxyconfig_agent.report.metrics import Metrics
+from proxyconfig_agent.report.nodeproxy import Reporter, body_of
+from proxyconfig_agent.report.pages import health_routes, metrics_routes
+from proxyconfig_agent.report.server import Bind, Routes, serve
+from proxyconfig_agent.telling import Telling
+from proxyconfig_agent.watch.desired import FromFile, FromNodeProxy
+from proxyconfig_api.conditions import Condition
+from proxyconfig_api.names import AGENT, API_VERSION
+from proxyconfig_api.nodeproxy import NodeProxyStatus
+from proxyconfig_api.spec import Mode
+from proxyconfig_client import access
+from proxyconfig_client.apply import apply
+from proxyconfig_client.connection import Connection, path_of
+from proxyconfig_client.events import Events
+
+_log = structlog.get_logger("process")
+
+
+def data_plane(mode: Mode) -> Dataplane | None:
+    """The data plane of a mode, if this agent has it. A mode is imported only where it is used: each costs memory."""
+    if mode not in (Mode.NFTABLES, Mode.AUTO):
+        return None
+    from proxyconfig_agent.nftables.port import Nftables  # noqa: PLC0415
+
+    return Nftables()
+
+
+def clean_up() -> int:
+    """Remove all that an agent ever made on this node, print what a scan still finds, and return the exit status.
+
+    Raises DataplaneError or OSError."""
+    held = lock.try_acquire()
+    if held is None:
+        sys.stderr.write("an agent runs in this network namespace and would make everything again: stop it first\n")
+        return 1
+    with held:
+        dataplane = data_plane(Mode.NFTABLES)
+        if dataplane is not None:
+            dataplane.remove()
+        findings = Host().restore()
+        left = dataplane.scan() if dataplane is not None else []
+    for line in (*left, *(finding.message for finding in findings)):
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{len(left)} kernel objects of proxyconfig are left\n")
+    return 1 if left else 0
+
+
+async def serve_node(options: Options) -> None:
+    """Be the agent of this node until SIGTERM or SIGINT; the kernel's state stays. Raises ConfigurationError."""
+    how = access.from_kubeconfig(options.kubeconfig) if options.kubeconfig else access.in_cluster()
+    release = version("proxyconfig-agent")
+    _log.info("starting", node=options.node, version=release, server=how.server)
+    async with Connection(how, user_agent=f"{AGENT}/{release}") as connection:
+        work, stopped = asyncio.ensure_future(_work(options, connection, release)), asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        end = asyncio.ensure_future(stopped.wait())
+        await asyncio.wait((work, end), return_when=asyncio.FIRST_COMPLETED)
+        end.cancel()
+        if work.done():
+            work.result()  # raises why
+        work.cancel()
+        await asyncio.gather(work, end, return_exceptions=True)
+        _log.info("stopped", advice="the Services stay in the kernel; --cleanup removes them")
+
+
+async def _work(options: Options, connection: Connection, release: str) -> None:
+    with await lock.acquire():
+        cluster = Cluster(Node(NodeName(options.node)), started_at=time.time())
+        metrics, health = Metrics(release, ""), Health(time.time)
+        telling = Telling(cluster, metrics, health, release, time.time)
+        sources, reporters = _sources(options, connection), _reporters(options, connection)
+        agent = Agent(connection, cluster, telling, Host(), sources=sources, modes=data_plane, reporters=reporters)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(agent.run())
+            group.create_task(telling.post(Events(connection, AGENT, options.node), options.node))
+            for task in (
+                _page("healthz", options.healthz, health_routes(health, metrics), telling),
+                _page("metrics", options.metrics, metrics_routes(metrics, lambda: telling.state.mode, agent.configuration), telling),
+            ):
+                group.create_task(task)
+
+
+async def _page(what: str, bind: Bind | None, routes: Routes, telling: Telling) -> None:
+    if bind is not None:
+        await serve(what, bind, routes, lambda finding: telling.found(what, *([finding] if finding else [])))
+
+
+def _sources(options: Options, connection: Connection) -> Sources:
+    if options.config is not None:
+        path = options.config
+        return lambda tell, trouble: FromFile(path, tell, trouble)
+    return lambda tell, trouble: FromNodeProxy(connection, options.node, tell, trouble)
+
+
+def _reporters(options: Options, connection: Connection) -> Reporters:
+    path = path_of(API_VERSION, "nodeproxies", options.node, subresource="status")
+
+    async def write(status: NodeProxyStatus) -> None:
+        await apply(connection, path, body_of(options.node, status), manager=AGENT)
+
+    def reporter(before: tuple[Condition, ...]) -> Reporter | None:
+        return None if options.config is not None else Reporter(write, time.time, before)
+
+    return reporter
