@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
@@ -14,6 +14,7 @@ from proxyconfig_api.errors import InvalidSpec, Problem
 
 T = TypeVar("T")
 
+_UNKNOWN_CHOICE = "Invalid enum value "
 _PATH = re.compile(r"(?P<problem>.*?)(?: - at `(?P<path>.*)`)?", re.DOTALL)
 
 
@@ -24,7 +25,7 @@ def decode(manifest: Mapping[str, Any] | bytes, kind: type[T], under: str = "") 
             return msgspec.json.decode(manifest, type=kind, dec_hook=dec_hook)
         return msgspec.convert(manifest, kind, dec_hook=dec_hook)
     except msgspec.ValidationError as error:
-        raise _invalid(error, under) from None
+        raise _invalid(error, kind, under) from None
     except msgspec.DecodeError as error:
         raise InvalidSpec([Problem(under or "document", f"must be JSON: {error}")]) from None
 
@@ -50,10 +51,24 @@ def enc_hook(value: Any) -> Any:
     raise NotImplementedError(type(value))
 
 
-def _invalid(error: msgspec.ValidationError, under: str) -> InvalidSpec:
+def _invalid(error: msgspec.ValidationError, kind: type, under: str) -> InvalidSpec:
     """msgspec says `Expected `int`, got `str` - at `$.spec.x``; the hooks' own sentences come the same way."""
     match = _PATH.fullmatch(str(error))
     problem, path = (match["problem"], match["path"] or "$") if match else (str(error), "$")
-    field = ".".join(part for part in (under, path.removeprefix("$").removeprefix(".")) if part) or "document"
+    names = path.removeprefix("$").removeprefix(".")
     sentence = problem.replace("`", "")
-    return InvalidSpec([Problem(field, sentence[:1].lower() + sentence[1:])])
+    if sentence.startswith(_UNKNOWN_CHOICE):
+        sentence = f"must be one of {', '.join(_choices(kind, names))}, not {sentence.removeprefix(_UNKNOWN_CHOICE)}"
+    return InvalidSpec([Problem(".".join(filter(None, (under, names))) or "document", sentence[:1].lower() + sentence[1:])])
+
+
+def _choices(kind: Any, path: str) -> list[str]:
+    """The values of the enum at `path` (`spec.agent.logLevel`, `spec.list[0].operator`) of the Struct `kind`."""
+    for name in re.sub(r"\[.*?\]", "", path).split("."):
+        kind = next(field.type for field in msgspec.structs.fields(_struct(kind)) if field.encode_name == name)
+    return [choice.value for choice in kind]
+
+
+def _struct(kind: Any) -> type[msgspec.Struct]:
+    """The Struct in `Struct`, `Struct | None` or `tuple[Struct, ...]`."""
+    return next(part for part in (kind, *get_args(kind)) if isinstance(part, type) and issubclass(part, msgspec.Struct))

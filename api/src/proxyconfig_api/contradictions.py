@@ -7,10 +7,11 @@ that were stored before a rule was there. A test holds both against each other.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from proxyconfig_api.bindaddress import is_bind_address
 from proxyconfig_api.errors import Problem
+from proxyconfig_api.pods import Agent
 from proxyconfig_api.selector import LabelSelector, Operator
 from proxyconfig_api.spec import DetectLocalMode, LocalTraffic, Mode, ProxyConfigSpec
 
@@ -19,6 +20,8 @@ NAME_LIMIT = 52
 
 MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,55}")
 SYSCTL = re.compile(r"net(\.[A-Za-z0-9_][A-Za-z0-9_/-]*)+")
+SCHEDULER = re.compile(r"[a-z0-9_]{1,15}")
+IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._/:@-]*")
 INTERFACE = re.compile(r"[^\s/:]{1,15}")
 
 CONNTRACK_SYSCTLS = {
@@ -36,7 +39,7 @@ def contradictions(name: str, spec: ProxyConfigSpec) -> tuple[Problem, ...]:
     """Everything that is wrong with `spec` of the ProxyConfig `name`; empty if nothing is."""
     return tuple(
         problem
-        for rule in (_mode_sections, _selector, _conntrack, _modules, _sysctls, _local_traffic, _node_ports, _sync, _ipvs, _agent)
+        for rule in (_mode_sections, _selector, _conntrack, _modules, _sysctls, _local_traffic, _sync, _ipvs, _agent)
         for problem in rule(spec)
     ) + tuple(_name(name))
 
@@ -78,16 +81,17 @@ def _conntrack(spec: ProxyConfigSpec) -> Iterator[Problem]:
 def _modules(spec: ProxyConfigSpec) -> Iterator[Problem]:
     modules = spec.kernel.modules
     for index, module in enumerate(modules):
+        if module in modules[:index]:
+            yield Problem(f"spec.kernel.modules[{index}]", f"{module} is there twice: remove one")
         if not MODULE.fullmatch(module):
-            yield Problem(f"spec.kernel.modules[{index}]", "must be the name of a module as lsmod prints it, such as br_netfilter", module)
-    yield from _duplicates("spec.kernel.modules", modules)
+            fix = f"must be the name of a module as lsmod prints it, such as br_netfilter, not {module}"
+            yield Problem(f"spec.kernel.modules[{index}]", fix)
 
 
 def _sysctls(spec: ProxyConfigSpec) -> Iterator[Problem]:
     for key in spec.kernel.sysctls:
         if not SYSCTL.fullmatch(key):
-            fix = f"must be names below net with dots, such as net.core.somaxconn; not {key}"
-            yield Problem("spec.kernel.sysctls", fix)
+            yield Problem("spec.kernel.sysctls", "must be names below net with dots, such as net.core.somaxconn", key)
         elif key in CONNTRACK_SYSCTLS:
             yield Problem("spec.kernel.sysctls", f"remove {key}: it is set by spec.conntrack ({CONNTRACK_SYSCTLS[key]})")
 
@@ -109,13 +113,7 @@ def _local_traffic(spec: ProxyConfigSpec) -> Iterator[Problem]:
             yield Problem(f"spec.localTraffic.{field}", fix)
     for field, name in (("bridgeInterface", local.bridge_interface), ("interfaceNamePrefix", local.interface_name_prefix)):
         if name and not INTERFACE.fullmatch(name):
-            yield Problem(f"spec.localTraffic.{field}", "must be 1 to 15 characters without blanks, slashes and colons", name)
-    yield from _duplicates("spec.localTraffic.clusterCIDR", local.cluster_cidr)
-
-
-def _node_ports(spec: ProxyConfigSpec) -> Iterator[Problem]:
-    if spec.node_ports.addresses:
-        yield from _duplicates("spec.nodePorts.addresses", spec.node_ports.addresses.cidrs)
+            yield Problem(f"spec.localTraffic.{field}", f"must be 1 to 15 characters without blanks, slashes and colons, not {name}")
 
 
 def _sync(spec: ProxyConfigSpec) -> Iterator[Problem]:
@@ -127,17 +125,25 @@ def _sync(spec: ProxyConfigSpec) -> Iterator[Problem]:
 
 
 def _ipvs(spec: ProxyConfigSpec) -> Iterator[Problem]:
-    if spec.ipvs:
-        yield from _duplicates("spec.ipvs.excludeCIDRs", spec.ipvs.exclude_cidrs)
+    if spec.ipvs and not SCHEDULER.fullmatch(spec.ipvs.scheduler):
+        yield Problem("spec.ipvs.scheduler", f"must be the name of a scheduler such as rr or lc, not {spec.ipvs.scheduler}")
 
 
 def _agent(spec: ProxyConfigSpec) -> Iterator[Problem]:
     agent = spec.agent
+    if agent.image and not IMAGE.fullmatch(agent.image):
+        yield Problem("spec.agent.image", f"must be an image such as registry.example.com/proxyconfig-agent:v1, not {agent.image}")
+    for index, toleration in enumerate(agent.tolerations):
+        if toleration.operator == "Exists" and toleration.value:
+            yield Problem(f"spec.agent.tolerations[{index}].value", "must be empty with operator Exists: remove it, or use Equal")
+    yield from _bind_addresses(agent)
+
+
+def _bind_addresses(agent: Agent) -> Iterator[Problem]:
     addresses = {"healthzBindAddress": agent.healthz_bind_address, "metricsBindAddress": agent.metrics_bind_address}
     for field, address in addresses.items():
         if address and not is_bind_address(address):
-            fix = f'must be IP:PORT, [IPv6]:PORT or :PORT, or "" to turn it off; not {address}'
-            yield Problem(f"spec.agent.{field}", fix)
+            yield Problem(f"spec.agent.{field}", f'must be IP:PORT, [IPv6]:PORT or :PORT, or "" to turn it off; not {address}')
     if agent.healthz_bind_address and _port(agent.healthz_bind_address) == _port(agent.metrics_bind_address):
         fix = f"must have another port than healthzBindAddress: both have {_port(agent.healthz_bind_address)}"
         yield Problem("spec.agent.metricsBindAddress", fix)
@@ -145,11 +151,3 @@ def _agent(spec: ProxyConfigSpec) -> Iterator[Problem]:
 
 def _port(address: str) -> str:
     return address.rpartition(":")[2]
-
-
-def _duplicates(field: str, items: Iterable[object]) -> Iterator[Problem]:
-    seen: set[object] = set()
-    for index, item in enumerate(items):
-        if item in seen:
-            yield Problem(f"{field}[{index}]", f"{item} is there twice: remove one")
-        seen.add(item)

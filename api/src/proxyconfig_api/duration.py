@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)"
+_UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)"
 _WHOLE = re.compile(f"(?:{_PART})+")
 _PARTS = re.compile(_PART)
 
@@ -22,7 +22,7 @@ class Duration(float):
         if text == "0":
             return cls(0)
         if not isinstance(text, str) or not _WHOLE.fullmatch(text):
-            raise ValueError(f"must be a duration such as 1h30m, 10s or 250ms, not {text!r}")
+            raise ValueError(f"must be a duration such as 1h30m, 10s or 250ms, not {text}")
         seconds = sum(float(number) * _UNITS[unit] for number, unit in _PARTS.findall(text))
         if seconds > LIMIT_S:
             raise ValueError(f"must be at most 576h, not {text}: the kernel counts no further")

@@ -58,7 +58,7 @@ class ProxyConfigStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=Tru
 
 class ProxyConfig(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     metadata: Metadata
-    spec: ProxyConfigSpec = ProxyConfigSpec()
+    spec: ProxyConfigSpec
     status: ProxyConfigStatus = ProxyConfigStatus()
 
     @classmethod

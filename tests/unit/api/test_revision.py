@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from proxyconfig_api import codec
+from proxyconfig_api.revision import parse_revision, revision_of
+from proxyconfig_api.spec import ProxyConfigSpec
+
+
+def spec_of(spec: dict[str, Any]) -> ProxyConfigSpec:
+    return codec.decode(spec, ProxyConfigSpec)
+
+
+def name_of(spec: dict[str, Any]) -> str:
+    return revision_of("edge", spec_of(spec)).name
+
+
+FULL = {
+    "mode": "auto",
+    "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "2h"},
+    "kernel": {"modules": ["br_netfilter"], "sysctls": {"net.core.somaxconn": "4096", "net.ipv4.ip_forward": "1"}},
+    "localTraffic": {"clusterCIDR": ["10.0.0.0/8", "fd00::/8"]},
+    "nodePorts": {"addresses": ["primary"]},
+    "nftables": {"driftCheckPeriod": "5s"},
+}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param({}, {"mode": "nftables", "conntrack": {"min": 131072, "tcpEstablishedTimeout": "24h0m0s"}}, id="defaults-written-out"),
+        pytest.param({}, {"nftables": {}, "kernel": {}}, id="empty-sections"),
+        pytest.param({"sync": {"minSyncPeriod": "90s"}}, {"sync": {"minSyncPeriod": "1m30s"}}, id="durations"),
+        pytest.param({"localTraffic": {"clusterCIDR": ["FD00::/8"]}}, {"localTraffic": {"clusterCIDR": ["fd00:0::1/8"]}}, id="cidrs"),
+        pytest.param(
+            {}, {"priority": 7, "paused": True, "nodeSelector": {"matchLabels": {"a": "b"}}, "agent": {"image": "x"}}, id="not-of-nodes"
+        ),
+        pytest.param(
+            {"kernel": {"sysctls": {"net.a": "1", "net.b": "2"}}}, {"kernel": {"sysctls": {"net.b": "2", "net.a": "1"}}}, id="order-of-keys"
+        ),
+    ],
+)
+def test_specs_that_mean_the_same_for_nodes_have_one_revision(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert name_of(one) == name_of(other)
+
+
+@pytest.mark.parametrize("section", sorted(FULL))
+def test_each_section_of_nodes_makes_another_revision(section: str) -> None:
+    assert name_of({section: FULL[section]}) != name_of({})
+
+
+def test_a_revision_reads_back_as_the_same_revision() -> None:
+    revision = revision_of("edge", spec_of(FULL))
+    for content in (revision.content, msgspec.json.encode(revision.content)):
+        spec = parse_revision(content)
+        assert spec == spec_of(FULL)
+        assert revision_of("edge", spec) == revision
+
+
+def test_the_name_is_the_config_and_a_hash_and_stays_over_releases() -> None:
+    assert name_of({}) == "edge-44136fa355"
+    assert len(revision_of("a" * 52, ProxyConfigSpec()).name) == 63
+
+
+def test_a_revision_holds_only_what_differs_from_the_defaults() -> None:
+    assert revision_of("edge", spec_of({"conntrack": {"min": 1}, "priority": 4})).content == {"spec": {"conntrack": {"min": 1}}}
