@@ -80,10 +80,10 @@ class Echo:
     def _answer_sctp(self, raw: socket.socket, ports: frozenset[int]) -> None:
         datagram, peer = raw.recvfrom(4096)
         packet = sctp.decode(datagram, raw.family)
-        if packet is None or packet.kind != sctp.INIT or packet.port not in ports:
+        if packet is None or packet.kind != sctp.INIT:
             return
-        words = self._words(peer[0], packet.port)
-        answer = sctp.Packet(packet.port, packet.source_port, sctp.INIT_ACK, packet.initiate_tag, 0x5EC0, words)
+        kind, words = (sctp.INIT_ACK, self._words(peer[0], packet.port)) if packet.port in ports else (sctp.ABORT, b"")
+        answer = sctp.Packet(packet.port, packet.source_port, kind, packet.initiate_tag, 0x5EC0, words)
         raw.sendto(answer.encode(), (peer[0], 0))
 
     def _words(self, client: str, port: int) -> bytes:

@@ -6,6 +6,7 @@ got which answer. An answer is what `echo.py` says (`NAME CLIENT PORT`), or `REJ
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import json
@@ -26,6 +27,7 @@ REJECT, DROP = "REJECT", "DROP"
 NO_SUCH_PROTOCOL = (errno.ENOPROTOOPT, errno.EPROTO)
 """What a host without SCTP answers where nothing redirects the packet (IPv4, IPv6)."""
 AT_ONCE = 12
+IP_RECVERR, IPV6_RECVERR = 11, 25
 # A port of its own for every UDP and SCTP flow: conntrack would send a reused one to the endpoint of before.
 _ports = itertools.islice(itertools.cycle(range(20000, 60000)), random.randrange(40000), None)
 _next_port = threading.Lock()
@@ -84,7 +86,7 @@ def _udp(flow: Mapping[str, Any]) -> str:
         _bind_fresh(sock, flow)
         sock.settimeout(flow.get("patience_s", 3))
         sock.connect((flow["address"], flow["port"]))
-        sock.send(b"?")
+        _send(sock, b"?")
         return sock.recv(256).decode()
 
 
@@ -93,16 +95,44 @@ def _sctp(flow: Mapping[str, Any]) -> str:
     with socket.socket(family, socket.SOCK_RAW, sctp.PROTOCOL) as sock:
         if flow.get("source"):
             sock.bind((flow["source"], 0))
+        level, option = (socket.IPPROTO_IPV6, IPV6_RECVERR) if family == socket.AF_INET6 else (socket.IPPROTO_IP, IP_RECVERR)
+        sock.setsockopt(level, option, 1)
         sock.connect((flow["address"], 0))
         ends = time.monotonic() + flow.get("patience_s", 3)
         own = flow.get("source_port") or _fresh_port()
-        sock.send(sctp.Packet(own, flow["port"], sctp.INIT, 0, random.getrandbits(32) | 1).encode())
+        _send(sock, sctp.Packet(own, flow["port"], sctp.INIT, 0, random.getrandbits(32) | 1).encode())
         while (left := ends - time.monotonic()) > 0:
             sock.settimeout(left)
-            packet = sctp.decode(sock.recv(4096), family)
-            if packet and packet.kind == sctp.INIT_ACK and packet.port == own:
-                return packet.words.decode()
+            try:
+                packet = sctp.decode(sock.recv(4096), family)
+            except TimeoutError:
+                break
+            except OSError:
+                if own in _refused(sock):
+                    raise
+                continue
+            if packet and packet.port == own and packet.kind != sctp.INIT:
+                return packet.words.decode() or REJECT
         raise TimeoutError
+
+
+def _refused(sock: socket.socket) -> set[int]:
+    """The source ports of the packets that the pending errors are about.
+
+    A raw socket is told of every refusal between its two addresses, also of those that other flows got."""
+    ports = set()
+    sock.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            octets = sock.recvmsg(2048, 512, socket.MSG_ERRQUEUE)[0]
+            ports.add(int.from_bytes(octets[:2]))
+    return ports
+
+
+def _send(sock: socket.socket, octets: bytes) -> None:
+    # The sender is on the node itself when it is told that its packet was discarded. Whether with a refusal comes separately.
+    with contextlib.suppress(PermissionError):
+        sock.send(octets)
 
 
 def _bind_fresh(sock: socket.socket, flow: Mapping[str, Any]) -> None:

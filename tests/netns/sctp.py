@@ -1,4 +1,4 @@
-"""SCTP by hand: INIT and INIT-ACK packets with correct checksums, for kernels that have no SCTP sockets.
+"""SCTP by hand: INIT, INIT-ACK and ABORT packets with correct checksums, for kernels that have no SCTP sockets.
 
 Standard library only: `echo.py` and `probe.py` run with it inside pods too.
 """
@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 
 PROTOCOL = 132
-INIT, INIT_ACK = 1, 2
+INIT, INIT_ACK, ABORT = 1, 2, 6
 _COOKIE = 7
 _HEADER = struct.Struct(">HHII")
 _CHUNK = struct.Struct(">BBHIIHHI")
@@ -39,7 +39,7 @@ def crc32c(octets: bytes) -> int:
 
 @dataclass(frozen=True)
 class Packet:
-    """An INIT or INIT-ACK chunk in its packet. `words` travel in the state cookie of an INIT-ACK."""
+    """One chunk in its packet; an ABORT is as long as an INIT, too. `words` travel in the state cookie of an INIT-ACK."""
 
     source_port: int
     port: int
@@ -58,7 +58,7 @@ class Packet:
 
 
 def decode(datagram: bytes, family: int) -> Packet | None:
-    """The packet in what a raw socket received; None if it is no INIT or INIT-ACK, or its checksum is wrong."""
+    """The packet in what a raw socket received; None if it is none of ours, or its checksum is wrong."""
     octets = datagram[(datagram[0] & 15) * 4 :] if family == socket.AF_INET else datagram
     if len(octets) < _HEADER.size + _CHUNK.size:
         return None
@@ -67,7 +67,7 @@ def decode(datagram: bytes, family: int) -> Packet | None:
         return None
     source_port, port, tag, _ = _HEADER.unpack_from(octets)
     kind, _, length, initiate_tag, _, _, _, _ = _CHUNK.unpack_from(octets, _HEADER.size)
-    if kind not in (INIT, INIT_ACK):
+    if kind not in (INIT, INIT_ACK, ABORT):
         return None
     parameters = octets[_HEADER.size + _CHUNK.size : _HEADER.size + length]
     return Packet(source_port, port, kind, tag, initiate_tag, _cookie_of(parameters))

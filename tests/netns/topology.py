@@ -56,9 +56,11 @@ PODS2 = {
     "far2": Pair("10.244.1.12", "fd00:244:1::12"),
     "elsewhere": Pair("10.244.1.10", "fd00:244:1::10"),
 }
+NODE_GATEWAYS = (POD_GATEWAY, NODE_LINK)
+"""What the node masquerades with, towards its pods and towards the other node."""
 POD_CIDR = Pair("10.244.0.0/24", "fd00:244::/64")
 POD2_CIDR = Pair("10.244.1.0/24", "fd00:244:1::/64")
-SERVICE_CIDR = Pair("10.96.0.0/16", "fd00:96::/112")
+SERVICE_CIDR = Pair("10.96.0.0/16", "fd00:10:96::/112")
 PUBLIC_CIDR = Pair("192.168.60.0/24", "fd00:60::/112")
 """Addresses of load balancers and externalIPs: routed to the node from outside, on no interface."""
 
@@ -71,9 +73,9 @@ NEUTRAL = {
     "net.ipv4.conf.default.rp_filter": "0",
     "net.ipv4.conf.all.send_redirects": "0",
     "net.ipv4.conf.default.send_redirects": "0",
-    # A rejected flow must be told, every time.
-    "net.ipv4.icmp_ratelimit": "0",
-    "net.ipv6.icmp.ratelimit": "0",
+    # No kind of ICMP message is limited: a refusal must be told, every time.
+    "net.ipv4.icmp_ratemask": "0",
+    "net.ipv6.icmp.ratemask": "\n",
 }
 
 
@@ -145,6 +147,9 @@ def _address_nodes(made: Topology, family: int) -> None:
             f"route add default via {NODE[family]} dev eth0",
         ]
     )
+    for cidr in (PUBLIC_CIDR, SERVICE_CIDR):
+        # What the node sends back unserved ends here, not in a loop between the two default routes.
+        made["outside"].run("ip", f"-{family}", "rule", "add", "iif", "eth0", "to", cidr[family], "blackhole")
 
 
 def _address_pods(made: Topology, family: int, node: str, pods: Mapping[str, Pair], gateway: Pair) -> None:

@@ -1,0 +1,67 @@
+"""Fixtures of the traffic tests: the topology with its servers and clients, the subjects, and how many cases passed at the end."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+import pytest
+from tests.cluster.controlplane import ControlPlane, controlplane
+from tests.kernel.traffic.apiserver import Cluster, KubeProxy
+from tests.kernel.traffic.stage import Stage
+from tests.kernel.traffic.subject import Subject
+from tests.netns.peers import Prober, echoing, probing
+from tests.netns.topology import NODE, NODE2, PODS, PODS2, Topology, topology
+from tests.scenarios.cases import CLIENTS, rounds_of
+from tests.scenarios.scenario import load
+
+SUBJECTS = ("nftables", "kube-proxy")
+PORTS = (8080, 9090)
+ROUNDS = rounds_of(load())
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[Topology]:
+    """The node under test and its surroundings, with servers in every backend."""
+    with topology() as made, contextlib.ExitStack() as servers:
+        for name in ("near1", "near2"):
+            servers.enter_context(echoing(made[name], name, PODS[name].both, PORTS))
+        for name in ("far1", "far2"):
+            servers.enter_context(echoing(made[name], name, PODS2[name].both, PORTS))
+        servers.enter_context(echoing(made.node, "host", NODE.both, PORTS))
+        servers.enter_context(echoing(made["node2"], "host2", NODE2.both, PORTS))
+        yield made
+
+
+@pytest.fixture(scope="session")
+def probers(world: Topology) -> Iterator[Mapping[str, Prober]]:
+    """A client process for each class of clients."""
+    with contextlib.ExitStack() as clients:
+        yield {space: clients.enter_context(probing(world[space])) for space in {client.space for client in CLIENTS.values()}}
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """An API server that knows the node."""
+    with controlplane() as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def subject(request: pytest.FixtureRequest) -> Subject:
+    """The proxy under test, by the parameter."""
+    world: Topology = request.getfixturevalue("world")
+    folder = request.getfixturevalue("tmp_path_factory").mktemp("subject")
+    api: ControlPlane = request.getfixturevalue("control_plane")
+    cluster = Cluster(api, world, request.getfixturevalue("probers")["client"])
+    return KubeProxy(api, world, cluster, folder)
+
+
+@pytest.fixture(scope="module")
+def stage(subject: Subject, probers: Mapping[str, Prober]) -> Iterator[Stage]:
+    """The subject on the node under test."""
+    made = Stage(subject, probers, ROUNDS)
+    try:
+        yield made
+    finally:
+        made.close()

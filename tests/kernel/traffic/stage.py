@@ -1,0 +1,62 @@
+"""The stage of a traffic test: a subject on the node under test, driven from round to round, and the answers of each round's cases."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tests.kernel.traffic.subject import Running, Subject
+from tests.netns.peers import Answers, Prober
+from tests.scenarios.cases import CLIENTS, Case, Round
+from tests.scenarios.configs import CONFIGS
+from tests.scenarios.scenario import Result
+
+
+def expected(case: Case, subject: Subject) -> Result:
+    """What has to become of a case with this subject."""
+    other = case.expectation.of_kube_proxy
+    return other if other and subject.name == "kube-proxy" else case.expectation.result
+
+
+@dataclass
+class Stage:
+    """One subject's way through the rounds. Rounds can only go forward; the answers of those that passed are kept."""
+
+    subject: Subject
+    probers: Mapping[str, Prober]
+    rounds: Sequence[Round]
+    answers: dict[str, Answers] = field(default_factory=dict)
+    _next: int = 0
+    _config: str = ""
+    _running: Running | None = None
+    _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def answers_of(self, case: Case, round_: Round) -> Answers:
+        """What happened to the case's flows in its round."""
+        while self._next <= self.rounds.index(round_):
+            self._play(self.rounds[self._next])
+            self._next += 1
+        return self.answers[f"{round_.id}/{case.id}"]
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def _play(self, round_: Round) -> None:
+        if self._config != round_.config or self._running is None:
+            self._stack.close()
+            self._running = self._stack.enter_context(self.subject.running(CONFIGS[round_.config]))
+            self._config = round_.config
+        self._running.apply(round_.objects)
+        for case, answers in self._asked(round_.cases):
+            self.answers[f"{round_.id}/{case.id}"] = answers
+
+    def _asked(self, cases: Sequence[Case]) -> Iterator[tuple[Case, Answers]]:
+        """All cases at the same time, each client on its own."""
+        by_space: dict[str, list[Case]] = {}
+        for case in cases:
+            by_space.setdefault(CLIENTS[case.client].space, []).append(case)
+        for space, members in by_space.items():
+            self.probers[space].send([case.flow(expected(case, self.subject)) for case in members])
+        for space, members in by_space.items():
+            yield from zip(members, self.probers[space].receive(), strict=True)

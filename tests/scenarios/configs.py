@@ -1,0 +1,38 @@
+"""The configurations that scenarios run under, in words that every proxy's own configuration can be made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tests.netns.topology import NODE, NODE_ALTERNATIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What differs from a proxy's defaults."""
+
+    name: str
+    detect: str = "NodeCIDR"
+    """How pods of this node are recognised: NodeCIDR, ClusterCIDR, InterfaceNamePrefix, BridgeInterface; or not at all (empty)."""
+    masquerade_all: bool = False
+    node_port_addresses: tuple[str, ...] = ("primary",)
+    """`primary`, or CIDRs; empty: every address of the node."""
+
+
+BOTH_ADDRESSES = (f"{NODE.v4}/32", f"{NODE.v6}/128", f"{NODE_ALTERNATIVE.v4}/32", f"{NODE_ALTERNATIVE.v6}/128")
+
+CONFIGS: Mapping[str, Config] = {
+    config.name: config
+    for config in (
+        Config("default"),
+        Config("cluster-cidr", detect="ClusterCIDR"),
+        Config("interface-prefix", detect="InterfaceNamePrefix"),
+        Config("bridge-interface", detect="BridgeInterface"),
+        Config("no-detector", detect=""),
+        Config("masquerade-all", masquerade_all=True),
+        Config("masquerade-all-no-detector", detect="", masquerade_all=True),
+        Config("node-port-cidrs", node_port_addresses=BOTH_ADDRESSES),
+        Config("node-port-everywhere", node_port_addresses=()),
+    )
+}
