@@ -53,19 +53,19 @@ class Cluster:
 
     def put_service(self, service: Service) -> bool:
         """Take in a Service; returns whether anything is different now."""
-        self._undecodable.pop(service.name, None)
-        if self._services.get(service.name) == service:
+        recovered = self._undecodable.pop(service.name, None) is not None
+        if self._services.get(service.name) == service and not recovered:
             return False
         self._services[service.name] = service
         self._mark(service.name)
         return True
 
     def drop_service(self, name: ServiceName) -> bool:
-        self._undecodable.pop(name, None)
-        if self._services.pop(name, None) is None:
-            return False
-        self._mark(name)
-        return True
+        known = self._undecodable.pop(name, None) is not None
+        known |= self._services.pop(name, None) is not None
+        if known:
+            self._dirty.setdefault(name, {})
+        return known
 
     def put_slice(self, piece: EndpointSlice) -> bool:
         """Take in a slice; its label may have moved it to another Service."""
@@ -108,6 +108,7 @@ class Cluster:
     def set_aside(self, name: ServiceName, sentence: str) -> None:
         """The Service's newest state cannot be understood: it is served as it was."""
         self._undecodable[name] = sentence
+        self._dirty.setdefault(name, {})
 
     def rejections(self) -> Iterator[tuple[ServiceName, tuple[str, ...]]]:
         """What of Services and their slices cannot be used, as sentences, as of the last sync."""
