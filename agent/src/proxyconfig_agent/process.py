@@ -6,11 +6,10 @@ import asyncio
 import signal
 import sys
 import time
-from importlib.metadata import version
 
 import structlog
 
-from proxyconfig_agent import lock
+from proxyconfig_agent import __version__, lock
 from proxyconfig_agent.agent import Agent, Reporters, Sources
 from proxyconfig_agent.cluster import Cluster
 from proxyconfig_agent.dataplane import Dataplane
@@ -68,7 +67,7 @@ def clean_up() -> int:
 async def serve_node(options: Options) -> None:
     """Be the agent of this node until SIGTERM or SIGINT; the kernel's state stays. Raises ConfigurationError."""
     how = access.from_kubeconfig(options.kubeconfig) if options.kubeconfig else access.in_cluster()
-    release = version("proxyconfig-agent")
+    release = __version__
     _log.info("starting", node=options.node, version=release, server=how.server)
     async with Connection(how, user_agent=f"{AGENT}/{release}") as connection:
         work, stopped = asyncio.ensure_future(_work(options, connection, release)), asyncio.Event()
