@@ -34,3 +34,6 @@ unit: venv ## unit tests, no root needed
 
 vm: venv ## the nftables kernel tests under another kernel (Debian's 6.1, under qemu)
 	$(BIN)/python -m tests.vm
+
+bench: venv ## kube-proxy and the agent side by side (SIZES=1000,5000 SUBJECTS=kube-proxy,proxyconfig), about 12 minutes
+	$(BIN)/python -m tests.bench $(if $(SIZES),--sizes $(SIZES)) $(if $(SUBJECTS),--subjects $(SUBJECTS))

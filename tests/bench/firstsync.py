@@ -1,0 +1,57 @@
+"""The time from a subject's start until the kernel holds everything, told by the kernel and counted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from tests.bench import usage
+from tests.bench.nftables import InterruptedDumpError, Ruleset, word_of
+from tests.bench.run import Run
+from tests.bench.world import World
+
+POLL_S = 0.002
+QUIET_S = 0.3
+WITHIN_S = 180
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSync:
+    """A complete first sync."""
+
+    took_s: float
+    cpu_s: float
+    tool_rss_mib: float
+    """The most that child processes had."""
+    stages_s: dict[str, float] = field(default_factory=dict)
+
+
+async def first_sync(run: Run, world: World) -> FirstSync | None:
+    """Wait until the ruleset is quiet, then count; until the last commit before everything was there it took. None: not within WITHIN_S."""
+    wanted = words_of(world)
+    generation, committed_s, tool_mib = run.ruleset.generation(), 0.0, 0.0
+    while (now_s := time.monotonic()) < run.started_s + WITHIN_S:
+        if (seen := run.ruleset.generation()) != generation:
+            generation, committed_s = seen, now_s
+        elif committed_s and now_s > committed_s + QUIET_S:
+            if holds(run.ruleset, wanted):
+                return FirstSync(committed_s - run.started_s, run.cpu_s(), tool_mib, run.stages())
+            committed_s = 0.0  # something is missing: there has to be another commit
+        tool_mib = max(tool_mib, usage.children_rss_mib(run.process.pid))
+        run.check()
+        await asyncio.sleep(POLL_S)
+    return None
+
+
+def words_of(world: World) -> set[int]:
+    """What the kernel must have: every ClusterIP and every endpoint's address."""
+    return {word_of(address) for address in world.cluster_ips() | world.endpoint_addresses()}
+
+
+def holds(ruleset: Ruleset, wanted: set[int]) -> bool:
+    """Return whether the kernel has all of it."""
+    try:
+        return wanted <= ruleset.words()
+    except InterruptedDumpError:
+        return False

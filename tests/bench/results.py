@@ -1,0 +1,134 @@
+"""The numbers of a run, and what follows from them: medians, ratios, which goals are met. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tests.bench.subjects import AGENT, KUBE_PROXY
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One endpoint change, from sending the write: until the API server answered, until it told watchers, until the kernel had it."""
+
+    answered_ms: float
+    told_ms: float
+    kernel_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One subject at one size. None is what did not finish in its time; `remarks` say what and why."""
+
+    subject: str
+    mode: str
+    services: int
+    endpoints: int
+    first_sync_s: float | None = None
+    first_sync_cpu_s: float | None = None
+    changes: tuple[Change, ...] = ()
+    cpu_ms_per_change: float | None = None
+    idle_cpu_ms_per_s: float | None = None
+    burst_lag_ms: float | None = None
+    """From the answer to the last write of a burst of changes until the kernel has everything."""
+    burst_cpu_ms_per_change: float | None = None
+    rss_mib_steady: float | None = None
+    rss_mib_churn: float | None = None
+    tool_rss_mib: float = 0.0
+    """The most that its child processes (nft) had during the first sync, besides its own memory."""
+    first_sync_stages_ms: Mapping[str, float] = field(default_factory=dict)
+    change_stages_ms: Mapping[str, float] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def change_ms_median(self) -> float | None:
+        return statistics.median(change.kernel_ms for change in self.changes) if self.changes else None
+
+    @property
+    def change_ms_max(self) -> float | None:
+        return max((change.kernel_ms for change in self.changes), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """Something that is compared: its name in results.json, words and unit for people, and the ratio to reach at 5,000 Services."""
+
+    name: str
+    words: str
+    unit: str
+    goal: float | None = None
+
+    def of(self, measurement: Measurement) -> float | None:
+        value = getattr(measurement, self.name)
+        return None if value is None else float(value)
+
+
+QUANTITIES = (
+    Quantity("first_sync_s", "first complete sync", "s", 0.2),
+    Quantity("first_sync_cpu_s", "CPU time of the first sync", "s"),
+    Quantity("change_ms_median", "endpoint change, median", "ms", 0.01),
+    Quantity("change_ms_max", "endpoint change, worst", "ms", 0.01),
+    Quantity("cpu_ms_per_change", "CPU time per change", "ms", 0.01),
+    Quantity("burst_cpu_ms_per_change", "CPU time per change in a burst", "ms"),
+    Quantity("burst_lag_ms", "lag behind a burst", "ms"),
+    Quantity("idle_cpu_ms_per_s", "CPU time per idle second", "ms"),
+    Quantity("rss_mib_steady", "memory, steady", "MiB", 0.4),
+    Quantity("rss_mib_churn", "memory after 500 changes", "MiB"),
+)
+GOALS_AT = 5000
+
+_RECORDED = (
+    *("subject", "mode", "services", "endpoints", "first_sync_s", "change_ms_median", "change_ms_max"),
+    *("cpu_ms_per_change", "rss_mib_steady", "rss_mib_churn"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One quantity of both subjects at one size."""
+
+    quantity: Quantity
+    services: int
+    theirs: float | None
+    ours: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        return None if self.theirs is None or self.ours is None or self.theirs <= 0 else self.ours / self.theirs
+
+    @property
+    def goal(self) -> float | None:
+        """The ratio to reach, if there is one at this size."""
+        return self.quantity.goal if self.services == GOALS_AT else None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is met; None where there is no goal or no ratio."""
+        return None if self.goal is None or self.ratio is None else self.ratio <= self.goal
+
+
+def comparisons(measurements: Iterable[Measurement], services: int) -> list[Comparison]:
+    """Everything that is compared at one size; a subject that was not run has no numbers."""
+    at_size = {measurement.subject: measurement for measurement in measurements if measurement.services == services}
+    theirs, ours = at_size.get(KUBE_PROXY), at_size.get(AGENT)
+    return [
+        Comparison(quantity, services, quantity.of(theirs) if theirs else None, quantity.of(ours) if ours else None)
+        for quantity in QUANTITIES
+    ]
+
+
+def recorded(measurement: Measurement) -> dict[str, Any]:
+    """A measurement as results.json has it."""
+    return {name: _rounded(getattr(measurement, name)) for name in _RECORDED}
+
+
+def detailed(measurement: Measurement) -> dict[str, Any]:
+    """Everything about a measurement, each change included."""
+    return asdict(measurement)
+
+
+def _rounded(value: object) -> object:
+    return round(value, 3) if isinstance(value, float) else value

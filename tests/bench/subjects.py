@@ -1,0 +1,93 @@
+"""The programs that are compared: how each is started on the measured node. Both get the same API server, user and node."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.bench import world
+
+METRICS_PORT = 10249
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a subject runs."""
+
+    folder: Path
+    kubeconfig: Path
+    kube_proxy: Path
+    """The real binary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A program under measurement. `command` writes its configuration and returns its command line."""
+
+    name: str
+    mode: str
+    command: Callable[[Place], tuple[str, ...]]
+    tells_stages: bool = False
+    """Whether its metrics say how long each stage of a sync took."""
+
+
+KUBE_PROXY, AGENT = "kube-proxy", "proxyconfig"
+
+
+def _kube_proxy(place: Place, **nftables: str) -> tuple[str, ...]:
+    configuration = {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "nftables",
+        "clientConnection": {"kubeconfig": str(place.kubeconfig)},
+        "hostnameOverride": world.NODE,
+        "clusterCIDR": world.CLUSTER_CIDR,
+        "healthzBindAddress": "127.0.0.1:10256",
+        "metricsBindAddress": f"127.0.0.1:{METRICS_PORT}",
+        # A namespace does not own these limits, and they are not what is measured.
+        "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+        "nftables": nftables,
+    }
+    return (str(place.kube_proxy), f"--config={_written(place, 'kube-proxy.json', configuration)}")
+
+
+def _agent(place: Place) -> tuple[str, ...]:
+    manifest = {
+        "apiVersion": "proxyconfig.dev/v1alpha1",
+        "kind": "ProxyConfig",
+        "metadata": {"name": "bench"},
+        "spec": {
+            "mode": "nftables",
+            "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+            "localTraffic": {"detectLocalMode": "ClusterCIDR", "clusterCIDR": [world.CLUSTER_CIDR]},
+        },
+    }
+    return (
+        *(sys.executable, "-m", "proxyconfig_agent"),
+        *("--kubeconfig", str(place.kubeconfig)),
+        *("--node-name", world.NODE),
+        *("--config", str(_written(place, "proxyconfig.json", manifest))),
+        *("--healthz-bind-address", "127.0.0.1:10256"),
+        *("--metrics-bind-address", f"127.0.0.1:{METRICS_PORT}"),
+    )
+
+
+def _written(place: Place, name: str, content: Mapping[str, Any]) -> Path:
+    """JSON is YAML."""
+    path = place.folder / name
+    path.write_text(json.dumps(content, indent=1))
+    return path
+
+
+SUBJECTS: Mapping[str, Subject] = {
+    subject.name: subject
+    for subject in (
+        Subject(KUBE_PROXY, "nftables", _kube_proxy),
+        Subject("kube-proxy-eager", "nftables", lambda place: _kube_proxy(place, minSyncPeriod="1ms")),
+        Subject(AGENT, "nftables", _agent, tells_stages=True),
+    )
+}

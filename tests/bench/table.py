@@ -1,0 +1,107 @@
+"""Tables for people: the same rows as text for a terminal or as Markdown. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from tests.bench.results import QUANTITIES, Comparison, Measurement
+from tests.bench.subjects import AGENT, KUBE_PROXY
+
+Rows = Sequence[Sequence[str]]
+"""The first row is the head; the first column is words, the others are numbers."""
+
+STAGES = ("decode", "select", "read", "lower", "delta", "commit")
+UNFINISHED = "–"
+
+
+def plain(rows: Rows) -> str:
+    """Columns as wide as their widest cell, numbers to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+
+
+def markdown(rows: Rows) -> str:
+    head, *body = ("| " + " | ".join(row) + " |" for row in rows)
+    return "\n".join([head, "|---" + "|---:" * (len(rows[0]) - 1) + "|", *body])
+
+
+def compared(comparisons: Iterable[Comparison]) -> Rows:
+    """Both subjects at one size, with ratios and goals."""
+    listed = list(comparisons)
+    head = (f"{listed[0].services:,} Services × 10 endpoints", KUBE_PROXY, AGENT, "ratio", "goal")
+    return [head, *(_compared(comparison) for comparison in listed)]
+
+
+def measured(measurements: Iterable[Measurement]) -> Rows:
+    """One column per measurement, the number of Services above it."""
+    listed = list(measurements)
+    head = (listed[0].subject, *(f"{measurement.services:,} Services" for measurement in listed))
+    return [head, *((quantity.words, *(number(quantity.of(one), quantity.unit) for one in listed)) for quantity in QUANTITIES)]
+
+
+def changes_by_stage(measurements: Iterable[Measurement]) -> Rows:
+    """Where the time of one change goes in the agent, on average, by number of Services."""
+    listed = [measurement for measurement in measurements if measurement.changes]
+    head = ("where one change's time goes, mean", *(f"{measurement.services:,} Services" for measurement in listed))
+    return [head, *_transposed([_change_parts(measurement) for measurement in listed])]
+
+
+def first_sync_by_stage(measurements: Iterable[Measurement]) -> Rows:
+    """Where the time of a first sync goes in the agent, by number of Services."""
+    listed = [measurement for measurement in measurements if measurement.first_sync_s is not None]
+    head = ("where the first sync's time goes", *(f"{measurement.services:,} Services" for measurement in listed))
+    return [head, *_transposed([_first_sync_parts(measurement) for measurement in listed])]
+
+
+def number(value: float | None, unit: str) -> str:
+    """A number with three significant digits, and its unit."""
+    if value is None:
+        return UNFINISHED
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
+    return f"{value:,.{digits}f} {unit}"
+
+
+def ratio(value: float | None) -> str:
+    if value is None:
+        return UNFINISHED
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.4f}"
+
+
+def _compared(comparison: Comparison) -> tuple[str, ...]:
+    unit, goal = comparison.quantity.unit, ""
+    if comparison.goal is not None:
+        goal = f"≤ {comparison.goal:g}" + {True: ": met", False: ": missed", None: ""}[comparison.met]
+    return (comparison.quantity.words, number(comparison.theirs, unit), number(comparison.ours, unit), ratio(comparison.ratio), goal)
+
+
+def _change_parts(measurement: Measurement) -> Mapping[str, float]:
+    """Milliseconds by part; the API server's is until it sends the event."""
+    changes = measurement.changes
+    server = sum(change.told_ms for change in changes) / len(changes)
+    total = sum(change.kernel_ms for change in changes) / len(changes)
+    return _with_rest({"API server": server, **_known(measurement.change_stages_ms)}, total, "waking up, reading, TLS")
+
+
+def _first_sync_parts(measurement: Measurement) -> Mapping[str, float]:
+    total = 1000 * (measurement.first_sync_s or 0.0)
+    return _with_rest(_known(measurement.first_sync_stages_ms), total, "starting Python, waiting for lists")
+
+
+def _known(stages_ms: Mapping[str, float]) -> dict[str, float]:
+    """The stages in the order of the pipeline, those that we do not know of behind them."""
+    order = [*STAGES, *sorted(stages_ms.keys() - set(STAGES))]
+    return {stage: stages_ms[stage] for stage in order if stage in stages_ms}
+
+
+def _with_rest(parts: Mapping[str, float], total: float, rest: str) -> dict[str, float]:
+    return {**parts, rest: max(0.0, total - sum(parts.values())), "all": total}
+
+
+def _transposed(columns: Sequence[Mapping[str, float]]) -> Rows:
+    names = list(dict.fromkeys(name for column in columns for name in column if name != "all"))
+    return [(name, *(number(column.get(name), "ms") for column in columns)) for name in [*names, "all"]]

@@ -1,0 +1,50 @@
+"""The page and the plan of a run."""
+
+from __future__ import annotations
+
+from tests.bench.__main__ import SIZES, plan_of
+from tests.bench.machine import fact_of
+from tests.bench.report import Report
+from tests.bench.results import Change, Measurement
+from tests.bench.subjects import AGENT, KUBE_PROXY
+
+THEIRS = Measurement(KUBE_PROXY, "nftables", 5000, 10, first_sync_s=4.0, changes=(Change(5, 4, 1500),), tool_rss_mib=49.4)
+OURS = Measurement(AGENT, "nftables", 5000, 10, first_sync_s=2.0, changes=(Change(5, 4, 9),), remarks=("the burst did not finish",))
+REPORT = Report([THEIRS, OURS], ["2 CPUs"], "Kubernetes v1.36.3")
+
+
+def test_the_page_says_where_against_what_and_what_went_wrong() -> None:
+    page = REPORT.page()
+
+    assert "- 2 CPUs" in page
+    assert "Kubernetes v1.36.3" in page
+    assert "up to 49 MiB" in page
+    assert "- proxyconfig, 5,000 Services: the burst did not finish." in page
+    assert "$" not in page
+
+
+def test_the_page_compares_only_what_both_did() -> None:
+    page = Report([THEIRS], ["2 CPUs"], "Kubernetes v1.36.3").page()
+
+    assert "ratio |" not in page
+    assert "4.00 s" in page
+
+
+def test_missed_goals_are_named() -> None:
+    assert [one.quantity.name for one in REPORT.missed()] == ["first_sync_s"]
+
+
+def test_kube_proxy_is_left_out_at_sizes_that_take_it_minutes_unless_it_was_asked_for() -> None:
+    assert [(services, subject.name) for services, subject in plan_of(SIZES, ())] == [
+        *((1000, KUBE_PROXY), (1000, AGENT), (5000, KUBE_PROXY), (5000, AGENT), (20000, AGENT)),
+    ]
+    assert [subject.name for _, subject in plan_of([20000], [KUBE_PROXY])] == [KUBE_PROXY]
+
+
+def test_sizes_are_measured_from_the_smallest_as_the_world_only_grows() -> None:
+    assert [services for services, _ in plan_of([5000, 1000], [AGENT])] == [1000, 5000]
+
+
+def test_facts_of_a_machine_are_read_by_their_key() -> None:
+    assert fact_of('NAME="Debian"\nPRETTY_NAME="Debian 12"\n', "PRETTY_NAME", "=") == "Debian 12"
+    assert fact_of("processor\t: 0\n", "model name", ":") == "unknown"
