@@ -57,6 +57,7 @@ def render(config: Config, installation: Installation) -> dict[str, Any]:
         agent=codec.builtins(agent),
         image=agent.image or installation.agent_image,
         arguments=_arguments(agent),
+        init_arguments=[*_arguments(agent), "--init", *(f"--module={module}" for module in config.spec.kernel.modules)],
         api_server=installation.api_server,
         probe=_probe(agent.healthz_bind_address),
     )
