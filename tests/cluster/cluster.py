@@ -167,7 +167,7 @@ def _reserve(name: str) -> registry.Entry:
             raise ClusterError(f"cluster {name} {doing} ({folder}). `make cluster-down` ends it, `--name` starts another one beside it.")
         shutil.rmtree(folder, ignore_errors=True)  # of before a reboot
         machine.prepare()
-        return registry.reserve(folder)
+        return registry.reserve(folder, nodes=True)
 
 
 def _remove(name: str, entry: registry.Entry) -> None:

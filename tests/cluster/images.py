@@ -23,6 +23,7 @@ PAUSE = "localhost/pause:local"
 DNS = "localhost/coredns:local"
 WEB = "localhost/web:local"
 
+FORMAT = "2"  # of the archives: another one, other names in the cache
 SUITE = "bookworm"
 PACKAGES = ("ca-certificates", "iproute2", "python3", "python3-pip", "python3-venv")
 _WEB_PROGRAM = Path(__file__).parent / "web.py"
@@ -41,7 +42,7 @@ class Image:
 
 def base() -> Path:
     """Return the base image as an archive: Debian with Python, from which the Dockerfiles can build. About 30 s the first time."""
-    return cache.entry("images", f"base-{cache.digest((SUITE, *PACKAGES, *_NOT_NEEDED))}", _make_base) / "image.tar"
+    return cache.entry("images", f"base-{cache.digest((FORMAT, SUITE, *PACKAGES, *_NOT_NEEDED))}", _make_base) / "image.tar"
 
 
 def testing() -> Path:
@@ -106,7 +107,8 @@ def archive(path: Path, images: Sequence[Image]) -> None:
 def _config(image: Image, digests: Sequence[str], architecture: str) -> dict[str, Any]:
     runs = {"Cmd": list(image.command), "Env": [f"{name}={value}" for name, value in image.environment.items()]}
     layers = {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]}
-    return {"architecture": architecture, "os": "linux", "config": runs, "rootfs": layers}
+    history = [{"created_by": "tests/cluster"} for _ in digests]  # buildah wants one entry per layer
+    return {"architecture": architecture, "os": "linux", "config": runs, "rootfs": layers, "history": history}
 
 
 def _add(out: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
@@ -20,10 +20,11 @@ NUMBERS = range(1, 251)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One cluster: its number, its folder, and the process that must live for it to be of use (None: it stands alone)."""
+    """One cluster: its number, its folder, whether it has nodes, and the process that must live for it to be of use (None: it stands alone)."""
 
     number: int
     folder: Path
+    nodes: bool
     owner: int | None
     owner_started: int | None
 
@@ -35,14 +36,14 @@ class Entry:
 
     def keep(self) -> None:
         """Let the cluster outlive this process."""
-        _write(Entry(self.number, self.folder, None, None))
+        _write(replace(self, owner=None, owner_started=None))
 
     def release(self) -> None:
         """Give the number back."""
         _file(self.number).unlink(missing_ok=True)
 
 
-def reserve(folder: Path) -> Entry:
+def reserve(folder: Path, *, nodes: bool = False) -> Entry:
     """Return a new entry with a number that no other cluster has; it is ours as long as this process lives."""
     FOLDER.mkdir(exist_ok=True)
     for number in NUMBERS:
@@ -51,7 +52,7 @@ def reserve(folder: Path) -> Entry:
         except FileExistsError:
             continue
         os.close(descriptor)
-        made = Entry(number, folder, os.getpid(), start_time(os.getpid()))
+        made = Entry(number, folder, nodes, os.getpid(), start_time(os.getpid()))
         _write(made)
         return made
     raise ClusterError(f"{len(NUMBERS)} clusters exist already. `python3 -m tests.cluster leftovers` lists them; end some.")
@@ -64,7 +65,7 @@ def entries() -> Iterator[Entry]:
             kept = json.loads(file.read_text())
         except (FileNotFoundError, json.JSONDecodeError):
             continue  # just released, or just being reserved
-        yield Entry(int(file.stem), Path(kept["folder"]), kept["owner"], kept["owner_started"])
+        yield Entry(int(file.stem), Path(kept["folder"]), kept.get("nodes", False), kept["owner"], kept["owner_started"])
 
 
 def find(folder: Path) -> Entry | None:
@@ -78,5 +79,7 @@ def _file(number: int) -> Path:
 
 def _write(entry: Entry) -> None:
     unfinished = _file(entry.number).with_suffix(".unfinished")
-    unfinished.write_text(json.dumps({"folder": str(entry.folder), "owner": entry.owner, "owner_started": entry.owner_started}))
+    unfinished.write_text(
+        json.dumps({"folder": str(entry.folder), "nodes": entry.nodes, "owner": entry.owner, "owner_started": entry.owner_started})
+    )
     unfinished.rename(_file(entry.number))

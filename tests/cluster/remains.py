@@ -38,7 +38,7 @@ def remove(entry: registry.Entry) -> None:
             f"cluster {entry.number} ({entry.folder}) could not be removed completely:\n" + "\n".join(f"    {line}" for line in left)
         )
     entry.release()
-    if not list(registry.entries()):
+    if not any(other.nodes for other in registry.entries()):
         machine.restore()
 
 
