@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.netns.topology import NODE, NODE_ALTERNATIVE
+from tests.netns.topology import NODE, NODE_ALTERNATIVE, Pair
+
+CLUSTER_CIDR = Pair("10.244.0.0/16", "fd00:244::/32")
+"""Pods of all nodes."""
+POD_INTERFACES = "veth-"
+"""How the node's ends of its pods' veth pairs begin."""
+POD_INTERFACE = "veth-client"
 
 
 @dataclass(frozen=True, slots=True)

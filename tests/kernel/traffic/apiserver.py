@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 from tests.cluster.controlplane import ControlPlane
+from tests.kernel.traffic.clusterobjects import SENTINEL, node_object, sentinel, sentinel_port
+from tests.kernel.traffic.manifest import EVERYWHERE, proxy_config
 from tests.kernel.traffic.subject import Running
 from tests.netns.namespace import run
 from tests.netns.peers import ROOT, Prober
-from tests.netns.topology import NODE, NODE2, NODE2_NAME, NODE_NAME, POD2_CIDR, POD_CIDR, PODS, Pair, Topology
+from tests.netns.topology import NODE, NODE2, NODE2_NAME, NODE_NAME, POD2_CIDR, POD_CIDR, Topology
 from tests.polling import eventually
-from tests.scenarios.configs import Config
+from tests.scenarios.configs import CLUSTER_CIDR, POD_INTERFACE, POD_INTERFACES, Config
 from tests.scenarios.objects import Key
 from tests.scenarios.scenario import Object
 
-SENTINEL = Pair("10.96.255.10", "fd00:10:96::ff0a")
 SYNC_WITHIN_S = 30
-ZONES = {NODE_NAME: "zone-a", NODE2_NAME: "zone-b"}
 HOST = 240
 """The node's place on the control plane's network."""
 
@@ -36,9 +36,8 @@ class Cluster:
         self._namespaces = {"default"}
         self._generation = 0
         _plug(api, topology)
-        self._write([_node(NODE_NAME, POD_CIDR), _node(NODE2_NAME, POD2_CIDR)])
-        self._address(NODE_NAME, NODE)
-        self._address(NODE2_NAME, NODE2)
+        self._create_node(node_object(NODE_NAME, POD_CIDR, NODE))
+        self._create_node(node_object(NODE2_NAME, POD2_CIDR, NODE2))
 
     def apply(self, objects: Mapping[Key, Object]) -> None:
         """Make these the only Services and EndpointSlices, and wait until the proxy serves them."""
@@ -55,20 +54,21 @@ class Cluster:
         self._namespaces |= namespaces
         self._write(one for key, one in objects.items() if self._present.get(key) != one)
         self._present = dict(objects)
-        # Watches keep the order of one kind: who serves the sentinel has seen everything that was written before it.
         self._generation += 1
-        self._write(_sentinel(self._generation))
+        self._write(sentinel(self._generation))
 
     def caught_up(self) -> bool:
         """Whether the proxy serves the newest sentinel in both families."""
-        flows = [{"address": address, "port": 1000 + self._generation, "patience_s": 0.5} for address in SENTINEL.both]
-        wanted = f" {8080 if self._generation % 2 else 9090}"
-        return all(next(iter(answers)).endswith(wanted) for answers in self._pod.ask(flows))
+        port, endpoint_port = sentinel_port(self._generation)
+        answers = self._pod.ask([{"address": address, "port": port, "patience_s": 0.5} for address in SENTINEL.both])
+        return all(next(iter(answer)).endswith(f" {endpoint_port}") for answer in answers)
 
-    def _address(self, node: str, address: Pair) -> None:
+    def _create_node(self, node: Object) -> None:
+        status = node.pop("status")
+        self._write([node])
         # A merge patch: server-side apply refuses two addresses of one type.
-        status = {"status": {"addresses": [{"type": "InternalIP", "address": text} for text in address.both]}}
-        self._api.kubectl("patch", "node", node, "--subresource=status", "--type=merge", "-p", json.dumps(status))
+        patch = json.dumps({"status": status})
+        self._api.kubectl("patch", "node", node["metadata"]["name"], "--subresource=status", "--type=merge", "-p", patch)
 
     def _write(self, objects: Iterable[Object]) -> None:
         listed = list(objects)
@@ -96,16 +96,40 @@ class KubeProxy:
         self._topology.node.run("nft", "flush", "ruleset")
 
 
+class AgentProcess:
+    """Our agent as a process of its own, with its watches, configured by a file."""
+
+    name = "agent"
+
+    def __init__(self, api: ControlPlane, topology: Topology, cluster: Cluster, folder: Path) -> None:
+        self._api, self._topology, self._cluster, self._folder = api, topology, cluster, folder
+
+    @contextlib.contextmanager
+    def running(self, config: Config) -> Iterator[Running]:
+        path = self._folder / "proxyconfig.yaml"
+        path.write_text(yaml.safe_dump(proxy_config(config)))
+        with _process(self._topology, agent_argv(self._api.kubeconfig, path), self._folder / f"agent-{config.name}.log"):
+            yield self._cluster
+        printed = self._topology.node.run(sys.executable, "-m", "proxyconfig_agent", "--cleanup")
+        assert "0 kernel objects" in printed, printed
+        assert self._topology.node.run("nft", "list", "ruleset") == ""
+
+
+def agent_argv(kubeconfig: Path, config: Path) -> tuple[str, ...]:
+    """The command line of an agent of the node under test, outside of a cluster."""
+    return (sys.executable, "-m", "proxyconfig_agent", f"--kubeconfig={kubeconfig}", f"--node-name={NODE_NAME}", f"--config={config}")
+
+
 def _kube_proxy_configuration(config: Config, kubeconfig: Path) -> Object:
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
         "clientConnection": {"kubeconfig": str(kubeconfig)},
-        "nodePortAddresses": list(config.node_port_addresses) or ["0.0.0.0/0", "::/0"],
+        "nodePortAddresses": list(config.node_port_addresses or EVERYWHERE),
         "detectLocalMode": config.detect or "ClusterCIDR",
-        "clusterCIDR": "10.244.0.0/16,fd00:244::/32" if config.detect == "ClusterCIDR" else "",
-        "detectLocal": {"bridgeInterface": "veth-client", "interfaceNamePrefix": "veth-"},
+        "clusterCIDR": ",".join(CLUSTER_CIDR.both) if config.detect == "ClusterCIDR" else "",
+        "detectLocal": {"bridgeInterface": POD_INTERFACE, "interfaceNamePrefix": POD_INTERFACES},
         "nftables": {"masqueradeAll": config.masquerade_all, "minSyncPeriod": "0.1s"},
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
     }
@@ -130,34 +154,3 @@ def _plug(api: ControlPlane, topology: Topology) -> None:
     run("ip", "-n", switch.namespace, "link", "add", f"p{HOST}", "type", "veth", "peer", "name", "control", "netns", node.name)
     run("ip", "-n", switch.namespace, "link", "set", f"p{HOST}", "master", "bridge", "up")
     node.ip([f"addr add 198.18.{switch.number}.{HOST}/24 dev control", "link set control up"])
-
-
-def _node(name: str, pods: Pair) -> Object:
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": ZONES[name], "kubernetes.io/hostname": name}},
-        "spec": {"podCIDR": pods.v4, "podCIDRs": list(pods.both)},
-    }
-
-
-def _sentinel(generation: int) -> list[Object]:
-    labels = {"kubernetes.io/service-name": "sentinel"}
-    spec: dict[str, Any] = {
-        "clusterIP": SENTINEL.v4,
-        "clusterIPs": list(SENTINEL.both),
-        "ipFamilyPolicy": "RequireDualStack",
-        "ports": [{"name": "web", "port": 1000 + generation, "targetPort": 8080}],
-    }
-    slices: list[Object] = [
-        {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {"name": f"sentinel-{family}", "namespace": "default", "labels": labels},
-            "addressType": f"IPv{family}",
-            "ports": [{"name": "web", "port": 8080 if generation % 2 else 9090}],
-            "endpoints": [{"addresses": [PODS["near1"][family]], "nodeName": NODE_NAME}],
-        }
-        for family in (4, 6)
-    ]
-    return [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "sentinel", "namespace": "default"}, "spec": spec}, *slices]

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 from tests.cluster.controlplane import ControlPlane, controlplane
-from tests.kernel.traffic.apiserver import Cluster, KubeProxy
+from tests.kernel.traffic.apiserver import AgentProcess, Cluster, KubeProxy
+from tests.kernel.traffic.inprocess import InProcess
 from tests.kernel.traffic.stage import Stage
 from tests.kernel.traffic.subject import Subject
 from tests.netns.peers import Prober, echoing, probing
@@ -15,7 +16,9 @@ from tests.netns.topology import NODE, NODE2, PODS, PODS2, Topology, topology
 from tests.scenarios.cases import CLIENTS, rounds_of
 from tests.scenarios.scenario import load
 
-SUBJECTS = ("nftables", "kube-proxy")
+from proxyconfig_agent.nftables.port import Nftables
+
+SUBJECTS = (InProcess.name, AgentProcess.name, KubeProxy.name)
 PORTS = (8080, 9090)
 ROUNDS = rounds_of(load())
 
@@ -47,14 +50,22 @@ def control_plane() -> Iterator[ControlPlane]:
         yield api
 
 
+@pytest.fixture(scope="session")
+def api_cluster(control_plane: ControlPlane, world: Topology, probers: Mapping[str, Prober]) -> Cluster:
+    """The API server's objects, and whether a proxy has caught up with them."""
+    return Cluster(control_plane, world, probers["client"])
+
+
 @pytest.fixture(scope="module")
 def subject(request: pytest.FixtureRequest) -> Subject:
     """The proxy under test, by the parameter."""
     world: Topology = request.getfixturevalue("world")
-    folder = request.getfixturevalue("tmp_path_factory").mktemp("subject")
+    if request.param == InProcess.name:
+        return InProcess(world, Nftables)
+    folder = request.getfixturevalue("tmp_path_factory").mktemp(request.param)
     api: ControlPlane = request.getfixturevalue("control_plane")
-    cluster = Cluster(api, world, request.getfixturevalue("probers")["client"])
-    return KubeProxy(api, world, cluster, folder)
+    cluster = request.getfixturevalue("api_cluster")
+    return KubeProxy(api, world, cluster, folder) if request.param == KubeProxy.name else AgentProcess(api, world, cluster, folder)
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +76,15 @@ def stage(subject: Subject, probers: Mapping[str, Prober]) -> Iterator[Stage]:
         yield made
     finally:
         made.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many cases of the behaviour table passed, for each subject."""
+    for subject in SUBJECTS:
+        outcomes = {
+            outcome: sum(report.nodeid.endswith(f"-{subject}]") for report in terminalreporter.stats.get(outcome, ()))
+            for outcome in ("passed", "failed", "error", "skipped")
+        }
+        if any(outcomes.values()):
+            words = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items() if count or outcome == "passed")
+            terminalreporter.write_line(f"traffic cases with real packets, {subject}: {words}")

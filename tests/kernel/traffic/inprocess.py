@@ -1,0 +1,99 @@
+"""Our agent's pipeline without its process and without an API server: objects → ingest → select → runner → data plane."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+
+import msgspec
+from tests.kernel.traffic.clusterobjects import node_object
+from tests.kernel.traffic.manifest import proxy_config
+from tests.kernel.traffic.subject import Running
+from tests.netns.topology import NODE, NODE_NAME, POD_CIDR, SERVICE_CIDR, Topology
+from tests.scenarios.configs import Config
+from tests.scenarios.objects import Key
+from tests.scenarios.scenario import Object
+
+from proxyconfig_agent.cluster import Cluster
+from proxyconfig_agent.dataplane import Dataplane, Settings
+from proxyconfig_agent.ingest import wire
+from proxyconfig_agent.ingest.addresses import parse_network
+from proxyconfig_agent.ingest.nodes import node_of
+from proxyconfig_agent.ingest.values import Network
+from proxyconfig_agent.node import addresses
+from proxyconfig_agent.node.settings import resolve
+from proxyconfig_agent.pace import Pace
+from proxyconfig_agent.runner import Clock, Runner
+from proxyconfig_agent.sync import Sync
+from proxyconfig_agent.watch.sinks import ServiceSink, SliceSink
+from proxyconfig_api.proxyconfig import ProxyConfig
+from proxyconfig_client.backoff import Backoff
+from proxyconfig_client.objects import Key as ObjectKey
+
+PACE = Pace(min_s=0, full_s=0, poll_s=0)
+SERVICE_CIDRS: tuple[Network, ...] = tuple(parse_network(text) for text in SERVICE_CIDR.both)
+
+
+class Pipeline:
+    """The agent's stages, driven by hand. `syncs` are those that were done, in order."""
+
+    def __init__(self, topology: Topology, dataplane: Dataplane, config: Config) -> None:
+        self._node = topology.node
+        self.cluster = Cluster(node_of(msgspec.convert(node_object(NODE_NAME, POD_CIDR, NODE), wire.Node)))
+        self.syncs: list[Sync] = []
+        self._services, self._slices = ServiceSink(self.cluster, _nothing), SliceSink(self.cluster, _nothing)
+        self._present: dict[Key, Object] = {}
+        settings = self.settings(config)
+        self.runner = Runner(self.cluster, dataplane, settings, self.syncs.append, pace=PACE, clock=Clock(), backoff=Backoff())
+
+    def settings(self, config: Config) -> Settings:
+        """What a ProxyConfig means on the node under test."""
+        spec = ProxyConfig.parse(proxy_config(config)).spec
+        return resolve(spec, self.cluster.node, self._node.call(addresses.read), SERVICE_CIDRS)[0]
+
+    def apply(self, objects: Mapping[Key, Object]) -> None:
+        """Make these the only Services and EndpointSlices, and commit."""
+        self.put(objects)
+        self.sync()
+
+    def put(self, objects: Mapping[Key, Object]) -> None:
+        """Take in what differs from before, as the watches would."""
+        for kind, namespace, name in set(self._present) - set(objects):
+            (self._services if kind == "Service" else self._slices).drop(ObjectKey(namespace, name))
+        for (kind, _, _), one in objects.items():
+            if kind == "Service":
+                self._services.put(msgspec.convert(one, wire.Service))
+            else:
+                self._slices.put(msgspec.convert(one, wire.EndpointSlice))
+        self._present = dict(objects)
+
+    def sync(self) -> Sync | None:
+        """Do what is due now; what it was, or None if nothing was."""
+        done = len(self.syncs)
+        while self.runner.step() <= time.monotonic():
+            pass
+        for sync in self.syncs[done:]:
+            assert not sync.error, sync.error
+        return self.syncs[-1] if len(self.syncs) > done else None
+
+
+class InProcess:
+    """Our nftables mode."""
+
+    name = "nftables"
+
+    def __init__(self, topology: Topology, make: type[Dataplane]) -> None:
+        self._topology, self._make = topology, make
+
+    @contextlib.contextmanager
+    def running(self, config: Config) -> Iterator[Running]:
+        dataplane = self._topology.node.call(self._make)
+        yield Pipeline(self._topology, dataplane, config)
+        dataplane.remove()
+        assert dataplane.scan() == []
+        assert self._topology.node.run("nft", "list", "ruleset") == ""
+
+
+def _nothing() -> None:
+    pass
