@@ -56,10 +56,10 @@ class Outcome:
 
     operations: int = 0
     """Elements, rules, chains, … sent to the kernel; 0 when it had everything already."""
-    repaired: str = ""
-    """Of a resync: what of it was missing or wrong in the kernel, in words (`2 chains, 40 elements of services`); empty if unknown."""
     refused: tuple[Refusal, ...] = ()
     took_s: dict[str, float] = field(default_factory=dict)
+    repaired: str = ""
+    """Of a resync: what of it was missing or wrong in the kernel, in words (`2 chains, 40 elements of services`); empty if unknown."""
 
 
 class DataplaneError(Exception):
