@@ -135,7 +135,6 @@ def test_ipv6_slices_are_packed() -> None:
 
 
 def test_a_node_is_read_with_its_internal_addresses_first() -> None:
-    addresses = [("ExternalIP", "192.0.2.1"), ("InternalIP", "10.0.0.1"), ("Hostname", "n")]
     source = {
         "metadata": {"name": "n", "labels": {"topology.kubernetes.io/zone": "a"}},
         "spec": {"podCIDR": "10.1.0.0/24", "podCIDRs": ["10.1.0.0/24", "fd00::/64", "?"], "taints": [{"key": "x"}]},
