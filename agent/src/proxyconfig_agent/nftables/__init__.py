@@ -1,4 +1,12 @@
 """The nftables mode: all Services share maps; the number of rules does not depend on the number of Services.
 
-`ruleset` says what there is, `lower` makes it of Frontends, `delta` compares, `port` alone touches the kernel.
+    Frontends ─▶ lower ─▶ delta ─▶ transaction ─▶ netlink
+                   ▲                  ▲
+             book, ids, claims    resync ◀─ read
+
+`ruleset`, `containers`, `fixed`, `picks` say what a table holds; `book` remembers who has what; `port` alone talks to the kernel.
 """
+
+from proxyconfig_agent.nftables.port import Nftables
+
+__all__ = ["Nftables"]

@@ -1,0 +1,195 @@
+"""What the agent has put into one family's table: which Service port has which id, which addresses, which shared elements.
+
+`plan` turns changes into the elements to send; `keep` after the kernel took them, `rollback` after it did not. No I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from proxyconfig_agent.dataplane import Refusal, Settings
+from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.nftables import containers as sets
+from proxyconfig_agent.nftables.claims import Claims, same_addresses
+from proxyconfig_agent.nftables.delta import Delta, delta
+from proxyconfig_agent.nftables.ids import Classes, ExhaustedError, Ids, Slots
+from proxyconfig_agent.nftables.journal import Journal
+from proxyconfig_agent.nftables.lower import Numbers, lower, picks_of
+from proxyconfig_agent.nftables.ruleset import Elements
+from proxyconfig_agent.nftables.words import LOCAL_LIST
+from proxyconfig_agent.select.frontends import Frontends, PortName
+
+SHARED = (sets.CLUSTER_IPS, sets.HAIRPIN)
+"""Sets whose elements belong to several Service ports at once."""
+
+_NO_SLOTS = Slots()
+
+
+@dataclass(slots=True)
+class Record:
+    """A Service port that is in the table. `frontends` are the runner's own object, unless an address of it was refused."""
+
+    frontends: Frontends
+    identity: int
+    slots: Slots = _NO_SLOTS
+
+
+@dataclass(slots=True)
+class Plan:
+    """One transaction in one family."""
+
+    delta: Delta = field(default_factory=Delta)
+    refused: list[Refusal] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The id and slots that a Service port had before, in this process or in the one before it."""
+
+    identity: int
+    slots: Slots = _NO_SLOTS
+
+
+class Book:
+    """One table's contents, by Service port. Memory: some 400 bytes per Service port, nothing per endpoint (without affinity)."""
+
+    def __init__(self, family: Family, now: Callable[[], float]) -> None:
+        self.family = family
+        self._journal = Journal()
+        self.records: dict[PortName, Record] = {}
+        self.ids = Ids(self._journal, now)
+        self.classes = Classes(self._journal)
+        self._claims = Claims(self._journal)
+        self._holders: dict[str, dict[bytes, int]] = {name: {} for name in SHARED}
+        self._to_rest: list[int] = []
+
+    def plan(
+        self,
+        changes: Mapping[PortName, Frontends | None],
+        settings: Settings,
+        known: Callable[[Frontends], Known | None] = lambda _: None,
+    ) -> Plan:
+        """The transaction that brings each of these Service ports to what it is to be (None: gone). `known` remembers earlier numbers."""
+        plan = Plan()
+        for name, new in changes.items():
+            record = self.records.get(name)
+            if record and not (new and same_addresses(record.frontends, new)):
+                self._claims.release(record.frontends, new)
+        for name, new in changes.items():
+            mark = self._journal.mark()
+            resting = len(self._to_rest)
+            try:
+                plan.delta.merge(self._change(name, new, settings, known, plan.refused))
+            except ExhaustedError as error:
+                self._journal.rollback(mark)
+                del self._to_rest[resting:]
+                plan.refused.append(Refusal(name.service, f"port {name}: {error}"))
+                plan.delta.merge(self._remove(name, settings))
+        return plan
+
+    def keep(self) -> None:
+        """The kernel has the plan."""
+        self._journal.clear()
+        self.classes.made()
+        for identity in self._to_rest:
+            self.ids.rest(identity)
+        self._to_rest.clear()
+
+    def settle(self) -> None:
+        """What is planned so far is not to be rolled back."""
+        self._journal.clear()
+
+    def rollback(self) -> None:
+        """The kernel refused the plan: everything is as it was at the last `keep`."""
+        self._journal.rollback()
+        self._to_rest.clear()
+
+    def still_shared(self, elements: Elements) -> Elements:
+        """Those of the elements that Service ports in the book need."""
+        return {name: {key: b"" for key in elements.get(name, {}) if key in self._holders[name]} for name in SHARED}
+
+    def _change(
+        self,
+        name: PortName,
+        new: Frontends | None,
+        settings: Settings,
+        known: Callable[[Frontends], Known | None],
+        refused: list[Refusal],
+    ) -> Delta:
+        record = self.records.get(name)
+        if new is None:
+            return self._remove(name, settings)
+        if record is None or not same_addresses(record.frontends, new):
+            new, reasons = self._claims.grant(new)
+            refused += [Refusal(name.service, reason) for reason in reasons]
+        successor = self._successor(record, new, known)
+        old_elements = self._lowered(record, settings) if record else {}
+        difference = delta(old_elements, self._lowered(successor, settings))
+        self._journal.put(self.records, name, successor)
+        return self._shared(difference)
+
+    def _remove(self, name: PortName, settings: Settings) -> Delta:
+        record = self.records.get(name)
+        if record is None:
+            return Delta()
+        self._claims.release(record.frontends, None)
+        self._retire(record)
+        difference = delta(self._lowered(record, settings), {})
+        self._journal.drop(self.records, name)
+        return self._shared(difference)
+
+    def _successor(self, record: Record | None, new: Frontends, known: Callable[[Frontends], Known | None]) -> Record:
+        """The same Service port with its numbers for `new`. Raises ExhaustedError."""
+        picks = picks_of(new)
+        if max(pick.endpoints for pick in picks) > LOCAL_LIST:
+            raise ExhaustedError(f"it has more than {LOCAL_LIST} endpoints, which is the limit; split the Service")
+        self.classes.ensure(picks)
+        before = Known(record.identity, record.slots) if record else known(new)
+        if record and record.frontends.affinity_s and not new.affinity_s:
+            # Switched on again, an id would meet the affinity entries of before.
+            self._retire(record)
+            before = None
+        identity = before.identity if before else self.ids.allocate()
+        return Record(new, identity, _slots(before.slots if before else _NO_SLOTS, new))
+
+    def _retire(self, record: Record) -> None:
+        if record.frontends.affinity_s:
+            self._to_rest.append(record.identity)
+        else:
+            self.ids.release(record.identity)
+
+    def _lowered(self, record: Record, settings: Settings) -> Elements:
+        return lower(record.frontends, Numbers(record.identity, self.classes.codes, record.slots.numbers), settings.node_addresses)
+
+    def _shared(self, difference: Delta) -> Delta:
+        """Leave out what others still need, or have put there before."""
+        for name in SHARED:
+            holders = self._holders[name]
+            if deleted := difference.deleted.get(name):
+                difference.deleted[name] = {key: tail for key, tail in deleted.items() if self._let_go(holders, key)}
+            if added := difference.added.get(name):
+                difference.added[name] = {key: tail for key, tail in added.items() if self._hold(holders, key)}
+        return difference
+
+    def _hold(self, holders: dict[bytes, int], key: bytes) -> bool:
+        """Whether it is the first."""
+        count = holders.get(key, 0)
+        self._journal.put(holders, key, count + 1)
+        return count == 0
+
+    def _let_go(self, holders: dict[bytes, int], key: bytes) -> bool:
+        """Whether it was the last."""
+        count = holders[key]
+        if count == 1:
+            self._journal.drop(holders, key)
+        else:
+            self._journal.put(holders, key, count - 1)
+        return count == 1
+
+
+def _slots(before: Slots, new: Frontends) -> Slots:
+    if not new.affinity_s:
+        return _NO_SLOTS
+    step = new.family.size + 2
+    return before.assigned(backends[at : at + step] for backends in (new.cluster, new.local) for at in range(0, len(backends), step))

@@ -1,0 +1,79 @@
+"""Who owns which address: two Services cannot both be served on one, so the first keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from proxyconfig_agent.ingest.values import Address, text_of
+from proxyconfig_agent.nftables.journal import Journal
+from proxyconfig_agent.nftables.lower import protocol_and_port
+from proxyconfig_agent.select.frontends import Frontends, PortName
+
+
+class Claims:
+    """The owner of each (address, protocol, port) and of each (protocol, NodePort)."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._owners: dict[bytes, PortName] = {}
+
+    def release(self, old: Frontends, new: Frontends | None) -> None:
+        """Give back what `new` no longer has."""
+        kept = {key for key, _ in _claimed(new)} if new else set()
+        for key, _ in _claimed(old):
+            if key not in kept and self._owners.get(key) == old.name:
+                self._journal.drop(self._owners, key)
+
+    def grant(self, frontends: Frontends) -> tuple[Frontends, list[str]]:
+        """The part of it that nobody else owns, and a sentence for each address that somebody does."""
+        refused: dict[bytes, Address | None] = {}
+        reasons = []
+        for key, address in _claimed(frontends):
+            owner = self._owners.get(key)
+            if owner is None:
+                self._journal.put(self._owners, key, frontends.name)
+            elif owner != frontends.name:
+                refused[key] = address
+                reasons.append(_reason(frontends, address, owner))
+        return (_without(frontends, set(refused.values())), reasons) if refused else (frontends, [])
+
+
+def same_addresses(one: Frontends, other: Frontends) -> bool:
+    return (
+        one.cluster_ip == other.cluster_ip
+        and one.node_port == other.node_port
+        and one.port == other.port
+        and one.external_ips == other.external_ips
+        and one.load_balancer_ips == other.load_balancer_ips
+    )
+
+
+def _claimed(frontends: Frontends) -> Iterator[tuple[bytes, Address | None]]:
+    """The keys of its addresses, each with its address; None for the NodePort."""
+    protocol = frontends.name.protocol
+    behind = protocol_and_port(protocol, frontends.port)
+    for address in (frontends.cluster_ip, *frontends.external_ips, *frontends.load_balancer_ips):
+        if address is not None:
+            yield address + behind, address
+    if frontends.node_port:
+        yield protocol_and_port(protocol, frontends.node_port), None
+
+
+def _without(frontends: Frontends, refused: set[Address | None]) -> Frontends:
+    return replace(
+        frontends,
+        cluster_ip=None if frontends.cluster_ip in refused else frontends.cluster_ip,
+        external_ips=tuple(address for address in frontends.external_ips if address not in refused),
+        load_balancer_ips=tuple(address for address in frontends.load_balancer_ips if address not in refused),
+        node_port=0 if None in refused else frontends.node_port,
+    )
+
+
+def _reason(frontends: Frontends, address: Address | None, owner: PortName) -> str:
+    protocol = frontends.name.protocol.name
+    if address is None:
+        what = f"NodePort {frontends.node_port}/{protocol}"
+    else:
+        what = f"address {text_of(address)} port {frontends.port}/{protocol}"
+    return f"{what} of port {frontends.name} belongs to {owner}, which had it first; choose another for one of them"

@@ -1,0 +1,81 @@
+"""Asks the kernel for each feature that the mode needs, in transactions that it checks and never carries out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from proxyconfig_agent.dataplane import DataplaneError, Settings
+from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.nftables import containers as sets
+from proxyconfig_agent.nftables import transaction
+from proxyconfig_agent.nftables.containers import containers
+from proxyconfig_agent.nftables.fixed import fixed
+from proxyconfig_agent.nftables.netlink import expressions as x
+from proxyconfig_agent.nftables.netlink.connection import Connection, KernelError
+from proxyconfig_agent.nftables.netlink.expressions import Ct, Meta, Update
+from proxyconfig_agent.nftables.netlink.messages import Table
+from proxyconfig_agent.nftables.picks import Pick, chain_of
+from proxyconfig_agent.nftables.ruleset import NFPROTO, Chain, Container, Hook, Rule
+
+_TABLE = "proxyconfig-probe"
+_NAT = Hook("nat", 0, -100)
+_POSTROUTING = Hook("nat", 4, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """Something that a kernel may lack: since which version it has it, and which option or module brings it."""
+
+    name: str
+    since: str
+    option: str
+    chain: Chain
+    needs: tuple[str, ...] = ()
+    """The sets that are made with it."""
+
+
+def features(family: Family) -> list[Feature]:
+    """From the plainest to the whole, so that what is missing is named before all that builds on it."""
+    # The kernel refuses rules that read a register before they write it.
+    zeros = x.immediate(bytes(4), 0)
+    address = x.immediate(bytes(family.size), 8) + x.immediate(bytes(4), 8 + family.size // 4)
+    nat = address + x.destination_nat(NFPROTO[family], 8, 8 + family.size // 4)
+    client = zeros + x.immediate(bytes(family.size), 1) + x.immediate(bytes(4), 5)
+    affinity = client + x.dynset(sets.AFFINITY, Update.DELETE, 0, 5)
+    return [
+        Feature("nf_tables", "3.13", "CONFIG_NF_TABLES", Chain(())),
+        Feature("nat chains", "3.13", "CONFIG_NFT_NAT", Chain((), _NAT)),
+        Feature("dnat", "3.13", "CONFIG_NFT_NAT", Chain((Rule(nat),), _NAT)),
+        Feature("masquerade fully-random", "3.18", "CONFIG_NFT_MASQ", Chain((Rule(x.masquerade_fully_random()),), _POSTROUTING)),
+        Feature("conntrack state", "3.13", "CONFIG_NFT_CT", Chain((Rule(x.ct(Ct.STATE, 0)),))),
+        Feature("meta priority", "3.14", "CONFIG_NF_TABLES", Chain((Rule(zeros + x.set_meta(Meta.PRIORITY, 0)),))),
+        Feature("random numbers", "4.9", "CONFIG_NFT_NUMGEN", Chain((Rule(x.random_number(2, 0, 0)),))),
+        Feature("address types", "4.10", "CONFIG_NFT_FIB_INET", Chain((Rule(x.address_type(of_source=True, to=0)),))),
+        Feature("concatenated ranges", "5.6", "CONFIG_NF_TABLES", Chain(()), (sets.SOURCE_RANGES,)),
+        Feature("maps written by packets", "5.4", "CONFIG_NF_TABLES", Chain((Rule(affinity),)), (sets.AFFINITY,)),
+    ]
+
+
+def probe(connection: Connection) -> dict[str, str]:
+    """Every feature by name, with `available`. Raises DataplaneError naming the first that is missing."""
+    found: dict[str, str] = {}
+    for family in Family:
+        for feature in features(family):
+            needed = {name: container for name, container in containers(family).items() if name in feature.needs}
+            _try(connection, family, feature, needed, {"probe": feature.chain})
+            found[feature.name] = "available"
+        whole = Feature("whole ruleset", "5.15", "CONFIG_NF_TABLES", Chain(()))
+        picks = {pick.chain: chain_of(pick, family) for pick in (Pick(1), Pick(2), Pick(1, affinity_s=1))}
+        _try(connection, family, whole, containers(family), {**fixed(Settings(), family).chains, **picks})
+    return found
+
+
+def _try(connection: Connection, family: Family, feature: Feature, wanted: Mapping[str, Container], chains: Mapping[str, Chain]) -> None:
+    table = Table(NFPROTO[family], _TABLE)
+    try:
+        connection.commit(transaction.structure(table, None, wanted, chains), keep=False)
+    except KernelError as error:
+        what = f"{feature.name} for IPv{family.value} (Linux {feature.since} and later, {feature.option})"
+        fix = "load the module, use a newer kernel, or choose another mode"
+        raise DataplaneError(f"nftables: the kernel lacks {what}: {error}; {fix}") from error

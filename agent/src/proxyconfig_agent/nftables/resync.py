@@ -1,0 +1,170 @@
+"""From what the kernel has to what it should have: adopt its numbers, then find the differences, Service port by Service port. No I/O.
+
+A table that is not there is filled in bounded transactions. What rejects packets that nothing translated (`fixed.LAST_CHAIN`) gets
+its rules with the last of them: until then a Service whose turn has not come is left alone, as without any rules. A table that is
+there is compared first; its differences go in one transaction if they are few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from proxyconfig_agent.dataplane import Refusal, Settings
+from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.nftables import containers as sets
+from proxyconfig_agent.nftables import transaction
+from proxyconfig_agent.nftables.adoption import Adoption
+from proxyconfig_agent.nftables.book import Book
+from proxyconfig_agent.nftables.delta import Delta
+from proxyconfig_agent.nftables.elements import counted
+from proxyconfig_agent.nftables.fixed import LAST_CHAIN, fixed
+from proxyconfig_agent.nftables.kernel import Held, HeldElements
+from proxyconfig_agent.nftables.netlink import messages as wire
+from proxyconfig_agent.nftables.netlink.messages import Message
+from proxyconfig_agent.nftables.picks import Pick, chain_of
+from proxyconfig_agent.nftables.ruleset import Chain, Elements, table_of
+from proxyconfig_agent.select.frontends import Frontends
+
+CHUNK = 15_000
+"""Elements of one transaction at a cold start: about a megabyte."""
+
+_FIREWALL = frozenset((sets.FIREWALL_IPS, sets.SOURCE_RANGES))
+
+
+@dataclass(slots=True)
+class Part:
+    """One Service port's share of a transaction."""
+
+    frontends: Frontends
+    delta: Delta
+
+
+@dataclass(slots=True)
+class Chunk:
+    """One transaction: messages before and behind the elements, pick chains that it is the first to need, and Service ports."""
+
+    before: list[Message] = field(default_factory=list)
+    fresh: dict[Pick, int] = field(default_factory=dict)
+    elements: Delta = field(default_factory=Delta)
+    """Those that belong to no Service port alone."""
+    parts: list[Part] = field(default_factory=list)
+    behind: list[Message] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """How many operations it is: elements, rules, chains, sets."""
+        return len(self.before) + len(self.behind) + len(self.fresh) + len(self.elements) + sum(len(part.delta) for part in self.parts)
+
+    def messages(self, family: Family) -> Iterator[Message]:
+        whole = Delta()
+        whole.merge(Delta(dict(self.elements.deleted), dict(self.elements.added)))
+        for part in self.parts:
+            whole.merge(part.delta)
+        yield from self.before
+        yield from transaction.changed(family, self.fresh, whole)
+        yield from self.behind
+
+
+class Resync:
+    """One family's way from `held` to what is wanted. `add` every Service port; commit the chunks that `full` and `finish` tell of."""
+
+    def __init__(self, book: Book, settings: Settings, held: Held | None, elements: HeldElements, adoption: Adoption) -> None:
+        self.book = book
+        self.refused: list[Refusal] = []
+        self._settings = settings
+        self._table = table_of(book.family)
+        self._fixed = fixed(settings, book.family)
+        self._incompatible = held is not None and not held.fits(self._fixed.containers, self._fixed.chains)
+        self._held = None if self._incompatible else held
+        self._elements = HeldElements() if self._incompatible else elements
+        self._adoption = adoption
+        self._cold = held is None
+        self._size = 0
+        self._chunk = self._first()
+
+    @property
+    def full(self) -> bool:
+        """Whether what has come together is to be committed before more is added. Only a table that was not there is filled in steps."""
+        return self._cold and self._size >= CHUNK
+
+    def add(self, frontends: Frontends) -> None:
+        """Work out what this Service port still needs."""
+        plan = self.book.plan({frontends.name: frontends}, self._settings, self._adoption.known)
+        self.book.settle()
+        self.refused += plan.refused
+        difference = self._elements.difference(plan.delta.added) if self._held else plan.delta
+        if len(difference):
+            self._size += len(difference)
+            self._chunk.parts.append(Part(frontends, difference))
+
+    def take(self) -> Chunk:
+        """The transaction that is due now. Commit it before anything else is added."""
+        chunk, self._chunk, self._size = self._chunk, Chunk(), 0
+        chunk.fresh = self.book.classes.fresh()
+        return chunk
+
+    def finish(self) -> Iterator[Chunk]:
+        """The remaining transactions: differences, then what nobody wants any more, then what rejects the untranslated."""
+        self._adoption.retire(self.book)
+        stale = self._elements.rest()
+        chunk = self.take()
+        if self._incompatible or len(chunk) + counted(stale) <= CHUNK:
+            chunk.elements.merge(Delta(deleted=stale))
+            chunk.behind += self._last_chain()
+            yield chunk
+            return
+        yield _protection(chunk, stale)
+        yield from _in_steps(chunk.parts)
+        yield Chunk(elements=Delta(deleted=stale), behind=self._last_chain())
+
+    def foreign(self) -> list[Message]:
+        """Chains and sets of our table that we do not know, to be taken out when everything else is done."""
+        if self._held is None:
+            return []
+        return list(transaction.foreign(self._table, self._held, self._fixed.containers, self._chains()))
+
+    def _first(self) -> Chunk:
+        """Sets, chains and rules, and the elements that belong to no Service."""
+        chains = self._chains()
+        if self._held and LAST_CHAIN in self._held.chains:
+            del chains[LAST_CHAIN]
+        else:
+            chains[LAST_CHAIN] = Chain(())
+        before = [wire.delete_table(self._table)] if self._incompatible else []
+        before += transaction.structure(self._table, self._held, self._fixed.containers, chains)
+        codes = transaction.class_elements(self.book.classes.codes)
+        wanted = {**self._fixed.elements, sets.PICKS: codes, sets.CLASSES: self._fixed.elements[sets.CLASSES] | codes}
+        return Chunk(before=before, elements=self._elements.difference(wanted))
+
+    def _chains(self) -> dict[str, Chain]:
+        """The fixed chains, and the pick chains that have a number."""
+        family = self.book.family
+        return {**self._fixed.chains, **{pick.chain: chain_of(pick, family) for pick in self.book.classes.codes}}
+
+    def _last_chain(self) -> list[Message]:
+        wanted = self._fixed.chains[LAST_CHAIN]
+        held = self._held.chains.get(LAST_CHAIN) if self._held else None
+        return [] if held and held.has_rules_of(wanted) else list(transaction.rewritten(self._table, LAST_CHAIN, wanted))
+
+
+def _protection(chunk: Chunk, stale: Elements) -> Chunk:
+    """The first of several transactions: all source ranges at once (the kernel copies that set each time), before any VIP they protect."""
+    first = Chunk(chunk.before, chunk.fresh, chunk.elements)
+    first.elements.merge(Delta(deleted={name: stale.pop(name) for name in _FIREWALL if name in stale}))
+    for part in chunk.parts:
+        for elements, into in ((part.delta.deleted, first.elements.deleted), (part.delta.added, first.elements.added)):
+            for name in _FIREWALL & elements.keys():
+                into.setdefault(name, {}).update(elements.pop(name))
+    return first
+
+
+def _in_steps(parts: list[Part]) -> Iterator[Chunk]:
+    chunk, size = Chunk(), 0
+    for part in parts:
+        chunk.parts.append(part)
+        size += len(part.delta)
+        if size >= CHUNK:
+            yield chunk
+            chunk, size = Chunk(), 0
+    if chunk.parts:
+        yield chunk

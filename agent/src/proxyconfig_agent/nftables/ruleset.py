@@ -1,0 +1,65 @@
+"""What a table of ours holds, as values: rules, chains, sets, and the elements of sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.nftables.netlink.messages import Table
+
+TABLE = "proxyconfig"
+NFPROTO = {Family.IPV4: 2, Family.IPV6: 10}
+
+Elements = dict[str, dict[bytes, bytes]]
+"""Per set: the key, and everything behind it as the kernel encodes it (end of an interval, value, comment)."""
+
+
+def table_of(family: Family) -> Table:
+    return Table(NFPROTO[family], TABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    expressions: bytes
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Where a base chain meets packets: `kind` is nat or filter, `number` the kernel's NF_INET_ number."""
+
+    kind: str
+    number: int
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    rules: tuple[Rule, ...]
+    hook: Hook | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A set or (with `value`) a map: nft's type numbers and lengths of key and value, the kernel's flags, nft's userdata."""
+
+    key: tuple[int, int]
+    value: tuple[int, int] | None = None
+    flags: int = 0
+    fields: tuple[int, ...] = ()
+    size: int = 0
+    userdata: bytes = b""
+
+    @property
+    def key_length(self) -> int:
+        return self.key[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """The part of a table that depends on Settings alone, not on any Service."""
+
+    containers: Mapping[str, Container]
+    chains: Mapping[str, Chain]
+    elements: Elements = field(default_factory=dict)

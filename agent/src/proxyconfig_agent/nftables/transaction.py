@@ -1,0 +1,108 @@
+"""Values to messages: what a transaction says to the kernel, in the order in which it has to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.nftables import containers as sets
+from proxyconfig_agent.nftables import picks
+from proxyconfig_agent.nftables.delta import Delta
+from proxyconfig_agent.nftables.elements import encoded, encoded_key, verdict_tail
+from proxyconfig_agent.nftables.kernel import Held
+from proxyconfig_agent.nftables.netlink import messages as wire
+from proxyconfig_agent.nftables.netlink import userdata
+from proxyconfig_agent.nftables.netlink.expressions import host
+from proxyconfig_agent.nftables.netlink.messages import Kind, Message, Table
+from proxyconfig_agent.nftables.picks import Pick
+from proxyconfig_agent.nftables.ruleset import Chain, Container, Elements, table_of
+
+COMMENT = "rules of proxyconfig"
+
+
+def changed(family: Family, fresh: Mapping[Pick, int], delta: Delta) -> Iterator[Message]:
+    """New pick chains, then what goes, then what comes: the kernel cannot change the value of a key in place."""
+    table = table_of(family)
+    for pick in fresh:
+        yield wire.new_chain(table, pick.chain)
+        yield from _rules(table, pick.chain, picks.chain_of(pick, family))
+    yield from added(table, {name: class_elements(fresh) for name in (sets.CLASSES, sets.PICKS)})
+    yield from deleted(table, delta.deleted)
+    yield from added(table, delta.added)
+
+
+def class_elements(codes: Mapping[Pick, int]) -> dict[bytes, bytes]:
+    """The elements that `classes` and `picks` have for pick chains."""
+    return {host(code): verdict_tail(pick.chain) for pick, code in codes.items()}
+
+
+def deleted(table: Table, elements: Elements) -> Iterator[Message]:
+    for name, mapping in elements.items():
+        yield from wire.element_messages(Kind.DELETE_ELEMENTS, table, name, (encoded_key(*element) for element in mapping.items()))
+
+
+def added(table: Table, elements: Elements) -> Iterator[Message]:
+    for name, mapping in elements.items():
+        yield from wire.element_messages(Kind.NEW_ELEMENTS, table, name, (encoded(*element) for element in mapping.items()))
+
+
+def structure(table: Table, held: Held | None, containers: Mapping[str, Container], chains: Mapping[str, Chain]) -> Iterator[Message]:
+    """What is missing or different of sets, chains and rules. Only chains whose rules differ are written."""
+    if held is None or not held.awake:
+        yield wire.new_table(table, userdata.comment(COMMENT))
+    held = held or Held(awake=True)
+    for number, (name, container) in enumerate(containers.items(), 1):
+        if name not in held.containers:
+            yield _new_set(table, name, container, number)
+    for name, chain in chains.items():
+        if name not in held.chains:
+            yield _new_chain(table, name, chain)
+    for name, chain in chains.items():
+        have = held.chains.get(name)
+        if have is None:
+            yield from _rules(table, name, chain)
+        elif not have.has_rules_of(chain):
+            yield from rewritten(table, name, chain)
+
+
+def rewritten(table: Table, name: str, chain: Chain) -> Iterator[Message]:
+    """Other rules for a chain that exists."""
+    yield wire.delete_rules(table, name)
+    yield from _rules(table, name, chain)
+
+
+def foreign(table: Table, held: Held, containers: Mapping[str, Container], chains: Mapping[str, Chain]) -> Iterator[Message]:
+    """Take out of our own table what is not ours."""
+    strangers = [name for name in held.chains if name not in chains]
+    for name in strangers:
+        yield wire.delete_rules(table, name)
+    for name in strangers:
+        yield wire.delete_chain(table, name)
+    for name in held.containers:
+        if name not in containers:
+            yield wire.delete_set(table, name)
+
+
+def _new_chain(table: Table, name: str, chain: Chain) -> Message:
+    if chain.hook is None:
+        return wire.new_chain(table, name)
+    return wire.new_base_chain(table, name, chain.hook.kind, chain.hook.number, chain.hook.priority)
+
+
+def _new_set(table: Table, name: str, container: Container, number: int) -> Message:
+    return wire.new_set(
+        table,
+        name,
+        flags=container.flags,
+        key=container.key,
+        value=container.value,
+        fields=container.fields,
+        size=container.size,
+        userdata=container.userdata,
+        identifier=number,
+    )
+
+
+def _rules(table: Table, name: str, chain: Chain) -> Iterator[Message]:
+    for rule in chain.rules:
+        yield wire.new_rule(table, name, rule.expressions, userdata.comment(rule.comment) if rule.comment else b"")
