@@ -67,7 +67,7 @@ class Ledger:
     The file is named after the namespace, as the parameters belong to that; /run is empty after a boot, as they are."""
 
     def __init__(self, directory: Path = STATE, namespace: int | None = None) -> None:
-        inode = os.stat("/proc/self/ns/net").st_ino if namespace is None else namespace
+        inode = os.stat("/proc/thread-self/ns/net").st_ino if namespace is None else namespace
         self.path = directory / f"sysctls-{inode}.json"
         self.changes = self._load()
 

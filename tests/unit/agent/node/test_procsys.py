@@ -140,4 +140,4 @@ def test_a_broken_file_is_as_none(tmp_path: Path) -> None:
 
 def test_network_namespaces_have_their_own_files(tmp_path: Path) -> None:
     assert Ledger(tmp_path, 1).path != Ledger(tmp_path, 2).path
-    assert str(os.stat("/proc/self/ns/net").st_ino) in Ledger(tmp_path).path.name
+    assert str(os.stat("/proc/thread-self/ns/net").st_ino) in Ledger(tmp_path).path.name
