@@ -14,6 +14,7 @@ import jsonschema
 import msgspec
 import pytest
 import yaml
+from tests.unit.api.refusals import REFUSALS, SERVER_ONLY
 
 from proxyconfig_api import codec
 from proxyconfig_api.cidr import Cidr, NodeAddresses
@@ -171,3 +172,17 @@ def test_values_of_a_wrong_type_are_refused_by_both(path: str, schema: Schema) -
 def test_limits_of_lists_are_those_of_the_code() -> None:
     assert PROXYCONFIG["status"]["properties"]["worst"]["maxItems"] == WORST_LIMIT
     assert NODEPROXY["status"]["properties"]["quarantined"]["maxItems"] == QUARANTINED_LIMIT
+
+
+def messages(schema: Schema) -> Iterator[str]:
+    """The message of every rule below `schema`, or how it begins where it depends on the value."""
+    for rule in schema.get("x-kubernetes-validations", []):
+        literal = re.match(r"""\s*(['"])(.*?)\1""", rule.get("messageExpression", ""))
+        yield literal[2].replace('\\"', '"') if literal else rule["message"]
+    for child in (*schema.get("properties", {}).values(), schema.get("items", {})):
+        yield from messages(child)
+
+
+def test_every_rule_of_the_schema_has_a_spec_that_it_refuses() -> None:
+    told = [case.values[0].says for case in (*REFUSALS, *SERVER_ONLY)]
+    assert [message for message in messages(PROXYCONFIG["spec"]) if not any(message in says or says in message for says in told)] == []

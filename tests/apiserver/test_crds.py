@@ -1,0 +1,190 @@
+"""The CRDs on a real API server: what it refuses and how, what it fills in, what kubectl shows."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+from tests.apiserver.objects import CONFIGS, PROXIES, Api, Object
+from tests.cluster.controlplane import ControlPlane
+from tests.unit.api.refusals import ACCEPTED, NAME, REFUSALS, SERVER_ONLY, Refusal
+
+from proxyconfig_api import codec
+from proxyconfig_api.names import API_VERSION
+from proxyconfig_api.spec import ProxyConfigSpec
+
+pytestmark = pytest.mark.apiserver
+
+DRY = "?dryRun=All&fieldValidation=Strict"
+
+
+def config(spec: Object, name: str = NAME) -> Object:
+    return {"apiVersion": API_VERSION, "kind": "ProxyConfig", "metadata": {"name": name}, "spec": spec}
+
+
+def answer(api: Api, body: Object) -> str:
+    """What the server says to an object that it refuses."""
+    with pytest.raises(AssertionError) as caught:
+        api.create(f"{CONFIGS}{DRY}", body)
+    return str(caught.value).replace("\\", "")
+
+
+@pytest.mark.parametrize("refusal", [*REFUSALS, *SERVER_ONLY])
+def test_what_contradicts_itself_is_refused_with_field_and_fix(api: Api, refusal: Refusal) -> None:
+    said = answer(api, config(refusal.spec))
+    assert refusal.field in said
+    assert refusal.says in said
+
+
+@pytest.mark.parametrize("spec", ACCEPTED)
+def test_what_makes_sense_is_accepted_and_means_the_same_to_the_parser(api: Api, spec: dict[str, Any]) -> None:
+    stored = api.create(f"{CONFIGS}{DRY}", config(spec))
+    assert codec.decode(stored["spec"], ProxyConfigSpec) == codec.decode(spec, ProxyConfigSpec)
+
+
+def test_a_name_that_leaves_no_room_for_a_hash_is_refused(api: Api) -> None:
+    assert "metadata.name: must be at most 52 characters: names of other objects are made from it" in answer(api, config({}, "a" * 53))
+    api.create(f"{CONFIGS}{DRY}", config({}, "a" * 52))
+
+
+def test_a_misspelt_field_is_refused(api: Api) -> None:
+    assert 'unknown field "spec.conntrak"' in answer(api, config({"conntrak": {}}))
+
+
+def test_a_spec_is_needed(api: Api) -> None:
+    body = config({})
+    del body["spec"]
+    assert "spec: Required value" in answer(api, body)
+
+
+def test_the_defaults_land_in_the_object(api: Api) -> None:
+    assert api.create(f"{CONFIGS}{DRY}", config({}))["spec"] == {
+        "mode": "nftables",
+        "priority": 0,
+        "paused": False,
+        "conntrack": {
+            "maxPerCore": 32768,
+            "min": 131072,
+            "tcpEstablishedTimeout": "24h",
+            "tcpCloseWaitTimeout": "1h",
+            "tcpBeLiberal": False,
+            "udpTimeout": "0s",
+            "udpStreamTimeout": "0s",
+        },
+        "masquerade": {"all": False, "bit": 14},
+        "sync": {"minSyncPeriod": "0s", "fullSyncPeriod": "1h"},
+        "agent": {
+            "imagePullPolicy": "IfNotPresent",
+            "logLevel": "info",
+            "logFormat": "json",
+            "healthzBindAddress": ":10256",
+            "metricsBindAddress": "127.0.0.1:10249",
+            "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}},
+            "tolerations": [{"operator": "Exists"}],
+        },
+    }
+
+
+def test_a_status_is_not_taken_from_the_object_and_a_spec_not_from_the_status(api: Api) -> None:
+    made = api.create(CONFIGS, config({}) | {"status": {"summary": "9/9"}})
+    assert "status" not in made
+    patched = api.patch(f"{CONFIGS}/{NAME}/status", {"spec": {"priority": 9}, "status": {"summary": "1/2"}})
+    assert (patched["spec"]["priority"], patched["status"]["summary"], patched["metadata"]["generation"]) == (0, "1/2", 1)
+
+
+STATUS: dict[str, Any] = {
+    "observedGeneration": 1,
+    "revision": "example-44136fa355",
+    "summary": "1/2",
+    "nodes": {"desired": 2, "updated": 2, "ready": 1, "failing": 1, "unreachable": 0, "overlapping": 3},
+    "worst": [{"node": "n2", "reason": "ModuleMissing", "message": "nft_numgen"}],
+    "conditions": [
+        {
+            "type": "Ready",
+            "status": "False",
+            "reason": "NodesFailing",
+            "message": "n2: nft_numgen",
+            "observedGeneration": 1,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }
+    ],
+}
+
+
+def test_columns_tell_whether_it_is_rolled_out_and_works(api: Api, plane: ControlPlane) -> None:
+    api.create(CONFIGS, config({}))
+    api.patch(f"{CONFIGS}/{NAME}/status", {"status": STATUS})
+    head, row = plane.kubectl("get", "pxc").splitlines()
+    assert head.split() == ["NAME", "MODE", "DESIRED", "UPDATED", "READY", "STATUS", "AGE"]
+    assert row.split()[:-1] == [NAME, "nftables", "2", "2", "1/2", "NodesFailing"]
+    head, row = plane.kubectl("get", "proxyconfigs.proxyconfig.dev", "-o", "wide").splitlines()
+    assert head.split()[7:] == ["FAILING", "UNREACHABLE", "OVERLAPPING", "PRIORITY", "PAUSED", "REVISION", "MESSAGE"]
+    assert row.split()[7:] == ["1", "0", "3", "0", "false", "example-44136fa355", "n2:", "nft_numgen"]
+
+
+def test_columns_of_a_node_tell_what_runs_there(api: Api, plane: ControlPlane) -> None:
+    body = {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": "n1"}, "spec": {"config": NAME, "revision": "example-1"}}
+    assert api.create(PROXIES, body)["spec"]["action"] == "Apply"
+    ready = STATUS["conditions"][0] | {"status": "True", "reason": "Programmed", "message": ""}
+    status = {"mode": "nftables", "observedRevision": "example-1", "services": 7, "conditions": [ready]}
+    api.patch(f"{PROXIES}/n1/status", {"status": status})
+    head, row = plane.kubectl("get", "npx").splitlines()
+    assert head.split() == ["NAME", "CONFIG", "MODE", "REVISION", "SERVICES", "READY", "REASON", "AGE"]
+    assert row.split()[:-1] == ["n1", NAME, "nftables", "example-1", "7", "True", "Programmed"]
+
+
+def test_kubectl_get_proxy_lists_both_kinds_and_fields_select(api: Api, plane: ControlPlane) -> None:
+    api.create(CONFIGS, config({}))
+    api.create(CONFIGS, config({"mode": "auto"}, "other"))
+    assert plane.kubectl("get", "proxy", "-o", "name").split() == [
+        f"proxyconfig.proxyconfig.dev/{NAME}",
+        "proxyconfig.proxyconfig.dev/other",
+    ]
+    assert plane.kubectl("get", "pxc", "--field-selector", "spec.mode=auto", "-o", "name").split() == ["proxyconfig.proxyconfig.dev/other"]
+
+
+def test_kubectl_explain_tells_default_and_what_a_change_does(plane: ControlPlane) -> None:
+    said = plane.kubectl("explain", "proxyconfigs.proxyconfig.dev.spec.conntrack.min")
+    assert "Default: 131072. Hot." in " ".join(said.split())
+    assert "Restarts agents" in plane.kubectl("explain", "pxc.spec.agent.image")
+
+
+def wait_for_ready(plane: ControlPlane, timeout: str) -> list[str]:
+    kubectl, kubeconfig = str(plane.program("kubectl")), str(plane.kubeconfig)
+    return [kubectl, "--kubeconfig", kubeconfig, "wait", "--for=condition=Ready", f"pxc/{NAME}", f"--timeout={timeout}"]
+
+
+def test_kubectl_waits_for_ready(api: Api, plane: ControlPlane) -> None:
+    api.create(CONFIGS, config({}))
+    with subprocess.Popen(wait_for_ready(plane, "30s"), stdout=subprocess.PIPE, text=True) as waiting:
+        ready = STATUS["conditions"][0] | {"status": "True", "reason": "AllNodesReady"}
+        api.patch(f"{CONFIGS}/{NAME}/status", {"status": STATUS | {"conditions": [ready]}})
+        said, _ = waiting.communicate(timeout=30)
+    assert said == f"proxyconfig.proxyconfig.dev/{NAME} condition met\n"
+
+
+def test_a_ready_condition_of_an_older_spec_does_not_count(api: Api, plane: ControlPlane) -> None:
+    api.create(CONFIGS, config({}))
+    ready = STATUS["conditions"][0] | {"status": "True", "reason": "AllNodesReady"}
+    api.patch(f"{CONFIGS}/{NAME}/status", {"status": STATUS | {"conditions": [ready]}})
+    api.patch(f"{CONFIGS}/{NAME}", {"spec": {"conntrack": {"min": 1}}})
+    waited = subprocess.run(wait_for_ready(plane, "1s"), capture_output=True, text=True, check=False, timeout=30)
+    assert waited.returncode == 1
+    assert "timed out waiting" in waited.stderr
+
+
+def test_appliers_of_different_conditions_do_not_disturb_each_other(api: Api) -> None:
+    api.create(CONFIGS, config({}))
+    one, other = ({"type": kind, **{k: v for k, v in STATUS["conditions"][0].items() if k != "type"}} for kind in ("Ready", "Other"))
+    for manager, condition in (("a", one), ("b", other)):
+        body = {"apiVersion": API_VERSION, "kind": "ProxyConfig", "metadata": {"name": NAME}, "status": {"conditions": [condition]}}
+        merged = api.apply(f"{CONFIGS}/{NAME}/status", body, manager)
+    assert [each["type"] for each in merged["status"]["conditions"]] == ["Ready", "Other"]
+
+
+def test_the_crds_are_small_enough_for_client_side_apply(plane: ControlPlane) -> None:
+    for name in ("proxyconfigs", "nodeproxies"):
+        crd = json.loads(plane.kubectl("get", "crd", f"{name}.proxyconfig.dev", "-o", "json"))
+        assert len(json.dumps(crd["spec"])) < 200_000
