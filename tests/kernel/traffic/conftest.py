@@ -16,8 +16,6 @@ from tests.netns.topology import NODE, NODE2, PODS, PODS2, Topology, topology
 from tests.scenarios.cases import CLIENTS, rounds_of
 from tests.scenarios.scenario import load
 
-from proxyconfig_agent.nftables.port import Nftables
-
 SUBJECTS = (InProcess.name, AgentProcess.name, KubeProxy.name)
 PORTS = (8080, 9090)
 ROUNDS = rounds_of(load())
@@ -61,7 +59,7 @@ def subject(request: pytest.FixtureRequest) -> Subject:
     """The proxy under test, by the parameter."""
     world: Topology = request.getfixturevalue("world")
     if request.param == InProcess.name:
-        return InProcess(world, Nftables)
+        return InProcess(world)
     folder = request.getfixturevalue("tmp_path_factory").mktemp(request.param)
     api: ControlPlane = request.getfixturevalue("control_plane")
     cluster = request.getfixturevalue("api_cluster")

@@ -21,6 +21,7 @@ from proxyconfig_agent.ingest import wire
 from proxyconfig_agent.ingest.addresses import parse_network
 from proxyconfig_agent.ingest.nodes import node_of
 from proxyconfig_agent.ingest.values import Network
+from proxyconfig_agent.nftables.port import Nftables
 from proxyconfig_agent.node import addresses
 from proxyconfig_agent.node.settings import resolve
 from proxyconfig_agent.pace import Pace
@@ -83,16 +84,26 @@ class InProcess:
 
     name = "nftables"
 
-    def __init__(self, topology: Topology, make: type[Dataplane]) -> None:
-        self._topology, self._make = topology, make
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
 
     @contextlib.contextmanager
     def running(self, config: Config) -> Iterator[Running]:
-        dataplane = self._topology.node.call(self._make)
-        yield Pipeline(self._topology, dataplane, config)
+        with nftables(self._topology) as dataplane:
+            yield Pipeline(self._topology, dataplane, config)
+        assert self._topology.node.run("nft", "list", "ruleset") == ""
+
+
+@contextlib.contextmanager
+def nftables(topology: Topology) -> Iterator[Nftables]:
+    """The data plane on the node under test; it removes all of its state at the end."""
+    dataplane = topology.node.call(Nftables)
+    try:
+        yield dataplane
         dataplane.remove()
         assert dataplane.scan() == []
-        assert self._topology.node.run("nft", "list", "ruleset") == ""
+    finally:
+        dataplane.close()
 
 
 def _nothing() -> None:

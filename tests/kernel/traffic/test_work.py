@@ -1,0 +1,128 @@
+"""How much is sent to the kernel for a change (rows 84, 98, 99, 101, 102 and 108): in proportion to the change, and nothing for nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+from collections.abc import Iterator
+
+import pytest
+from tests.kernel.traffic.inprocess import Pipeline, nftables
+from tests.netns.topology import Topology
+from tests.scenarios.configs import CONFIGS
+from tests.scenarios.objects import Key
+from tests.scenarios.scenario import Object
+
+from proxyconfig_agent.nftables.port import Nftables
+from proxyconfig_agent.sync import Reason
+
+pytestmark = pytest.mark.kernel
+
+A_FEW = 16
+"""Elements that one Service port may need, in both families together."""
+
+Objects = dict[Key, Object]
+
+
+@pytest.fixture
+def pipeline(world: Topology) -> Iterator[Pipeline]:
+    """Our pipeline on an empty node."""
+    with nftables(world) as dataplane:
+        yield Pipeline(world, dataplane, CONFIGS["default"])
+
+
+def operations_after_restart(world: Topology, objects: Objects) -> int:
+    """What a pipeline sends that knows nothing, on the kernel as the one before left it."""
+    with contextlib.closing(world.node.call(Nftables)) as dataplane:
+        return operations_of(Pipeline(world, dataplane, CONFIGS["default"]), objects)
+
+
+def services(count: int, endpoints: int = 3) -> Objects:
+    """That many ClusterIP Services in both families."""
+    objects: Objects = {}
+    for index in range(count):
+        name = f"web-{index}"
+        pair = [f"10.96.{1 + index // 250}.{1 + index % 250}", f"fd00:10:96::{0x1000 + index:x}"]
+        spec = {"clusterIP": pair[0], "clusterIPs": pair, "ipFamilies": ["IPv4", "IPv6"], "ports": [{"name": "web", "port": 80}]}
+        objects["Service", "many", name] = {"metadata": {"namespace": "many", "name": name}, "spec": spec}
+        for family, stem in ((4, "10.244.1."), (6, "fd00:244:1::")):
+            objects["EndpointSlice", "many", f"{name}-{family}"] = {
+                "metadata": {"namespace": "many", "name": f"{name}-{family}", "labels": {"kubernetes.io/service-name": name}},
+                "addressType": f"IPv{family}",
+                "ports": [{"name": "web", "port": 8080}],
+                "endpoints": [{"addresses": [f"{stem}{20 + number}"]} for number in range(endpoints)],
+            }
+    return objects
+
+
+def operations_of(pipeline: Pipeline, objects: Objects) -> int:
+    pipeline.put(objects)
+    sync = pipeline.sync()
+    return sync.operations if sync else 0
+
+
+def test_a_new_service_costs_the_same_however_many_there_are(pipeline: Pipeline) -> None:
+    pipeline.apply(services(10))
+    beside_10 = operations_of(pipeline, services(11))
+    pipeline.apply(services(300))
+    beside_300 = operations_of(pipeline, services(301))
+
+    assert beside_10 == beside_300 <= A_FEW
+
+
+def test_a_deleted_service_costs_the_same_however_many_there_are(pipeline: Pipeline) -> None:
+    pipeline.apply(services(11))
+    beside_10 = operations_of(pipeline, services(10))
+    pipeline.apply(services(301))
+    beside_300 = operations_of(pipeline, services(300))
+
+    assert beside_10 == beside_300 <= A_FEW
+
+
+def test_an_endpoint_change_touches_its_service_alone(pipeline: Pipeline) -> None:
+    objects = services(300)
+    pipeline.apply(objects)
+    changed = copy.deepcopy(objects)
+    changed["EndpointSlice", "many", "web-7-4"]["endpoints"][0]["addresses"] = ["10.244.1.99"]
+
+    assert 0 < operations_of(pipeline, changed) <= 4
+
+
+def test_nothing_is_sent_for_nothing(pipeline: Pipeline) -> None:
+    objects = services(50)
+    pipeline.apply(objects)
+    annotated = copy.deepcopy(objects)
+    for one in annotated.values():
+        one["metadata"]["annotations"] = {"seen": "yes"}
+        one["metadata"]["resourceVersion"] = "2"
+
+    pipeline.put(annotated)
+    assert pipeline.sync() is None
+    pipeline.runner.resync(Reason.PERIOD)
+    sync = pipeline.sync()
+    assert sync
+    assert sync.full
+    assert sync.operations == 0
+
+
+def test_a_restart_sends_only_differences(pipeline: Pipeline, world: Topology) -> None:
+    objects = services(50)
+    pipeline.apply(objects)
+
+    assert operations_after_restart(world, objects) == 0
+    assert 0 < operations_after_restart(world, services(51)) <= A_FEW
+    assert 0 < operations_after_restart(world, services(50)) <= A_FEW
+
+
+def test_rules_and_chains_do_not_grow_with_services(pipeline: Pipeline, world: Topology) -> None:
+    pipeline.apply(services(2))
+    few = _rules_and_chains(world)
+    pipeline.apply(services(300))
+
+    assert _rules_and_chains(world) == few
+
+
+def _rules_and_chains(world: Topology) -> tuple[int, int]:
+    listed = json.loads(world.node.run("nft", "-j", "-t", "list", "ruleset"))["nftables"]
+    return sum("rule" in one for one in listed), sum("chain" in one for one in listed)
