@@ -66,6 +66,7 @@ class Switch:
         _ip(self.namespace, *self._switch_commands())
         machine = f"198.18.{self.number}.254"
         run("ip", "link", "add", self.namespace, "type", "veth", "peer", "name", "machine", "netns", self.namespace)
+        write_sysctls(self.namespace, ("net/ipv6/conf/machine/disable_ipv6=1",))
         _ip(self.namespace, "link set machine up", f"route add {machine}/32 dev machine")
         write_sysctls(None, (f"net/ipv6/conf/{self.namespace}/disable_ipv6=1",))
         run("ip", "addr", "add", machine, "peer", self.address, "dev", self.namespace)

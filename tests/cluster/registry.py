@@ -20,7 +20,7 @@ NUMBERS = range(1, 251)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One cluster: its number, its folder, whether it has nodes, and the process that must live for it to be of use (None: it stands alone)."""
+    """One cluster: its number and folder, whether it has nodes, and the process that must live for it to be of use (None: stands alone)."""
 
     number: int
     folder: Path
