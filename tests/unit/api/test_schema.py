@@ -179,7 +179,7 @@ def messages(schema: Schema) -> Iterator[str]:
     for rule in schema.get("x-kubernetes-validations", []):
         literal = re.match(r"""\s*(['"])(.*?)\1""", rule.get("messageExpression", ""))
         yield literal[2].replace('\\"', '"') if literal else rule["message"]
-    for child in (*schema.get("properties", {}).values(), schema.get("items", {})):
+    for child in (*schema.get("properties", {}).values(), *(schema[key] for key in ("items",) if key in schema)):
         yield from messages(child)
 
 
