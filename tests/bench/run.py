@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from tests.bench import usage
+from tests.bench import environment, usage
 from tests.bench.load import place_node
 from tests.bench.nftables import Ruleset
 from tests.bench.stages import stages_s
@@ -53,11 +53,11 @@ async def running(api: ControlPlane, subject: Subject) -> AsyncIterator[Run]:
     place = api.attach(subject.name)
     folder = api.folder / place.namespace
     folder.mkdir(exist_ok=True)
-    command = subject.command(Place(folder, api.kubeconfig, api.program("kube-proxy")))
+    command = subject.command(Place(folder, api.kubeconfig, api.program("kube-proxy"), environment.ready_python()))
     await place_node(api.kubeconfig, place.ipv4)
     ruleset = Ruleset(place.namespace)
     started_s = time.monotonic()
-    process = start(subject.name, command, folder, namespace=place.namespace)
+    process = start(subject.name, command, folder, namespace=place.namespace, env=subject.environment())
     try:
         yield Run(subject, process, place.namespace, ruleset, started_s)
     finally:

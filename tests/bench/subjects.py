@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench import world
+from tests.bench import environment, world
 
 METRICS_PORT = 10249
 
@@ -22,6 +22,8 @@ class Place:
     kubeconfig: Path
     kube_proxy: Path
     """The real binary."""
+    agent_python: Path
+    """An interpreter with the agent's packages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Subject:
     name: str
     mode: str
     command: Callable[[Place], tuple[str, ...]]
+    environment: Callable[[], Mapping[str, str]] = lambda: os.environ
     tells_stages: bool = False
     """Whether its metrics say how long each stage of a sync took."""
 
@@ -67,7 +70,7 @@ def _agent(place: Place) -> tuple[str, ...]:
         },
     }
     return (
-        *(sys.executable, "-m", "proxyconfig_agent"),
+        *(str(place.agent_python), "-m", "proxyconfig_agent"),
         *("--kubeconfig", str(place.kubeconfig)),
         *("--node-name", world.NODE),
         *("--config", str(_written(place, "proxyconfig.json", manifest))),
@@ -88,6 +91,6 @@ SUBJECTS: Mapping[str, Subject] = {
     for subject in (
         Subject(KUBE_PROXY, "nftables", _kube_proxy),
         Subject("kube-proxy-eager", "nftables", lambda place: _kube_proxy(place, minSyncPeriod="1ms")),
-        Subject(AGENT, "nftables", _agent, tells_stages=True),
+        Subject(AGENT, "nftables", _agent, environment.variables, tells_stages=True),
     )
 }
