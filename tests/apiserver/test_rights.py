@@ -1,0 +1,232 @@
+"""What operator and agents may do in a cluster where manifests/base is applied: what they need, and nothing else."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.apiserver.objects import NODES, PODS, PROXIES, Api, Object, node, pod
+from tests.cluster.command import run, succeeds
+from tests.cluster.controlplane import ControlPlane
+from tests.cluster.errors import CommandError
+from tests.polling import eventually
+
+from proxyconfig_api.names import AGENT, API_VERSION, CONFIG_LABEL, NAMESPACE, OPERATOR
+
+pytestmark = pytest.mark.apiserver
+
+BASE = Path(__file__).parents[2] / "manifests" / "base"
+
+
+class User:
+    """kubectl with the token of a service account."""
+
+    def __init__(self, plane: ControlPlane, account: str, bound_to: str = "") -> None:
+        self._kubectl = (plane.program("kubectl"), "--kubeconfig", plane.token_kubeconfig(NAMESPACE, account, bound_to))
+
+    def does(self, *words: str, given: Object | None = None) -> str:
+        """What kubectl prints, or the words with which it fails."""
+        try:
+            return run(*self._kubectl, *words, given=json.dumps(given) if given else None, timeout_s=30)
+        except CommandError as error:
+            return str(error)
+
+    def may(self, verb: str, resource: str, *, namespace: str = NAMESPACE) -> bool:
+        """`resource` is `plural.group`, `plural.group/name` or `plural.group:subresource`."""
+        resource, _, subresource = resource.partition(":")
+        return self.does("auth", "can-i", verb, resource, f"--subresource={subresource}", "-n", namespace) == "yes\n"
+
+
+@pytest.fixture(scope="module")
+def installed(plane: ControlPlane) -> ControlPlane:
+    plane.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(BASE))
+    eventually(lambda: succeeds(plane.program("kubectl"), "--kubeconfig", plane.kubeconfig, "get", "proxy"))  # the CRDs have changed
+    return plane
+
+
+@pytest.fixture
+def nodes(api: Api, installed: ControlPlane) -> Iterator[Api]:
+    """Two nodes, each with a NodeProxy and a pod of an agent."""
+    for name in ("n1", "n2"):
+        api.create(NODES, node(name, {"zone": "a"}))
+        body = {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": name}, "spec": {"config": "x", "revision": "x-1"}}
+        api.create(PROXIES, body)
+        api.create(PODS, pod(f"agent-{name}", name, "x"))
+    admin_is_warned(installed)  # the policies are in force a moment after they were applied
+    yield api
+    for name in ("n1", "n2"):
+        api.delete(f"{PODS}/agent-{name}?gracePeriodSeconds=0")
+
+
+@pytest.fixture
+def agent(nodes: Api, installed: ControlPlane) -> User:  # noqa: ARG001 - its pod has to be there
+    return User(installed, AGENT, "Pod/agent-n1")
+
+
+@pytest.fixture
+def operator_account(nodes: Api, installed: ControlPlane) -> User:  # noqa: ARG001 - its nodes have to be there
+    return User(installed, OPERATOR)
+
+
+@pytest.fixture
+def omnipotent(installed: ControlPlane) -> Iterator[None]:
+    """RBAC that somebody made too wide: both may do everything."""
+    installed.kubectl(
+        *("create", "clusterrolebinding", "too-wide", "--clusterrole=cluster-admin"),
+        *(f"--serviceaccount={NAMESPACE}:{account}" for account in (AGENT, OPERATOR)),
+    )
+    eventually(lambda: User(installed, AGENT).may("delete", "nodes"))
+    yield
+    installed.kubectl("delete", "clusterrolebinding", "too-wide")
+
+
+def status_of(name: str) -> Object:
+    return {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": name}, "status": {"mode": "nftables"}}
+
+
+def apply_status(user: User, name: str) -> str:
+    return user.does("apply", "--server-side", "--subresource=status", "--field-manager=agent", "-f", "-", given=status_of(name))
+
+
+def admin_is_warned(plane: ControlPlane) -> None:
+    attempts = itertools.count()
+
+    def warned() -> bool:
+        command = [str(plane.program("kubectl")), "--kubeconfig", str(plane.kubeconfig), "label", "npx", "n1", f"attempt=a{next(attempts)}"]
+        done = subprocess.run([*command, "--overwrite"], capture_output=True, text=True, check=True, timeout=30)
+        return "NodeProxy n1 is written by the operator, which will undo this: change its ProxyConfig instead" in done.stderr
+
+    eventually(warned, every_s=0.3)
+
+
+def test_an_agent_writes_the_status_of_its_own_node(agent: User, nodes: Api) -> None:
+    assert "serverside-applied" in apply_status(agent, "n1")
+    assert nodes.have(f"{PROXIES}/n1")["status"] == {"mode": "nftables"}
+
+
+def test_an_agent_may_not_write_the_status_of_another_node(agent: User, nodes: Api) -> None:
+    assert "the agent of node n1 may not write the NodeProxy of node n2" in apply_status(agent, "n2")
+    assert "status" not in nodes.have(f"{PROXIES}/n2")
+
+
+@pytest.mark.usefixtures("nodes")
+def test_a_token_that_is_bound_to_no_pod_writes_nothing(installed: ControlPlane) -> None:
+    assert "the agent's token is not bound to a pod on a node" in apply_status(User(installed, AGENT), "n1")
+
+
+@pytest.mark.usefixtures("omnipotent")
+def test_an_agent_writes_nothing_but_its_status_even_if_rbac_is_too_wide(agent: User) -> None:
+    says = "an agent writes nothing but the status of its NodeProxy"
+    assert says in agent.does("patch", "npx", "n1", "--type=merge", "-p", '{"spec": {"revision": "mine"}}')
+    assert says in agent.does("delete", "npx", "n1")
+    assert says in agent.does("create", "-f", "-", given=status_of("n3") | {"spec": {"config": "x", "revision": "x-1"}})
+    config: Object = {"apiVersion": API_VERSION, "kind": "ProxyConfig", "metadata": {"name": "mine"}, "spec": {}}
+    assert says in agent.does("create", "-f", "-", given=config)
+
+
+def test_a_status_carries_nothing_else_along(agent: User, nodes: Api) -> None:
+    before = nodes.have(f"{PROXIES}/n1")
+    body = {"metadata": {"labels": {"mine": "1"}, "finalizers": ["mine/x"]}, "spec": {"revision": "mine"}, "status": {"mode": "m"}}
+    assert "patched" in agent.does("patch", "npx", "n1", "--subresource=status", "--type=merge", "-p", json.dumps(body))
+    after = nodes.have(f"{PROXIES}/n1")
+    assert after["status"] == {"mode": "m"}
+    assert after["spec"] == before["spec"]
+    assert after["metadata"].get("labels") == before["metadata"].get("labels")
+    assert "finalizers" not in after["metadata"]
+
+
+AGENT_MAY = [
+    *((verb, resource) for verb in ("get", "list", "watch") for resource in ("services", "nodes", "nodeproxies.proxyconfig.dev")),
+    *((verb, resource) for verb in ("list", "watch") for resource in ("endpointslices.discovery.k8s.io", "servicecidrs.networking.k8s.io")),
+    ("patch", "nodeproxies.proxyconfig.dev:status"),
+    ("get", "controllerrevisions.apps"),
+    ("create", "events.events.k8s.io"),
+    ("patch", "events.events.k8s.io"),
+]
+AGENT_MAY_NOT = [
+    ("get", "secrets"),
+    ("list", "pods"),
+    ("get", "configmaps"),
+    ("patch", "nodes"),
+    ("patch", "services"),
+    ("list", "controllerrevisions.apps"),
+    ("create", "controllerrevisions.apps"),
+    ("patch", "nodeproxies.proxyconfig.dev"),
+    ("list", "proxyconfigs.proxyconfig.dev"),
+    ("create", "serviceaccounts:token"),
+]
+OPERATOR_MAY = [
+    *((verb, "proxyconfigs.proxyconfig.dev") for verb in ("list", "watch", "patch")),
+    ("patch", "proxyconfigs.proxyconfig.dev:status"),
+    *((verb, "nodeproxies.proxyconfig.dev") for verb in ("list", "watch", "create", "patch", "delete")),
+    *((verb, "nodes") for verb in ("list", "watch", "patch")),
+    *((verb, "daemonsets.apps") for verb in ("list", "watch", "create", "patch")),
+    *((verb, "controllerrevisions.apps") for verb in ("list", "watch", "create", "patch", "delete")),
+    *((verb, "pods") for verb in ("list", "watch")),
+    ("create", "leases.coordination.k8s.io"),
+    ("update", f"leases.coordination.k8s.io/{OPERATOR}"),
+    ("create", "events.events.k8s.io"),
+]
+OPERATOR_MAY_NOT = [
+    ("get", "secrets"),
+    ("create", "pods"),
+    ("delete", "pods"),
+    ("delete", "nodes"),
+    ("create", "proxyconfigs.proxyconfig.dev"),
+    ("delete", "proxyconfigs.proxyconfig.dev"),
+    ("patch", "nodeproxies.proxyconfig.dev:status"),
+    ("patch", "services"),
+    ("update", "leases.coordination.k8s.io/another"),
+    ("create", "clusterrolebindings.rbac.authorization.k8s.io"),
+]
+
+
+@pytest.mark.parametrize(
+    ("account", "may", "may_not"),
+    [pytest.param(AGENT, AGENT_MAY, AGENT_MAY_NOT, id="agent"), pytest.param(OPERATOR, OPERATOR_MAY, OPERATOR_MAY_NOT, id="operator")],
+)
+def test_rights_are_what_is_needed_and_no_more(
+    installed: ControlPlane, account: str, may: list[tuple[str, str]], may_not: list[tuple[str, str]]
+) -> None:
+    user = User(installed, account)
+    assert [right for right in may if not user.may(*right)] == []
+    assert [right for right in may_not if user.may(*right)] == []
+
+
+def test_rights_in_a_namespace_end_there(installed: ControlPlane) -> None:
+    assert not User(installed, AGENT).may("get", "controllerrevisions.apps", namespace="kube-system")
+    assert not User(installed, OPERATOR).may("create", "daemonsets.apps", namespace="kube-system")
+
+
+def test_the_operator_labels_nodes(operator_account: User, nodes: Api) -> None:
+    assert "labeled" in operator_account.does("label", "node", "n1", f"{CONFIG_LABEL}=x")
+    assert "labeled" in operator_account.does("label", "node", "n1", f"{CONFIG_LABEL}=y", "--overwrite")
+    assert nodes.have(f"{NODES}/n1")["metadata"]["labels"][CONFIG_LABEL] == "y"
+    assert "unlabeled" in operator_account.does("label", "node", "n1", f"{CONFIG_LABEL}-")
+
+
+@pytest.mark.usefixtures("omnipotent")
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(("label", "node", "n1", "other=x"), id="another-label"),
+        pytest.param(("label", "node", "n1", "zone-"), id="remove-a-label"),
+        pytest.param(("label", "node", "n1", "zone=b", "--overwrite"), id="change-a-label"),
+        pytest.param(("annotate", "node", "n1", "a=b"), id="annotation"),
+        pytest.param(("taint", "node", "n1", "a=b:NoSchedule"), id="taint"),
+        pytest.param(("patch", "node", "n1", "-p", '{"spec": {"unschedulable": true}}'), id="cordon"),
+        pytest.param(("delete", "node", "n1"), id="delete"),
+        pytest.param(("patch", "node", "n1", "--subresource=status", "--type=merge", "-p", '{"status": {"phase": "x"}}'), id="status"),
+    ],
+)
+def test_the_operator_changes_nothing_else_of_a_node_even_if_rbac_is_too_wide(operator_account: User, words: tuple[str, ...]) -> None:
+    assert "the operator changes nothing of a Node but its label proxyconfig.dev/config" in operator_account.does(*words)
+
+
+def test_whoever_edits_a_nodeproxy_is_told_where_the_change_belongs(nodes: Api, installed: ControlPlane) -> None:
+    admin_is_warned(installed)
+    assert nodes.have(f"{PROXIES}/n1")["metadata"]["labels"]["attempt"]
