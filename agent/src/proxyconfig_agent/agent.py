@@ -92,6 +92,11 @@ class Agent:
         self._running: asyncio.Task[NoReturn] | None = None
         self._news = asyncio.Event()
 
+    def close(self) -> None:
+        """Give back what is held; the kernel's state stays."""
+        if self._dataplane is not None:
+            self._dataplane.close()
+
     async def run(self) -> NoReturn:
         """Serve this node until cancelled. Raises what no retry can help against."""
         services = watches.services(self._connection, ServiceSink(self._cluster, self._service_changed))
@@ -196,20 +201,27 @@ class Agent:
             return self._dataplane
         dataplane = self._modes(mode)
         if dataplane is None:
-            sentence = f"spec.mode: {mode.value} is not built into this agent yet; use nftables"
-            self._telling.found("mode", Finding(Topic.TRAFFIC, "ModeUnsupported", sentence))
+            self._cannot(f"spec.mode: {mode.value} is not built into this agent yet; use nftables")
             return None
         try:
             probed = dataplane.probe()
         except (DataplaneError, OSError) as error:
-            _log.error("mode not possible", mode=mode.value, error=str(error))
-            self._telling.found("mode", Finding(Topic.TRAFFIC, "ModeUnsupported", str(error)))
+            dataplane.close()
+            self._cannot(str(error))
             asyncio.get_running_loop().call_later(PROBE_AGAIN_S, self._news.set)
             return None
         self._telling.found("mode")
+        self._telling.broken("")
         self._telling.update(mode=Mode.NFTABLES.value, capabilities=capabilities.of(probed))
         self._dataplane = dataplane
         return dataplane
+
+    def _cannot(self, sentence: str) -> None:
+        """This node cannot do the mode that is wanted; what already runs goes on."""
+        _log.error("mode not possible", error=sentence)
+        self._telling.found("mode", Finding(Topic.TRAFFIC, "ModeUnsupported", sentence))
+        if self._runner is None:
+            self._telling.broken(sentence)
 
     def _synced(self, sync: Sync) -> None:
         self._telling.synced(sync)

@@ -93,6 +93,10 @@ class Dataplane(Protocol):
         """Take away everything that this mode ever made on this node; nothing else."""
         ...
 
+    def close(self) -> None:
+        """Give back sockets and the like; what is in the kernel stays and works."""
+        ...
+
     def scan(self) -> list[str]:
         """What of this mode is in the kernel now, one line per table (chain, set…): empty proves a removal."""
         ...

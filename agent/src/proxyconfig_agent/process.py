@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 import time
@@ -52,12 +53,13 @@ def clean_up() -> int:
     if held is None:
         sys.stderr.write("an agent runs in this network namespace and would make everything again: stop it first\n")
         return 1
-    with held:
-        dataplane = data_plane(Mode.NFTABLES)
-        if dataplane is not None:
-            dataplane.remove()
+    dataplane = data_plane(Mode.NFTABLES)
+    if dataplane is None:
+        raise NotImplementedError(Mode.NFTABLES)
+    with held, contextlib.closing(dataplane):
+        dataplane.remove()
         findings = Host().restore()
-        left = dataplane.scan() if dataplane is not None else []
+        left = dataplane.scan()
     for line in (*left, *(finding.message for finding in findings)):
         sys.stdout.write(f"{line}\n")
     sys.stdout.write(f"{len(left)} kernel objects of proxyconfig are left\n")
@@ -90,14 +92,13 @@ async def _work(options: Options, connection: Connection, release: str) -> None:
         telling = Telling(cluster, metrics, health, release, time.time)
         sources, reporters = _sources(options, connection), _reporters(options, connection)
         agent = Agent(connection, cluster, telling, Host(), sources=sources, modes=data_plane, reporters=reporters)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(agent.run())
-            group.create_task(telling.post(Events(connection, AGENT, options.node), options.node))
-            for task in (
-                _page("healthz", options.healthz, health_routes(health, metrics), telling),
-                _page("metrics", options.metrics, metrics_routes(metrics, lambda: telling.state.mode, agent.configuration), telling),
-            ):
-                group.create_task(task)
+        with contextlib.closing(agent):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(agent.run())
+                group.create_task(telling.post(Events(connection, AGENT, options.node), options.node))
+                group.create_task(_page("healthz", options.healthz, health_routes(health, metrics), telling))
+                pages = metrics_routes(metrics, lambda: telling.state.mode, agent.configuration)
+                group.create_task(_page("metrics", options.metrics, pages, telling))
 
 
 async def _page(what: str, bind: Bind | None, routes: Routes, telling: Telling) -> None:

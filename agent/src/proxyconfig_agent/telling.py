@@ -30,6 +30,7 @@ class Telling:
         self._reporter: Reporter | None = None
         self.state = NodeState(version=version)
         self._told = Told()
+        self._services_changed = self._endpoints_changed = 0
         self._findings: dict[str, tuple[Finding, ...]] = {}
         self._notices: asyncio.Queue[Notice] = asyncio.Queue(WAITING_EVENTS)
 
@@ -56,10 +57,18 @@ class Telling:
         self._health.node(known=known, deleted=node.deleted)
 
     def beat(self) -> None:
+        """The event loop runs; to be called every second."""
         self._health.beat()
+        self._count()
+
+    def broken(self, reason: str) -> None:
+        """Nothing can be programmed, and why; empty: it can."""
+        self._health.broken(reason)
 
     def changed(self, *, services: int = 0, endpoints: int = 0) -> None:
-        self._metrics.changed(services=services, endpoints=endpoints)
+        """Changes came in. Ten thousand at a start: they reach the metrics in sums."""
+        self._services_changed += services
+        self._endpoints_changed += endpoints
 
     def waiting(self) -> None:
         """A change waits for a sync."""
@@ -68,6 +77,7 @@ class Telling:
 
     def synced(self, sync: Sync) -> None:
         """A sync ended; after a successful one everything that was known is in the kernel."""
+        self._count()
         self._metrics.synced(sync)
         if sync.error:
             self.found("sync", Finding(Topic.TRAFFIC, "SyncFailed", sync.error))
@@ -79,6 +89,11 @@ class Telling:
             self.update(drift=Drift(self.state.drift.repairs + 1, sync.ended_at, sync.repaired))
         self.update(programmed=True, services=sync.services, endpoints=sync.endpoints, refused=sync.refused)
         self._notify(*self._news())
+
+    def _count(self) -> None:
+        if self._services_changed or self._endpoints_changed:
+            self._metrics.changed(services=self._services_changed, endpoints=self._endpoints_changed)
+            self._services_changed = self._endpoints_changed = 0
 
     def _news(self) -> tuple[Notice, ...]:
         notices, self._told = news(self._told, self.state.refused, self.state.findings)

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from proxyconfig_client.errors import ConfigurationError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -67,6 +65,8 @@ def from_kubeconfig(path: Path, context: str = "") -> Access:
 
 
 def _parsed(path: Path) -> dict[str, Any]:
+    import yaml  # noqa: PLC0415 - 3 MiB that a process in a pod does without
+
     try:
         document = yaml.safe_load(path.read_bytes())
     except OSError as error:

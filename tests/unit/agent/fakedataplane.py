@@ -63,6 +63,9 @@ class FakeDataplane:
     def remove(self) -> None:
         self.state = {}
 
+    def close(self) -> None:
+        self.calls.append("close")
+
     def scan(self) -> list[str]:
         return [str(name) for name, _ in self.state]
 
