@@ -80,12 +80,12 @@ class Book:
             mark = self._journal.mark()
             resting = len(self._to_rest)
             try:
-                plan.delta.merge(self._change(name, new, settings, known, plan.refused))
+                plan.delta.absorb(self._change(name, new, settings, known, plan.refused))
             except ExhaustedError as error:
                 self._journal.rollback(mark)
                 del self._to_rest[resting:]
                 plan.refused.append(Refusal(name.service, f"port {name}: {error}"))
-                plan.delta.merge(self._remove(name, settings))
+                plan.delta.absorb(self._remove(name, settings))
         return plan
 
     def keep(self) -> None:

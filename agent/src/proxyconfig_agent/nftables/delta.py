@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from proxyconfig_agent.nftables.elements import counted
 from proxyconfig_agent.nftables.ruleset import Elements
-
-_NONE: Mapping[bytes, bytes] = {}
 
 
 @dataclass(slots=True)
@@ -21,8 +18,10 @@ class Delta:
     def __len__(self) -> int:
         return counted(self.deleted) + counted(self.added)
 
-    def merge(self, other: Delta) -> None:
-        """Take another difference in; the same key may be deleted by one and added by the other, and by no two alike."""
+    def absorb(self, other: Delta) -> None:
+        """Take another difference over, which is not to be used afterwards.
+
+        The same key may be deleted by one and added by the other, but not added by both."""
         for ours, theirs in ((self.deleted, other.deleted), (self.added, other.added)):
             for name, elements in theirs.items():
                 if name in ours:
@@ -40,9 +39,9 @@ def _without(elements: Elements, others: Elements) -> Elements:
     """The elements that are not, with the same tail, among the others."""
     found: Elements = {}
     for name, mapping in elements.items():
-        same = others.get(name, _NONE)
-        if mapping == same:
-            continue
-        if rest := {key: tail for key, tail in mapping.items() if same.get(key) != tail}:
+        same = others.get(name)
+        if not same:
+            found[name] = mapping
+        elif mapping != same and (rest := {key: tail for key, tail in mapping.items() if same.get(key) != tail}):
             found[name] = rest
     return found

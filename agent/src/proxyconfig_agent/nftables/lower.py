@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from proxyconfig_agent.ingest.values import Address, Network, Policy
 from proxyconfig_agent.nftables import containers as sets
@@ -29,24 +30,34 @@ class Numbers:
     """Of its endpoints, if it has session affinity."""
 
 
+class Picks(NamedTuple):
+    """Of one Service port's two lists; a list that nothing uses, or that is empty, has no endpoints."""
+
+    cluster: Pick
+    local: Pick
+
+
 def lower(frontends: Frontends, numbers: Numbers, node_addresses: tuple[Address, ...]) -> Elements:
     """Everything that one Service port puts into the shared sets."""
     elements: Elements = {}
     comment = comment_tail(str(frontends.name))
-    _lower_cluster_ip(elements, frontends, numbers, comment)
-    _lower_external(elements, frontends, numbers, comment)
-    _lower_firewall(elements, frontends, node_addresses, comment)
-    _lower_backends(elements, frontends, numbers)
+    picks = picks_of(frontends)
+    _lower_cluster_ip(elements, frontends, numbers, picks, comment)
+    if is_external(frontends):
+        _lower_external(elements, frontends, numbers, picks, comment)
+    if frontends.source_ranges:
+        _lower_firewall(elements, frontends, node_addresses, comment)
+    _lower_backends(elements, frontends, numbers, picks)
     if frontends.on_node:
         elements[sets.HAIRPIN] = {address + address: b"" for address in frontends.on_node}
     return elements
 
 
-def picks_of(frontends: Frontends) -> tuple[Pick, Pick]:
-    """How the cluster list and the local list are picked from; a count of 0 is none."""
+def picks_of(frontends: Frontends) -> Picks:
+    """How the cluster list and the local list are picked from."""
     cluster = count(frontends.cluster, frontends.family) if uses_cluster(frontends) else 0
     local = count(frontends.local, frontends.family) if uses_local(frontends) else 0
-    return Pick(cluster, False, frontends.affinity_s), Pick(local, True, frontends.affinity_s)
+    return Picks(Pick(cluster, False, frontends.affinity_s), Pick(local, True, frontends.affinity_s))
 
 
 def uses_cluster(frontends: Frontends) -> bool:
@@ -76,12 +87,11 @@ def protocol_and_port(protocol: int, port: int) -> bytes:
     return bytes((protocol, 0, 0, 0)) + port.to_bytes(2) + _PADDING
 
 
-def _lower_cluster_ip(elements: Elements, frontends: Frontends, numbers: Numbers, comment: bytes) -> None:
+def _lower_cluster_ip(elements: Elements, frontends: Frontends, numbers: Numbers, picks: Picks, comment: bytes) -> None:
     if not frontends.cluster_ip:
         return
     key = frontends.cluster_ip + protocol_and_port(frontends.name.protocol, frontends.port)
-    cluster, local = picks_of(frontends)
-    pick = local if frontends.internal_policy is Policy.LOCAL else cluster
+    pick = picks.local if frontends.internal_policy is Policy.LOCAL else picks.cluster
     elements[sets.CLUSTER_IPS] = {frontends.cluster_ip: b""}
     if pick.endpoints:
         elements[sets.SERVICES] = {key: value_tail(word(numbers.identity, numbers.codes[pick])) + comment}
@@ -89,27 +99,23 @@ def _lower_cluster_ip(elements: Elements, frontends: Frontends, numbers: Numbers
         elements[sets.NO_LOCAL if frontends.reachable and pick.local else sets.NO_ENDPOINTS] = {key: comment}
 
 
-def _lower_external(elements: Elements, frontends: Frontends, numbers: Numbers, comment: bytes) -> None:
-    if not is_external(frontends):
-        return
-    _, local = picks_of(frontends)
+def _lower_external(elements: Elements, frontends: Frontends, numbers: Numbers, picks: Picks, comment: bytes) -> None:
     by_local = frontends.external_policy is Policy.LOCAL
     serves = value_tail(word(numbers.identity, EXTERNAL_LOCAL if by_local else EXTERNAL)) + comment
-    served = _served(frontends)
+    served = picks.cluster.endpoints or (by_local and picks.local.endpoints)
     for services, no_endpoints, no_local, keys in _external_keys(frontends):
         for key in keys:
             if not served:
                 elements.setdefault(no_endpoints, {})[key] = comment
                 continue
             elements.setdefault(services, {})[key] = serves
-            if by_local and not local.endpoints:
+            if by_local and not picks.local.endpoints:
                 elements.setdefault(no_local, {})[key] = comment
-    if served:
-        _lower_lists(elements, frontends, numbers)
-
-
-def _served(frontends: Frontends) -> bool:
-    return any(pick.endpoints for pick in picks_of(frontends))
+    own = word(numbers.identity)
+    if picks.cluster.endpoints:
+        elements[sets.CLUSTER_LISTS] = {own: value_tail(word(numbers.identity, numbers.codes[picks.cluster]))}
+    if by_local and picks.local.endpoints:
+        elements[sets.LOCAL_LISTS] = {own: value_tail(word(numbers.identity, numbers.codes[picks.local]))}
 
 
 def _external_keys(frontends: Frontends) -> Iterator[tuple[str, str, str, list[bytes]]]:
@@ -122,25 +128,14 @@ def _external_keys(frontends: Frontends) -> Iterator[tuple[str, str, str, list[b
         yield sets.NODEPORTS, sets.NO_ENDPOINTS_NODEPORTS, sets.NO_LOCAL_NODEPORTS, [nodeport]
 
 
-def _lower_lists(elements: Elements, frontends: Frontends, numbers: Numbers) -> None:
-    cluster, local = picks_of(frontends)
-    key = word(numbers.identity)
-    if cluster.endpoints:
-        elements[sets.CLUSTER_LISTS] = {key: value_tail(word(numbers.identity, numbers.codes[cluster]))}
-    if local.endpoints and frontends.external_policy is Policy.LOCAL:
-        elements[sets.LOCAL_LISTS] = {key: value_tail(word(numbers.identity, numbers.codes[local]))}
-
-
 def _lower_firewall(elements: Elements, frontends: Frontends, node_addresses: tuple[Address, ...], comment: bytes) -> None:
-    if not frontends.source_ranges or not frontends.load_balancer_ips:
-        return
-    protected = elements[sets.FIREWALL_IPS] = {}
-    admitted = elements[sets.SOURCE_RANGES] = {}
+    protected, admitted = dict[bytes, bytes](), dict[bytes, bytes]()
     behind = protocol_and_port(frontends.name.protocol, frontends.port)
     for vip in frontends.load_balancer_ips:
         protected[vip + behind] = comment
         for first, last in merged(_admitted(frontends, vip, node_addresses)):
             admitted[vip + behind + first] = end_tail(vip + behind + last)
+    elements[sets.FIREWALL_IPS], elements[sets.SOURCE_RANGES] = protected, admitted
 
 
 def _admitted(frontends: Frontends, vip: Address, node_addresses: tuple[Address, ...]) -> list[Network]:
@@ -151,9 +146,9 @@ def _admitted(frontends: Frontends, vip: Address, node_addresses: tuple[Address,
     return ranges
 
 
-def _lower_backends(elements: Elements, frontends: Frontends, numbers: Numbers) -> None:
-    cluster = frontends.cluster if uses_cluster(frontends) else Backends(b"")
-    local = frontends.local if uses_local(frontends) else Backends(b"")
+def _lower_backends(elements: Elements, frontends: Frontends, numbers: Numbers, picks: Picks) -> None:
+    cluster = frontends.cluster if picks.cluster.endpoints else Backends(b"")
+    local = frontends.local if picks.local.endpoints else Backends(b"")
     if not cluster and not local:
         return
     identity, step = numbers.identity, frontends.family.size + 2

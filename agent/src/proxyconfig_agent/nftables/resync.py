@@ -56,12 +56,8 @@ class Chunk:
         return len(self.before) + len(self.behind) + len(self.fresh) + len(self.elements) + sum(len(part.delta) for part in self.parts)
 
     def messages(self, family: Family) -> Iterator[Message]:
-        whole = Delta()
-        whole.merge(Delta(dict(self.elements.deleted), dict(self.elements.added)))
-        for part in self.parts:
-            whole.merge(part.delta)
         yield from self.before
-        yield from transaction.changed(family, self.fresh, whole)
+        yield from transaction.changed(family, self.fresh, [self.elements, *(part.delta for part in self.parts)])
         yield from self.behind
 
 
@@ -93,8 +89,8 @@ class Resync:
         self.book.settle()
         self.refused += plan.refused
         difference = self._elements.difference(plan.delta.added) if self._held else plan.delta
-        if len(difference):
-            self._size += len(difference)
+        if size := len(difference):
+            self._size += size
             self._chunk.parts.append(Part(frontends, difference))
 
     def take(self) -> Chunk:
@@ -109,7 +105,7 @@ class Resync:
         stale = self._elements.rest()
         chunk = self.take()
         if self._incompatible or len(chunk) + counted(stale) <= CHUNK:
-            chunk.elements.merge(Delta(deleted=stale))
+            chunk.elements.absorb(Delta(deleted=stale))
             chunk.behind += self._last_chain()
             yield chunk
             return
@@ -150,7 +146,7 @@ class Resync:
 def _protection(chunk: Chunk, stale: Elements) -> Chunk:
     """The first of several transactions: all source ranges at once (the kernel copies that set each time), before any VIP they protect."""
     first = Chunk(chunk.before, chunk.fresh, chunk.elements)
-    first.elements.merge(Delta(deleted={name: stale.pop(name) for name in _FIREWALL if name in stale}))
+    first.elements.absorb(Delta(deleted={name: stale.pop(name) for name in _FIREWALL if name in stale}))
     for part in chunk.parts:
         for elements, into in ((part.delta.deleted, first.elements.deleted), (part.delta.added, first.elements.added)):
             for name in _FIREWALL & elements.keys():

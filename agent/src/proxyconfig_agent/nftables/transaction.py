@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 from proxyconfig_agent.ingest.values import Family
 from proxyconfig_agent.nftables import containers as sets
@@ -20,15 +21,15 @@ from proxyconfig_agent.nftables.ruleset import Chain, Container, Elements, table
 COMMENT = "rules of proxyconfig"
 
 
-def changed(family: Family, fresh: Mapping[Pick, int], delta: Delta) -> Iterator[Message]:
+def changed(family: Family, fresh: Mapping[Pick, int], deltas: Sequence[Delta]) -> Iterator[Message]:
     """New pick chains, then what goes, then what comes: the kernel cannot change the value of a key in place."""
     table = table_of(family)
     for pick in fresh:
         yield wire.new_chain(table, pick.chain)
         yield from _rules(table, pick.chain, picks.chain_of(pick, family))
-    yield from added(table, {name: class_elements(fresh) for name in (sets.CLASSES, sets.PICKS)})
-    yield from deleted(table, delta.deleted)
-    yield from added(table, delta.added)
+    yield from added(table, [{name: class_elements(fresh) for name in (sets.CLASSES, sets.PICKS)}])
+    yield from deleted(table, [delta.deleted for delta in deltas])
+    yield from added(table, [delta.added for delta in deltas])
 
 
 def class_elements(codes: Mapping[Pick, int]) -> dict[bytes, bytes]:
@@ -36,14 +37,20 @@ def class_elements(codes: Mapping[Pick, int]) -> dict[bytes, bytes]:
     return {host(code): verdict_tail(pick.chain) for pick, code in codes.items()}
 
 
-def deleted(table: Table, elements: Elements) -> Iterator[Message]:
-    for name, mapping in elements.items():
-        yield from wire.element_messages(Kind.DELETE_ELEMENTS, table, name, (encoded_key(*element) for element in mapping.items()))
+def deleted(table: Table, groups: Sequence[Elements]) -> Iterator[Message]:
+    for name, elements in _by_set(groups):
+        yield from wire.element_messages(Kind.DELETE_ELEMENTS, table, name, (encoded_key(*element) for element in elements))
 
 
-def added(table: Table, elements: Elements) -> Iterator[Message]:
-    for name, mapping in elements.items():
-        yield from wire.element_messages(Kind.NEW_ELEMENTS, table, name, (encoded(*element) for element in mapping.items()))
+def added(table: Table, groups: Sequence[Elements]) -> Iterator[Message]:
+    for name, elements in _by_set(groups):
+        yield from wire.element_messages(Kind.NEW_ELEMENTS, table, name, (encoded(*element) for element in elements))
+
+
+def _by_set(groups: Sequence[Elements]) -> Iterator[tuple[str, Iterator[tuple[bytes, bytes]]]]:
+    """The elements of all groups, set by set."""
+    for name in dict.fromkeys(name for elements in groups for name in elements):
+        yield name, chain.from_iterable(elements[name].items() for elements in groups if name in elements)
 
 
 def structure(table: Table, held: Held | None, containers: Mapping[str, Container], chains: Mapping[str, Chain]) -> Iterator[Message]:
@@ -54,21 +61,21 @@ def structure(table: Table, held: Held | None, containers: Mapping[str, Containe
     for number, (name, container) in enumerate(containers.items(), 1):
         if name not in held.containers:
             yield _new_set(table, name, container, number)
-    for name, chain in chains.items():
+    for name, wanted in chains.items():
         if name not in held.chains:
-            yield _new_chain(table, name, chain)
-    for name, chain in chains.items():
+            yield _new_chain(table, name, wanted)
+    for name, wanted in chains.items():
         have = held.chains.get(name)
         if have is None:
-            yield from _rules(table, name, chain)
-        elif not have.has_rules_of(chain):
-            yield from rewritten(table, name, chain)
+            yield from _rules(table, name, wanted)
+        elif not have.has_rules_of(wanted):
+            yield from rewritten(table, name, wanted)
 
 
-def rewritten(table: Table, name: str, chain: Chain) -> Iterator[Message]:
+def rewritten(table: Table, name: str, wanted: Chain) -> Iterator[Message]:
     """Other rules for a chain that exists."""
     yield wire.delete_rules(table, name)
-    yield from _rules(table, name, chain)
+    yield from _rules(table, name, wanted)
 
 
 def foreign(table: Table, held: Held, containers: Mapping[str, Container], chains: Mapping[str, Chain]) -> Iterator[Message]:
@@ -83,10 +90,10 @@ def foreign(table: Table, held: Held, containers: Mapping[str, Container], chain
             yield wire.delete_set(table, name)
 
 
-def _new_chain(table: Table, name: str, chain: Chain) -> Message:
-    if chain.hook is None:
+def _new_chain(table: Table, name: str, wanted: Chain) -> Message:
+    if wanted.hook is None:
         return wire.new_chain(table, name)
-    return wire.new_base_chain(table, name, chain.hook.kind, chain.hook.number, chain.hook.priority)
+    return wire.new_base_chain(table, name, wanted.hook.kind, wanted.hook.number, wanted.hook.priority)
 
 
 def _new_set(table: Table, name: str, container: Container, number: int) -> Message:
@@ -103,6 +110,6 @@ def _new_set(table: Table, name: str, container: Container, number: int) -> Mess
     )
 
 
-def _rules(table: Table, name: str, chain: Chain) -> Iterator[Message]:
-    for rule in chain.rules:
+def _rules(table: Table, name: str, wanted: Chain) -> Iterator[Message]:
+    for rule in wanted.rules:
         yield wire.new_rule(table, name, rule.expressions, userdata.comment(rule.comment) if rule.comment else b"")

@@ -45,6 +45,9 @@ class KernelError(Exception):
 class InterruptedDumpError(Exception):
     """The ruleset changed again and again while it was read."""
 
+    def __init__(self) -> None:
+        super().__init__("the ruleset changed again and again while it was read")
+
 
 class Connection:
     """A socket in the network namespace of the thread that made it. Not thread-safe."""

@@ -1,0 +1,86 @@
+"""Carries a full resync out: feeds the Service ports in, commits the transactions that come out, sets aside what the kernel refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from proxyconfig_agent.dataplane import Outcome, Refusal, Settings
+from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.nftables import transaction
+from proxyconfig_agent.nftables.netlink.connection import KernelError
+from proxyconfig_agent.nftables.repairs import Repairs
+from proxyconfig_agent.nftables.resync import Chunk, Part, Resync
+from proxyconfig_agent.nftables.ruleset import table_of
+from proxyconfig_agent.nftables.stopwatch import Stopwatch
+from proxyconfig_agent.nftables.writer import Writer
+from proxyconfig_agent.select.frontends import Frontends
+
+
+class Fill:
+    """One full resync of both families."""
+
+    def __init__(self, writer: Writer, settings: Settings, resyncs: Mapping[Family, Resync], clock: Stopwatch) -> None:
+        self._writer = writer
+        self._settings = settings
+        self._resyncs = resyncs
+        self._clock = clock
+        self._operations = 0
+        self._refused: list[Refusal] = []
+        self._repairs = Repairs()
+
+    def carry_out(self, wanted: Iterable[Frontends]) -> Outcome:
+        """Raises KernelError if something is refused that belongs to no single Service."""
+        for frontends in wanted:
+            resync = self._resyncs[frontends.family]
+            resync.add(frontends)
+            if resync.full:
+                self._clock.lap("lower")
+                self._commit(resync, resync.take())
+        self._clock.lap("lower")
+        for resync in self._resyncs.values():
+            for chunk in resync.finish():
+                self._commit(resync, chunk)
+            # Best effort: kernels before 6.2 keep a chain busy for a moment after the last element that led to it is gone.
+            self._writer.attempt(resync.foreign())
+            self._refused += resync.refused
+        return Outcome(self._operations, tuple(self._refused), self._clock.took_s, str(self._repairs))
+
+    def _commit(self, resync: Resync, chunk: Chunk) -> None:
+        self._clock.lap("delta")
+        try:
+            self._writer.commit(chunk.messages(resync.book.family))
+        except KernelError:
+            if not chunk.parts:
+                raise
+            self._commit_one_by_one(resync, chunk)
+        resync.book.keep()
+        self._operations += len(chunk)
+        self._note(chunk)
+        self._clock.lap("commit")
+
+    def _commit_one_by_one(self, resync: Resync, chunk: Chunk) -> None:
+        """Find the Service that the kernel does not take; the others go in."""
+        self._writer.commit(Chunk(chunk.before, chunk.fresh, chunk.elements, [], chunk.behind).messages(resync.book.family))
+        resync.book.keep()
+        for part in chunk.parts:
+            try:
+                self._writer.commit(transaction.changed(resync.book.family, {}, [part.delta]))
+            except KernelError as error:
+                self._set_aside(resync, part)
+                self._refused.append(Refusal(part.frontends.name.service, f"port {part.frontends.name}: {error}"))
+
+    def _set_aside(self, resync: Resync, part: Part) -> None:
+        """Clear away what may be in the kernel of a Service port, element by element; put back what it shares with others."""
+        book, table = resync.book, table_of(resync.book.family)
+        removal = book.plan({part.frontends.name: None}, self._settings).delta
+        book.keep()
+        for name, elements in removal.deleted.items():
+            for element in elements.items():
+                self._writer.attempt(transaction.deleted(table, [{name: dict([element])}]))
+        self._writer.commit(transaction.added(table, [book.still_shared(part.delta.added)]))
+
+    def _note(self, chunk: Chunk) -> None:
+        self._repairs.note_messages(chunk.before)
+        self._repairs.note_messages(chunk.behind)
+        for delta in (chunk.elements, *(part.delta for part in chunk.parts)):
+            self._repairs.note_elements(delta.deleted, delta.added)
