@@ -5,6 +5,9 @@ Handlers only note what they are told and wake the queue; they return None, for 
 
 from __future__ import annotations
 
+import asyncio
+import signal
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -21,8 +24,8 @@ from proxyconfig_operator.observed import Config, DaemonSet
 class Memo:
     """What handlers work on. kopf copies it for every object that it sees; there is only one, though."""
 
-    def __init__(self, caches: Caches, access: Access) -> None:
-        self.caches, self.access = caches, access
+    def __init__(self, caches: Caches, access: Access, stop: Callable[[], None]) -> None:
+        self.caches, self.access, self.stop = caches, access, stop
 
     def __copy__(self) -> Memo:
         return self
@@ -50,14 +53,21 @@ class Nothing(kopf.DiffBaseStorage, kopf.ProgressStorage):
         return essence
 
 
+def on_signals(stop: Callable[[], None]) -> None:
+    """Let SIGINT and SIGTERM call `stop`."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+
+
 @kopf.on.startup()
-async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
-    """Take kopf's own bookkeeping, peering and Events out of the way."""
+async def configure(settings: kopf.OperatorSettings, memo: Memo, **_: Any) -> None:
+    """Take kopf's own bookkeeping, peering, Events and signal handlers out of the way."""
     settings.persistence.diffbase_storage = settings.persistence.progress_storage = Nothing()
     settings.peering.standalone = True  # the Lease decides who leads
     settings.scanning.disabled = True  # no watching of CRDs and namespaces: they are there before we start
     settings.posting.enabled = False  # Events are ours
     settings.queueing.idle_timeout = 0.2  # idle workers keep whole objects
+    on_signals(memo.stop)  # kopf has put its own in their place, and would wait seconds for tasks that it takes for its own
 
 
 @kopf.on.login()

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import kubernetes
 import urllib3
@@ -44,7 +44,7 @@ class Refusal:
 
 
 class Kube:
-    """One API server, as `with` block. Thread-safe."""
+    """One API server."""
 
     def __init__(self, kubeconfig: Path | None, namespace: str) -> None:
         """Raises ConfigurationError when there is no usable kubeconfig or service account."""
@@ -54,11 +54,9 @@ class Kube:
         self._namespace = namespace
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="kube")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._threads.shutdown(wait=True, cancel_futures=True)
+    async def close(self) -> None:
+        """Return when the last write that is under way has ended; nothing can be written any more."""
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
 
     async def list_configs(self) -> list[dict[str, Any]]:
         """All ProxyConfigs as they are now. Raises RetryError."""

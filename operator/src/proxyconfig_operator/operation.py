@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -44,9 +43,8 @@ async def run(settings: Settings) -> int:
     access = from_kubeconfig(settings.kubeconfig) if settings.kubeconfig else in_cluster()
     async with Connection(access, user_agent=USER_AGENT) as connection, Connection(access, user_agent=USER_AGENT) as renewals:
         await environment.check(connection, access)
-        with Kube(settings.kubeconfig, settings.namespace) as kube:
-            lease = Lease(renewals, settings.namespace, names.OPERATOR, settings.identity)
-            return await Operation(settings, access, connection, kube, lease).run()
+        lease = Lease(renewals, settings.namespace, names.OPERATOR, settings.identity)
+        return await Operation(settings, access, connection, Kube(settings.kubeconfig, settings.namespace), lease).run()
 
 
 class Operation:
@@ -64,34 +62,35 @@ class Operation:
         stop = asyncio.Event()
         server = await health.serve(self._settings.health, self._vitals)
         try:
-            with _signals(stop):
-                if not await _first(self._lease.acquire(), stop):
-                    return 0
-                self._leading = True
-                return await self._lead(stop)
+            handlers.on_signals(stop.set)
+            if not await _first(self._lease.acquire(), stop):
+                return 0
+            self._leading = True
+            return await self._lead(stop)
         finally:
             await server.cleanup()
 
     async def _lead(self, stop: asyncio.Event) -> int:
         """Do everything that only one may do. The Lease is given up after the last write."""
+        memo = handlers.Memo(self._caches, self._access, stop.set)
         holding = asyncio.create_task(self._lease.hold(), name="lease")
-        work = [*(each.run() for each in self._reflectors.values()), self._work(), self._relist()]
-        tasks = [holding, *map(asyncio.create_task, work)]
-        for task in tasks:  # none of them ends by itself; if one does, nothing may go on without it
+        work = [asyncio.create_task(each) for each in (*(each.run() for each in self._reflectors.values()), self._work(), self._relist())]
+        for task in (holding, *work):  # none of them ends by itself; if one does, nothing may go on without it
             task.add_done_callback(lambda _: stop.set())
+        stopping = asyncio.create_task(_cancel_after(stop, work))
         try:
-            memo = handlers.Memo(self._caches, self._access)
             await kopf.operator(namespaces=[self._settings.namespace], memo=memo, stop_flag=stop)
         finally:
+            stop.set()
+            await stopping
+            await self._kube.close()
             lost = holding.done()
-            for task in tasks:
-                task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
+            holding.cancel()
             if not lost:
                 await self._lease.release()
-        for result in results:
-            if isinstance(result, Exception):
-                raise result
+        for task in work:
+            if not task.cancelled() and (error := task.exception()):
+                raise error
         return 1 if lost else 0
 
     async def _work(self) -> None:
@@ -149,6 +148,14 @@ def _retrying(name: str, wait_s: float, error: RetryError) -> None:
     _log.warning("retrying", config=name or "(strays)", in_s=wait_s, error=str(error))
 
 
+async def _cancel_after(stop: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel tasks as soon as `stop` is set: kopf takes what it did not start for hung, and waits for it."""
+    await stop.wait()
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
 async def _first(wanted: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
     """Wait for `wanted` or for `stop`, whichever comes first; tell whether it was `wanted`."""
     task, stopping = asyncio.create_task(wanted), asyncio.create_task(stop.wait())
@@ -159,15 +166,3 @@ async def _first(wanted: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool
     for each in done:
         each.result()
     return task in done
-
-
-@contextlib.contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)

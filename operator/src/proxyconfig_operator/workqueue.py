@@ -59,7 +59,8 @@ class Queue:
                 del self._due[name]
                 return name
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), None if wait_s == float("inf") else wait_s)
+                async with asyncio.timeout(None if wait_s == float("inf") else wait_s):
+                    await self._wake.wait()
 
     async def _run_one(self, work: Callable[[str], Awaitable[float | None]], name: str) -> None:
         self.busy_since = self._last[name] = time.monotonic()

@@ -1,0 +1,144 @@
+"""Simulated nodes: what the DaemonSet controller, kubelet and the agent of each node would do, seen from the API server.
+
+A thread looks at the API server ten times a second and does what is due: it keeps no state but what a test told it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tests.apiserver.objects import CONFIGS, DAEMONSETS, NODES, PODS, PROXIES, Api, Object, node, pod, ready
+from urllib3.exceptions import HTTPError
+
+from proxyconfig_api import names
+
+PULL_ERROR = 'failed to pull and unpack image "registry.test/agent:none": not found'
+
+
+class Fleet:
+    """Nodes of one API server. A context manager; `join` and the sets below may be used while it runs."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self.dead: set[str] = set()
+        """Nodes on which nothing happens any more."""
+        self.stubborn: set[str] = set()
+        """Nodes whose agents never report a removal."""
+        self.missing_images: set[str] = set()
+        """Images that no registry has."""
+        self.removals: list[str] = []
+        """Nodes whose agents have removed everything, in order."""
+        self._stop = threading.Event()
+        self._workers = ThreadPoolExecutor(8)
+        self._thread = threading.Thread(target=self._run, name="fleet")
+        self.failures: list[str] = []
+
+    def __enter__(self) -> Fleet:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._workers.shutdown()
+        assert not self.failures, self.failures
+
+    def join(self, *nodes: str, **labels: str) -> None:
+        """Let ready nodes come to the cluster."""
+        self._each(lambda name: self._join(name, labels), nodes)
+
+    def die(self, name: str) -> None:
+        """Let a node fall silent, as the control plane then says."""
+        self.dead.add(name)
+        silent = ready(holds=False, reason="NodeStatusUnknown", message="Kubelet stopped posting node status.") | {"status": "Unknown"}
+        self.api.patch(f"{NODES}/{name}/status", {"status": {"conditions": [silent]}})
+
+    def _join(self, name: str, labels: Mapping[str, str]) -> None:
+        self.api.create(NODES, node(name, labels))
+        self.api.patch(f"{NODES}/{name}/status", {"status": {"conditions": [ready(holds=True, reason="KubeletReady")]}})
+
+    def _each(self, work: Callable[[str], object], items: Iterable[str]) -> None:
+        for done in [self._workers.submit(work, item) for item in items]:
+            done.result()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.1):
+            try:
+                self._round()
+            except AssertionError as error:
+                if "409" not in str(error) and "404" not in str(error):  # others change these objects as well
+                    self.failures.append(str(error))
+            except (OSError, HTTPError):
+                continue  # a test has stopped the API server
+
+    def _round(self) -> None:
+        images = {item["metadata"]["labels"][names.CONFIG_LABEL]: _image(item) for item in self.api.every(DAEMONSETS)}
+        pods = {item["metadata"]["name"]: item for item in self.api.every(PODS)}
+        proxies = {item["metadata"]["name"]: item for item in self.api.every(PROXIES)}
+        nodes = {item["metadata"]["name"]: item for item in self.api.every(NODES)}
+        self._each(lambda name: self._live(nodes[name], images, pods, proxies.get(name)), [name for name in nodes if name not in self.dead])
+
+    def _live(self, each: Object, images: Mapping[str, str], pods: Mapping[str, Object], proxy: Object | None) -> None:
+        name = each["metadata"]["name"]
+        config = each["metadata"].get("labels", {}).get(names.CONFIG_LABEL, "")
+        mine = f"agent-{config}-{name}"
+        for other in [key for key, item in pods.items() if item["spec"]["nodeName"] == name and (key != mine or config not in images)]:
+            self.api.delete(f"{PODS}/{other}?gracePeriodSeconds=0")
+        if config not in images:
+            return
+        broken = images[config] in self.missing_images
+        if mine not in pods:
+            self.api.create(PODS, pod(mine, name, config))
+        if mine not in pods or (pods[mine]["status"]["phase"] == "Running") == broken:
+            self.api.patch(f"{PODS}/{mine}/status", {"status": _waiting() if broken else _running()})
+        elif not broken and proxy is not None:
+            self._report(proxy)
+
+    def _report(self, proxy: Object) -> None:
+        name, generation, spec = proxy["metadata"]["name"], proxy["metadata"]["generation"], proxy["spec"]
+        removing = spec["action"] == "Remove"
+        if proxy.get("status", {}).get("observedGeneration") == generation or (removing and name in self.stubborn):
+            return
+        status: dict[str, Any] = {"observedGeneration": generation, "observedRevision": spec["revision"], "mode": "nftables"}
+        status["conditions"] = [ready(holds=not removing, reason="Removed" if removing else "Synced")]
+        if removing:
+            status["removed"] = {"objects": 0}
+            self.removals.append(name)
+        body = {"apiVersion": names.API_VERSION, "kind": "NodeProxy", "metadata": {"name": name}, "status": status}
+        self.api.apply(
+            f"{PROXIES}/{name}/status", body | {"metadata": {"name": name, "uid": proxy["metadata"]["uid"]}}, manager=names.AGENT
+        )
+
+
+def clean(api: Api) -> None:
+    """Take away everything that a test has made."""
+    for name in api.names(CONFIGS):
+        api.patch(f"{CONFIGS}/{name}", {"metadata": {"finalizers": []}})
+    collections = (CONFIGS, PROXIES, NODES, PODS, DAEMONSETS, *_OTHERS)
+    for path in collections:
+        api.delete(f"{path}?gracePeriodSeconds=0")
+
+
+def _image(daemonset: Object) -> str:
+    return str(daemonset["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+def _running() -> Object:
+    container = {"name": names.AGENT, "ready": True, "image": "", "imageID": "", "restartCount": 0, "state": {"running": {}}}
+    return {"phase": "Running", "conditions": [ready(holds=True)], "containerStatuses": [container]}
+
+
+def _waiting() -> Object:
+    why = {"waiting": {"reason": "ErrImagePull", "message": PULL_ERROR}}
+    container = {"name": names.AGENT, "ready": False, "image": "", "imageID": "", "restartCount": 0, "state": why}
+    return {"phase": "Pending", "conditions": [ready(holds=False)], "containerStatuses": [container]}
+
+
+_OTHERS = (
+    f"/apis/apps/v1/namespaces/{names.NAMESPACE}/controllerrevisions",
+    f"/apis/coordination.k8s.io/v1/namespaces/{names.NAMESPACE}/leases",
+    "/apis/events.k8s.io/v1/namespaces/default/events",
+)

@@ -1,0 +1,120 @@
+"""A small synchronous client for tests, and the objects they make. Speaks as the administrator, or as a user with field manager `user`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import urllib3
+from tests.cluster.controlplane import ControlPlane
+
+from proxyconfig_api import names
+
+GROUP = f"/apis/{names.API_VERSION}"
+CONFIGS, PROXIES, NODES = f"{GROUP}/proxyconfigs", f"{GROUP}/nodeproxies", "/api/v1/nodes"
+OURS = f"namespaces/{names.NAMESPACE}"
+DAEMONSETS, REVISIONS = f"/apis/apps/v1/{OURS}/daemonsets", f"/apis/apps/v1/{OURS}/controllerrevisions"
+PODS, LEASES = f"/api/v1/{OURS}/pods", f"/apis/coordination.k8s.io/v1/{OURS}/leases"
+EVENTS = "/apis/events.k8s.io/v1/namespaces/default/events"
+
+Object = dict[str, Any]
+
+
+class Api:
+    """One API server. Every method raises AssertionError with the server's words for an answer that is not expected."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        admin = plane.authority.client("admin", "system:masters")
+        self._pool = urllib3.PoolManager(
+            ca_certs=str(plane.authority.certificate), cert_file=str(admin.certificate), key_file=str(admin.key), maxsize=8, retries=False
+        )
+        self._server = plane.server
+
+    def get(self, path: str) -> Object | None:
+        """The object, or None if there is none."""
+        return self._call("GET", path, absent=True)
+
+    def have(self, path: str) -> Object:
+        """The object, which must be there."""
+        found = self.get(path)
+        assert found is not None, f"there is no {path}"
+        return found
+
+    def every(self, path: str) -> list[Object]:
+        return list((self._call("GET", path) or {})["items"])
+
+    def names(self, path: str) -> list[str]:
+        return sorted(item["metadata"]["name"] for item in self.every(path))
+
+    def create(self, path: str, body: Object) -> Object:
+        return self._call("POST", path, body) or {}
+
+    def apply(self, path: str, body: Object, manager: str = "user") -> Object:
+        query = f"?fieldManager={manager}&force=true"
+        return self._call("PATCH", path + query, body, content_type="application/apply-patch+yaml") or {}
+
+    def patch(self, path: str, body: Object) -> Object:
+        return self._call("PATCH", f"{path}?fieldManager=user", body, content_type="application/merge-patch+json") or {}
+
+    def delete(self, path: str) -> None:
+        self._call("DELETE", path, absent=True)
+
+    @contextmanager
+    def watch(self, path: str) -> Iterator[Iterator[Object]]:
+        """The events of a collection from now on, or from `resourceVersion` in the query."""
+        joint = "&" if "?" in path else "?"
+        response: Any = self._pool.request("GET", f"{self._server}{path}{joint}watch=1", preload_content=False, timeout=60)
+        try:
+            yield (json.loads(line) for line in response)
+        finally:
+            response.release_conn()
+
+    def _call(
+        self, method: str, path: str, body: Object | None = None, *, content_type: str = "application/json", absent: bool = False
+    ) -> Object | None:
+        encoded = None if body is None else json.dumps(body)
+        response: Any = self._pool.request(method, self._server + path, body=encoded, headers={"Content-Type": content_type}, timeout=30)
+        if response.status == 404 and absent:
+            return None
+        assert response.status < 300, f"{method} {path}: {response.status} {response.data.decode()[:1000]}"
+        found: Object = json.loads(response.data)
+        return found
+
+
+def config(name: str, **spec: Any) -> Object:
+    """A ProxyConfig as a user writes it."""
+    return {"apiVersion": names.API_VERSION, "kind": "ProxyConfig", "metadata": {"name": name}, "spec": spec}
+
+
+def node(name: str, labels: Mapping[str, str] | None = None) -> Object:
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": dict(labels or {})}}
+
+
+def ready(*, holds: bool, reason: str = "", message: str = "") -> Object:
+    """A condition Ready, as kubelet and agents write it."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "type": "Ready",
+        "status": str(holds),
+        "reason": reason or ("Synced" if holds else "NotSynced"),
+        "message": message,
+        "lastTransitionTime": now,
+    }
+
+
+def pod(name: str, node_name: str, config_name: str) -> Object:
+    """An agent's pod, as the DaemonSet controller makes it."""
+    labels = {"app.kubernetes.io/name": names.AGENT, names.CONFIG_LABEL: config_name}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": names.NAMESPACE, "labels": labels},
+        "spec": {"nodeName": node_name, "serviceAccountName": names.AGENT, "containers": [{"name": names.AGENT, "image": "none"}]},
+    }
+
+
+def conditions(status: Mapping[str, Any]) -> dict[str, Object]:
+    return {each["type"]: each for each in status.get("conditions", ())}

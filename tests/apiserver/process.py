@@ -1,0 +1,71 @@
+"""The operator as a process of its own, as a pod would run it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.polling import eventually
+
+
+class OperatorProcess:
+    """A context manager. `log` is the file with its JSON lines."""
+
+    def __init__(self, kubeconfig: Path, log: Path, *arguments: str) -> None:
+        self.log = log
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            self.port = taken.getsockname()[1]
+        self._command = [
+            *(sys.executable, "-W", "error", "-m", "proxyconfig_operator"),
+            *("--kubeconfig", str(kubeconfig), "--agent-image", "registry.test/agent:1"),
+            *("--healthz-bind-address", f"127.0.0.1:{self.port}", *arguments),
+        ]
+        self.process: subprocess.Popen[bytes]
+
+    def __enter__(self) -> OperatorProcess:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def ended(self, within_s: float = 20) -> int:
+        """The exit status."""
+        return self.process.wait(within_s)
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def leads(self) -> bool:
+        """Whether it leads and knows everything; waits for an answer."""
+        return bool(eventually(lambda: self.health()[1].get("leading"), within_s=30)) and "caches filled" in self.said()
+
+    def health(self, path: str = "/healthz") -> tuple[int, dict[str, object]]:
+        """Status and content of an answer; status 0 if there is none."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            content = response.read()
+            return response.status, json.loads(content) if content.startswith(b"{") else {}
+        except OSError:
+            return 0, {}
+        finally:
+            connection.close()
