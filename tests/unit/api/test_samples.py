@@ -1,0 +1,58 @@
+"""The samples in manifests/ mean what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+from proxyconfig_api.proxyconfig import ProxyConfig
+from proxyconfig_api.spec import ProxyConfigSpec
+
+SAMPLES = Path(__file__).parents[3] / "manifests" / "samples"
+OTHER_MODES = {"iptables", "ipvs", "userspace"}
+
+
+def manifests() -> Iterator[Any]:
+    for path in sorted(SAMPLES.glob("proxyconfig*.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            yield pytest.param(document, id=f"{path.stem}-{document['metadata']['name']}")
+
+
+@pytest.mark.parametrize("manifest", list(manifests()))
+def test_a_sample_is_valid(manifest: dict[str, Any]) -> None:
+    ProxyConfig.parse(manifest)
+
+
+def test_the_full_sample_shows_every_field() -> None:
+    text = (SAMPLES / "proxyconfig-full.yaml").read_text()
+    fields = msgspec.structs.fields(ProxyConfigSpec)
+    nested = (
+        (field, inner)
+        for field in fields
+        if isinstance(field.default, msgspec.Struct)
+        for inner in msgspec.structs.fields(type(field.default))
+    )
+    names = {field.encode_name for field in fields} - OTHER_MODES | {inner.encode_name for _, inner in nested}
+    assert {name for name in names if f"{name}:" not in text and f"({name})" not in text} == set()
+
+
+def test_the_full_sample_shows_the_defaults() -> None:
+    full = yaml.safe_load((SAMPLES / "proxyconfig-full.yaml").read_text())
+    spec, default = ProxyConfig.parse(full).spec, ProxyConfigSpec()
+    for section in ("conntrack", "masquerade", "sync", "mode", "priority", "paused"):
+        assert getattr(spec, section) == getattr(default, section)
+    assert spec.node_addresses == default.node_addresses
+    assert msgspec.structs.replace(spec.agent, resources=default.agent.resources) == default.agent
+
+
+def test_pools_do_not_leave_the_choice_to_age() -> None:
+    edge, rest = [ProxyConfig.parse(document) for document in yaml.safe_load_all((SAMPLES / "proxyconfig-pools.yaml").read_text())]
+    labels = {"node-role.kubernetes.io/edge": ""}
+    assert edge.spec.node_selector.matches(labels)
+    assert rest.spec.node_selector.matches(labels)
+    assert edge.spec.priority > rest.spec.priority
