@@ -122,9 +122,9 @@ class Switch:
         return made
 
     def detach(self, attachment: Attachment) -> None:
-        """Remove a namespace from the bridge; its link goes with it."""
-        delete_namespace(attachment.namespace)
+        """Remove a namespace and its link: the link first, as the kernel takes it away with the namespace, but some time later."""
         _ip(self.namespace, f"link del p{attachment.ipv4.rpartition('.')[2]}")
+        delete_namespace(attachment.namespace)
 
     def route(self, namespace: str, destination: str, via: str) -> None:
         """Add a route in one of the cluster's namespaces."""
