@@ -80,8 +80,17 @@ async def _measure(api: ControlPlane, plan: Sequence[tuple[int, Subject]]) -> li
         if new := world.grow(services):
             say(f"creating {len(new):,} Services with {ENDPOINTS} endpoints each")
             await fill(api.kubeconfig, world, new)
-        measurements.append(await measure(api, subject, world))
+        measurements.append(await _measured(api, subject, world))
     return measurements
+
+
+async def _measured(api: ControlPlane, subject: Subject, world: World) -> Measurement:
+    """A subject that fails does not take the numbers of the others with it."""
+    try:
+        return await measure(api, subject, world)
+    except ClusterError as error:
+        say(f"{subject.name} failed: {error}")
+        return Measurement(subject.name, subject.mode, world.services, ENDPOINTS, remarks=(str(error).partition("\n")[0],))
 
 
 def _write(report: Report, *, whole: bool) -> None:
