@@ -15,16 +15,13 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 from proxyconfig_agent.ingest.values import Address, text_of
+from proxyconfig_agent.node import netlink
 
 _RTM_NEWADDR, _RTM_GETADDR = 20, 22
-_NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_NLM_F_REQUEST, _NLM_F_DUMP, _NLM_F_DUMP_INTR = 0x1, 0x300, 0x10
 _RTMGRP_IPV4_IFADDR, _RTMGRP_IPV6_IFADDR = 0x10, 0x100
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _IFA_F_DADFAILED = 0x08
-_HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _ADDRESS = struct.Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, interface
-_ATTRIBUTE = struct.Struct("=HH")
 _BUFFER = 1 << 16
 
 SETTLE_S = 0.2
@@ -55,7 +52,7 @@ def read() -> tuple[LocalAddress, ...]:
     """All addresses in this network namespace, sorted. Raises OSError with the kernel's errno."""
     while True:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as rtnetlink:
-            rtnetlink.sendto(_HEADER.pack(24, _RTM_GETADDR, _NLM_F_REQUEST | _NLM_F_DUMP, 1, 0) + _ADDRESS.pack(0, 0, 0, 0, 0), (0, 0))
+            rtnetlink.sendto(netlink.message(_RTM_GETADDR, netlink.REQUEST | netlink.DUMP, _ADDRESS.pack(0, 0, 0, 0, 0)), (0, 0))
             try:
                 return tuple(sorted(_dump(rtnetlink)))
             except InterruptedError:
@@ -64,24 +61,16 @@ def read() -> tuple[LocalAddress, ...]:
 
 def _dump(rtnetlink: socket.socket) -> Iterator[LocalAddress]:
     while True:
-        for kind, flags, payload in _messages(rtnetlink.recv(_BUFFER)):
-            if flags & _NLM_F_DUMP_INTR:
+        for kind, flags, payload in netlink.messages(rtnetlink.recv(_BUFFER)):
+            if flags & netlink.DUMP_INTERRUPTED:
                 raise InterruptedError
-            if kind == _NLMSG_DONE:
+            if kind == netlink.DONE:
                 return
-            if kind == _NLMSG_ERROR:
-                code = -struct.unpack_from("=i", payload)[0]
+            if kind == netlink.ERROR:
+                code = netlink.error_of(payload)
                 raise OSError(code, os.strerror(code))
             if kind == _RTM_NEWADDR and (address := parse(payload)):
                 yield address
-
-
-def _messages(received: bytes) -> Iterator[tuple[int, int, bytes]]:
-    offset = 0
-    while offset + _HEADER.size <= len(received):
-        length, kind, flags, _, _ = _HEADER.unpack_from(received, offset)
-        yield kind, flags, received[offset + _HEADER.size : offset + length]
-        offset += max(length + 3 & ~3, _HEADER.size)
 
 
 def parse(payload: bytes) -> LocalAddress | None:
@@ -89,7 +78,7 @@ def parse(payload: bytes) -> LocalAddress | None:
     family, prefix, flags, _, interface = _ADDRESS.unpack_from(payload)
     if family not in (socket.AF_INET, socket.AF_INET6):
         return None
-    attributes = dict(_attributes(payload))
+    attributes = dict(netlink.attributes(payload, _ADDRESS.size))
     if _IFA_FLAGS in attributes:
         flags = int.from_bytes(attributes[_IFA_FLAGS], sys.byteorder)
     # On a point-to-point link IFA_ADDRESS is the peer's; IFA_LOCAL is ours, and absent where they are the same (IPv6).
@@ -97,16 +86,6 @@ def parse(payload: bytes) -> LocalAddress | None:
     if address is None or flags & _IFA_F_DADFAILED:
         return None
     return LocalAddress(Address(address), prefix, interface)
-
-
-def _attributes(payload: bytes) -> Iterator[tuple[int, bytes]]:
-    offset = _ADDRESS.size
-    while offset + _ATTRIBUTE.size <= len(payload):
-        length, kind = _ATTRIBUTE.unpack_from(payload, offset)
-        if length < _ATTRIBUTE.size:
-            return
-        yield kind, payload[offset + _ATTRIBUTE.size : offset + length]
-        offset += length + 3 & ~3
 
 
 async def watch(settle_s: float = SETTLE_S) -> AsyncIterator[tuple[LocalAddress, ...]]:

@@ -52,6 +52,8 @@ class Frontends:
     """Filled only when one of the policies is Local."""
     on_node: tuple[Address, ...] = ()
     """Addresses of the reachable backends that run on this node (or may, as nobody says where), sorted: they need hairpin masquerading."""
+    serving: Backends = Backends(b"")
+    """Of UDP ports only: all endpoints that still serve, in use here or not. A flow to another one is stale."""
 
 
 def count(backends: Backends, family: Family) -> int:

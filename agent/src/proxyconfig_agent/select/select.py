@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxyconfig_agent.ingest.values import Address, EndpointSlice, Family, Node, Service, ServicePort, Traits, family_of
+from proxyconfig_agent.ingest.values import Address, EndpointSlice, Family, Node, Protocol, Service, ServicePort, Traits, family_of
 from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
 from proxyconfig_agent.select.topology import Choice, Endpoint, choose, external_policy
 
@@ -19,7 +19,8 @@ def select(service: Service, slices: Iterable[EndpointSlice], node: Node) -> tup
         for port in service.ports:
             endpoints = endpoints_of(own, port)
             choice = choose(endpoints, service, node)
-            found.append(_frontends(service, port, cluster_ip, choice, on_node=_on_node(endpoints, choice, node)))
+            on_node, serving = _on_node(endpoints, choice, node), _serving(port, endpoints)
+            found.append(_frontends(service, port, cluster_ip, choice, on_node=on_node, serving=serving))
     return tuple(found)
 
 
@@ -50,7 +51,16 @@ def _on_node(endpoints: dict[Endpoint, Traits], choice: Choice, node: Node) -> t
     return tuple(sorted(own))
 
 
-def _frontends(service: Service, port: ServicePort, cluster_ip: Address, choice: Choice, *, on_node: tuple[Address, ...]) -> Frontends:
+def _serving(port: ServicePort, endpoints: dict[Endpoint, Traits]) -> Backends:
+    """Draining ones, too, and those that policies and topology do not choose: their flows are left to end by themselves (row 120)."""
+    if port.protocol is not Protocol.UDP:
+        return Backends(b"")
+    return Backends(b"".join(sorted(endpoint for endpoint, traits in endpoints.items() if traits.serving or traits.ready)))
+
+
+def _frontends(
+    service: Service, port: ServicePort, cluster_ip: Address, choice: Choice, *, on_node: tuple[Address, ...], serving: Backends
+) -> Frontends:
     family = family_of(cluster_ip)
     return Frontends(
         name=PortName(service.name, port.name, port.protocol),
@@ -68,6 +78,7 @@ def _frontends(service: Service, port: ServicePort, cluster_ip: Address, choice:
         cluster=Backends(b"".join(choice.cluster)),
         local=Backends(b"".join(choice.local)),
         on_node=on_node,
+        serving=serving,
     )
 
 

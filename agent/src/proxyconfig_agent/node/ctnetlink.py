@@ -1,0 +1,161 @@
+"""The kernel's UDP flows (connection tracking), read and deleted over netlink. The only module that talks ctnetlink.
+
+The kernel filters while it dumps (CTA_FILTER, Linux 5.8), so that a table of a million flows is not copied to find a few.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.node import netlink
+from proxyconfig_agent.node.netlink import attribute, nested
+
+_NETFILTER = 12
+_SUBSYSTEM = 1 << 8
+_GET, _DELETE = _SUBSYSTEM | 1, _SUBSYSTEM | 2
+_TUPLE_ORIGINAL, _TUPLE_REPLY, _ID, _ZONE, _FILTER = 1, 2, 12, 18, 25
+_TUPLE_IP, _TUPLE_PROTOCOL = 1, 2
+_SOURCE = {Family.IPV4: 1, Family.IPV6: 3}
+_DESTINATION = {Family.IPV4: 2, Family.IPV6: 4}
+_NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3
+_FILTER_ORIGINAL = 1
+_BY_DESTINATION, _BY_PROTOCOL, _BY_DESTINATION_PORT = 1 << 1, 1 << 3, 1 << 5
+_UDP = bytes([socket.IPPROTO_UDP])
+_NFGENMSG = struct.Struct("=BBH")
+_BUFFER = 1 << 18
+_BATCH = 256
+
+Endpoint = bytes
+"""Packed as in `select`: address, then port (2 bytes, big-endian)."""
+
+
+class Flow(NamedTuple):
+    """One UDP flow: where the client sends to, and who answers. `told` is what the kernel said of it, for `delete`."""
+
+    destination: Endpoint
+    answers: Endpoint
+    told: bytes
+
+
+def flows_to(family: Family, destination: Endpoint) -> list[Flow]:
+    """The UDP flows whose clients send to that address and port. Raises OSError."""
+    address, port = destination[:-2], destination[-2:]
+    by = _BY_DESTINATION | _BY_PROTOCOL | _BY_DESTINATION_PORT
+    ip = nested(_TUPLE_IP, attribute(_DESTINATION[family], address))
+    protocol = nested(_TUPLE_PROTOCOL, attribute(_NUMBER, _UDP), attribute(_DESTINATION_PORT, port))
+    return list(_dump(family, by, ip + protocol))
+
+
+def flows(family: Family) -> Iterator[Flow]:
+    """All UDP flows, one by one. Raises OSError."""
+    return _dump(family, _BY_PROTOCOL, nested(_TUPLE_PROTOCOL, attribute(_NUMBER, _UDP)))
+
+
+def delete(family: Family, gone: Sequence[Flow]) -> None:
+    """Delete these; one that ended by itself meanwhile is no error. Raises OSError."""
+    with _socket() as ctnetlink:
+        for start in range(0, len(gone), _BATCH):
+            batch = gone[start : start + _BATCH]
+            ctnetlink.send(b"".join(_request(_DELETE, netlink.REQUEST, family, _handle(flow.told)) for flow in batch))
+
+
+def _dump(family: Family, by: int, original: bytes) -> Iterator[Flow]:
+    wanted = nested(_FILTER, attribute(_FILTER_ORIGINAL, struct.pack("=I", by))) + nested(_TUPLE_ORIGINAL, original)
+    with _socket() as ctnetlink:
+        ctnetlink.send(_request(_GET, netlink.REQUEST | netlink.DUMP, family, wanted))
+        while True:
+            for kind, _, payload in netlink.messages(ctnetlink.recv(_BUFFER)):
+                if kind == netlink.DONE:
+                    return
+                if kind == netlink.ERROR:
+                    number = netlink.error_of(payload)
+                    raise OSError(number, os.strerror(number))
+                yield parse(family, payload)
+
+
+def _socket() -> socket.socket:
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER)
+
+
+def _request(kind: int, flags: int, family: Family, payload: bytes) -> bytes:
+    number = socket.AF_INET if family is Family.IPV4 else socket.AF_INET6
+    return netlink.message(kind, flags, _NFGENMSG.pack(number, 0, 0) + payload)
+
+
+class _Layout(NamedTuple):
+    """Where the parts of a tuple are when the kernel writes it as all kernels did so far, and the headers that prove that."""
+
+    source: slice
+    destination: slice
+    source_port: slice
+    destination_port: slice
+    length: int
+    address_headers: bytes
+    protocol_headers: bytes
+
+
+def _layout(family: Family) -> _Layout:
+    size = int(family.size)
+    protocol = 12 + size + 4 + size
+    example = nested(_TUPLE_IP, attribute(_SOURCE[family], bytes(size)), attribute(_DESTINATION[family], bytes(size)))
+    ports = attribute(_SOURCE_PORT, bytes(2)) + attribute(_DESTINATION_PORT, bytes(2))
+    return _Layout(
+        source=slice(12, 12 + size),
+        destination=slice(16 + size, 16 + 2 * size),
+        source_port=slice(protocol + 16, protocol + 18),
+        destination_port=slice(protocol + 24, protocol + 26),
+        length=protocol + 28,
+        address_headers=example[:8],
+        protocol_headers=nested(_TUPLE_PROTOCOL, attribute(_NUMBER, _UDP), ports)[:9],
+    )
+
+
+_LAYOUT = {family: _layout(family) for family in Family}
+
+
+def parse(family: Family, payload: bytes) -> Flow:
+    """A flow from a dump's message. A table has up to millions: the usual layout is read at fixed offsets, 15 times faster."""
+    layout = _LAYOUT[family]
+    original = payload[_NFGENMSG.size : _NFGENMSG.size + layout.length]
+    reply = payload[_NFGENMSG.size + layout.length : _NFGENMSG.size + 2 * layout.length]
+    if _usual(layout, original, _TUPLE_ORIGINAL) and _usual(layout, reply, _TUPLE_REPLY):
+        return Flow(
+            original[layout.destination] + original[layout.destination_port], reply[layout.source] + reply[layout.source_port], payload
+        )
+    found = dict(netlink.attributes(payload, _NFGENMSG.size))
+    return Flow(
+        destination=_end(found[_TUPLE_ORIGINAL], _DESTINATION[family], _DESTINATION_PORT),
+        answers=_end(found[_TUPLE_REPLY], _SOURCE[family], _SOURCE_PORT),
+        told=payload,
+    )
+
+
+def _usual(layout: _Layout, flow_tuple: bytes, kind: int) -> bool:
+    start = layout.destination.stop
+    return (
+        flow_tuple[2] == kind
+        and flow_tuple[4:12] == layout.address_headers
+        and flow_tuple[start : start + len(layout.protocol_headers)] == layout.protocol_headers
+    )
+
+
+def _handle(told: bytes) -> bytes:
+    """What names a flow. With the id one of the same tuple that came up in the meantime is not taken for it."""
+    found = dict(netlink.attributes(told, _NFGENMSG.size))
+    return nested(_TUPLE_ORIGINAL, found[_TUPLE_ORIGINAL]) + b"".join(
+        attribute(kind, found[kind]) for kind in (_ID, _ZONE) if kind in found
+    )
+
+
+def _end(flow_tuple: bytes, address: int, port: int) -> Endpoint:
+    parts = dict(netlink.attributes(flow_tuple))
+    return _find(parts[_TUPLE_IP], address) + _find(parts[_TUPLE_PROTOCOL], port)
+
+
+def _find(payload: bytes, wanted: int) -> bytes:
+    return next(value for kind, value in netlink.attributes(payload) if kind == wanted)

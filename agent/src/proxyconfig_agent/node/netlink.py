@@ -1,0 +1,64 @@
+"""The frame of netlink messages and attributes, as `addresses` and `ctnetlink` need it. No meaning, no sockets."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
+DUMP_INTERRUPTED = 0x10
+ERROR, DONE = 2, 3
+
+_HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
+_ATTRIBUTE = struct.Struct("=HH")
+_NESTED = 0x8000
+_TYPE = 0x3FFF
+_ERROR = struct.Struct("=i")
+
+
+class Message(NamedTuple):
+    kind: int
+    flags: int
+    payload: bytes
+
+
+def message(kind: int, flags: int, payload: bytes) -> bytes:
+    return (_HEADER.pack(_HEADER.size + len(payload), kind, flags, 0, 0) + payload).ljust(_padded(_HEADER.size + len(payload)), b"\0")
+
+
+def messages(received: bytes) -> Iterator[Message]:
+    """The messages of one datagram."""
+    at = 0
+    while at + _HEADER.size <= len(received):
+        length, kind, flags, _, _ = _HEADER.unpack_from(received, at)
+        yield Message(kind, flags, received[at + _HEADER.size : at + length])
+        at += _padded(max(length, _HEADER.size))
+
+
+def error_of(payload: bytes) -> int:
+    """The errno in the payload of an ERROR message; 0: an acknowledgement."""
+    number: int = _ERROR.unpack_from(payload)[0]
+    return -number
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    return (_ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value).ljust(_padded(_ATTRIBUTE.size + len(value)), b"\0")
+
+
+def nested(kind: int, *attributes: bytes) -> bytes:
+    return attribute(kind | _NESTED, b"".join(attributes))
+
+
+def attributes(payload: bytes, at: int = 0) -> Iterator[tuple[int, bytes]]:
+    """The attributes from offset `at` on: type without its flags, and value."""
+    while at + _ATTRIBUTE.size <= len(payload):
+        length, kind = _ATTRIBUTE.unpack_from(payload, at)
+        if length < _ATTRIBUTE.size:
+            return
+        yield kind & _TYPE, payload[at + _ATTRIBUTE.size : at + length]
+        at += _padded(length)
+
+
+def _padded(length: int) -> int:
+    return length + 3 & ~3
