@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -27,3 +28,11 @@ def eventually(probe: Callable[[], T], within_s: float = 10, every_s: float = 0.
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within_s} s; last seen: {last!r}")
         pause.wait(every_s)
+
+
+async def soon(probe: Callable[[], object], within_s: float = 5) -> None:
+    """Wait, letting the event loop run, until `probe` says yes. Raises AssertionError after `within_s` seconds."""
+    deadline = time.monotonic() + within_s
+    while not probe():
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        await asyncio.sleep(0.005)

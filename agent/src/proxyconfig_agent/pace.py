@@ -9,10 +9,13 @@ REST = 2.0
 
 LONGEST_REST_S = 1.0
 
-FULL_REST = 20.0
-"""A resync that took t is not repeated for somebody else's changes within 20 × t: a twentieth of the time at most."""
+IDLE_AUDIT_REST = 20.0
+"""Somebody commits to the kernel's ruleset, but not to ours: such an audit that took t is not repeated within 20 × t."""
 
-SHORTEST_FULL_REST_S = 0.5
+REPAIR_REST = 4.0
+"""Somebody changes our rules again and again: they are repaired, but not all the time."""
+
+SHORTEST_AUDIT_REST_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,5 +31,5 @@ def rest_after_change_s(pace: Pace, took_s: float) -> float:
     return max(pace.min_s, min(LONGEST_REST_S, REST * took_s))
 
 
-def rest_after_full_s(took_s: float) -> float:
-    return max(SHORTEST_FULL_REST_S, FULL_REST * took_s)
+def rest_after_audit_s(took_s: float, *, repaired: bool) -> float:
+    return max(SHORTEST_AUDIT_REST_S, (REPAIR_REST if repaired else IDLE_AUDIT_REST) * took_s)

@@ -16,7 +16,7 @@ import structlog
 from proxyconfig_agent.cluster import Cluster, Programmed
 from proxyconfig_agent.dataplane import Change, Dataplane, DataplaneError, Outcome, Refusal, Settings
 from proxyconfig_agent.ingest.values import Family, ServiceName
-from proxyconfig_agent.pace import Pace, rest_after_change_s, rest_after_full_s
+from proxyconfig_agent.pace import Pace, rest_after_audit_s, rest_after_change_s
 from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.sync import Reason, Sync
 from proxyconfig_client.backoff import Backoff
@@ -51,7 +51,7 @@ class Runner:
         self._cluster, self._dataplane, self._settings, self._tell = cluster, dataplane, settings, tell
         self._pace, self._clock, self._backoff = pace, clock, backoff
         self._full: Reason | None = Reason.START
-        self._not_before = self._full_not_before = self._polled_at = 0.0
+        self._not_before = self._audit_not_before = self._polled_at = 0.0
         self._full_at = clock.monotonic()
         self._suspicious = False  # somebody else was in the kernel since the last full sync
         self._refused: dict[ServiceName, str] = {}
@@ -113,14 +113,14 @@ class Runner:
             return None
         if self._cluster.dirty and self._full in (None, Reason.DISTURBED):
             return Reason.CHANGE  # first, so that an audit finds only what others did
-        if self._full is not None and (self._full is not Reason.DISTURBED or now >= self._full_not_before):
+        if self._full is not None and (self._full is not Reason.DISTURBED or now >= self._audit_not_before):
             return self._full
         return Reason.PERIOD if self._pace.full_s and now >= self._full_at + self._pace.full_s else None
 
     def _next(self) -> float:
         times = [self._polled_at + self._pace.poll_s if self._pace.poll_s else _NEVER]
         if self._full is not None:
-            times.append(self._full_not_before if self._full is Reason.DISTURBED else 0.0)
+            times.append(self._audit_not_before if self._full is Reason.DISTURBED else 0.0)
         if self._cluster.dirty:
             times.append(0.0)
         if self._pace.full_s:
@@ -186,7 +186,8 @@ class Runner:
         self._full, self._suspicious = None, False
         self._full_at = ended = self._clock.monotonic()
         self._not_before = ended + self._pace.min_s
-        self._full_not_before = ended + rest_after_full_s(ended - started)
+        if reason is Reason.DISTURBED:
+            self._audit_not_before = ended + rest_after_audit_s(ended - started, repaired=bool(repaired))
         return self._told(reason, started, outcome, select_s, repaired=repaired)
 
     def _settle(self, wanted: dict[ServiceName, Programmed], outcome: Outcome) -> None:

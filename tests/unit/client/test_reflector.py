@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
 from aiohttp import web
+from tests.polling import soon
 from tests.unit.client.fakeserver import PATH, FakeServer, bookmark, event, served, status
 
 from proxyconfig_client.backoff import Backoff
@@ -54,13 +55,6 @@ async def following(server: FakeServer, **options: Any) -> AsyncIterator[Setup]:
                 await task
 
 
-async def until(probe: Callable[[], object], within_s: float = 5) -> None:
-    deadline = asyncio.get_running_loop().time() + within_s
-    while not probe():
-        assert asyncio.get_running_loop().time() < deadline, f"not within {within_s} s"
-        await asyncio.sleep(0.005)
-
-
 @pytest.fixture(params=[pytest.param(True, id="watchlist"), pytest.param(False, id="pages")])
 def server(request: pytest.FixtureRequest) -> FakeServer:
     return FakeServer(streams_lists=request.param)
@@ -75,7 +69,7 @@ async def test_what_exists_and_what_changes_arrives(server: FakeServer) -> None:
         await server.put("t1", 11)
         await server.delete("t0")
         await server.put("new", 7)
-        await until(lambda: f.values() == {"t1": 11, "t2": 2, "new": 7})
+        await soon(lambda: f.values() == {"t1": 11, "t2": 2, "new": 7})
 
 
 async def test_a_long_list_comes_in_pages() -> None:
@@ -91,10 +85,10 @@ async def test_a_long_list_comes_in_pages() -> None:
 async def test_a_broken_stream_is_resumed_where_it_broke(server: FakeServer) -> None:
     await server.put("a", 1)
     async with following(server) as f:
-        await until(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await soon(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
         await server.cut()
         await server.put("b", 2)
-        await until(lambda: f.values() == {"a": 1, "b": 2})
+        await soon(lambda: f.values() == {"a": 1, "b": 2})
         assert f.reflector.counters.lists == 1
 
 
@@ -102,23 +96,23 @@ async def test_deletions_that_the_watch_missed_are_seen_after_a_new_list(server:
     await server.put("stays", 1)
     await server.put("goes", 2)
     async with following(server) as f:
-        await until(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await soon(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
         server.answers = [status(503, "ServiceUnavailable", "starting") for _ in range(2)]
         await server.cut()
         await server.delete("goes")
         await server.put("stays", 3)
         server.compact()
-        await until(lambda: f.values() == {"stays": 3})
+        await soon(lambda: f.values() == {"stays": 3})
         assert f.reflector.counters.lists == 2
 
 
 async def test_an_expired_version_in_the_stream_lists_again(server: FakeServer) -> None:
     await server.put("a", 1)
     async with following(server) as f:
-        await until(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await soon(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
         server.things.pop("a")
         await server.say(event("ERROR", {"kind": "Status", "code": 410, "reason": "Expired"}))
-        await until(lambda: f.values() == {})
+        await soon(lambda: f.values() == {})
 
 
 @pytest.mark.parametrize(
@@ -134,11 +128,11 @@ async def test_an_expired_version_in_the_stream_lists_again(server: FakeServer) 
 async def test_a_stream_that_talks_nonsense_is_dropped_and_resumed(server: FakeServer, raw: bytes) -> None:
     await server.put("a", 1)
     async with following(server) as f:
-        await until(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await soon(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
         await server.say(raw)
-        await until(lambda: f.reflector.counters.interruptions == 1)
+        await soon(lambda: f.reflector.counters.interruptions == 1)
         await server.put("b", 2)
-        await until(lambda: f.values() == {"a": 1, "b": 2})
+        await soon(lambda: f.values() == {"a": 1, "b": 2})
 
 
 async def test_an_object_that_cannot_be_decoded_is_set_aside_alone(server: FakeServer) -> None:
@@ -147,7 +141,7 @@ async def test_an_object_that_cannot_be_decoded_is_set_aside_alone(server: FakeS
         await f.reflector.synced.wait()
         await server.put("bad", "not a number")
         await server.put("good", 2)
-        await until(lambda: f.values() == {"bad": 1, "good": 2})
+        await soon(lambda: f.values() == {"bad": 1, "good": 2})
         assert [(str(key), "value" in reason) for key, reason in f.aside] == [("n/bad", True)]
         assert f.reflector.counters.interruptions == 0
 
@@ -156,12 +150,12 @@ async def test_an_undecodable_object_in_a_list_does_not_count_as_deleted() -> No
     server = FakeServer()
     await server.put("bad", 1)
     async with following(server) as f:
-        await until(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await soon(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
         await server.cut()
         await server.put("bad", [])
         server.compact()
         server.oldest += 1
-        await until(lambda: f.reflector.counters.lists == 2)
+        await soon(lambda: f.reflector.counters.lists == 2)
         assert f.values() == {"bad": 1}
 
 
@@ -175,30 +169,30 @@ async def test_numbers_written_as_strings_are_read_leniently(server: FakeServer)
 async def test_a_bookmark_moves_the_place_to_resume_from() -> None:
     server = FakeServer()
     async with following(server) as f:
-        await until(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await soon(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
         await server.say(bookmark(4711))
         await asyncio.sleep(0.05)
         await server.cut()
-        await until(lambda: server.requests[-1].get("resourceVersion") == "4711")
+        await soon(lambda: server.requests[-1].get("resourceVersion") == "4711")
 
 
 async def test_a_silent_stream_is_taken_for_dead() -> None:
     server = FakeServer()
     async with following(server, silence_s=0.1) as f:
-        await until(lambda: f.reflector.counters.interruptions >= 1)
+        await soon(lambda: f.reflector.counters.interruptions >= 1)
         await server.put("a", 1)
-        await until(lambda: f.values() == {"a": 1})
+        await soon(lambda: f.values() == {"a": 1})
 
 
 async def test_an_unbounded_line_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxyconfig_client.lines.lines_of.__defaults__", (1000,))
     server = FakeServer()
     async with following(server) as f:
-        await until(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await soon(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
         await server.say(b"x" * 2000)
-        await until(lambda: f.reflector.counters.interruptions == 1)
+        await soon(lambda: f.reflector.counters.interruptions == 1)
         await server.put("a", 1)
-        await until(lambda: f.values() == {"a": 1})
+        await soon(lambda: f.values() == {"a": 1})
 
 
 async def test_an_optional_resource_that_the_server_does_not_have_is_empty() -> None:
@@ -221,7 +215,7 @@ async def test_a_resource_that_has_to_exist_is_asked_for_until_it_does() -> None
 
 async def test_selectors_are_sent_with_every_request(server: FakeServer) -> None:
     async with following(server, label_selector="!skip", field_selector="spec.x!=None") as f:
-        await until(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await soon(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
         assert all((r["labelSelector"], r["fieldSelector"]) == ("!skip", "spec.x!=None") for r in server.requests)
 
 

@@ -154,6 +154,15 @@ def test_someone_who_disturbs_all_the_time_does_not_make_us_work_all_the_time() 
     assert rig.dataplane.calls.count("resync") <= 12
 
 
+def test_a_table_that_is_deleted_right_after_a_sync_is_repaired_at_once() -> None:
+    rig = Rig()
+    rig.cluster.put_service(service())
+    rig.runner.step()
+    rig.dataplane.tamper()
+    rig.advance(1.1)
+    assert len(rig.dataplane.state) == 1
+
+
 def test_new_settings_are_applied_to_everything() -> None:
     rig = Rig()
     rig.advance(1)
