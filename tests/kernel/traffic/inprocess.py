@@ -32,6 +32,7 @@ from proxyconfig_api.proxyconfig import ProxyConfig
 from proxyconfig_client.backoff import Backoff
 from proxyconfig_client.objects import Key as ObjectKey
 
+_NEVER = float("inf")
 PACE = Pace(min_s=0, full_s=0, poll_s=0)
 SERVICE_CIDRS: tuple[Network, ...] = tuple(parse_network(text) for text in SERVICE_CIDR.both)
 
@@ -43,10 +44,11 @@ class Pipeline:
         self._node = topology.node
         self.cluster = Cluster(node_of(msgspec.convert(node_object(NODE_NAME, POD_CIDR, NODE), wire.Node)))
         self.syncs: list[Sync] = []
+        self._ahead_s = 0.0
         self._services, self._slices = ServiceSink(self.cluster, _nothing), SliceSink(self.cluster, _nothing)
         self._present: dict[Key, Object] = {}
-        settings = self.settings(config)
-        self.runner = Runner(self.cluster, dataplane, settings, self.syncs.append, pace=PACE, clock=Clock(), backoff=Backoff())
+        settings, clock = self.settings(config), Clock(monotonic=self._monotonic)
+        self.runner = Runner(self.cluster, dataplane, settings, self.syncs.append, pace=PACE, clock=clock, backoff=Backoff())
 
     def settings(self, config: Config) -> Settings:
         """What a ProxyConfig means on the node under test."""
@@ -70,13 +72,16 @@ class Pipeline:
         self._present = dict(objects)
 
     def sync(self) -> Sync | None:
-        """Do what is due now; what it was, or None if nothing was."""
+        """Do what there is to do; what it was, or None if there was nothing. The runner's rests take no time."""
         done = len(self.syncs)
-        while self.runner.step() <= time.monotonic():
-            pass
+        while (due := self.runner.step()) < _NEVER:
+            self._ahead_s += max(0.0, due - self._monotonic())
         for sync in self.syncs[done:]:
             assert not sync.error, sync.error
         return self.syncs[-1] if len(self.syncs) > done else None
+
+    def _monotonic(self) -> float:
+        return time.monotonic() + self._ahead_s
 
 
 class InProcess:

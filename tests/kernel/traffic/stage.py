@@ -27,6 +27,7 @@ class Stage:
     probers: Mapping[str, Prober]
     rounds: Sequence[Round]
     answers: dict[str, Answers] = field(default_factory=dict)
+    broken: dict[str, Exception] = field(default_factory=dict)
     _next: int = 0
     _config: str = ""
     _running: Running | None = None
@@ -35,8 +36,13 @@ class Stage:
     def answers_of(self, case: Case, round_: Round) -> Answers:
         """What happened to the case's flows in its round."""
         while self._next <= self.rounds.index(round_):
-            self._play(self.rounds[self._next])
-            self._next += 1
+            due, self._next = self.rounds[self._next], self._next + 1
+            try:
+                self._play(due)
+            except Exception as error:
+                self.broken[due.id] = error
+        if round_.id in self.broken:
+            raise AssertionError(f"round {round_.id} could not be played: {self.broken[round_.id]}") from self.broken[round_.id]
         return self.answers[f"{round_.id}/{case.id}"]
 
     def close(self) -> None:

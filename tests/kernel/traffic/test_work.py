@@ -86,7 +86,7 @@ def test_an_endpoint_change_touches_its_service_alone(pipeline: Pipeline) -> Non
     changed = copy.deepcopy(objects)
     changed["EndpointSlice", "many", "web-7-4"]["endpoints"][0]["addresses"] = ["10.244.1.99"]
 
-    assert 0 < operations_of(pipeline, changed) <= 4
+    assert 0 < operations_of(pipeline, changed) <= A_FEW
 
 
 def test_nothing_is_sent_for_nothing(pipeline: Pipeline) -> None:
