@@ -82,8 +82,8 @@ class Slices:
 
     def _traits_of(self, endpoint: wire.Endpoint) -> Traits:
         conditions, hints = endpoint.conditions or _READY, endpoint.hints or _NO_HINTS
-        zones = tuple(zone.name for zone in hints.for_zones or ())
-        nodes = tuple(node.name for node in hints.for_nodes or ())
+        zones = tuple(zone.name for zone in hints.for_zones) if hints.for_zones else ()
+        nodes = tuple(node.name for node in hints.for_nodes) if hints.for_nodes else ()
         key = (conditions.ready, conditions.serving, conditions.terminating, endpoint.node_name, zones, nodes)
         known = self._traits.get(key)
         if known is None:

@@ -6,7 +6,7 @@ R = ready; ST = serving and terminating but not ready, the fallback while pods d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from proxyconfig_agent.ingest.values import Node, Policy, Service, Traits
@@ -46,9 +46,8 @@ def choose(endpoints: Mapping[Endpoint, Traits], service: Service, node: Node) -
     cluster: Iterable[Endpoint] = ()
     local: Iterable[Endpoint] = ()
     if uses_cluster(service):
-        nearby = _nearby(ready, node)
         # Topology is a preference among ready endpoints; when none is ready, every draining one counts.
-        cluster = tuple(sorted(endpoint for endpoint, traits in ready if nearby(traits))) or tuple(sorted(e for e, _ in draining))
+        cluster = sorted(endpoint for endpoint, _ in _nearby(ready, node) or draining)
     reachable = bool(cluster)
     if uses_local(service):
         local = _on(node, ready) or _on(node, draining)
@@ -60,13 +59,13 @@ def _on(node: Node, endpoints: _Chosen) -> tuple[Endpoint, ...]:
     return tuple(sorted(endpoint for endpoint, traits in endpoints if traits.node == node.name))
 
 
-def _nearby(ready: _Chosen, node: Node) -> Callable[[Traits], bool]:
-    """The preference that the hints of all ready endpoints agree on: same node, else same zone, else none.
+def _nearby(ready: _Chosen, node: Node) -> _Chosen:
+    """Those that the hints of all ready endpoints agree on: same node, else same zone; else all of them.
 
     A hint counts only if every ready endpoint has one of its kind, and at least one names this node (or its zone)."""
-    kinds = {traits for _, traits in ready}  # traits are shared: usually one or two
+    kinds = {id(traits): traits for _, traits in ready}.values()  # traits are shared: few to look at, however many endpoints
     if kinds and all(traits.node_hints for traits in kinds) and any(node.name in traits.node_hints for traits in kinds):
-        return lambda traits: node.name in traits.node_hints
+        return [(endpoint, traits) for endpoint, traits in ready if node.name in traits.node_hints]
     if node.zone and kinds and all(traits.zone_hints for traits in kinds) and any(node.zone in traits.zone_hints for traits in kinds):
-        return lambda traits: node.zone in traits.zone_hints
-    return lambda _: True
+        return [(endpoint, traits) for endpoint, traits in ready if node.zone in traits.zone_hints]
+    return ready
