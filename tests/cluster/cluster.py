@@ -114,6 +114,13 @@ def find(name: str) -> Cluster:
     return Cluster(name, plane, tuple(Node(plane, programs, number) for number in range(1, count + 1)))
 
 
+def of_kubeconfig(kubeconfig: Path) -> Cluster | None:
+    """Return the local cluster that a kubeconfig is of; None if it is of another kind of cluster."""
+    folder = kubeconfig.resolve().parent
+    is_local = folder.parent == CLUSTERS and registry.find(folder) is not None
+    return find(folder.name) if is_local else None
+
+
 def _start(name: str, entry: registry.Entry, count: int, archive: Path, pool: ThreadPoolExecutor) -> Cluster:
     say(f"starting cluster {name}: etcd and kube-apiserver")
     plane = controlplane.create(entry.folder, entry.number)

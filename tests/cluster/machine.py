@@ -1,4 +1,7 @@
-"""The few settings of the machine itself that a cluster changes (kubelet insists on some); the last cluster to end puts them back."""
+"""The few settings of the machine itself that a cluster changes: kubelet insists on some, proxies raise the limit of connection tracking.
+
+The last cluster to end puts them back.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 from pathlib import Path
 
 from tests.cluster import registry
+from tests.cluster.command import succeeds
 
 _BEFORE = registry.FOLDER / "machine.settings"
 _SYSCTLS = Path("/proc/sys")
@@ -17,14 +21,16 @@ _OF_KUBELET = (
     "kernel/keys/root_maxkeys",
     "kernel/keys/root_maxbytes",
 )
+_OF_PROXIES = ("net/netfilter/nf_conntrack_max", "net/netfilter/nf_conntrack_buckets")
 _RAISED = {"fs/inotify/max_user_instances": 8192, "fs/inotify/max_user_watches": 524288}  # the defaults are few for several kubelets
 
 
 def prepare() -> None:
     """Remember the settings that a cluster changes, unless another cluster has done so; raise what several nodes need."""
+    succeeds("modprobe", "nf_conntrack")  # else its settings appear only later; where it is built in there is no module
     if not _BEFORE.exists():
         _BEFORE.parent.mkdir(exist_ok=True)
-        _BEFORE.write_text(json.dumps({name: _read(name) for name in (*_OF_KUBELET, *_RAISED) if (_SYSCTLS / name).exists()}))
+        _BEFORE.write_text(json.dumps({name: _read(name) for name in (*_OF_KUBELET, *_OF_PROXIES, *_RAISED) if (_SYSCTLS / name).exists()}))
     for name, least in _RAISED.items():
         if int(_read(name)) < least:
             (_SYSCTLS / name).write_text(str(least))

@@ -36,13 +36,26 @@ _ROUTER_SYSCTLS = (
     "net/ipv4/conf/default/send_redirects=0",
     "net/ipv6/conf/default/accept_dad=0",
 )
-# Other namespaces must not stay alive because this node holds a copy of their mounts.
-_PREPARE = """
+# Run with the node's own mounts and host name, at first still in the machine's network. The limits of connection tracking belong to the
+# machine's first network namespace: as on a real node they are the kernel's, so they are taken along into the node's /proc/sys.
+# Other namespaces must not stay alive because this node holds a copy of their mounts, hence the umount.
+_MACHINE = """
+mount -t tmpfs tmpfs "$1/private"
+mkdir "$1/private/upper" "$1/private/work"
+for name in nf_conntrack_max nf_conntrack_buckets; do
+    [ -e "/proc/sys/net/netfilter/$name" ] || continue
+    touch "$1/private/$name"
+    mount --bind "/proc/sys/net/netfilter/$name" "$1/private/$name"
+done
+exec nsenter "--net=/run/netns/$3" sh -ec "$4" sh "$1" "$2"
+"""
+_NODE = """
+for name in nf_conntrack_max nf_conntrack_buckets; do
+    [ ! -e "$1/private/$name" ] || mount --bind "$1/private/$name" "/proc/sys/net/netfilter/$name"
+done
 umount --recursive /run/netns 2>/dev/null || true
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/netns /run/lock
-mount -t tmpfs tmpfs "$1/private"
-mkdir "$1/private/upper" "$1/private/work"
 mount -t overlay -o "lowerdir=/var/lib,upperdir=$1/private/upper,workdir=$1/private/work" overlay /var/lib
 mount --bind "$1/log" /var/log
 mount --make-rshared /
@@ -156,8 +169,8 @@ class Node:
 
     def _start_machine(self) -> None:
         namespaces = ("unshare", "--mount", "--uts", "--propagation=private")
-        script = ("sh", "-ec", _PREPARE, "sh", self.folder, self.name)
-        machine = start("machine", (*namespaces, *script), self.folder, namespace=self.attachment.namespace)
+        script = ("sh", "-ec", _MACHINE, "sh", self.folder, self.name, self.attachment.namespace, _NODE)
+        machine = start("machine", (*namespaces, *script), self.folder)
         ready = ("test", "-e", "/run/node-is-ready")
         machine.ready_when(lambda: succeeds(*self.enter(), *ready), 20, "mounting an overlay over /var/lib must be possible here.")
 

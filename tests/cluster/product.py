@@ -19,7 +19,6 @@ from tests.cluster.command import run
 from tests.cluster.progress import say
 
 ROOT = Path(__file__).parents[2]
-TAG = "local"
 _KEPT = 4
 _BUILDAH = {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "vfs"}
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -34,56 +33,56 @@ class Product:
     dockerfile: str
     inputs: tuple[str, ...]
 
-    @property
-    def image(self) -> str:
-        """Return the name under which nodes know it."""
-        return f"localhost/{self.name}:{TAG}"
 
-    def key(self) -> str:
-        """Return the name in the cache: other content, other name."""
-        paths = [ROOT / path for path in (self.dockerfile, *self.inputs)]
-        files = sorted(file for path in paths for file in ([path] if path.is_file() else path.rglob("*")) if _counts(file))
-        content = (part for file in files for part in (str(file.relative_to(ROOT)), file.read_bytes()))
-        return f"{self.name}-{cache.digest((str(images.base()), *content))}"
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An image of the product in an archive; other content, other tag, so a change rolls out."""
+
+    image: str
+    archive: Path
 
 
 OPERATOR = Product("proxyconfig-operator", "Dockerfile.operator", ("requirements/operator.txt", "api/src", "client/src", "operator/src"))
 AGENT = Product("proxyconfig-agent", "Dockerfile.agent", ("requirements/agent.txt", "api/src", "client/src", "agent/src"))
 
 
-def archive(product: Product) -> Path:
-    """Return an archive of the image as the sources are now; build it if the cache does not have it.
+def built(product: Product) -> Built:
+    """Return the image of the sources as they are now; build it if the cache does not have it.
 
     Raises CommandError with the build's last lines.
     """
-    return cache.entry("images", product.key(), partial(_build, product)) / "image.tar"
+    sources = _sources(product)
+    tag = cache.digest((str(images.base()), *(part for file in sources.items() for part in file)))
+    image = f"localhost/{product.name}:{tag}"
+    folder = cache.entry("images", f"{product.name}-{tag}", partial(_build, product, image, sources))
+    _forget_old(product)
+    return Built(image, folder / "image.tar")
 
 
-def _build(product: Product, folder: Path) -> None:
-    say(f"building {product.image} from {product.dockerfile}")
+def _sources(product: Product) -> Mapping[str, bytes]:
+    """Return the content of every file that the image is made of, read once: sources may change while an image is built."""
+    paths = [ROOT / path for path in (product.dockerfile, *product.inputs)]
+    files = sorted(file for path in paths for file in ([path] if path.is_file() else path.rglob("*")))
+    return {str(file.relative_to(ROOT)): file.read_bytes() for file in files if file.is_file() and "__pycache__" not in file.parts}
+
+
+def _build(product: Product, image: str, sources: Mapping[str, bytes], folder: Path) -> None:
+    say(f"building {image} from {product.dockerfile}: under a minute")
     with tempfile.TemporaryDirectory(prefix="proxyconfig-build-") as work, cache.locked(cache.root() / ".buildah.lock", "an image"):
+        context = Path(work, "context")
+        for name, content in sources.items():
+            (context / name).parent.mkdir(parents=True, exist_ok=True)
+            (context / name).write_bytes(content)
         storage = ("--root", str(cache.root() / "buildah"), "--runroot", f"{work}/run")
         environment = {**os.environ, **_BUILDAH}
         base = run("buildah", *storage, "pull", "--quiet", f"docker-archive:{images.base()}", env=environment, timeout_s=300).split()[-1]
         volumes = [word for source, target in _mounted(Path(work)).items() for word in ("--volume", f"{source}:{target}:ro")]
-        build = (
-            "bud",
-            "--quiet",
-            "--layers",
-            "--build-arg",
-            f"BASE={base}",
-            "--file",
-            product.dockerfile,
-            "--tag",
-            product.image,
-            *volumes,
-        )
+        build = ("bud", "--quiet", "--layers", "--build-arg", f"BASE={base}", "--file", product.dockerfile, "--tag", image, *volumes)
         advice = "A package index and a Debian mirror must be reachable: the build uses this machine's pip configuration and http_proxy."
-        run("buildah", *storage, *build, ".", cwd=ROOT, env=environment, timeout_s=1200, advice=advice)
-        target = f"docker-archive:{folder}/image.tar:{product.image}"
-        run("buildah", *storage, "push", "--quiet", product.image, target, env=environment, timeout_s=300)
-        run("buildah", *storage, "rmi", "--prune", "--force", env=environment, timeout_s=300)  # layers of earlier sources
-    _forget_old(product)
+        run("buildah", *storage, *build, ".", cwd=context, env=environment, timeout_s=1200, advice=advice)
+        target = f"docker-archive:{folder}/image.tar:{image}"
+        run("buildah", *storage, "push", "--quiet", image, target, env=environment, timeout_s=300)
+        run("buildah", *storage, "rmi", image, env=environment, timeout_s=300)  # the archive is what counts; layers stay for the next build
 
 
 def _forget_old(product: Product) -> None:
@@ -115,7 +114,3 @@ def _pip_settings() -> dict[str, str]:
     settings = {key: value for section in ("global", "install") if parser.has_section(section) for key, value in parser[section].items()}
     variables = {name: value for name, value in os.environ.items() if name.startswith("PIP_") and name != "PIP_CONFIG_FILE"}
     return settings | {name.removeprefix("PIP_").lower().replace("_", "-"): value for name, value in variables.items()}
-
-
-def _counts(file: Path) -> bool:
-    return file.is_file() and "__pycache__" not in file.parts

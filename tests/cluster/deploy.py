@@ -1,0 +1,101 @@
+"""Putting the product into a cluster: `manifests/` with this cluster's images and the API server's real address.
+
+With KUBECONFIG set this is any cluster, and the images come from IMAGE_PREFIX; else, or if it is a local one, images are built and loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.cluster import binaries, cluster, product
+from tests.cluster.command import run
+from tests.cluster.errors import ClusterError
+from tests.cluster.progress import say
+
+BASE = cluster.ROOT / "manifests" / "base"
+NAMESPACE = "proxyconfig-system"
+READY_WITHIN_S = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The cluster to deploy to, and where its nodes find the two images."""
+
+    kubeconfig: Path
+    operator: str
+    agent: str
+
+
+def target(environment: Mapping[str, str] = os.environ) -> Target:
+    """Return where to deploy, from KUBECONFIG, IMAGE_PREFIX and IMAGE_TAG; for a local cluster with images that were just built and loaded.
+
+    Raises ClusterError if there is no cluster, or no images for it.
+    """
+    kubeconfig = Path(environment.get("KUBECONFIG") or cluster.CLUSTERS / "kubeconfig").absolute()
+    if not kubeconfig.is_file():
+        raise ClusterError(f"{kubeconfig} does not exist. `make cluster` starts a local cluster; KUBECONFIG names another one.")
+    if prefix := environment.get("IMAGE_PREFIX"):
+        tag = environment.get("IMAGE_TAG") or "latest"
+        return Target(kubeconfig, f"{prefix}{product.OPERATOR.name}:{tag}", f"{prefix}{product.AGENT.name}:{tag}")
+    local = cluster.of_kubeconfig(kubeconfig)
+    if local is None:
+        raise ClusterError("IMAGE_PREFIX is not set: say where this cluster's nodes pull the images from, such as registry.example/team/.")
+    return load(local)
+
+
+def load(local: cluster.Cluster) -> Target:
+    """Build both images as the sources are now, and import them into a local cluster's nodes."""
+    operator, agent = (product.built(each) for each in (product.OPERATOR, product.AGENT))
+    for built in (operator, agent):
+        say(f"loading {built.image} into {len(local.nodes)} nodes")
+        local.load(built.archive)
+    return Target(local.kubeconfig, operator.image, agent.image)
+
+
+def apply(where: Target) -> None:
+    """Apply the manifests and wait until the operator runs.
+
+    Raises CommandError with kubectl's words.
+    """
+    kubectl = (binaries.ensure("kubernetes")["kubectl"], "--kubeconfig", where.kubeconfig)
+    with tempfile.TemporaryDirectory(prefix="proxyconfig-deploy-") as folder:
+        host, port = _server(where.kubeconfig)
+        overlay = json.dumps(_overlay(where, Path(folder).resolve(), host, port), indent=1)
+        Path(folder, "kustomization.yaml").write_text(overlay)
+        say(f"applying manifests to {host}: operator {where.operator}, agents {where.agent}")
+        print(run(*kubectl, "apply", "--server-side", "--force-conflicts", "-k", folder), end="")
+    established = ("crd/proxyconfigs.proxyconfig.dev", "crd/nodeproxies.proxyconfig.dev")
+    run(*kubectl, "wait", "--for=condition=Established", *established, "--timeout=60s")
+    available = (*kubectl, "--namespace", NAMESPACE, "wait", "--for=condition=Available", "deployment/proxyconfig-operator")
+    advice = f"`kubectl -n {NAMESPACE} describe pods` and `kubectl -n {NAMESPACE} logs deployment/proxyconfig-operator` tell why."
+    run(*available, f"--timeout={READY_WITHIN_S}s", timeout_s=READY_WITHIN_S + 30, advice=advice)
+
+
+def _overlay(where: Target, folder: Path, host: str, port: int) -> Mapping[str, object]:
+    name, _, tag = where.operator.rpartition(":")
+    settings = {
+        "proxyconfig-apiserver": [f"host={host}", f"port={port}"],
+        "proxyconfig-images": [f"agent={where.agent}"],
+    }
+    maps = [{"name": key, "namespace": NAMESPACE, "behavior": "merge", "literals": literals} for key, literals in settings.items()]
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [os.path.relpath(BASE, folder)],
+        "images": [{"name": product.OPERATOR.name, "newName": name, "newTag": tag}],
+        "configMapGenerator": maps,
+    }
+
+
+def _server(kubeconfig: Path) -> tuple[str, int]:
+    kubectl = (binaries.ensure("kubernetes")["kubectl"], "--kubeconfig", kubeconfig)
+    url = urlsplit(run(*kubectl, "config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}"))
+    if url.hostname is None:
+        raise ClusterError(f"{kubeconfig} has no current context with a server.")
+    return url.hostname, url.port or 443
