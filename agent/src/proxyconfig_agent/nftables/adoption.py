@@ -36,6 +36,10 @@ class Adoption:
             self._unused.discard(known.identity)
         return known
 
+    def conflict(self, frontends: Frontends) -> bool:
+        """Whether an address of it was another's in this process."""
+        return self._before is not None and self._before.claims.conflict(frontends)
+
     def retire(self, book: Book) -> None:
         """Let the ids rest that nobody asked for: entries of clients may still carry them."""
         for identity in self._unused:

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
-from proxyconfig_agent.dataplane import Refusal, Settings
-from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.dataplane import Settings
+from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.nftables import containers as sets
-from proxyconfig_agent.nftables.claims import Claims, same_addresses
+from proxyconfig_agent.nftables.claims import Claims, RefusedError, same_addresses
 from proxyconfig_agent.nftables.delta import Delta, delta
 from proxyconfig_agent.nftables.ids import Classes, ExhaustedError, Ids, Slots
 from proxyconfig_agent.nftables.journal import Journal
@@ -28,19 +28,11 @@ _NO_SLOTS = Slots()
 
 @dataclass(slots=True)
 class Record:
-    """A Service port that is in the table. `frontends` are the runner's own object, unless an address of it was refused."""
+    """A Service port that is in the table. `frontends` are the runner's own object: no copy, so no memory."""
 
     frontends: Frontends
     identity: int
     slots: Slots = _NO_SLOTS
-
-
-@dataclass(slots=True)
-class Plan:
-    """One transaction in one family."""
-
-    delta: Delta = field(default_factory=Delta)
-    refused: list[Refusal] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,33 +52,31 @@ class Book:
         self.records: dict[PortName, Record] = {}
         self.ids = Ids(self._journal, now)
         self.classes = Classes(self._journal)
-        self._claims = Claims(self._journal)
+        self.claims = Claims(self._journal)
         self._holders: dict[str, dict[bytes, int]] = {name: {} for name in SHARED}
-        self._to_rest: list[int] = []
+        self._to_rest: dict[int, None] = {}
 
     def plan(
         self,
         changes: Mapping[PortName, Frontends | None],
         settings: Settings,
         known: Callable[[Frontends], Known | None] = lambda _: None,
-    ) -> Plan:
-        """The transaction that brings each of these Service ports to what it is to be (None: gone). `known` remembers earlier numbers."""
-        plan = Plan()
-        for name, new in changes.items():
-            record = self.records.get(name)
-            if record and not (new and same_addresses(record.frontends, new)):
-                self._claims.release(record.frontends, new)
-        for name, new in changes.items():
-            mark = self._journal.mark()
-            resting = len(self._to_rest)
+        without: Collection[ServiceName] = (),
+    ) -> Delta:
+        """What brings each of these Service ports to what it is to be (None: gone), and the Services `without` to nothing.
+
+        `known` remembers earlier numbers. Raises RefusedError; `rollback` then, and plan without that Service."""
+        wanted = dict(changes)
+        if without:
+            wanted |= {name: None for name in (*self.records, *changes) if name.service in without}
+        self._claim(wanted)
+        whole = Delta()
+        for name, new in wanted.items():
             try:
-                plan.delta.absorb(self._change(name, new, settings, known, plan.refused))
+                whole.absorb(self._change(name, new, settings, known))
             except ExhaustedError as error:
-                self._journal.rollback(mark)
-                del self._to_rest[resting:]
-                plan.refused.append(Refusal(name.service, f"port {name}: {error}"))
-                plan.delta.absorb(self._remove(name, settings))
-        return plan
+                raise RefusedError(name.service, f"port {name}: {error}") from error
+        return whole
 
     def keep(self) -> None:
         """The kernel has the plan."""
@@ -103,29 +93,30 @@ class Book:
     def rollback(self) -> None:
         """The kernel refused the plan: everything is as it was at the last `keep`."""
         self._journal.rollback()
-        self._to_rest.clear()
 
     def still_shared(self, elements: Elements) -> Elements:
         """Those of the elements that Service ports in the book need."""
         return {name: {key: b"" for key in elements.get(name, {}) if key in self._holders[name]} for name in SHARED}
 
-    def _change(
-        self,
-        name: PortName,
-        new: Frontends | None,
-        settings: Settings,
-        known: Callable[[Frontends], Known | None],
-        refused: list[Refusal],
-    ) -> Delta:
-        record = self.records.get(name)
+    def _claim(self, wanted: Mapping[PortName, Frontends | None]) -> None:
+        """First everything that becomes free, so that one may take over what another gives up."""
+        moved = []
+        for name, new in wanted.items():
+            record = self.records.get(name)
+            if record and not (new and same_addresses(record.frontends, new)):
+                self.claims.release(record.frontends, new)
+            if new and not (record and same_addresses(record.frontends, new)):
+                moved.append(new)
+        for new in moved:
+            self.claims.take(new)
+
+    def _change(self, name: PortName, new: Frontends | None, settings: Settings, known: Callable[[Frontends], Known | None]) -> Delta:
         if new is None:
             return self._remove(name, settings)
-        if record is None or not same_addresses(record.frontends, new):
-            new, reasons = self._claims.grant(new)
-            refused += [Refusal(name.service, reason) for reason in reasons]
+        record = self.records.get(name)
         successor = self._successor(record, new, known)
-        old_elements = self._lowered(record, settings) if record else {}
-        difference = delta(old_elements, self._lowered(successor, settings))
+        old = self._lowered(record, settings) if record else {}
+        difference = delta(old, self._lowered(successor, settings))
         self._journal.put(self.records, name, successor)
         return self._shared(difference)
 
@@ -133,7 +124,6 @@ class Book:
         record = self.records.get(name)
         if record is None:
             return Delta()
-        self._claims.release(record.frontends, None)
         self._retire(record)
         difference = delta(self._lowered(record, settings), {})
         self._journal.drop(self.records, name)
@@ -155,7 +145,7 @@ class Book:
 
     def _retire(self, record: Record) -> None:
         if record.frontends.affinity_s:
-            self._to_rest.append(record.identity)
+            self._journal.put(self._to_rest, record.identity, None)
         else:
             self.ids.release(record.identity)
 

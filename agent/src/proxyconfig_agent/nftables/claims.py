@@ -1,14 +1,22 @@
-"""Who owns which address: two Services cannot both be served on one, so the first keeps it."""
+"""Who owns which address: two Services cannot both be served on one, so the first keeps it and the other is refused."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from proxyconfig_agent.ingest.values import Address, text_of
+from proxyconfig_agent.ingest.values import Address, ServiceName, text_of
 from proxyconfig_agent.nftables.journal import Journal
 from proxyconfig_agent.nftables.lower import protocol_and_port
 from proxyconfig_agent.select.frontends import Frontends, PortName
+
+
+class RefusedError(Exception):
+    """A Service cannot be programmed as it is; the message is a sentence for an Event on it."""
+
+    def __init__(self, service: ServiceName, reason: str) -> None:
+        super().__init__(reason)
+        self.service = service
+        self.reason = reason
 
 
 class Claims:
@@ -25,18 +33,18 @@ class Claims:
             if key not in kept and self._owners.get(key) == old.name:
                 self._journal.drop(self._owners, key)
 
-    def grant(self, frontends: Frontends) -> tuple[Frontends, list[str]]:
-        """The part of it that nobody else owns, and a sentence for each address that somebody does."""
-        refused: dict[bytes, Address | None] = {}
-        reasons = []
+    def take(self, frontends: Frontends) -> None:
+        """Own all its addresses. Raises RefusedError naming the owner of one that is taken."""
         for key, address in _claimed(frontends):
             owner = self._owners.get(key)
             if owner is None:
                 self._journal.put(self._owners, key, frontends.name)
             elif owner != frontends.name:
-                refused[key] = address
-                reasons.append(_reason(frontends, address, owner))
-        return (_without(frontends, set(refused.values())), reasons) if refused else (frontends, [])
+                raise RefusedError(frontends.name.service, _reason(frontends, address, owner))
+
+    def conflict(self, frontends: Frontends) -> bool:
+        """Whether somebody else owns one of its addresses."""
+        return any(self._owners.get(key, frontends.name) != frontends.name for key, _ in _claimed(frontends))
 
 
 def same_addresses(one: Frontends, other: Frontends) -> bool:
@@ -58,16 +66,6 @@ def _claimed(frontends: Frontends) -> Iterator[tuple[bytes, Address | None]]:
             yield address + behind, address
     if frontends.node_port:
         yield protocol_and_port(protocol, frontends.node_port), None
-
-
-def _without(frontends: Frontends, refused: set[Address | None]) -> Frontends:
-    return replace(
-        frontends,
-        cluster_ip=None if frontends.cluster_ip in refused else frontends.cluster_ip,
-        external_ips=tuple(address for address in frontends.external_ips if address not in refused),
-        load_balancer_ips=tuple(address for address in frontends.load_balancer_ips if address not in refused),
-        node_port=0 if None in refused else frontends.node_port,
-    )
 
 
 def _reason(frontends: Frontends, address: Address | None, owner: PortName) -> str:

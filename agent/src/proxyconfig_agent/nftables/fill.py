@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from proxyconfig_agent.dataplane import Outcome, Refusal, Settings
-from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.nftables import transaction
+from proxyconfig_agent.nftables.claims import RefusedError
 from proxyconfig_agent.nftables.netlink.connection import KernelError
 from proxyconfig_agent.nftables.repairs import Repairs
 from proxyconfig_agent.nftables.resync import Chunk, Part, Resync
@@ -25,25 +26,40 @@ class Fill:
         self._resyncs = resyncs
         self._clock = clock
         self._operations = 0
-        self._refused: list[Refusal] = []
+        self._refused: dict[ServiceName, str] = {}
         self._repairs = Repairs()
 
     def carry_out(self, wanted: Iterable[Frontends]) -> Outcome:
         """Raises KernelError if something is refused that belongs to no single Service."""
+        deferred = []
         for frontends in wanted:
-            resync = self._resyncs[frontends.family]
-            resync.add(frontends)
-            if resync.full:
-                self._clock.lap("lower")
-                self._commit(resync, resync.take())
+            if self._resyncs[frontends.family].belongs_to_another(frontends):
+                deferred.append(frontends)
+            else:
+                self._add(frontends)
+        for frontends in deferred:
+            self._add(frontends)
         self._clock.lap("lower")
         for resync in self._resyncs.values():
             for chunk in resync.finish():
                 self._commit(resync, chunk)
             # Best effort: kernels before 6.2 keep a chain busy for a moment after the last element that led to it is gone.
             self._writer.attempt(resync.foreign())
-            self._refused += resync.refused
-        return Outcome(self._operations, tuple(self._refused), self._clock.took_s, str(self._repairs))
+        self._take_out_refused()
+        refused = tuple(Refusal(service, reason) for service, reason in self._refused.items())
+        return Outcome(self._operations, refused, self._clock.took_s, str(self._repairs))
+
+    def _add(self, frontends: Frontends) -> None:
+        service, resync = frontends.name.service, self._resyncs[frontends.family]
+        if service in self._refused:
+            return
+        try:
+            resync.add(frontends)
+        except RefusedError as refusal:
+            self._refused[service] = refusal.reason
+        if resync.full:
+            self._clock.lap("lower")
+            self._commit(resync, resync.take())
 
     def _commit(self, resync: Resync, chunk: Chunk) -> None:
         self._clock.lap("delta")
@@ -67,17 +83,24 @@ class Fill:
                 self._writer.commit(transaction.changed(resync.book.family, {}, [part.delta]))
             except KernelError as error:
                 self._set_aside(resync, part)
-                self._refused.append(Refusal(part.frontends.name.service, f"port {part.frontends.name}: {error}"))
+                self._refused[part.frontends.name.service] = f"port {part.frontends.name}: {error}"
 
     def _set_aside(self, resync: Resync, part: Part) -> None:
         """Clear away what may be in the kernel of a Service port, element by element; put back what it shares with others."""
         book, table = resync.book, table_of(resync.book.family)
-        removal = book.plan({part.frontends.name: None}, self._settings).delta
+        removal = book.plan({part.frontends.name: None}, self._settings)
         book.keep()
         for name, elements in removal.deleted.items():
             for element in elements.items():
                 self._writer.attempt(transaction.deleted(table, [{name: dict([element])}]))
         self._writer.commit(transaction.added(table, [book.still_shared(part.delta.added)]))
+
+    def _take_out_refused(self) -> None:
+        """A Service is refused as a whole: its other ports, and those of the other family, may be in the kernel already."""
+        for family, resync in self._resyncs.items():
+            removal = resync.book.plan({}, self._settings, without=self._refused)
+            self._writer.commit(transaction.changed(family, {}, [removal]))
+            resync.book.keep()
 
     def _note(self, chunk: Chunk) -> None:
         self._repairs.note_messages(chunk.before)

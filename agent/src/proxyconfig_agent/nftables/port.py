@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from proxyconfig_agent.dataplane import Change, DataplaneError, Outcome, Refusal, Settings
-from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.nftables import containers as sets
 from proxyconfig_agent.nftables import read, transaction
 from proxyconfig_agent.nftables.adoption import Adoption
-from proxyconfig_agent.nftables.book import Book, Plan
+from proxyconfig_agent.nftables.book import Book
+from proxyconfig_agent.nftables.claims import RefusedError
+from proxyconfig_agent.nftables.delta import Delta
 from proxyconfig_agent.nftables.fill import Fill
 from proxyconfig_agent.nftables.kernel import HeldElements
 from proxyconfig_agent.nftables.netlink import messages as wire
@@ -58,24 +60,28 @@ class Nftables:
             raise DataplaneError("nftables: changes came before the first full sync; call resync first")
         clock = Stopwatch()
         wanted = _by_family(changes)
-        plans = {family: self._books[family].plan(ports, self._settings) for family, ports in wanted.items()}
+        refused: dict[ServiceName, str] = {}
+        deltas = self._plan(wanted, refused)
         clock.lap("lower")
         try:
-            outcome = self._commit(plans)
+            operations = self._commit(deltas)
         except KernelError as error:
             self._raise_if_stale(error)
-            outcome = self._one_by_one(wanted)
+            operations = self._one_by_one(wanted, refused)
         clock.lap("commit")
-        return Outcome(outcome.operations, outcome.refused, clock.took_s)
+        return Outcome(operations, tuple(Refusal(service, reason) for service, reason in refused.items()), clock.took_s)
 
     def disturbed(self) -> bool:
-        return self._writer.disturbed()
+        try:
+            return self._writer.disturbed()
+        except KernelError as error:
+            raise DataplaneError(f"nftables: {error}") from error
 
     def remove(self) -> None:
         """Take both tables away, and forget them. Raises DataplaneError."""
         try:
             self._writer.commit([wire.delete_table(table) for table in map(table_of, Family) if read.held(self._kernel, table)])
-        except KernelError as error:
+        except (KernelError, InterruptedDumpError) as error:
             raise DataplaneError(f"nftables: {error}") from error
         self._books = {}
 
@@ -106,44 +112,53 @@ class Nftables:
         book = Book(family, self._now)
         return Resync(book, settings, held, elements, Adoption(book, before, elements, remembered))
 
-    def _commit(self, plans: Mapping[Family, Plan]) -> Outcome:
-        """One transaction for both families; if the kernel refuses it, the books are as before. Raises KernelError."""
-        books = {family: self._books[family] for family in plans}
-        fresh = {family: book.classes.fresh() for family, book in books.items()}
+    def _plan(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, str]) -> dict[Family, Delta]:
+        """The difference in each family. A Service that cannot be programmed goes into `refused`, and out of both families."""
+        while True:
+            try:
+                return {
+                    family: book.plan(wanted.get(family, {}), self._settings, without=refused)
+                    for family, book in self._books.items()
+                    if family in wanted or refused
+                }
+            except RefusedError as refusal:
+                self._rollback()
+                refused[refusal.service] = refusal.reason
+
+    def _commit(self, deltas: Mapping[Family, Delta]) -> int:
+        """One transaction for both families; how many operations. If the kernel refuses it, the books are as before: KernelError."""
+        fresh = {family: self._books[family].classes.fresh() for family in deltas}
         try:
             self._writer.commit(
-                message for family, plan in plans.items() for message in transaction.changed(family, fresh[family], [plan.delta])
+                message for family, delta in deltas.items() for message in transaction.changed(family, fresh[family], [delta])
             )
         except KernelError:
-            for book in books.values():
-                book.rollback()
+            self._rollback()
             raise
-        for book in books.values():
-            book.keep()
-        operations = sum(len(plan.delta) for plan in plans.values()) + sum(map(len, fresh.values()))
-        return Outcome(operations, tuple(refusal for plan in plans.values() for refusal in plan.refused))
+        for family in deltas:
+            self._books[family].keep()
+        return sum(map(len, deltas.values())) + sum(map(len, fresh.values()))
 
-    def _one_by_one(self, wanted: Mapping[Family, Ports]) -> Outcome:
-        """Find the Service that the kernel does not take; the others go in."""
-        outcomes = [self._apply_one(family, name, new) for family, ports in wanted.items() for name, new in ports.items()]
-        operations = sum(outcome.operations for outcome in outcomes)
-        return Outcome(operations, tuple(refusal for outcome in outcomes for refusal in outcome.refused))
+    def _rollback(self) -> None:
+        for book in self._books.values():
+            book.rollback()
 
-    def _apply_one(self, family: Family, name: PortName, new: Frontends | None) -> Outcome:
-        """One Service port; if the kernel refuses it, the port is taken out. Raises DataplaneError if that is refused too."""
-        book = self._books[family]
+    def _one_by_one(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, str]) -> int:
+        """Find the Service that the kernel does not take; the others go in. How many operations it took."""
+        return sum(self._apply_one(service, ports, refused) for service, ports in _by_service(wanted).items())
+
+    def _apply_one(self, service: ServiceName, wanted: Mapping[Family, Ports], refused: dict[ServiceName, str]) -> int:
+        """One Service; if the kernel refuses it, it is taken out. Raises DataplaneError if that is refused too."""
         try:
-            return self._commit({family: book.plan({name: new}, self._settings)})
+            return self._commit(self._plan(wanted, refused))
         except KernelError as refusal:
             self._raise_if_stale(refusal)
-            try:
-                outcome = self._commit({family: book.plan({name: None}, self._settings)})
-            except KernelError as error:
-                self._writer.doubt()
-                raise DataplaneError(
-                    f"nftables: {refusal}; taking port {name} out failed too: {error}; a full resync repairs it"
-                ) from error
-            return Outcome(outcome.operations, (Refusal(name.service, f"port {name}: {refusal}"),))
+            refused[service] = str(refusal)
+        try:
+            return self._commit(self._plan(wanted, refused))
+        except KernelError as error:
+            self._writer.doubt()
+            raise DataplaneError(f"nftables: {service} cannot be taken out: {error}; a full resync repairs it") from error
 
     def _raise_if_stale(self, error: KernelError) -> None:
         """What we would delete, or the table itself, is gone: only a full resync knows what else is."""
@@ -160,3 +175,11 @@ def _by_family(changes: Iterable[Change]) -> dict[Family, dict[PortName, Fronten
         if known:
             wanted.setdefault(known.family, {})[known.name] = change.new
     return wanted
+
+
+def _by_service(wanted: Mapping[Family, Ports]) -> dict[ServiceName, dict[Family, dict[PortName, Frontends | None]]]:
+    services: dict[ServiceName, dict[Family, dict[PortName, Frontends | None]]] = {}
+    for family, ports in wanted.items():
+        for name, new in ports.items():
+            services.setdefault(name.service, {}).setdefault(family, {})[name] = new
+    return services

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from proxyconfig_agent.dataplane import Refusal, Settings
+from proxyconfig_agent.dataplane import Settings
 from proxyconfig_agent.ingest.values import Family
 from proxyconfig_agent.nftables import containers as sets
 from proxyconfig_agent.nftables import transaction
 from proxyconfig_agent.nftables.adoption import Adoption
 from proxyconfig_agent.nftables.book import Book
+from proxyconfig_agent.nftables.claims import RefusedError
 from proxyconfig_agent.nftables.delta import Delta
 from proxyconfig_agent.nftables.elements import counted
 from proxyconfig_agent.nftables.fixed import LAST_CHAIN, fixed
@@ -66,7 +67,6 @@ class Resync:
 
     def __init__(self, book: Book, settings: Settings, held: Held | None, elements: HeldElements, adoption: Adoption) -> None:
         self.book = book
-        self.refused: list[Refusal] = []
         self._settings = settings
         self._table = table_of(book.family)
         self._fixed = fixed(settings, book.family)
@@ -83,12 +83,19 @@ class Resync:
         """Whether what has come together is to be committed before more is added. Only a table that was not there is filled in steps."""
         return self._cold and self._size >= CHUNK
 
+    def belongs_to_another(self, frontends: Frontends) -> bool:
+        """Whether an address of it was another Service port's before: let that one, which had it first, be added before."""
+        return self._adoption.conflict(frontends)
+
     def add(self, frontends: Frontends) -> None:
-        """Work out what this Service port still needs."""
-        plan = self.book.plan({frontends.name: frontends}, self._settings, self._adoption.known)
+        """Work out what this Service port still needs. Raises RefusedError; nothing is added then."""
+        try:
+            wanted = self.book.plan({frontends.name: frontends}, self._settings, self._adoption.known)
+        except RefusedError:
+            self.book.rollback()
+            raise
         self.book.settle()
-        self.refused += plan.refused
-        difference = self._elements.difference(plan.delta.added) if self._held else plan.delta
+        difference = self._elements.difference(wanted.added) if self._held else wanted
         if size := len(difference):
             self._size += size
             self._chunk.parts.append(Part(frontends, difference))
