@@ -7,14 +7,17 @@ import contextlib
 import signal
 import sys
 import time
+from collections.abc import Sequence
 
 import structlog
 
 from proxyconfig_agent import __version__, lock
-from proxyconfig_agent.agent import Agent, Reporters, Sources
+from proxyconfig_agent.agent import Agent, Modes, Reporters, Sources
 from proxyconfig_agent.cluster import Cluster
 from proxyconfig_agent.dataplane import Dataplane
-from proxyconfig_agent.ingest.values import Node, NodeName
+from proxyconfig_agent.ingest.values import Address, Family, Node, NodeName
+from proxyconfig_agent.node import addresses, ctnetlink
+from proxyconfig_agent.node.cleanup import FlowCleanup
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.options import Options
 from proxyconfig_agent.report.health import Health
@@ -91,7 +94,7 @@ async def _work(options: Options, connection: Connection, release: str) -> None:
         metrics, health = Metrics(release, ""), Health(time.time)
         telling = Telling(cluster, metrics, health, release, time.time)
         sources, reporters = _sources(options, connection), _reporters(options, connection)
-        agent = Agent(connection, cluster, telling, Host(), sources=sources, modes=data_plane, reporters=reporters)
+        agent = Agent(connection, cluster, telling, Host(), sources=sources, modes=_modes(metrics), reporters=reporters)
         with contextlib.closing(agent):
             async with asyncio.TaskGroup() as group:
                 group.create_task(agent.run())
@@ -99,6 +102,23 @@ async def _work(options: Options, connection: Connection, release: str) -> None:
                 group.create_task(_page("healthz", options.healthz, health_routes(health, metrics), telling))
                 pages = metrics_routes(metrics, lambda: telling.state.mode, agent.configuration)
                 group.create_task(_page("metrics", options.metrics, pages, telling))
+
+
+def _modes(metrics: Metrics) -> Modes:
+    """The data planes, each ending stale UDP flows as well."""
+
+    def deleted(family: Family, flows: int, took_s: float) -> None:
+        metrics.flows_deleted(family, deleted=flows, took_s=took_s)
+
+    def mode_of(mode: Mode) -> Dataplane | None:
+        dataplane = data_plane(mode)
+        return FlowCleanup(dataplane, ctnetlink, _local_addresses, deleted) if dataplane is not None else None
+
+    return mode_of
+
+
+def _local_addresses() -> Sequence[Address]:
+    return [each.address for each in addresses.read() if not each.is_loopback]
 
 
 async def _page(what: str, bind: Bind | None, routes: Routes, telling: Telling) -> None:

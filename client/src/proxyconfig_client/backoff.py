@@ -9,7 +9,7 @@ from collections.abc import Callable
 class Backoff:
     """Doubling waits up to a cap, each cut to 50–100 % at random so that many clients do not come back at the same moment."""
 
-    def __init__(self, first_s: float = 0.2, cap_s: float = 15.0, chance: Callable[[], float] = random.random) -> None:
+    def __init__(self, first_s: float = 0.2, cap_s: float = 8.0, chance: Callable[[], float] = random.random) -> None:
         self._first_s, self._cap_s, self._chance = first_s, cap_s, chance
         self._failures = 0
 

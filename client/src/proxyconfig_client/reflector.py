@@ -114,6 +114,8 @@ class Reflector(Generic[T]):
         self._set_aside = set_aside or self._report
         self._version = ""  # where to go on; empty: list first
         self._streams_lists = True
+        self._expired = False  # and no progress since
+        self._failing = ""  # the last error told
         self._seen: set[Key] | None = None  # the keys of a list that is still coming in
         self._events, self._pages = msgspec.json.Decoder(_Event), msgspec.json.Decoder(_Page)
         self._bare, self._bookmarks = msgspec.json.Decoder(_Bare, strict=False), msgspec.json.Decoder(_Bookmark, strict=False)
@@ -136,6 +138,9 @@ class Reflector(Generic[T]):
         """What an interruption means for the next attempt; returns the wait before it."""
         if is_expired(error):
             self._version = ""
+            if not self._expired:
+                self._backoff.succeeded()  # the server answers: what failed before is over
+            self._expired = True
         if isinstance(error, ApiError) and error.status in (400, 422) and not self._version and self._streams_lists:
             self._streams_lists = False  # an older server, or one with WatchList off
             return 0.0
@@ -145,8 +150,21 @@ class Reflector(Generic[T]):
             self._end_list("")
             return ABSENT_S
         wait_s = max(self._backoff.wait_s(), error.retry_after_s if isinstance(error, ApiError) else 0.0)
-        _log.warning("watch interrupted", path=self._path, error=str(error) or type(error).__name__, retry_in_s=round(wait_s, 2))
+        text = str(error) or type(error).__name__
+        log, self._failing = (_log.debug if text == self._failing else _log.warning), text
+        log("watch interrupted", path=self._path, error=text, retry_in_s=round(wait_s, 2))
         return wait_s
+
+    def _opened(self) -> None:
+        self.connected = True
+        if self._failing:
+            _log.info("watch resumed", path=self._path)
+            self._failing = ""
+
+    def _progress(self) -> None:
+        """The stream is of use: what comes next is no consequence of what failed before."""
+        self._backoff.succeeded()
+        self._expired = False
 
     async def _list(self) -> None:
         """List page by page."""
@@ -178,12 +196,12 @@ class Reflector(Generic[T]):
         limits = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=self._silence_s)
         started, events = time.monotonic(), 0
         async with self._connection.open("GET", self._path, query=query, timeout=limits) as response:
-            self.connected = True
+            self._opened()
             async for line in lines_of(response.content):
                 self._take(line)
                 events += 1
                 if self._version:
-                    self._backoff.succeeded()
+                    self._progress()
         if not self._version:
             raise StreamError("the stream ended before its list was complete")
         if not events and time.monotonic() - started < 1:
