@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.apiserver.objects import NODES, PODS, PROXIES, Api, Object, node, pod
+from tests.apiserver.fleet import Fleet
+from tests.apiserver.objects import CONFIGS, EVENTS, NODES, PODS, PROXIES, Api, Object, config, node, pod
+from tests.apiserver.process import OperatorProcess
 from tests.cluster.command import run, succeeds
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import CommandError
@@ -124,8 +126,7 @@ def test_an_agent_writes_nothing_but_its_status_even_if_rbac_is_too_wide(agent: 
     assert says in agent.does("patch", "npx", "n1", "--type=merge", "-p", '{"spec": {"revision": "mine"}}')
     assert says in agent.does("delete", "npx", "n1")
     assert says in agent.does("create", "-f", "-", given=status_of("n3") | {"spec": {"config": "x", "revision": "x-1"}})
-    config: Object = {"apiVersion": API_VERSION, "kind": "ProxyConfig", "metadata": {"name": "mine"}, "spec": {}}
-    assert says in agent.does("create", "-f", "-", given=config)
+    assert says in agent.does("create", "-f", "-", given=config("mine"))
 
 
 def test_a_status_carries_nothing_else_along(agent: User, nodes: Api) -> None:
@@ -230,3 +231,29 @@ def test_the_operator_changes_nothing_else_of_a_node_even_if_rbac_is_too_wide(op
 def test_whoever_edits_a_nodeproxy_is_told_where_the_change_belongs(nodes: Api, installed: ControlPlane) -> None:
     admin_is_warned(installed)
     assert nodes.have(f"{PROXIES}/n1")["metadata"]["labels"]["attempt"]
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_operator_needs_no_more_rights_than_it_has(plane: ControlPlane, api: Api, fleet: Fleet, tmp_path: Path) -> None:
+    """From a ProxyConfig to ready nodes, through a change, a node that leaves, and back to nothing, with its own token."""
+    with OperatorProcess(plane.token_kubeconfig(NAMESPACE, OPERATOR), tmp_path / "operator.log", "--removal-deadline", "8") as operator:
+        fleet.join("n1", "n2")
+        api.apply(f"{CONFIGS}/x", config("x"))
+        eventually(lambda: summary(api) == "2/2", within_s=30)
+        revision = api.have(f"{CONFIGS}/x")["status"]["revision"]
+
+        api.patch(f"{CONFIGS}/x", {"spec": {"conntrack": {"min": 200000}, "agent": {"logLevel": "debug"}}})
+        eventually(lambda: api.have(f"{CONFIGS}/x")["status"]["revision"] != revision and summary(api) == "2/2", within_s=30)
+        api.patch(f"{CONFIGS}/x", {"spec": {"nodeSelector": {"matchLabels": {"kubernetes.io/os": "none"}}}})
+        eventually(lambda: summary(api) == "0/0" and not api.names(PROXIES), within_s=30)
+        api.patch(f"{CONFIGS}/x", {"spec": {"nodeSelector": {"matchLabels": {"kubernetes.io/os": None}}}})
+        eventually(lambda: summary(api) == "2/2", within_s=30)
+
+        api.delete(f"{CONFIGS}/x")
+        eventually(lambda: api.get(f"{CONFIGS}/x") is None and not api.names(PROXIES), within_s=30)
+        assert eventually(lambda: api.names(EVENTS), within_s=10)
+        assert "forbidden" not in operator.said().lower(), operator.said()
+
+
+def summary(api: Api) -> str:
+    return str(api.have(f"{CONFIGS}/x").get("status", {}).get("summary", ""))
