@@ -57,6 +57,11 @@ class Cluster:
         self._generation += 1
         self._write(sentinel(self._generation))
 
+    def everything(self) -> dict[Key, Object]:
+        """All Services and EndpointSlices that the API has now, those that it made itself, too."""
+        listed = json.loads(self._api.kubectl("get", "services,endpointslices", "-A", "-o", "json"))["items"]
+        return {(one["kind"], one["metadata"]["namespace"], one["metadata"]["name"]): one for one in listed}
+
     def caught_up(self) -> bool:
         """Whether the proxy serves the newest sentinel in both families."""
         port, endpoint_port = sentinel_port(self._generation)

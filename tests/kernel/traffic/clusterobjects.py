@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.netns.topology import NODE2_NAME, NODE_NAME, PODS, Pair
+from tests.scenarios.objects import SERVICE_LABEL, Key
 from tests.scenarios.scenario import Object
 
 SENTINEL = Pair("10.96.255.10", "fd00:10:96::ff0a")
@@ -29,7 +30,7 @@ def sentinel_port(generation: int) -> tuple[int, int]:
 
 def sentinel(generation: int) -> list[Object]:
     """A Service and its slices, to be written last. Watches keep the order of one kind, so who serves it has seen all the rest."""
-    labels = {"kubernetes.io/service-name": "sentinel"}
+    labels = {SERVICE_LABEL: "sentinel"}
     port, endpoint_port = sentinel_port(generation)
     spec: dict[str, Any] = {
         "clusterIP": SENTINEL.v4,
@@ -49,3 +50,24 @@ def sentinel(generation: int) -> list[Object]:
         for family in (4, 6)
     ]
     return [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "sentinel", "namespace": "default"}, "spec": spec}, *slices]
+
+
+def many_services(count: int, endpoints: int = 3, first_endpoint: int = 20) -> dict[Key, Object]:
+    """That many ClusterIP Services in both families, with endpoints that nobody answers for."""
+    objects: dict[Key, Object] = {}
+    for index in range(count):
+        name = f"web-{index}"
+        pair = [f"10.96.{1 + index // 250}.{1 + index % 250}", f"fd00:10:96::{0x1000 + index:x}"]
+        spec = {"clusterIP": pair[0], "clusterIPs": pair, "ipFamilyPolicy": "RequireDualStack", "ports": [{"name": "web", "port": 80}]}
+        metadata = {"namespace": "many", "name": name}
+        objects["Service", "many", name] = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+        for family, stem in ((4, "10.244.1."), (6, "fd00:244:1::")):
+            objects["EndpointSlice", "many", f"{name}-{family}"] = {
+                "apiVersion": "discovery.k8s.io/v1",
+                "kind": "EndpointSlice",
+                "metadata": {"namespace": "many", "name": f"{name}-{family}", "labels": {SERVICE_LABEL: name}},
+                "addressType": f"IPv{family}",
+                "ports": [{"name": "web", "port": 8080, "protocol": "TCP"}],
+                "endpoints": [{"addresses": [f"{stem}{first_endpoint + number}"]} for number in range(endpoints)],
+            }
+    return objects

@@ -2,56 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping
 
 import pytest
-from tests.cluster.controlplane import ControlPlane, controlplane
-from tests.kernel.traffic.apiserver import AgentProcess, Cluster, KubeProxy
+from tests.cluster.controlplane import ControlPlane
+from tests.kernel.traffic.apiserver import AgentProcess, KubeProxy
 from tests.kernel.traffic.inprocess import InProcess
 from tests.kernel.traffic.stage import Stage
 from tests.kernel.traffic.subject import Subject
-from tests.netns.peers import Prober, echoing, probing
-from tests.netns.topology import NODE, NODE2, PODS, PODS2, Topology, topology
-from tests.scenarios.cases import CLIENTS, rounds_of
+from tests.netns.peers import Prober
+from tests.netns.topology import Topology
+from tests.scenarios.cases import rounds_of
 from tests.scenarios.scenario import load
 
 SUBJECTS = (InProcess.name, AgentProcess.name, KubeProxy.name)
-PORTS = (8080, 9090)
 ROUNDS = rounds_of(load())
-
-
-@pytest.fixture(scope="session")
-def world() -> Iterator[Topology]:
-    """The node under test and its surroundings, with servers in every backend."""
-    with topology() as made, contextlib.ExitStack() as servers:
-        for name in ("near1", "near2"):
-            servers.enter_context(echoing(made[name], name, PODS[name].both, PORTS))
-        for name in ("far1", "far2"):
-            servers.enter_context(echoing(made[name], name, PODS2[name].both, PORTS))
-        servers.enter_context(echoing(made.node, "host", NODE.both, PORTS))
-        servers.enter_context(echoing(made["node2"], "host2", NODE2.both, PORTS))
-        yield made
-
-
-@pytest.fixture(scope="session")
-def probers(world: Topology) -> Iterator[Mapping[str, Prober]]:
-    """A client process for each class of clients."""
-    with contextlib.ExitStack() as clients:
-        yield {space: clients.enter_context(probing(world[space])) for space in {client.space for client in CLIENTS.values()}}
-
-
-@pytest.fixture(scope="session")
-def control_plane() -> Iterator[ControlPlane]:
-    """An API server that knows the node."""
-    with controlplane() as api:
-        yield api
-
-
-@pytest.fixture(scope="session")
-def api_cluster(control_plane: ControlPlane, world: Topology, probers: Mapping[str, Prober]) -> Cluster:
-    """The API server's objects, and whether a proxy has caught up with them."""
-    return Cluster(control_plane, world, probers["client"])
 
 
 @pytest.fixture(scope="module")

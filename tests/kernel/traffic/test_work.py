@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from tests.kernel.traffic.clusterobjects import many_services
 from tests.kernel.traffic.inprocess import Pipeline, nftables
 from tests.netns.topology import Topology
 from tests.scenarios.configs import CONFIGS
@@ -38,24 +39,6 @@ def operations_after_restart(world: Topology, objects: Objects) -> int:
         return operations_of(Pipeline(world, dataplane, CONFIGS["default"]), objects)
 
 
-def services(count: int, endpoints: int = 3) -> Objects:
-    """That many ClusterIP Services in both families."""
-    objects: Objects = {}
-    for index in range(count):
-        name = f"web-{index}"
-        pair = [f"10.96.{1 + index // 250}.{1 + index % 250}", f"fd00:10:96::{0x1000 + index:x}"]
-        spec = {"clusterIP": pair[0], "clusterIPs": pair, "ipFamilies": ["IPv4", "IPv6"], "ports": [{"name": "web", "port": 80}]}
-        objects["Service", "many", name] = {"metadata": {"namespace": "many", "name": name}, "spec": spec}
-        for family, stem in ((4, "10.244.1."), (6, "fd00:244:1::")):
-            objects["EndpointSlice", "many", f"{name}-{family}"] = {
-                "metadata": {"namespace": "many", "name": f"{name}-{family}", "labels": {"kubernetes.io/service-name": name}},
-                "addressType": f"IPv{family}",
-                "ports": [{"name": "web", "port": 8080}],
-                "endpoints": [{"addresses": [f"{stem}{20 + number}"]} for number in range(endpoints)],
-            }
-    return objects
-
-
 def operations_of(pipeline: Pipeline, objects: Objects) -> int:
     pipeline.put(objects)
     sync = pipeline.sync()
@@ -63,25 +46,25 @@ def operations_of(pipeline: Pipeline, objects: Objects) -> int:
 
 
 def test_a_new_service_costs_the_same_however_many_there_are(pipeline: Pipeline) -> None:
-    pipeline.apply(services(10))
-    beside_10 = operations_of(pipeline, services(11))
-    pipeline.apply(services(300))
-    beside_300 = operations_of(pipeline, services(301))
+    pipeline.apply(many_services(10))
+    beside_10 = operations_of(pipeline, many_services(11))
+    pipeline.apply(many_services(300))
+    beside_300 = operations_of(pipeline, many_services(301))
 
     assert beside_10 == beside_300 <= A_FEW
 
 
 def test_a_deleted_service_costs_the_same_however_many_there_are(pipeline: Pipeline) -> None:
-    pipeline.apply(services(11))
-    beside_10 = operations_of(pipeline, services(10))
-    pipeline.apply(services(301))
-    beside_300 = operations_of(pipeline, services(300))
+    pipeline.apply(many_services(11))
+    beside_10 = operations_of(pipeline, many_services(10))
+    pipeline.apply(many_services(301))
+    beside_300 = operations_of(pipeline, many_services(300))
 
     assert beside_10 == beside_300 <= A_FEW
 
 
 def test_an_endpoint_change_touches_its_service_alone(pipeline: Pipeline) -> None:
-    objects = services(300)
+    objects = many_services(300)
     pipeline.apply(objects)
     changed = copy.deepcopy(objects)
     changed["EndpointSlice", "many", "web-7-4"]["endpoints"][0]["addresses"] = ["10.244.1.99"]
@@ -90,7 +73,7 @@ def test_an_endpoint_change_touches_its_service_alone(pipeline: Pipeline) -> Non
 
 
 def test_nothing_is_sent_for_nothing(pipeline: Pipeline) -> None:
-    objects = services(50)
+    objects = many_services(50)
     pipeline.apply(objects)
     annotated = copy.deepcopy(objects)
     for one in annotated.values():
@@ -107,18 +90,18 @@ def test_nothing_is_sent_for_nothing(pipeline: Pipeline) -> None:
 
 
 def test_a_restart_sends_only_differences(pipeline: Pipeline, world: Topology) -> None:
-    objects = services(50)
+    objects = many_services(50)
     pipeline.apply(objects)
 
     assert operations_after_restart(world, objects) == 0
-    assert 0 < operations_after_restart(world, services(51)) <= A_FEW
-    assert 0 < operations_after_restart(world, services(50)) <= A_FEW
+    assert 0 < operations_after_restart(world, many_services(51)) <= A_FEW
+    assert 0 < operations_after_restart(world, many_services(50)) <= A_FEW
 
 
 def test_rules_and_chains_do_not_grow_with_services(pipeline: Pipeline, world: Topology) -> None:
-    pipeline.apply(services(2))
+    pipeline.apply(many_services(2))
     few = _rules_and_chains(world)
-    pipeline.apply(services(300))
+    pipeline.apply(many_services(300))
 
     assert _rules_and_chains(world) == few
 

@@ -1,0 +1,120 @@
+"""The agent as a process on the node under test, ordered by a NodeProxy and a ControllerRevision as an operator would write them."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.controlplane import ControlPlane
+from tests.kernel.traffic.manifest import proxy_config
+from tests.netns.peers import ROOT
+from tests.netns.topology import NODE_NAME, Topology
+from tests.polling import eventually
+from tests.scenarios.configs import CONFIGS
+
+from proxyconfig_api.names import API_VERSION, NAMESPACE
+from proxyconfig_api.proxyconfig import ProxyConfig
+from proxyconfig_api.revision import revision_of
+
+METRICS = ("127.0.0.1", 10249)
+
+
+def order(api: ControlPlane, action: str = "Apply", **spec: Any) -> None:
+    """Tell the node's agent to run the default configuration with these fields of the spec changed."""
+    manifest = proxy_config(CONFIGS["default"])
+    manifest["spec"] |= spec
+    revision = revision_of("default", ProxyConfig.parse(manifest).spec)
+    metadata = {"name": revision.name, "namespace": NAMESPACE}
+    api.apply(
+        {"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": metadata, "revision": 1, "data": revision.content},
+        {
+            "apiVersion": API_VERSION,
+            "kind": "NodeProxy",
+            "metadata": {"name": NODE_NAME},
+            "spec": {"config": "default", "revision": revision.name, "action": action},
+        },
+    )
+
+
+class Agent:
+    """An agent that is started, killed and asked. `prefix` goes before its command line."""
+
+    def __init__(self, api: ControlPlane, topology: Topology, log: Path) -> None:
+        self._api, self._topology, self._log = api, topology, log
+        self._process: subprocess.Popen[str] | None = None
+        self.prefix: Sequence[str] = ()
+        self.environment: Mapping[str, str] | None = None
+
+    def start(self) -> None:
+        argv = (*self.prefix, sys.executable, "-m", "proxyconfig_agent", f"--kubeconfig={self._api.kubeconfig}", f"--node-name={NODE_NAME}")
+        with self._log.open("a") as output:
+            self._process = self._topology.node.spawn(*argv, cwd=ROOT, env=self.environment, stdout=output, stderr=output)
+
+    def kill(self) -> None:
+        """End it at once, as the kernel's OOM killer would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Started; killed at the end."""
+        self.start()
+        try:
+            yield
+        finally:
+            self.kill()
+
+    def said(self) -> list[dict[str, Any]]:
+        """What it has logged so far."""
+        return [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
+
+    def memory(self) -> int:
+        """How many lines it has logged: `said()[memory:]` is what comes after."""
+        return len(self.said())
+
+    def status(self) -> dict[str, Any]:
+        """The status of the node's NodeProxy."""
+        status: dict[str, Any] = json.loads(self._api.kubectl("get", "nodeproxy", NODE_NAME, "-o", "json")).get("status", {})
+        return status
+
+    def condition(self, kind: str) -> tuple[str, str, str]:
+        """Status, reason and message of a condition; empty if there is none."""
+        for condition in self.status().get("conditions", ()):
+            if condition["type"] == kind:
+                return condition["status"], condition["reason"], condition["message"]
+        return "", "", ""
+
+    def ready(self) -> bool:
+        return self.condition("Ready")[0] == "True"
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric over its labels, as the agent tells it now."""
+        page = self._topology.node.call(_get, "/metrics")
+        return sum(float(value) for value in re.findall(rf"^{name}(?:\{{.*\}})? (\S+)$", page, re.MULTILINE))
+
+    def events(self, reason: str, kind: str) -> list[dict[str, Any]]:
+        """Events of this reason about objects of this kind, of all namespaces."""
+        items: list[dict[str, Any]] = json.loads(self._api.kubectl("get", "events.events.k8s.io", "-A", "-o", "json"))["items"]
+        return [event for event in items if event["reason"] == reason and event["regarding"]["kind"] == kind]
+
+    def serves(self) -> None:
+        """Wait until the NodeProxy says that it is ready."""
+        eventually(self.ready, within_s=30, every_s=0.2)
+
+
+def _get(path: str) -> str:
+    connection = http.client.HTTPConnection(*METRICS, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()

@@ -1,0 +1,78 @@
+"""An agent that a NodeProxy orders about, on the node under test, and a Service with traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cluster.controlplane import ControlPlane
+from tests.kernel.faults.agent import Agent, order
+from tests.kernel.traffic.apiserver import Cluster
+from tests.netns.peers import ROOT, Prober
+from tests.netns.topology import Topology
+from tests.scenarios.objects import Allocator, Key, Story
+from tests.scenarios.scenario import Object, load
+
+from proxyconfig_api.names import NAMESPACE
+
+ENDPOINTS = ("near1", "near2", "far1", "far2")
+
+
+@dataclass
+class Web:
+    """A Service of every kind of address with four endpoints; `objects` are what the API has for it."""
+
+    objects: dict[Key, Object]
+    addresses: Mapping[int, str]
+    pod: Prober
+
+    def flow(self, family: int = 4, **more: Any) -> dict[str, Any]:
+        return {"address": self.addresses[family], "port": 80, "patience_s": 1, **more}
+
+    def served(self) -> bool:
+        """Whether a pod reaches endpoints in both families, and nothing else happens."""
+        answers = self.pod.ask([self.flow(family, attempts=8, least=8) for family in (4, 6)])
+        return all(answer.split()[0] in ENDPOINTS for counts in answers for answer in counts)
+
+    def begin(self, for_s: float) -> None:
+        """Begin to connect again and again, in both families."""
+        self.pod.send([self.flow(family, for_s=for_s) for family in (4, 6)])
+
+    def lost(self) -> tuple[int, list[str]]:
+        """How many connections there were since `begin`, and what else than endpoints answered."""
+        counts = self.pod.receive()
+        lost = [f"{count} × {answer}" for each in counts for answer, count in each.items() if answer.split()[0] not in ENDPOINTS]
+        return sum(sum(each.values()) for each in counts), lost
+
+
+@pytest.fixture(scope="session")
+def web(probers: Mapping[str, Prober]) -> Web:
+    """The Service of the scenario `matrix-load-balancer`."""
+    story = Story(next(scenario for scenario in load() if scenario.id == "matrix-load-balancer"), Allocator())
+    story.advance()
+    v4, v6 = story.service("")["spec"]["clusterIPs"]
+    return Web(story.objects(), {4: v4, 6: v6}, probers["client"])
+
+
+@pytest.fixture(scope="session")
+def plane(control_plane: ControlPlane) -> ControlPlane:
+    """The API server with our CRDs."""
+    control_plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+    control_plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    return control_plane
+
+
+@pytest.fixture
+def agent(plane: ControlPlane, world: Topology, api_cluster: Cluster, web: Web, tmp_path: Path) -> Iterator[Agent]:
+    """An agent that is not started yet, with orders to serve; `web` is in the API. The node is empty before and afterwards."""
+    order(plane)
+    api_cluster.put(web.objects)
+    made = Agent(plane, world, tmp_path / "agent.log")
+    yield made
+    made.kill()
+    world.node.run("nft", "flush", "ruleset")
+    plane.kubectl("delete", "nodeproxy", "--all")
+    plane.kubectl("delete", "events.events.k8s.io", "-A", "--all")

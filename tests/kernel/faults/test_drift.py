@@ -1,0 +1,70 @@
+"""Somebody changes our rules by hand: they are repaired within 5 s, counted, and told by an Event and in the status."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from tests.kernel.faults.agent import Agent
+from tests.kernel.faults.conftest import Web
+from tests.netns.namespace import Namespace
+from tests.netns.topology import Topology
+from tests.polling import eventually
+
+pytestmark = [pytest.mark.kernel, pytest.mark.apiserver]
+
+REPAIRED_WITHIN_S = 5
+
+
+def _flush_everything(node: Namespace) -> None:
+    node.run("nft", "flush", "ruleset")
+
+
+def _delete_one_table(node: Namespace) -> None:
+    node.run("nft", "delete", "table", "ip", "proxyconfig")
+
+
+def _empty_the_tables(node: Namespace) -> None:
+    node.run("nft", "-f", "-", stdin="flush table ip proxyconfig; flush table ip6 proxyconfig")
+
+
+def _empty_a_map(node: Namespace) -> None:
+    node.run("nft", "flush", "map", "ip", "proxyconfig", "services")
+
+
+def _delete_one_rule(node: Namespace) -> None:
+    listed = node.run("nft", "-a", "list", "chain", "ip", "proxyconfig", "nat-prerouting")
+    handles = re.findall(r"# handle (\d+)$", listed, re.MULTILINE)
+    node.run("nft", "delete", "rule", "ip", "proxyconfig", "nat-prerouting", "handle", handles[-1])
+
+
+@pytest.mark.parametrize("harm", [_flush_everything, _delete_one_table, _empty_the_tables, _empty_a_map, _delete_one_rule])
+def test_changes_by_hand_are_repaired_counted_and_told(agent: Agent, world: Topology, web: Web, harm: Callable[[Namespace], None]) -> None:
+    with agent.running():
+        agent.serves()
+        assert web.served()
+        harm(world.node)
+
+        eventually(lambda: agent.metric("proxyconfig_drift_repairs_total") >= 1, within_s=REPAIRED_WITHIN_S)
+        assert web.served()
+        (event,) = eventually(lambda: agent.events("DriftRepaired", "Node"), within_s=10, every_s=0.2)
+        assert "repaired" in event["note"]
+        drift = eventually(lambda: agent.status().get("drift", {}), within_s=10, every_s=0.2)
+        assert drift["repairs"] == 1
+        assert drift["what"]
+
+
+def test_rules_of_others_are_no_reason_to_repair(agent: Agent, world: Topology, web: Web) -> None:
+    with agent.running():
+        agent.serves()
+        polls = agent.metric("proxyconfig_drift_repairs_total")
+        for number in range(3):
+            world.node.run("nft", "add", "table", "inet", f"foreign-{number}")
+        operations = agent.metric("proxyconfig_kernel_operations_total")
+        world.node.run("nft", "add", "table", "inet", "foreign-last")
+
+        eventually(lambda: sum(line.get("reason") == "disturbed" for line in agent.said()) >= 1, within_s=10)
+        assert agent.metric("proxyconfig_drift_repairs_total") == polls == 0
+        assert agent.metric("proxyconfig_kernel_operations_total") == operations
+        assert web.served()
