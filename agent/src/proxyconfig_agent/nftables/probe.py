@@ -58,17 +58,24 @@ def features(family: Family) -> list[Feature]:
 
 
 def probe(connection: Connection) -> dict[str, str]:
-    """Every feature by name, with `available`. Raises DataplaneError naming the first that is missing."""
-    found: dict[str, str] = {}
+    """Every feature by name, with `available`. Raises DataplaneError naming the first that is missing.
+
+    The whole ruleset, which needs all of them, is asked for first: the kernel waits some 10 ms to forget a transaction.
+    """
+    names = []
     for family in Family:
-        for feature in features(family):
-            needed = {name: container for name, container in containers(family).items() if name in feature.needs}
-            _try(connection, family, feature, needed, {"probe": feature.chain})
-            found[feature.name] = "available"
-        whole = Feature("whole ruleset", "5.15", "CONFIG_NF_TABLES", Chain(()))
+        asked = features(family)
         picks = {pick.chain: chain_of(pick, family) for pick in (Pick(1), Pick(2), Pick(1, affinity_s=1))}
-        _try(connection, family, whole, containers(family), {**fixed(Settings(), family).chains, **picks})
-    return found
+        whole = Feature("whole ruleset", "5.15", "CONFIG_NF_TABLES", Chain(()))
+        try:
+            _try(connection, family, whole, containers(family), {**fixed(Settings(), family).chains, **picks})
+        except DataplaneError:
+            for feature in asked:
+                needed = {name: container for name, container in containers(family).items() if name in feature.needs}
+                _try(connection, family, feature, needed, {"probe": feature.chain})
+            raise
+        names = [feature.name for feature in (*asked, whole)]
+    return dict.fromkeys(names, "available")
 
 
 def _try(connection: Connection, family: Family, feature: Feature, wanted: Mapping[str, Container], chains: Mapping[str, Chain]) -> None:
