@@ -45,10 +45,14 @@ class Flow(NamedTuple):
 def flows_to(family: Family, destination: Endpoint) -> list[Flow]:
     """The UDP flows whose clients send to that address and port. Raises OSError."""
     address, port = destination[:-2], destination[-2:]
-    by = _BY_DESTINATION | _BY_PROTOCOL | _BY_DESTINATION_PORT
-    ip = nested(_TUPLE_IP, attribute(_DESTINATION[family], address))
     protocol = nested(_TUPLE_PROTOCOL, attribute(_NUMBER, _UDP), attribute(_DESTINATION_PORT, port))
-    return list(_dump(family, by, ip + protocol))
+    if family is Family.IPV4:
+        ip = nested(_TUPLE_IP, attribute(_DESTINATION[family], address))
+        found = _dump(family, _BY_DESTINATION | _BY_PROTOCOL | _BY_DESTINATION_PORT, ip + protocol)
+    else:
+        # Up to Linux 6.18 at least, the filter by an IPv6 address passes every address but that one (ctnetlink_filter_match_tuple).
+        found = _dump(family, _BY_PROTOCOL | _BY_DESTINATION_PORT, protocol)
+    return [flow for flow in found if flow.destination == destination]
 
 
 def flows(family: Family) -> Iterator[Flow]:

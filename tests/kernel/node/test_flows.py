@@ -1,0 +1,160 @@
+"""UDP flows of a real kernel: found, told apart and ended, so that a client that never stops sending reaches the new endpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from tests.netns.namespace import Namespace, namespaces
+from tests.polling import eventually
+
+from proxyconfig_agent.dataplane import Change, Settings
+from proxyconfig_agent.ingest.values import Address, Family, Protocol, ServiceName
+from proxyconfig_agent.nftables.port import Nftables
+from proxyconfig_agent.node import ctnetlink
+from proxyconfig_agent.node.cleanup import FlowCleanup
+from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
+
+pytestmark = pytest.mark.kernel
+
+VIP = {Family.IPV4: "10.96.0.10", Family.IPV6: "fd00:96::a"}
+PODS = {Family.IPV4: ("10.244.0.1", "10.244.0.2"), Family.IPV6: ("fd00:244::1", "fd00:244::2")}
+NODE_PORT = 30053
+
+
+def packed(text: str) -> Address:
+    return Address(socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A node whose one interface leads to a namespace with the addresses of all pods."""
+
+    node: Namespace
+    pods: Namespace
+
+    def udp(self, inside: Namespace, address: str, port: int) -> socket.socket:
+        def bound() -> socket.socket:
+            made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+            made.bind((address, port))
+            return made
+
+        return inside.call(bound)
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    with namespaces("node", "pods") as made:
+        node, pods = made["node"], made["pods"]
+        node.ip(
+            [
+                f"link add eth0 type veth peer name eth0 netns {pods.name}",
+                "address add 192.0.2.1/24 dev eth0",
+                "address add 2001:db8::1/64 dev eth0 nodad",
+                "link set eth0 up",
+                "route add default via 192.0.2.2",
+            ]
+        )
+        pods.ip(
+            [
+                "address add 192.0.2.2/24 dev eth0",
+                "address add 2001:db8::2/64 dev eth0 nodad",
+                *(f"address add {address} dev lo" for family in Family for address in PODS[family]),
+                "link set eth0 up",
+            ]
+        )
+        node.ip(["route add ::/0 via 2001:db8::2"])
+        node.sysctl({"net.ipv4.ip_forward": "1"})
+        yield Place(node, pods)
+
+
+def dns(family: Family, *serving: str) -> Frontends:
+    backends = Backends(b"".join(packed(address) + (53).to_bytes(2) for address in serving))
+    return Frontends(
+        name=PortName(ServiceName("kube-system", "kube-dns"), "dns", Protocol.UDP),
+        family=family,
+        port=53,
+        cluster_ip=packed(VIP[family]),
+        node_port=NODE_PORT,
+        reachable=bool(serving),
+        cluster=backends,
+        serving=backends,
+    )
+
+
+@pytest.fixture
+def dataplane(place: Place) -> Iterator[FlowCleanup]:
+    settings = Settings(node_port_addresses=(packed("192.0.2.1"), packed("2001:db8::1")))
+    mode: Nftables = place.node.call(Nftables)
+    made = FlowCleanup(mode, ctnetlink, lambda: (), lambda *_: None)
+    place.node.call(made.resync, settings, [])
+    yield made
+    made.close()
+
+
+def hears(server: socket.socket, send: Callable[[], object], within_s: float = 3) -> bool:
+    """Whether what is sent now, once, arrives there."""
+    server.settimeout(within_s)
+    send()
+    try:
+        server.recv(10)
+    except TimeoutError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("family", list(Family), ids=lambda family: family.name.lower())
+def test_a_client_that_never_stops_sending_follows_the_endpoints(place: Place, dataplane: FlowCleanup, family: Family) -> None:
+    first, second = (place.udp(place.pods, address, 53) for address in PODS[family])
+    client = place.udp(place.node, "::" if family is Family.IPV6 else "0.0.0.0", 40000)
+
+    def change(old: Frontends | None, new: Frontends | None) -> None:
+        place.node.call(dataplane.apply, [Change(old, new)])
+
+    def send() -> None:
+        with contextlib.suppress(OSError):  # told that nobody serves the address
+            client.sendto(b"?", (VIP[family], 53))
+
+    with first, second, client:
+        nobody, one, two = dns(family), dns(family, PODS[family][0]), dns(family, PODS[family][1])
+        change(None, one)
+        assert eventually(lambda: hears(first, send, within_s=0.2))
+        change(one, two)
+        assert hears(second, send), "the old endpoint is gone"
+        change(two, nobody)
+        assert not hears(second, send, within_s=0.2), "nobody is left"
+        change(nobody, one)
+        assert hears(first, send), "somebody is there again"
+        change(one, None)
+        assert place.node.call(ctnetlink.flows_to, family, packed(VIP[family]) + (53).to_bytes(2)) == []
+
+
+def test_only_the_flows_of_that_destination_are_found_and_only_those_named_are_ended(place: Place, dataplane: FlowCleanup) -> None:
+    place.node.call(dataplane.apply, [Change(None, dns(Family.IPV4, PODS[Family.IPV4][0]))])
+    destination = packed(VIP[Family.IPV4]) + (53).to_bytes(2)
+    with place.udp(place.pods, PODS[Family.IPV4][0], 53):
+        for port in range(40000, 40010):
+            with place.udp(place.node, "0.0.0.0", port) as client:
+                client.sendto(b"?", (VIP[Family.IPV4], 53))
+                client.sendto(b"?", ("192.0.2.2", 5353))
+        found = place.node.call(ctnetlink.flows_to, Family.IPV4, destination)
+        assert {(flow.destination, flow.answers) for flow in found} == {(destination, packed(PODS[Family.IPV4][0]) + (53).to_bytes(2))}
+        assert len(found) == 10
+        place.node.call(ctnetlink.delete, Family.IPV4, [*found[:4], found[0]])
+        assert len(place.node.call(ctnetlink.flows_to, Family.IPV4, destination)) == 6
+        assert len(place.node.call(lambda: list(ctnetlink.flows(Family.IPV4)))) == 16
+
+
+def test_the_first_resync_moves_flows_of_a_node_port_that_an_earlier_agent_left(place: Place, dataplane: FlowCleanup) -> None:
+    one, two = dns(Family.IPV4, PODS[Family.IPV4][0]), dns(Family.IPV4, PODS[Family.IPV4][1])
+    place.node.call(dataplane.apply, [Change(None, one)])
+    with place.udp(place.pods, PODS[Family.IPV4][1], 53) as second, place.udp(place.pods, "192.0.2.2", 40000) as client:
+        client.sendto(b"?", ("192.0.2.1", NODE_PORT))
+        assert not hears(second, lambda: client.sendto(b"?", ("192.0.2.1", NODE_PORT)), within_s=0.2)
+        later = FlowCleanup(place.node.call(Nftables), ctnetlink, lambda: (), lambda *_: None)
+        place.node.call(later.resync, Settings(node_port_addresses=(packed("192.0.2.1"),)), [two])
+        assert hears(second, lambda: client.sendto(b"?", ("192.0.2.1", NODE_PORT)))
+        later.close()
