@@ -32,6 +32,9 @@ check: venv ## lint, types, layers
 unit: venv ## unit tests, no root needed
 	$(BIN)/pytest tests/unit
 
+test: check ## everything: lint, types, layers, then unit, kernel, API server, cluster and end-to-end tests
+	$(BIN)/python -m tests
+
 vm: venv ## the nftables kernel tests under another kernel (Debian's 6.1, under qemu)
 	$(BIN)/python -m tests.vm
 
