@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, NoReturn, Protocol
 
 import msgspec
@@ -37,7 +38,7 @@ from proxyconfig_api.spec import Mode, ProxyConfigSpec
 from proxyconfig_client.backoff import Backoff
 from proxyconfig_client.connection import Connection
 from proxyconfig_client.objects import Cache, Key
-from proxyconfig_client.reflector import Reflector
+from proxyconfig_client.reflector import Counters
 
 CIDRS_WITHIN_S = 2.0
 """How long the first sync waits for the ServiceCIDRs; without them it only drops nothing for unallocated addresses."""
@@ -91,6 +92,8 @@ class Agent:
         self._runner: Runner | None = None
         self._running: asyncio.Task[NoReturn] | None = None
         self._news = asyncio.Event()
+        self._counters: tuple[Counters, ...] = ()
+        self._decoded_s = 0.0
 
     def close(self) -> None:
         """Give back what is held; the kernel's state stays."""
@@ -101,6 +104,7 @@ class Agent:
         """Serve this node until cancelled. Raises what no retry can help against."""
         services = watches.services(self._connection, ServiceSink(self._cluster, self._service_changed))
         slices = watches.slices(self._connection, SliceSink(self._cluster, self._endpoints_changed))
+        self._counters = services.counters, slices.counters
         node = watches.own_node(self._connection, self._cluster.node.name, self._nodes)
         cidrs = watches.service_cidrs(self._connection, self._cidrs)
         source = self._sources(self._desire, self._trouble)
@@ -110,9 +114,7 @@ class Agent:
             await asyncio.gather(services.synced.wait(), slices.synced.wait(), node.synced.wait())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(cidrs.synced.wait(), CIDRS_WITHIN_S)
-            _log.info(
-                "cluster known", services=self._cluster.services, slices=slices.counters.objects, decode_s=_decode_s(services, slices)
-            )
+            _log.info("cluster known", services=self._cluster.services, slices=slices.counters.objects, decode_s=round(self._decode_s(), 4))
             while True:
                 self._steer(group)
                 await self._news.wait()
@@ -223,8 +225,13 @@ class Agent:
         if self._runner is None:
             self._telling.broken(sentence)
 
+    def _decode_s(self) -> float:
+        """Seconds from the bytes of Services and EndpointSlices to values, since the start."""
+        return sum(counters.decode_s for counters in self._counters)
+
     def _synced(self, sync: Sync) -> None:
-        self._telling.synced(sync)
+        before_s, self._decoded_s = self._decoded_s, self._decode_s()
+        self._telling.synced(replace(sync, stages_s={"decode": self._decoded_s - before_s, **sync.stages_s}))
         if sync.error:
             return
         if self._adopting is not None:
@@ -269,7 +276,3 @@ def _removed(dataplane: Dataplane) -> list[str]:
 def _pace(spec: ProxyConfigSpec) -> Pace:
     poll_s = float(spec.nftables.drift_check_period) if spec.nftables else Pace().poll_s
     return Pace(min_s=float(spec.sync.min_sync_period), full_s=float(spec.sync.full_sync_period), poll_s=poll_s)
-
-
-def _decode_s(*reflectors: Reflector[Any]) -> float:
-    return round(sum(reflector.counters.decode_s for reflector in reflectors), 4)

@@ -37,7 +37,7 @@ class Sync:
     refused: tuple[Refusal, ...] = ()
     """All Services that are set aside now, whole or in part, sorted."""
     stages_s: Mapping[str, float] = field(default_factory=dict)
-    """Seconds of select, and of what the data plane names (read, lower, delta, commit)."""
+    """Seconds of decode since the last sync, of select, and of what the data plane names (read, lower, delta, commit)."""
     delays_s: tuple[tuple[Family, float], ...] = ()
     """Seconds from the change of an endpoint in the cluster to the kernel, for the Services of this sync that tell when it was."""
     services: int = 0

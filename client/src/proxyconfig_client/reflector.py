@@ -82,6 +82,7 @@ class Counters:
     objects: int = 0
     bytes: int = 0
     decode_s: float = 0.0
+    """Seconds from bytes to what the sink keeps."""
     lists: int = 0
     interruptions: int = 0
     undecodable: int = 0
@@ -234,10 +235,10 @@ class Reflector(Generic[T]):
         except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
             self._put_aside(raw, error)
             return
-        self.counters.decode_s += time.perf_counter() - started
         self.counters.objects += 1
         self._advance(item.metadata)
         self._sink.put(item)
+        self.counters.decode_s += time.perf_counter() - started
 
     def _put_aside(self, raw: msgspec.Raw, error: Exception) -> None:
         self.counters.undecodable += 1
