@@ -14,6 +14,7 @@ help: ## these lines
 venv: $(VENV)/.ready ## the Python environment, from the locked requirements
 
 $(VENV)/.ready: requirements/dev.txt api/pyproject.toml client/pyproject.toml operator/pyproject.toml agent/pyproject.toml
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null && which gcc >/dev/null || $(PYTHON) -m tests.cluster packages
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e api -e client -e operator -e agent
@@ -40,3 +41,20 @@ vm: venv ## the nftables kernel tests under another kernel (Debian's 6.1, under 
 
 bench: venv ## kube-proxy and the agent side by side (SIZES=1000,5000 SUBJECTS=kube-proxy,proxyconfig), about 12 minutes
 	$(BIN)/python -m tests.bench $(if $(SIZES),--sizes $(SIZES)) $(if $(SUBJECTS),--subjects $(SUBJECTS))
+
+demo: ## from nothing to Services that work: a cluster, the product, requests; prints each command (NODES=2 MODE=nftables)
+	$(PYTHON) -m tests.cluster demo --nodes $(NODES) --mode $(MODE)
+
+demo-down: cluster-down ## end what the demo started; nothing is left
+
+cluster: ## a local Kubernetes (NODES=2), kubeconfig in .cluster/kubeconfig
+	$(PYTHON) -m tests.cluster up --nodes $(NODES)
+
+cluster-down: ## end the local cluster; nothing is left
+	$(PYTHON) -m tests.cluster down
+
+cluster-load: ## import an image archive into the local cluster's nodes (IMAGE=archive.tar)
+	$(PYTHON) -m tests.cluster load $(IMAGE)
+
+deploy: ## manifests/ to the cluster of KUBECONFIG (images from IMAGE_PREFIX), else to the local one with images built now
+	$(PYTHON) -m tests.cluster deploy

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from tests.cluster import binaries, cluster, packages, registry, remains
+from tests.cluster import binaries, cluster, demo, deploy, packages, registry, remains
 from tests.cluster.errors import ClusterError
 
 
@@ -26,7 +26,11 @@ def main(words: Sequence[str]) -> int:
     down = commands.add_parser("down", help="end a cluster and remove everything of it")
     load = commands.add_parser("load", help="import an image archive into every node")
     load.add_argument("archive", type=Path)
-    for command in (up, down, load):
+    shown = commands.add_parser("demo", help="show the product on a cluster: `make demo`")
+    shown.add_argument("--nodes", type=int, default=2, choices=range(1, 10), metavar="N", help="1 to 9, default 2")
+    shown.add_argument("--mode", default="nftables", help="default %(default)s")
+    commands.add_parser("deploy", help="apply manifests/ to the cluster of KUBECONFIG, or to the local one")
+    for command in (up, down, load, shown):
         command.add_argument("--name", default=cluster.DEFAULT_NAME, help="which cluster, default %(default)s")
     chosen = parser.parse_args(words)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -36,7 +40,7 @@ def main(words: Sequence[str]) -> int:
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt:
-        print("interrupted; what was started has been cleaned up", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         return 130
     return 1
 
@@ -57,6 +61,10 @@ def _run(chosen: argparse.Namespace) -> int:
             cluster.down(chosen.name)
         case "load":
             cluster.find(chosen.name).load(chosen.archive.resolve())
+        case "deploy":
+            deploy.apply(deploy.target())
+        case "demo":
+            demo.run(chosen.name, chosen.nodes, chosen.mode)
     return 0
 
 

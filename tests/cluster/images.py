@@ -26,7 +26,7 @@ WEB = "localhost/web:local"
 FORMAT = "2"  # of the archives: another one, other names in the cache
 SUITE = "bookworm"
 PACKAGES = ("ca-certificates", "iproute2", "python3", "python3-pip", "python3-venv")
-_WEB_PROGRAM = Path(__file__).parent / "web.py"
+_WEB_PROGRAMS = tuple(Path(__file__).parent / name for name in ("web.py", "fetch.py"))
 _NOT_NEEDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 
 
@@ -50,11 +50,11 @@ def testing() -> Path:
     base()
     root = base().with_name("root.tar")
     dns = binaries.ensure("coredns")["coredns"]
-    key = cache.digest((str(root), str(dns), _WEB_PROGRAM.read_bytes()))
+    key = cache.digest((str(root), str(dns), *(program.read_bytes() for program in _WEB_PROGRAMS)))
 
     def make(folder: Path) -> None:
         dns_layer = _layer(folder / "dns.tar", {"coredns": dns})
-        web_layer = _layer(folder / "web.tar", {"web.py": _WEB_PROGRAM})
+        web_layer = _layer(folder / "web.tar", {program.name: program for program in _WEB_PROGRAMS})
         images = [
             Image(BASE, (root,)),
             Image(PAUSE, (root,), ("/usr/bin/sleep", "infinity")),

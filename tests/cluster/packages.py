@@ -18,10 +18,13 @@ NEEDED: Mapping[str, str] = {
     "ca-certificates": "/etc/ssl/certs/ca-certificates.crt",
     "conntrack": "conntrack",
     "containernetworking-plugins": "/usr/lib/cni/ptp",
+    "debian-archive-keyring": "/usr/share/keyrings/debian-archive-keyring.gpg",  # Ubuntu lacks it, and the base image is Debian
+    "gcc": "gcc",  # python-iptables comes as source only
     "ipset": "ipset",
     "iproute2": "ip",
     "iptables": "iptables",
     "kmod": "modprobe",
+    "libc6-dev": "/usr/include/stdio.h",
     "mmdebstrap": "mmdebstrap",
     "nftables": "nft",
     "openssl": "openssl",
