@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 
-_SYNTAX = re.compile(r"[0-9.]+/\d{1,2}|[0-9a-fA-F:]+/\d{1,3}")
-"""Neither a netmask (10.0.0.0/255.0.0.0) nor an IPv4 address inside of an IPv6 one, which the rest of ipaddress would take."""
+_SYNTAX = re.compile(r"[0-9a-fA-F:.]+/\d{1,3}")
+"""No netmask (10.0.0.0/255.0.0.0) and no scope (fe80::1%eth0/64), which ipaddress would take."""
 
 
 class Cidr:

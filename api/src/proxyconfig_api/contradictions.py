@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import msgspec
+
 from proxyconfig_api.bindaddress import is_bind_address
+from proxyconfig_api.duration import Duration
 from proxyconfig_api.errors import Problem
 from proxyconfig_api.pods import Agent
 from proxyconfig_api.selector import LabelSelector, Operator
@@ -66,16 +69,14 @@ def _selector(spec: ProxyConfigSpec) -> Iterator[Problem]:
 
 
 def _conntrack(spec: ProxyConfigSpec) -> Iterator[Problem]:
-    conntrack = spec.conntrack
-    timeouts = {
-        "tcpEstablishedTimeout": conntrack.tcp_established_timeout,
-        "tcpCloseWaitTimeout": conntrack.tcp_close_wait_timeout,
-        "udpTimeout": conntrack.udp_timeout,
-        "udpStreamTimeout": conntrack.udp_stream_timeout,
-    }
-    for field, timeout in timeouts.items():
-        if timeout % 1:
-            yield Problem(f"spec.conntrack.{field}", f"must be whole seconds, the kernel's unit, not {timeout}")
+    yield from _whole_seconds("spec.conntrack", spec.conntrack)
+
+
+def _whole_seconds(path: str, section: msgspec.Struct) -> Iterator[Problem]:
+    for field in msgspec.structs.fields(section):
+        value = getattr(section, field.name)
+        if isinstance(value, Duration) and value % 1:
+            yield Problem(f"{path}.{field.encode_name}", f"must be whole seconds, the kernel's unit, not {value}")
 
 
 def _modules(spec: ProxyConfigSpec) -> Iterator[Problem]:
@@ -125,8 +126,11 @@ def _sync(spec: ProxyConfigSpec) -> Iterator[Problem]:
 
 
 def _ipvs(spec: ProxyConfigSpec) -> Iterator[Problem]:
-    if spec.ipvs and not SCHEDULER.fullmatch(spec.ipvs.scheduler):
+    if not spec.ipvs:
+        return
+    if not SCHEDULER.fullmatch(spec.ipvs.scheduler):
         yield Problem("spec.ipvs.scheduler", f"must be the name of a scheduler such as rr or lc, not {spec.ipvs.scheduler}")
+    yield from _whole_seconds("spec.ipvs", spec.ipvs)
 
 
 def _agent(spec: ProxyConfigSpec) -> Iterator[Problem]:

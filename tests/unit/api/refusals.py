@@ -157,7 +157,6 @@ REFUSALS = [
             "fd00:::/64",
             "1::2::3/64",
             "fd00:1/64",
-            "::ffff:10.0.0.0/104",
         )
     ),
     _case(
@@ -201,6 +200,12 @@ REFUSALS = [
         "spec.ipvs.scheduler",
         "must be the name of a scheduler such as rr or lc, not r r",
     ),
+    _case(
+        "ipvs-timeout-of-half-a-second",
+        {"mode": "ipvs", "ipvs": {"tcpFinTimeout": "500ms"}},
+        "spec.ipvs.tcpFinTimeout",
+        "must be whole seconds, the kernel's unit, not 500ms",
+    ),
     _case("excluded-cidr", {"mode": "ipvs", "ipvs": {"excludeCIDRs": ["x/8"]}}, "spec.ipvs.excludeCIDRs[0]", NOT_A_CIDR + "x/8"),
     _case(
         "image-with-a-blank",
@@ -228,6 +233,9 @@ REFUSALS = [
 ]
 
 SERVER_ONLY = [
+    _case(
+        "mapped-cidr", _local(clusterCIDR=["::ffff:10.0.0.0/104"]), "spec.localTraffic.clusterCIDR[0]", NOT_A_CIDR + "::ffff:10.0.0.0/104"
+    ),
     _case(
         "cidr-twice", _local(clusterCIDR=["10.0.0.0/8", "10.0.0.0/8"]), "spec.localTraffic.clusterCIDR[1]", 'Duplicate value: "10.0.0.0/8"'
     ),

@@ -4,8 +4,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from tests.unit.api.specs import specs
 
 from proxyconfig_api import codec
+from proxyconfig_api.proxyconfig import ProxyConfig
 from proxyconfig_api.revision import parse_revision, revision_of
 from proxyconfig_api.spec import ProxyConfigSpec
 
@@ -67,3 +70,17 @@ def test_the_name_is_the_config_and_a_hash_and_stays_over_releases() -> None:
 
 def test_a_revision_holds_only_what_differs_from_the_defaults() -> None:
     assert revision_of("edge", spec_of({"conntrack": {"min": 1}, "priority": 4})).content == {"spec": {"conntrack": {"min": 1}}}
+
+
+@given(specs)
+def test_a_spec_means_the_same_after_it_was_written(spec: dict[str, Any]) -> None:
+    parsed = ProxyConfig.parse({"metadata": {"name": "edge"}, "spec": spec})
+    written = msgspec.json.encode(codec.builtins(parsed))
+    assert ProxyConfig.parse(written) == parsed
+
+
+@given(specs, specs)
+def test_revisions_are_equal_exactly_when_nodes_do_the_same(one: dict[str, Any], other: dict[str, Any]) -> None:
+    first, second = (parse_revision(revision_of("edge", spec_of(spec)).content) for spec in (one, other))
+    assert (revision_of("edge", first) == revision_of("edge", second)) == (first == second)
+    assert revision_of("edge", first) == revision_of("edge", spec_of(one))
