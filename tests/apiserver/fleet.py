@@ -50,6 +50,11 @@ class Fleet:
         """Let ready nodes come to the cluster."""
         self._each(lambda name: self._join(name, labels), nodes)
 
+    def die_before_joining(self, name: str) -> None:
+        """Let a ready node come on which no pod ever starts."""
+        self.dead.add(name)
+        self.join(name)
+
     def die(self, name: str) -> None:
         """Let a node fall silent, as the control plane then says."""
         self.dead.add(name)

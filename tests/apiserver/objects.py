@@ -22,6 +22,9 @@ EVENTS = "/apis/events.k8s.io/v1/namespaces/default/events"
 
 Object = dict[str, Any]
 
+_BUSY = urllib3.Retry(total=5, connect=0, read=0, status_forcelist=(429,), allowed_methods=None, raise_on_status=False)
+"""A server that has just been given CRDs asks for patience."""
+
 
 class Api:
     """One API server. Every method raises AssertionError with the server's words for an answer that is not expected."""
@@ -70,13 +73,14 @@ class Api:
         try:
             yield (json.loads(line) for line in response)
         finally:
-            response.release_conn()
+            response.close()  # a stream in the middle is of no use to anybody else
 
     def _call(
         self, method: str, path: str, body: Object | None = None, *, content_type: str = "application/json", absent: bool = False
     ) -> Object | None:
         encoded = None if body is None else json.dumps(body)
-        response: Any = self._pool.request(method, self._server + path, body=encoded, headers={"Content-Type": content_type}, timeout=30)
+        headers = {"Content-Type": content_type}
+        response: Any = self._pool.request(method, self._server + path, body=encoded, headers=headers, timeout=30, retries=_BUSY)
         if response.status == 404 and absent:
             return None
         assert response.status < 300, f"{method} {path}: {response.status} {response.data.decode()[:1000]}"

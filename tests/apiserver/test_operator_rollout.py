@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
+from tests.apiserver.expect import is_ready
 from tests.apiserver.fleet import Fleet
 from tests.apiserver.objects import CONFIGS, DAEMONSETS, EVENTS, NODES, PROXIES, REVISIONS, Api, Object, conditions, config
 from tests.apiserver.process import OperatorProcess
@@ -183,20 +183,6 @@ def test_transitions_are_told_as_events(api: Api, fleet: Fleet) -> None:
     assert told["Ready"]["regarding"]["kind"] == "ProxyConfig"
     assert told["Ready"]["note"].startswith("1/1 nodes are ready on x-")
     assert told["Ready"]["reportingController"] == names.OPERATOR
-
-
-def is_ready(api: Api, name: str, nodes: int, within_s: float = 30) -> Any:
-    """The status, once all nodes are ready for the newest generation."""
-
-    def ready() -> Object | None:
-        found = api.have(f"{CONFIGS}/{name}")
-        status: Object = found.get("status", {})
-        fresh = status.get("observedGeneration") == found["metadata"]["generation"]
-        ok = fresh and conditions(status)["Ready"]["status"] == "True" and status["nodes"]["ready"] == nodes
-        assert ok, status
-        return status
-
-    return eventually(ready, within_s=within_s)
 
 
 def agent_of(api: Api, name: str) -> Object:

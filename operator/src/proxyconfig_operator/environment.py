@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiohttp
 import msgspec
 
@@ -11,6 +13,14 @@ from proxyconfig_client.connection import Connection, path_of
 from proxyconfig_client.errors import ApiError, ConfigurationError, is_missing
 
 PLURALS = ("proxyconfigs", "nodeproxies")
+
+
+PATIENCE_S = 30
+"""For a server that has just started, or has just been given the CRDs."""
+
+
+class _BusyError(ConfigurationError):
+    pass
 
 
 class _Resource(msgspec.Struct):
@@ -23,6 +33,18 @@ class _Resources(msgspec.Struct):
 
 async def check(connection: Connection, access: Access) -> None:
     """Raises ConfigurationError with one sentence that says what is missing and what to do."""
+    for patience in range(PATIENCE_S, -1, -1):
+        try:
+            await _check(connection, access)
+        except _BusyError:
+            if not patience:
+                raise
+            await asyncio.sleep(1)
+        else:
+            return
+
+
+async def _check(connection: Connection, access: Access) -> None:
     try:
         served = msgspec.json.decode(await connection.get(path_of(names.API_VERSION, "").rstrip("/")), type=_Resources)
         missing = [plural for plural in PLURALS if plural not in {resource.name for resource in served.resources}]
@@ -30,6 +52,8 @@ async def check(connection: Connection, access: Access) -> None:
             if not missing:
                 await connection.get(path_of(names.API_VERSION, plural), query={"limit": "1"})
     except ApiError as error:
+        if error.status == 429 or error.status >= 500:
+            raise _BusyError(f"the API server at {access.server} is not ready: {error}") from error
         if not is_missing(error):
             raise ConfigurationError(
                 f"the API server at {access.server} refuses us: {error}; check the operator's RBAC and token"

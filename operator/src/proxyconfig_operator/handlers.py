@@ -67,7 +67,8 @@ async def configure(settings: kopf.OperatorSettings, memo: Memo, **_: Any) -> No
     settings.scanning.disabled = True  # no watching of CRDs and namespaces: they are there before we start
     settings.posting.enabled = False  # Events are ours
     settings.queueing.idle_timeout = 0.2  # idle workers keep whole objects
-    on_signals(memo.stop)  # kopf has put its own in their place, and would wait seconds for tasks that it takes for its own
+    # In a moment kopf takes the signals; it would then wait seconds for tasks that it takes for its own. We take them back after that.
+    asyncio.get_running_loop().call_soon(on_signals, memo.stop)
 
 
 @kopf.on.login()

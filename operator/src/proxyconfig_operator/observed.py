@@ -128,15 +128,19 @@ class Config(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> Config:
-        """From the object as the API server sends it. Raises InvalidSpec only if it is no object at all."""
+        """From the object as the API server sends it. Raises InvalidSpec only if it has no usable metadata."""
         try:
             parsed = ProxyConfig.parse(manifest)
         except InvalidSpec as error:
-            bare = ProxyConfig.parse({"metadata": manifest.get("metadata")})
-            # An older server-side schema may let through what we refuse. Its nodes must neither be cleaned nor given away for that.
-            keeping = LabelSelector(match_labels={names.CONFIG_LABEL: bare.metadata.name})
-            return cls(bare.metadata, ProxyConfigSpec(node_selector=keeping, priority=_FIRST), bare.status, str(error))
+            return cls._kept(manifest, str(error))
         return cls(parsed.metadata, parsed.spec, parsed.status)
+
+    @classmethod
+    def _kept(cls, manifest: Mapping[str, Any], problem: str) -> Config:
+        """An older schema may let through what we refuse. Its nodes must neither be cleaned nor given away for that."""
+        bare = ProxyConfig.parse({"metadata": manifest.get("metadata"), "spec": {}})
+        keeping = LabelSelector(match_labels={names.CONFIG_LABEL: bare.metadata.name})
+        return cls(bare.metadata, ProxyConfigSpec(node_selector=keeping, priority=_FIRST), bare.status, problem)
 
     @property
     def name(self) -> str:

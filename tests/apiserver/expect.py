@@ -1,0 +1,46 @@
+"""What tests wait for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.apiserver.objects import CONFIGS, EVENTS, Api, Object, conditions
+from tests.polling import eventually
+
+
+def is_ready(api: Api, name: str, nodes: int, within_s: float = 30) -> Any:
+    """The status, once all nodes are ready for the newest generation."""
+
+    def ready() -> Object | None:
+        found = api.have(f"{CONFIGS}/{name}")
+        status: Object = found.get("status", {})
+        fresh = status.get("observedGeneration") == found["metadata"]["generation"]
+        ok = fresh and conditions(status)["Ready"]["status"] == "True" and status["nodes"]["ready"] == nodes
+        assert ok, status
+        return status
+
+    return eventually(ready, within_s=within_s)
+
+
+def says(api: Api, name: str, condition: str, status: str, reason: str = "", *, within_s: float = 30) -> Any:
+    """The condition of the newest generation, once it is so."""
+
+    def said() -> Object:
+        found = api.have(f"{CONFIGS}/{name}")
+        told: Object = found.get("status", {})
+        assert told.get("observedGeneration") == found["metadata"]["generation"], told
+        each = conditions(told)[condition]
+        assert each["status"] == status, each
+        assert reason in ("", each["reason"]), each
+        return each
+
+    return eventually(said, within_s=within_s)
+
+
+def gone(api: Api, path: str, within_s: float = 30) -> None:
+    eventually(lambda: api.get(path) is None, within_s=within_s)
+
+
+def event(api: Api, reason: str, within_s: float = 30) -> Any:
+    """An Event with that reason, once there is one."""
+    return eventually(lambda: next((each for each in api.every(EVENTS) if each["reason"] == reason), None), within_s=within_s)

@@ -1,0 +1,107 @@
+"""Which ProxyConfig a node belongs to, and what happens when that changes."""
+
+from __future__ import annotations
+
+import pytest
+from tests.apiserver.expect import event, gone, is_ready, says
+from tests.apiserver.fleet import Fleet
+from tests.apiserver.objects import CONFIGS, NODES, PODS, PROXIES, Api, config
+from tests.polling import eventually
+
+from proxyconfig_api import names
+
+pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
+
+EDGE = {"matchLabels": {"pool": "edge"}}
+
+
+def test_of_two_that_select_a_node_the_higher_priority_gets_it_and_both_say_so(api: Api, fleet: Fleet) -> None:
+    fleet.join("n1", "n2")
+    fleet.join("e1", pool="edge")
+    api.apply(f"{CONFIGS}/all", config("all"))
+    is_ready(api, "all", 3)
+
+    api.apply(f"{CONFIGS}/edge", config("edge", nodeSelector=EDGE, priority=10))
+
+    is_ready(api, "edge", 1)
+    is_ready(api, "all", 2)
+    assert api.have(f"{PROXIES}/e1")["spec"]["config"] == "edge"
+    assert api.have(f"{NODES}/e1")["metadata"]["labels"][names.CONFIG_LABEL] == "edge"
+    overlapping = says(api, "all", "Overlapping", "True")
+    assert overlapping["message"].startswith("e1 also match and belong to edge")
+    assert api.have(f"{CONFIGS}/all")["status"]["nodes"]["overlapping"] == 1
+    eventually(lambda: [pod["metadata"]["name"] for pod in api.every(PODS) if pod["spec"]["nodeName"] == "e1"] == ["agent-edge-e1"])
+    assert fleet.removals == []  # it was handed over as it was
+
+
+def test_of_two_with_equal_priority_the_older_keeps_its_nodes(api: Api, fleet: Fleet) -> None:
+    fleet.join("n1")
+    api.apply(f"{CONFIGS}/old", config("old"))
+    is_ready(api, "old", 1)
+
+    api.apply(f"{CONFIGS}/a-new-one", config("a-new-one"))
+
+    late = says(api, "a-new-one", "Ready", "True", "NoNodes")
+    assert late["message"] == "all 1 nodes that spec.nodeSelector matches belong to old"
+    assert api.have(f"{PROXIES}/n1")["spec"]["config"] == "old"
+
+
+def test_a_node_that_nobody_selects_any_more_is_cleaned_and_then_let_go(api: Api, fleet: Fleet) -> None:
+    fleet.join("e1", "e2", pool="edge")
+    api.apply(f"{CONFIGS}/edge", config("edge", nodeSelector=EDGE))
+    is_ready(api, "edge", 2)
+
+    api.patch(f"{NODES}/e1", {"metadata": {"labels": {"pool": "other"}}})
+
+    gone(api, f"{PROXIES}/e1")
+    eventually(lambda: names.CONFIG_LABEL not in api.have(f"{NODES}/e1")["metadata"]["labels"])
+    assert fleet.removals == ["e1"]
+    is_ready(api, "edge", 1)
+    eventually(lambda: api.have(f"{CONFIGS}/edge")["status"]["nodes"]["unassigned"] == 1)
+
+
+def test_a_node_that_comes_back_while_it_is_cleaned_is_served_again(api: Api, fleet: Fleet) -> None:
+    fleet.join("e1", pool="edge")
+    api.apply(f"{CONFIGS}/edge", config("edge", nodeSelector=EDGE))
+    is_ready(api, "edge", 1)
+    fleet.stubborn.add("e1")
+    api.patch(f"{NODES}/e1", {"metadata": {"labels": {"pool": "other"}}})
+    eventually(lambda: api.have(f"{PROXIES}/e1")["spec"]["action"] == "Remove")
+
+    api.patch(f"{NODES}/e1", {"metadata": {"labels": {"pool": "edge"}}})
+
+    is_ready(api, "edge", 1)
+    assert api.have(f"{PROXIES}/e1")["spec"]["action"] == "Apply"
+    assert "annotations" not in api.have(f"{PROXIES}/e1")["metadata"]
+
+
+def test_a_node_whose_agent_never_proves_a_removal_is_let_go_at_the_deadline(api: Api, fleet: Fleet) -> None:
+    fleet.join("e1", pool="edge")
+    api.apply(f"{CONFIGS}/edge", config("edge", nodeSelector=EDGE))
+    is_ready(api, "edge", 1)
+    fleet.stubborn.add("e1")
+
+    api.patch(f"{NODES}/e1", {"metadata": {"labels": {"pool": "other"}}})
+
+    gone(api, f"{PROXIES}/e1")
+    assert event(api, "RemovalNotProven")["note"].startswith("e1 let go without proof")
+
+
+def test_a_node_that_is_deleted_no_longer_counts(api: Api, fleet: Fleet) -> None:
+    fleet.join("n1", "n2")
+    api.apply(f"{CONFIGS}/x", config("x"))
+    is_ready(api, "x", 2)
+
+    api.delete(f"{NODES}/n2")
+
+    is_ready(api, "x", 1)  # its NodeProxy goes with it by its owner reference, which takes a controller that does not run here
+
+
+def test_a_label_that_somebody_changes_is_put_right(api: Api, fleet: Fleet) -> None:
+    fleet.join("n1")
+    api.apply(f"{CONFIGS}/x", config("x"))
+    is_ready(api, "x", 1)
+
+    api.patch(f"{NODES}/n1", {"metadata": {"labels": {names.CONFIG_LABEL: "nonsense"}}})
+
+    eventually(lambda: api.have(f"{NODES}/n1")["metadata"]["labels"][names.CONFIG_LABEL] == "x")

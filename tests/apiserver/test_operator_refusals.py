@@ -1,0 +1,146 @@
+"""What is not rolled out, and how that is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from tests.apiserver.expect import event, is_ready, says
+from tests.apiserver.fleet import PULL_ERROR, Fleet
+from tests.apiserver.objects import CONFIGS, DAEMONSETS, PROXIES, REVISIONS, Api, config
+from tests.polling import eventually
+
+pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
+
+
+@pytest.mark.parametrize("mode", ["iptables", "ipvs", "userspace"])
+def test_a_mode_that_is_not_built_is_refused_and_nodes_keep_what_they_have(api: Api, fleet: Fleet, mode: str) -> None:
+    fleet.join("n1")
+    api.apply(f"{CONFIGS}/x", config("x"))
+    revision = is_ready(api, "x", 1)["revision"]
+
+    api.patch(f"{CONFIGS}/x", {"spec": {"mode": mode}})
+
+    stalled = says(api, "x", "Stalled", "True", "ModeNotAvailable")
+    assert stalled["message"].startswith(f'spec.mode: "{mode}" is not available in this version, set nftables or auto')
+    says(api, "x", "Ready", "False", "ModeNotAvailable")
+    says(api, "x", "Reconciling", "False")
+    assert api.have(f"{PROXIES}/n1")["spec"] == {"config": "x", "revision": revision, "action": "Apply"}
+    api.patch(f"{CONFIGS}/x", {"spec": {"mode": "nftables"}})
+    assert is_ready(api, "x", 1)["revision"] == revision
+
+
+def test_a_new_proxyconfig_with_such_a_mode_touches_no_node(api: Api, fleet: Fleet) -> None:
+    fleet.join("n1")
+
+    api.apply(f"{CONFIGS}/x", config("x", mode="ipvs"))
+
+    says(api, "x", "Stalled", "True", "ModeNotAvailable")
+    assert (api.names(PROXIES), api.names(REVISIONS), api.names(DAEMONSETS)) == ([], [], [])
+
+
+def test_while_paused_nodes_keep_their_revision_and_their_pods(api: Api, fleet: Fleet) -> None:
+    fleet.join("n1")
+    api.apply(f"{CONFIGS}/x", config("x"))
+    revision = is_ready(api, "x", 1)["revision"]
+    template = api.have(f"{DAEMONSETS}/proxyconfig-x")["metadata"]["generation"]
+    api.patch(f"{CONFIGS}/x", {"spec": {"paused": True}})
+    says(api, "x", "Paused", "True")
+    assert is_ready(api, "x", 1)["revision"] == revision
+
+    api.patch(f"{CONFIGS}/x", {"spec": {"masquerade": {"all": True}, "agent": {"logLevel": "debug"}}})
+
+    assert "set it to false to roll out" in says(api, "x", "Ready", "False", "Paused")["message"]
+    assert api.have(f"{PROXIES}/n1")["spec"]["revision"] == revision
+    assert api.have(f"{DAEMONSETS}/proxyconfig-x")["metadata"]["generation"] == template
+    api.patch(f"{CONFIGS}/x", {"spec": {"paused": False}})
+    assert is_ready(api, "x", 1)["revision"] != revision
+    assert api.have(f"{DAEMONSETS}/proxyconfig-x")["metadata"]["generation"] > template
+
+
+def test_a_node_that_joins_while_paused_gets_the_revision_of_the_others(api: Api, fleet: Fleet) -> None:
+    fleet.join("n1")
+    api.apply(f"{CONFIGS}/x", config("x"))
+    revision = is_ready(api, "x", 1)["revision"]
+    api.patch(f"{CONFIGS}/x", {"spec": {"paused": True, "masquerade": {"all": True}}})
+    says(api, "x", "Ready", "False", "Paused")
+
+    fleet.join("n2")
+
+    eventually(lambda: api.have(f"{PROXIES}/n2")["spec"]["revision"] == revision)
+
+
+def test_an_image_that_does_not_exist_is_told_in_the_words_of_kubelet(api: Api, fleet: Fleet) -> None:
+    fleet.missing_images.add("registry.test/agent:none")
+    fleet.join("n1", "n2")
+    api.apply(f"{CONFIGS}/x", config("x", agent={"image": "registry.test/agent:none"}))
+
+    degraded = says(api, "x", "Degraded", "True", "NodesFailing")
+
+    assert PULL_ERROR in degraded["message"]
+    assert PULL_ERROR in says(api, "x", "Ready", "False", "NodesFailing")["message"]
+    status = eventually(lambda: api.have(f"{CONFIGS}/x")["status"], until=lambda seen: seen["nodes"]["failing"] == 2)
+    assert [(each["node"], each["reason"]) for each in status["worst"]] == [("n1", "ErrImagePull"), ("n2", "ErrImagePull")]
+    assert event(api, "NodesFailing")["type"] == "Warning"
+    api.patch(f"{CONFIGS}/x", {"spec": {"agent": {"image": "registry.test/agent:2"}}})
+    is_ready(api, "x", 2)
+    says(api, "x", "Degraded", "False")
+
+
+def test_a_node_that_falls_silent_is_counted_and_named(api: Api, fleet: Fleet) -> None:
+    fleet.join("n1", "n2")
+    api.apply(f"{CONFIGS}/x", config("x"))
+    is_ready(api, "x", 2)
+
+    fleet.die("n2")
+
+    ready = says(api, "x", "Ready", "False", "NodesUnreachable")
+    assert ready["message"].endswith("n2: NodeStatusUnknown: Kubelet stopped posting node status.")
+    assert api.have(f"{CONFIGS}/x")["status"]["nodes"]["unreachable"] == 1
+
+
+def test_what_the_api_server_refuses_is_told_in_its_words(api: Api, fleet: Fleet) -> None:
+    with forbidden_image(api, "registry.test/forbidden:1"):
+        fleet.join("n1")
+        api.apply(f"{CONFIGS}/x", config("x", agent={"image": "registry.test/forbidden:1"}))
+
+        stalled = says(api, "x", "Stalled", "True", "WriteRefused")
+        assert stalled["message"].startswith("the API server refuses DaemonSet proxyconfig-x: ")
+        assert "not from our registry" in stalled["message"]
+        assert api.names(PROXIES) == []
+        api.patch(f"{CONFIGS}/x", {"spec": {"agent": {"image": "registry.test/agent:2"}}})
+        is_ready(api, "x", 1)
+        says(api, "x", "Stalled", "False")
+
+
+@contextmanager
+def forbidden_image(api: Api, image: str) -> Iterator[None]:
+    """Let the cluster's administrator forbid DaemonSets with an image."""
+    rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["daemonsets"], "operations": ["CREATE", "UPDATE"]}
+    check = {"expression": f"object.spec.template.spec.containers[0].image != '{image}'", "message": "not from our registry"}
+    root, meta = "/apis/admissionregistration.k8s.io/v1", {"name": "registry"}
+    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": meta}
+    policies, bindings = f"{root}/validatingadmissionpolicies", f"{root}/validatingadmissionpolicybindings"
+    matched = {"matchConstraints": {"resourceRules": [rule]}, "validations": [check]}
+    api.create(policies, kind | {"kind": "ValidatingAdmissionPolicy", "spec": matched})
+    bound = {"policyName": "registry", "validationActions": ["Deny"]}
+    api.create(bindings, kind | {"kind": "ValidatingAdmissionPolicyBinding", "spec": bound})
+    try:
+        eventually(lambda: _is_refused(api, image), within_s=30)
+        yield
+    finally:
+        api.delete(f"{bindings}/registry")
+        api.delete(f"{policies}/registry")
+
+
+def _is_refused(api: Api, image: str) -> bool:
+    """Whether the policy is in force; the server takes a moment."""
+    labels = {"probe": "policy"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "probe", "image": image}]}}
+    body = {"metadata": {"name": "probe"}, "spec": {"selector": {"matchLabels": labels}, "template": template}}
+    try:
+        api.create(f"{DAEMONSETS}?dryRun=All", body)
+    except AssertionError as refusal:
+        return "not from our registry" in str(refusal)
+    return False

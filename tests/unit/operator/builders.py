@@ -1,0 +1,112 @@
+"""Objects of a small cluster, as values, for tests of what is pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from proxyconfig_api import codec, names
+from proxyconfig_api.nodeproxy import NodeProxy
+from proxyconfig_operator.assignment import assign
+from proxyconfig_operator.daemonset import Installation
+from proxyconfig_operator.observed import Config, DaemonSet, Node, Pod, Revision
+from proxyconfig_operator.settings import Address
+from proxyconfig_operator.world import World
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+INSTALLATION = Installation(names.NAMESPACE, "registry.test/agent:1", Address("192.0.2.1", 6443))
+
+
+def config(name: str = "x", *, age_s: int = 0, deleted_ago_s: float | None = None, finalizers: Iterable[str] = (), **spec: Any) -> Config:
+    metadata: dict[str, Any] = {"name": name, "uid": f"uid-{name}", "generation": 1, "finalizers": list(finalizers)}
+    metadata["creationTimestamp"] = (NOW - timedelta(seconds=age_s)).isoformat()
+    if deleted_ago_s is not None:
+        metadata["deletionTimestamp"] = (NOW - timedelta(seconds=deleted_ago_s)).isoformat()
+    return Config.of({"metadata": metadata, "spec": spec})
+
+
+def node(name: str, *, ready: str = "True", **labels: str) -> Node:
+    condition = {"type": "Ready", "status": ready, "reason": "Kubelet", "message": "what kubelet says"}
+    return msgspec.convert(
+        {"metadata": {"name": name, "uid": f"uid-{name}", "labels": labels}, "status": {"conditions": [condition]}}, Node
+    )
+
+
+def labelled(name: str, owner: str, **labels: str) -> Node:
+    """A node that was given to a ProxyConfig."""
+    return node(name, **labels, **{names.CONFIG_LABEL: owner})
+
+
+def proxy(
+    name: str,
+    owner: str = "x",
+    revision: str = "x-1",
+    *,
+    action: str = "Apply",
+    generation: int = 1,
+    annotations: Mapping[str, str] | None = None,
+    **status: Any,
+) -> NodeProxy:
+    reference = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": f"uid-{name}"}
+    metadata = {"name": name, "uid": f"uid-proxy-{name}", "generation": generation, "ownerReferences": [reference]}
+    metadata["annotations"] = dict(annotations or {})
+    spec = {"config": owner, "revision": revision, "action": action}
+    return codec.decode({"metadata": metadata, "spec": spec, "status": status}, NodeProxy)
+
+
+def reported(revision: str, *, ready: bool = True, reason: str = "Synced", message: str = "", degraded: str = "") -> dict[str, Any]:
+    """The status of an agent that has applied a revision."""
+    conditions = [condition("Ready", holds=ready, reason=reason, message=message)]
+    if degraded:
+        conditions.append(condition("Degraded", holds=True, reason=degraded, message="something was not done"))
+    return {"observedGeneration": 1, "observedRevision": revision, "conditions": conditions}
+
+
+def condition(kind: str, *, holds: bool, reason: str, message: str = "") -> dict[str, Any]:
+    return {"type": kind, "status": str(holds), "reason": reason, "message": message, "lastTransitionTime": NOW.isoformat()}
+
+
+def pod(name: str, on: str, owner: str = "x", *, ready: bool = True, ending: bool = False, **status: Any) -> Pod:
+    metadata = {"name": name, "labels": {names.CONFIG_LABEL: owner}, "creationTimestamp": NOW.isoformat()}
+    if ending:
+        metadata["deletionTimestamp"] = NOW.isoformat()
+    usual = {
+        "phase": "Running",
+        "conditions": [{"type": "Ready", "status": str(ready)}],
+        "containerStatuses": [{"name": names.AGENT, "ready": ready, "state": {}}],
+    }
+    return msgspec.convert({"metadata": metadata, "spec": {"nodeName": on}, "status": usual | status}, Pod)
+
+
+def revision(name: str, number: int, owner: str = "x") -> Revision:
+    return msgspec.convert(
+        {"metadata": {"name": name, "uid": f"uid-{name}", "labels": {names.CONFIG_LABEL: owner}}, "revision": number}, Revision
+    )
+
+
+def world(
+    configs: Iterable[Config] = (),
+    nodes: Iterable[Node] = (),
+    *,
+    proxies: Iterable[NodeProxy] = (),
+    pods: Iterable[Pod] = (),
+    revisions: Iterable[Revision] = (),
+    daemonsets: Iterable[DaemonSet] = (),
+) -> World:
+    """Everything at once, at NOW, with two minutes for removals."""
+    configs, nodes = tuple(configs), tuple(nodes)
+    return World(
+        configs={each.name: each for each in configs},
+        nodes={each.metadata.name: each for each in nodes},
+        proxies={each.metadata.name: each for each in proxies},
+        pods={each.metadata.name: each for each in pods},
+        revisions={each.metadata.name: each for each in revisions},
+        daemonsets={each.metadata.name: each for each in daemonsets},
+        assignment=assign(configs, nodes),
+        installation=INSTALLATION,
+        removal_deadline_s=120,
+        now=NOW,
+    )
