@@ -165,8 +165,8 @@ class Cluster:
         self.endpoints = self.ports = 0
 
     def programmed(self) -> Iterator[Frontends]:
-        """What the kernel has, by all we know."""
-        for frontends in self._programmed.values():
+        """What the kernel has, by all we know. The page of metrics asks from its own thread: the list is made at once."""
+        for frontends in list(self._programmed.values()):
             yield from frontends
 
     def _program(self, name: ServiceName, frontends: Programmed) -> None:

@@ -33,6 +33,7 @@ class Telling:
         self._services_changed = self._endpoints_changed = 0
         self._findings: dict[str, tuple[Finding, ...]] = {}
         self._notices: asyncio.Queue[Notice] = asyncio.Queue(WAITING_EVENTS)
+        metrics.count_local(cluster.programmed)
 
     def report_to(self, reporter: Reporter) -> None:
         """Tell `reporter` the state, now and whenever it changes."""
@@ -43,6 +44,8 @@ class Telling:
         """Replace fields of the state."""
         state = dataclasses.replace(self.state, **fields)  # type: ignore[arg-type]
         if state != self.state:
+            if state.mode != self.state.mode:
+                self._metrics.mode(state.version, state.mode)
             self.state = state
             if self._reporter is not None:
                 self._reporter.tell(state)

@@ -47,6 +47,11 @@ class NodeState:
     """What a scan found after a Remove; None: not removed."""
     findings: tuple[Finding, ...] = ()
 
+    @property
+    def is_starting(self) -> bool:
+        """Nothing was synced yet, and nothing is known to be wrong."""
+        return not self.programmed and self.removed_objects is None and not _wrong(Topic.TRAFFIC, self.findings)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

@@ -1,7 +1,8 @@
 """/healthz and /livez as kube-proxy answers them: load balancers and cluster autoscalers read these. Pure, but for the clock it is given.
 
-Unhealthy is a node on which a change has been waiting for a minute without a successful sync. /healthz additionally fails
-for a node that is about to be deleted, so that load balancers drain it; /livez does not, as the agent still has work to do there.
+Unhealthy is a node on which a change has been waiting for a minute without a successful sync. /healthz additionally fails for a node
+that is about to be deleted, or whose kernel cannot do what is asked, so that load balancers drain it; /livez does not: the agent
+still has work to do there, and a restart would not help.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class Health:
 
     def _answer(self, *, about_node: bool) -> Answer:
         now = self._clock()
-        problem = self._problem(now)
+        problem = (about_node and self._broken) or self._problem(now)
         node_problem = self._node_problem if about_node else ""
         updated = now if not problem else max(self._synced_s.values(), default=0.0)
         body = _Body(
@@ -103,8 +104,6 @@ class Health:
         return Answer(503 if problem or node_problem else 200, msgspec.json.encode(body))
 
     def _problem(self, now: float) -> str:
-        if self._broken:
-            return self._broken
         if (silent := now - self._beat_s) > self._heartbeat_s:
             return f"the agent's event loop hangs since {silent:.0f} s"
         waiting_since = self._waiting_since_s

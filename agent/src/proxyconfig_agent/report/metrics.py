@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 
-from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.ingest.values import Family, Policy
 from proxyconfig_agent.report.health import Answer
+from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.sync import Sync
 
 _SYNC_S = tuple(0.001 * 2**power for power in range(15))
@@ -17,6 +18,12 @@ _STAGE_S = tuple(0.00001 * 4**power for power in range(11))
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 LABEL = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
+
+
+def lacks_local(frontends: Frontends, policy: str) -> bool:
+    """Whether its `internal` or `external` traffic is dropped here although it has endpoints elsewhere."""
+    wanted = frontends.internal_policy if policy == "internal" else frontends.external_policy
+    return wanted is Policy.LOCAL and frontends.reachable and not frontends.local
 
 
 class Metrics:
@@ -115,9 +122,15 @@ class Metrics:
         for kind, number in (("services", sync.services), ("ports", sync.ports), ("endpoints", sync.endpoints)):
             self._objects.labels(kind).set(number)
 
-    def without_local_endpoints(self, family: Family, *, internal: int, external: int) -> None:
-        self._no_local.labels("internal", LABEL[family]).set(internal)
-        self._no_local.labels("external", LABEL[family]).set(external)
+    def count_local(self, programmed: Callable[[], Iterable[Frontends]]) -> None:
+        """Where to look, at every scrape, for Services whose policy wants local endpoints that they lack."""
+
+        def counter(policy: str, family: Family) -> Callable[[], float]:
+            return lambda: sum(frontends.family is family and lacks_local(frontends, policy) for frontends in programmed())
+
+        for family in Family:
+            for policy in ("internal", "external"):
+                self._no_local.labels(policy, LABEL[family]).set_function(counter(policy, family))
 
     def flows_deleted(self, family: Family, *, deleted: int, took_s: float) -> None:
         self._conntrack_s.labels(LABEL[family]).observe(took_s)

@@ -93,7 +93,11 @@ class Reporter:
         self._news = asyncio.Event()
 
     def tell(self, state: NodeState) -> None:
-        """This is how the node is now. Cheap: the newest counts, nothing is written here."""
+        """This is how the node is now. Cheap: the newest counts, nothing is written here.
+
+        A restarted agent adopts rules that work: until it knows more than that it has started, the earlier one's status stands."""
+        if self._told is None and self._before and state.is_starting:
+            return
         if state != self._told:
             self._told = state
             self._news.set()

@@ -94,11 +94,12 @@ def test_before_the_node_was_seen_only_livez_is_fine(clock: Clock) -> None:
     assert (Health(clock).healthz().status, Health(clock).livez().status) == (503, 200)
 
 
-def test_a_broken_data_path_fails_both_with_its_reason(health: Health) -> None:
+def test_a_broken_data_path_drains_the_node_and_does_not_restart_the_agent(health: Health) -> None:
     health.broken("the kernel has no nft_numgen")
-    for answer in (health.healthz(), health.livez()):
-        assert answer.status == 503
-        assert body(answer)["reason"] == "the kernel has no nft_numgen"
+    answer = health.healthz()
+    assert answer.status == 503
+    assert (body(answer)["healthy"], body(answer)["reason"]) == (False, "the kernel has no nft_numgen")
+    assert health.livez().status == 200
     health.broken("")
     assert health.healthz().status == 200
 

@@ -9,10 +9,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from proxyconfig_agent.dataplane import Refusal
-from proxyconfig_agent.ingest.values import Family, ServiceName
+from proxyconfig_agent.ingest.values import Family, Policy, Protocol, ServiceName
 from proxyconfig_agent.report.health import Answer, Health
 from proxyconfig_agent.report.metrics import Metrics
 from proxyconfig_agent.report.pages import health_routes, metrics_routes
+from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
 from proxyconfig_agent.sync import Reason, Sync
 
 SHARED = {
@@ -100,14 +101,24 @@ def test_a_clock_that_is_behind_makes_no_negative_delay(metrics: Metrics) -> Non
 def test_what_is_programmed(metrics: Metrics) -> None:
     refused = (Refusal(ServiceName("default", "web"), "its address is taken"),)
     metrics.synced(sync(reason=Reason.DISTURBED, services=2, ports=3, endpoints=20, refused=refused, repaired="1 element"))
-    metrics.without_local_endpoints(Family.IPV4, internal=0, external=2)
     metrics.mode("0.1.0", "iptables")
     after = values(metrics)
     assert after["proxyconfig_programmed{kind=endpoints}"] == 20
     assert after["proxyconfig_quarantined_services"] == 1
     assert after["proxyconfig_drift_repairs_total"] == 1
-    assert after["kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family=IPv4}{traffic_policy=external}"] == 2
     assert [key for key in after if key.startswith("proxyconfig_agent_info")] == ["proxyconfig_agent_info{mode=iptables}{version=0.1.0}"]
+
+
+def test_services_that_lack_local_endpoints_are_counted_when_asked(metrics: Metrics) -> None:
+    name = PortName(ServiceName("default", "web"), "", Protocol.TCP)
+    remote_only = Frontends(name, Family.IPV4, 80, None, external_policy=Policy.LOCAL, reachable=True)
+    found = [remote_only]
+    metrics.count_local(lambda: found)
+    found += [replace(remote_only, local=Backends(b"......")), replace(remote_only, reachable=False)]
+    after = values(metrics)
+    gauge = "kubeproxy_sync_proxy_rules_no_local_endpoints_total"
+    assert [after[f"{gauge}{{ip_family=IPv4}}{{traffic_policy={policy}}}"] for policy in ("internal", "external")] == [0, 1]
+    assert after[f"{gauge}{{ip_family=IPv6}}{{traffic_policy=external}}"] == 0
 
 
 def test_pages_and_the_answers_they_count(metrics: Metrics) -> None:

@@ -188,6 +188,23 @@ async def test_flush_writes_now_and_tells_whether_it_could(server: Server, clock
     assert server.written.qsize() == 1
 
 
+async def test_a_restarted_agent_says_nothing_until_it_knows_something(server: Server, clock: Clock) -> None:
+    reporter = Reporter(server.write, clock, status_of(STATE, (), START_S - 3600).conditions)
+    reporter.tell(NodeState(version="0.2.0"))
+    assert await reporter.flush()
+    assert server.written.empty()
+    reporter.tell(replace(BROKEN, programmed=False))
+    assert await reporter.flush()
+    assert not condition_status(server.written.get_nowait(), "Ready")
+
+
+async def test_a_first_agent_says_that_it_starts(server: Server, clock: Clock) -> None:
+    reporter = Reporter(server.write, clock)
+    reporter.tell(NodeState(version="0.1.0"))
+    await reporter.flush()
+    assert not condition_status(server.written.get_nowait(), "Ready")
+
+
 async def test_the_times_of_an_earlier_agent_go_on(server: Server, clock: Clock) -> None:
     reporter = Reporter(server.write, clock, status_of(STATE, (), START_S - 3600).conditions)
     reporter.tell(STATE)
