@@ -248,7 +248,9 @@ class Agent:
         self._telling.update(generation=desired.generation, revision=desired.revision, removed_objects=None)
 
     def _remove(self, desired: Desired) -> None:
-        """Leave nothing in the kernel, and prove it."""
+        """Leave nothing in the kernel, and prove it; once is enough."""
+        if self._telling.state.removed_objects == 0 and self._telling.state.generation == desired.generation:
+            return
         if self._running is not None:
             self._running.cancel()
         self._runner = self._running = self._adopting = self._configured = None

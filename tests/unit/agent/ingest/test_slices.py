@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxyconfig_agent.ingest import wire
 from proxyconfig_agent.ingest.nodes import node_of, service_cidrs_of
@@ -132,6 +134,26 @@ def test_row_84_an_update_of_metadata_alone_is_no_difference() -> None:
 def test_ipv6_slices_are_packed() -> None:
     piece = taken({"addresses": ["fd00::1"]}, kind="IPv6")
     assert (piece.family, len(piece.addresses)) == (Family.IPV6, 16)
+
+
+_text = st.one_of(st.none(), st.text(max_size=20), st.sampled_from(["10.0.0.1", "fd00::1", "TCP", "here"]))
+_hint = st.fixed_dictionaries({"name": st.text(max_size=5)})
+_endpoint = st.fixed_dictionaries(
+    {},
+    optional={
+        "addresses": st.one_of(st.none(), st.lists(_text.filter(lambda text: text is not None), max_size=2)),
+        "nodeName": _text,
+        "hints": st.one_of(st.none(), st.fixed_dictionaries({}, optional={"forZones": st.lists(_hint, max_size=2)})),
+    },
+)
+_port = st.fixed_dictionaries({}, optional={"name": _text, "protocol": _text, "port": st.one_of(st.none(), st.integers(-5, 2**40))})
+
+
+@given(st.lists(_endpoint, max_size=4), st.lists(_port, max_size=3), st.sampled_from(["IPv4", "IPv6"]))
+def test_no_slice_can_make_it_fail_and_what_is_kept_fits_together(endpoints: Any, ports: Any, kind: str) -> None:
+    piece = taken(*endpoints, ports=ports, kind=kind)
+    assert len(piece.addresses) == len(piece.traits) * piece.family.size
+    assert all(1 <= port.port <= 65535 for port in piece.ports)
 
 
 def test_a_node_is_read_with_its_internal_addresses_first() -> None:
