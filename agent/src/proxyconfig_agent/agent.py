@@ -143,7 +143,7 @@ class Agent:
         self._wake()
 
     def _wake(self) -> None:
-        if self._runner is not None:
+        if self._runner is not None and self._cluster.dirty:
             self._telling.waiting()
             self._runner.wake()
 
@@ -239,7 +239,8 @@ class Agent:
         if sync.reason is Reason.START:
             gc.collect()
             gc.freeze()  # what the first sync has made will stay: collections need not look at it again
-        if sync.full and self._configured is not None and sync.reason is not Reason.START:
+        if sync.full and self._configured is not None:
+            # After the first sync as well: conntrack's sysctls may have come with the rules that use it.
             self._telling.found("host", *self._host.configure(self._configured))
 
     def _adopt(self, desired: Desired) -> None:

@@ -12,7 +12,7 @@ import structlog
 
 from proxyconfig_agent.node.finding import Finding, Topic
 
-log = structlog.get_logger(__name__)
+_log = structlog.get_logger("modules")
 
 ESSENTIAL = ("nf_conntrack",)
 """Wanted in every mode: without it there are no conntrack sysctls."""
@@ -107,5 +107,5 @@ def load(names: Iterable[str], modprobe: str = "modprobe") -> tuple[str, ...]:
         if done.returncode:
             failures.append(f"{name}: {done.stderr.strip() or f'modprobe ended with status {done.returncode}'}")
         else:
-            log.info("module loaded", name=name)
+            _log.info("module loaded", name=name)
     return tuple(failures)

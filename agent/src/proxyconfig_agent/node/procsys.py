@@ -18,7 +18,7 @@ import structlog
 from proxyconfig_agent.node.finding import Finding, Topic
 from proxyconfig_agent.node.sysctls import Changed, Wanted, Write, normal, plan
 
-log = structlog.get_logger(__name__)
+_log = structlog.get_logger("sysctls")
 
 ROOTS = (Path("/host/proc/sys"), Path("/proc/sys"))
 """Where parameters are looked for: the first one that exists serves."""
@@ -77,7 +77,7 @@ class Ledger:
         except FileNotFoundError:
             return {}
         except (OSError, msgspec.MsgspecError) as error:
-            log.warning("previous sysctls unreadable", file=str(self.path), error=str(error))
+            _log.warning("previous sysctls unreadable", file=str(self.path), error=str(error))
             return {}
 
     def save(self) -> Finding | None:
@@ -105,7 +105,7 @@ def reconcile(wanted: Iterable[Wanted], parameters: Parameters, ledger: Ledger) 
     findings = list(_read(wanted, ledger, parameters, actual))
     todo = plan(wanted, actual, ledger.changes)
     for name in todo.forgotten:
-        log.info("sysctl left alone", name=name, reason="changed by somebody else", value=actual[name])
+        _log.info("sysctl left alone", name=name, reason="changed by somebody else", value=actual[name])
         del ledger.changes[name]
     failed = [finding for write in todo.writes if (finding := _write(write, actual[write.name], parameters, ledger))]
     unsaved = ledger.save() if todo.writes or todo.forgotten else None
@@ -122,7 +122,7 @@ def _read(wanted: tuple[Wanted, ...], ledger: Ledger, parameters: Parameters, ac
                 yield _refusal(name, topics[name], error)
             else:
                 # Its interface or module is gone, and the value with it.
-                log.info("sysctl gone", name=name)
+                _log.info("sysctl gone", name=name)
                 del ledger.changes[name]
 
 
@@ -133,7 +133,7 @@ def _write(write: Write, now: str, parameters: Parameters, ledger: Ledger) -> Fi
         after = parameters.read(write.name)
     except OSError as error:
         return _refusal(write.name, write.topic, error, f"{now} stays, {write.value} is wanted")
-    log.info("sysctl set" if write.before is not None else "sysctl restored", name=write.name, was=now, value=after)
+    _log.info("sysctl set" if write.before is not None else "sysctl restored", name=write.name, was=now, value=after)
     if write.before is None:
         del ledger.changes[write.name]
     else:

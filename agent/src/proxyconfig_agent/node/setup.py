@@ -8,7 +8,7 @@ import structlog
 
 from proxyconfig_agent.node import modules
 
-log = structlog.get_logger(__name__)
+_log = structlog.get_logger("setup")
 
 
 def run(wanted: Iterable[str]) -> int:
@@ -19,9 +19,9 @@ def run(wanted: Iterable[str]) -> int:
     kernel = modules.read()
     lacking = modules.missing((*modules.ESSENTIAL, *modules.HELPFUL, *wanted), kernel)
     if lacking and not kernel.loadable:
-        log.info("modules not loaded", reason="this kernel cannot load modules", kernel=kernel.release, modules=lacking)
+        _log.info("modules not loaded", reason="this kernel cannot load modules", kernel=kernel.release, modules=lacking)
         return 0
     for failure in modules.load(lacking):
-        log.warning("module not loaded", kernel=kernel.release, error=failure)
-    log.info("init done", kernel=kernel.release, loaded=len(lacking))
+        _log.warning("module not loaded", kernel=kernel.release, error=failure)
+    _log.info("init done", kernel=kernel.release, loaded=len(lacking))
     return 0
