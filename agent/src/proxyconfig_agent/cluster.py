@@ -52,7 +52,7 @@ class Cluster:
         self._undecodable: dict[ServiceName, str] = {}
 
     def put_service(self, service: Service) -> bool:
-        """Take in a Service; returns whether anything is different now."""
+        """Take in a Service; returns whether a Service waits for a sync because of it, as all of these do."""
         recovered = self._undecodable.pop(service.name, None) is not None
         if self._services.get(service.name) == service and not recovered:
             return False
@@ -68,25 +68,21 @@ class Cluster:
         return known
 
     def put_slice(self, piece: EndpointSlice) -> bool:
-        """Take in a slice; its label may have moved it to another Service."""
+        """Take in a slice; its label may have moved it to another Service. Those of Services that we do not serve change nothing."""
         key = Key(piece.service.namespace, piece.name)
         before = self._slices.get(key)
         if before == piece:
             return False
-        if before is not None and before.service != piece.service:
-            self._without(before)
+        moved = before is not None and before.service != piece.service and self._without(before)
         self._slices[key] = piece
         others = tuple(other for other in self._slices_of.get(piece.service, ()) if other.name != piece.name)
         self._slices_of[piece.service] = (*others, piece)
-        self._mark(piece.service, {piece.family: piece.triggered_at} if piece.triggered_at > self._started_at else _UNTIMED)
-        return True
+        timed = {piece.family: piece.triggered_at} if piece.triggered_at > self._started_at else _UNTIMED
+        return self._mark(piece.service, timed) or moved
 
     def drop_slice(self, key: Key) -> bool:
         piece = self._slices.pop(key, None)
-        if piece is None:
-            return False
-        self._without(piece)
-        return True
+        return piece is not None and self._without(piece)
 
     def put_node(self, node: Node) -> bool:
         """Take in the node; where select depends on what changed, every Service is to be looked at again (row 74)."""
@@ -190,21 +186,22 @@ class Cluster:
         service = self._services.get(name)
         return select(service, self._slices_of.get(name, ()), self.node) if service else ()
 
-    def _without(self, piece: EndpointSlice) -> None:
+    def _without(self, piece: EndpointSlice) -> bool:
         rest = tuple(other for other in self._slices_of.get(piece.service, ()) if other.name != piece.name)
         if rest:
             self._slices_of[piece.service] = rest
         else:
             self._slices_of.pop(piece.service, None)
-        self._mark(piece.service)
+        return self._mark(piece.service)
 
-    def _mark(self, name: ServiceName, triggered_at: Mapping[Family, float] = _UNTIMED) -> None:
-        """Slices of Services that we do not serve change nothing."""
+    def _mark(self, name: ServiceName, triggered_at: Mapping[Family, float] = _UNTIMED) -> bool:
+        """Have a Service wait for a sync; returns whether it is one that we serve, or did."""
         if name not in self._services and name not in self._programmed:
-            return
+            return False
         earliest = self._dirty.setdefault(name, {})
         for family, at in triggered_at.items():
             earliest[family] = min(at, earliest.get(family, at))
+        return True
 
 
 def _differences(before: Programmed, wanted: Programmed) -> list[Change]:

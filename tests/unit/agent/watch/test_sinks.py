@@ -46,8 +46,8 @@ def test_what_is_put_is_known_and_what_is_dropped_is_not() -> None:
     sinks.service()
     sinks.slice()
     assert (list(sinks.services.known()), list(sinks.slices.known()), sinks.changes) == ([KEY], [KEY], 2)
-    sinks.services.drop(KEY)
     sinks.slices.drop(KEY)
+    sinks.services.drop(KEY)
     assert (list(sinks.services.known()), list(sinks.slices.known()), sinks.changes) == ([], [], 4)
 
 
@@ -58,6 +58,15 @@ def test_the_same_again_is_no_change() -> None:
         sinks.slice()
     sinks.services.drop(Key("shop", "unknown"))
     assert sinks.changes == 2
+
+
+def test_endpoints_that_nobody_serves_are_no_change() -> None:
+    sinks = Sinks()
+    sinks.slice()
+    sinks.slice("10.0.0.2")
+    assert (sinks.changes, sinks.cluster.dirty) == (0, 0)
+    sinks.service()
+    assert sinks.reachable() == [True]
 
 
 def test_row_78_a_service_that_becomes_an_external_name_is_gone_and_comes_back() -> None:
