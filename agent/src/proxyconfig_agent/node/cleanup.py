@@ -10,8 +10,7 @@ import structlog
 
 from proxyconfig_agent.dataplane import Change, Dataplane, Outcome, Settings
 from proxyconfig_agent.ingest.values import Address, Family
-from proxyconfig_agent.node.ctnetlink import Endpoint, Flow
-from proxyconfig_agent.node.flows import Answering, answering, is_udp, stale
+from proxyconfig_agent.node.flows import Answering, Endpoint, Flow, answering, is_udp, stale
 from proxyconfig_agent.select.frontends import Frontends
 
 ONE_BY_ONE = 16

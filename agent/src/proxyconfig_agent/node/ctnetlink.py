@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from proxyconfig_agent.ingest.values import Family
 from proxyconfig_agent.node import netlink
+from proxyconfig_agent.node.flows import Endpoint, Flow
 from proxyconfig_agent.node.netlink import attribute, nested
 
 _NETFILTER = 12
@@ -29,17 +30,6 @@ _UDP = bytes([socket.IPPROTO_UDP])
 _NFGENMSG = struct.Struct("=BBH")
 _BUFFER = 1 << 18
 _BATCH = 256
-
-Endpoint = bytes
-"""Packed as in `select`: address, then port (2 bytes, big-endian)."""
-
-
-class Flow(NamedTuple):
-    """One UDP flow: where the client sends to, and who answers. `told` is what the kernel said of it, for `delete`."""
-
-    destination: Endpoint
-    answers: Endpoint
-    told: bytes
 
 
 def flows_to(family: Family, destination: Endpoint) -> list[Flow]:

@@ -8,11 +8,23 @@ its last endpoint, and one that was deleted.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 
 from proxyconfig_agent.dataplane import Change
 from proxyconfig_agent.ingest.values import Address, Family, Protocol, family_of
-from proxyconfig_agent.node.ctnetlink import Endpoint, Flow
 from proxyconfig_agent.select.frontends import Frontends
+
+Endpoint = bytes
+"""Packed as in `select`: address, then port (2 bytes, big-endian)."""
+
+
+class Flow(NamedTuple):
+    """One UDP flow: where the client sends to, and who answers. `told` is what the kernel said of it, and knows it by."""
+
+    destination: Endpoint
+    answers: Endpoint
+    told: bytes
+
 
 Answering = Mapping[Endpoint, Collection[Endpoint]]
 """For the destinations of clients: who may answer. Everybody else's flows are stale."""

@@ -12,8 +12,8 @@ import pytest
 from proxyconfig_agent.dataplane import Change, Outcome, Settings
 from proxyconfig_agent.ingest.values import Address, Family, Protocol, ServiceName
 from proxyconfig_agent.node.cleanup import ONE_BY_ONE, FlowCleanup
-from proxyconfig_agent.node.ctnetlink import Endpoint, Flow, parse
-from proxyconfig_agent.node.flows import answering, stale
+from proxyconfig_agent.node.ctnetlink import parse
+from proxyconfig_agent.node.flows import Endpoint, Flow, answering, stale
 from proxyconfig_agent.node.netlink import attribute, nested
 from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
 
