@@ -13,18 +13,20 @@ from tests.cluster.controlplane import ControlPlane, controlplane
 
 from proxyconfig_api import names
 
-CRDS = Path(__file__).parents[2] / "crds"
+MANIFESTS = Path(__file__).parents[2] / "manifests" / "base"
 
 
 @pytest.fixture(scope="session")
 def plane() -> Iterator[ControlPlane]:
     with controlplane() as made:
-        made.kubectl("apply", "--server-side", "-f", str(CRDS))
-        made.apply(
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.NAMESPACE}},
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": names.AGENT, "namespace": names.NAMESPACE}},
-        )
+        made.kubectl("apply", "--server-side", "-k", str(MANIFESTS))
         yield made
+
+
+@pytest.fixture(scope="session")
+def account(plane: ControlPlane) -> Path:
+    """A kubeconfig with the rights that the operator has in a cluster, and no others."""
+    return plane.token_kubeconfig(names.NAMESPACE, names.OPERATOR)
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def fleet(api: Api) -> Iterator[Fleet]:
 
 
 @pytest.fixture
-def operator(plane: ControlPlane, api: Api, tmp_path: Path) -> Iterator[OperatorProcess]:  # noqa: ARG001 - cleans up after the operator
-    with OperatorProcess(plane.kubeconfig, tmp_path / "operator.log", "--removal-deadline", "8") as made:
+def operator(account: Path, api: Api, tmp_path: Path) -> Iterator[OperatorProcess]:  # noqa: ARG001 - cleans up after the operator
+    with OperatorProcess(account, tmp_path / "operator.log", "--removal-deadline", "8") as made:
         yield made
         assert "Traceback" not in made.said(), made.said()

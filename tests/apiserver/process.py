@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -55,7 +56,16 @@ class OperatorProcess:
 
     def leads(self) -> bool:
         """Whether it leads and knows everything; waits for an answer."""
-        return bool(eventually(lambda: self.health()[1].get("leading"), within_s=30)) and "caches filled" in self.said()
+        return eventually(lambda: bool(self.health()[1].get("leading")) and "caches filled" in self.said(), within_s=30)
+
+    def cpu_s(self) -> float:
+        """Seconds of CPU so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def rss_mib(self) -> int:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) // 1024
 
     def health(self, path: str = "/healthz") -> tuple[int, dict[str, object]]:
         """Status and content of an answer; status 0 if there is none."""

@@ -1,0 +1,170 @@
+"""The operator as a process: killed, doubled, started where nothing is ready, cut off from the API server."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.apiserver.expect import is_ready
+from tests.apiserver.fleet import Fleet
+from tests.apiserver.objects import CONFIGS, LEASES, PROXIES, REVISIONS, Api, config
+from tests.apiserver.process import OperatorProcess
+from tests.cluster.controlplane import ControlPlane
+from tests.polling import eventually
+
+from proxyconfig_api import names
+
+pytestmark = pytest.mark.apiserver
+
+
+def test_killed_in_the_middle_of_a_rollout_the_next_one_ends_it(api: Api, fleet: Fleet, account: Path, tmp_path: Path) -> None:
+    nodes = [f"n{number:03}" for number in range(60)]
+    fleet.join(*nodes)
+    with started(account, tmp_path / "first.log") as first:
+        api.apply(f"{CONFIGS}/x", config("x"))
+        old = is_ready(api, "x", 60, within_s=60)["revision"]
+        api.patch(f"{CONFIGS}/x", {"spec": {"masquerade": {"all": True}}})
+        eventually(lambda: len(revisions(api) - {old}) == 1, every_s=0.002)
+        first.send(signal.SIGKILL)
+        assert first.ended() == -signal.SIGKILL
+    assert old in revisions(api), "it was killed too late to show anything"
+
+    with started(account, tmp_path / "second.log"):
+        new = is_ready(api, "x", 60, within_s=60)["revision"]
+
+    assert revisions(api) == {new} != {old}
+    assert len(api.names(REVISIONS)) == 2
+
+
+def test_a_standby_is_healthy_and_takes_over_when_the_leader_is_killed(api: Api, fleet: Fleet, account: Path, tmp_path: Path) -> None:
+    fleet.join("n1")
+    with started(account, tmp_path / "a.log") as leader, started(account, tmp_path / "b.log", leads=False) as standby:
+        api.apply(f"{CONFIGS}/x", config("x"))
+        is_ready(api, "x", 1)
+        assert eventually(lambda: standby.health()[1])["leading"] is False
+        assert standby.health("/readyz")[0] == 200
+
+        leader.send(signal.SIGKILL)
+
+        eventually(lambda: standby.health()[1]["leading"], within_s=30)
+        fleet.join("n2")
+        is_ready(api, "x", 2)
+
+
+def test_a_leader_that_is_told_to_stop_hands_over_at_once(api: Api, account: Path, tmp_path: Path) -> None:
+    with started(account, tmp_path / "a.log") as leader, started(account, tmp_path / "b.log", leads=False) as standby:
+        eventually(lambda: standby.health()[0] == 200)
+
+        leader.send(signal.SIGTERM)
+
+        assert leader.ended() == 0
+        eventually(lambda: standby.health()[1]["leading"], within_s=10)
+        assert api.have(f"{LEASES}/{names.OPERATOR}")["spec"]["holderIdentity"] == identity_of(standby)
+
+
+def test_a_leader_that_was_frozen_stops_when_it_wakes_up(account: Path, tmp_path: Path) -> None:
+    with started(account, tmp_path / "a.log") as leader, started(account, tmp_path / "b.log", leads=False) as standby:
+        leader.send(signal.SIGSTOP)
+        try:
+            eventually(lambda: standby.health()[1].get("leading"), within_s=40)
+        finally:
+            leader.send(signal.SIGCONT)
+
+        assert leader.ended() == 1
+        assert '"lease lost"' in leader.said()
+
+
+def test_it_goes_on_after_the_api_server_was_away(api: Api, fleet: Fleet, plane: ControlPlane, tmp_path: Path) -> None:
+    fleet.join("n1")
+    with started(plane.kubeconfig, tmp_path / "operator.log") as operator:
+        api.apply(f"{CONFIGS}/x", config("x"))
+        is_ready(api, "x", 1)
+
+        plane.stop_server()
+        plane.start_server()
+
+        api.patch(f"{CONFIGS}/x", {"spec": {"masquerade": {"all": True}}})
+        fleet.join("n2")
+        with restarted_if_ended(operator, plane.kubeconfig, tmp_path / "again.log"):
+            is_ready(api, "x", 2, within_s=60)
+
+
+def test_logs_are_one_json_object_per_line_and_one_line_per_decision(api: Api, fleet: Fleet, account: Path, tmp_path: Path) -> None:
+    fleet.join("n1")
+    with started(account, tmp_path / "operator.log") as operator:
+        api.apply(f"{CONFIGS}/x", config("x"))
+        is_ready(api, "x", 1)
+
+    lines = [json.loads(line) for line in operator.said().splitlines()]
+    decisions = [line for line in lines if line["event"] == "reconciled"]
+    assert decisions[0].items() >= {"config": "x", "generation": 1, "prepared": 3, "moved": 2, "level": "info"}.items()
+    assert decisions[-1]["ready"] == "1/1"
+
+
+def test_without_an_api_server_it_ends_with_one_sentence(plane: ControlPlane, tmp_path: Path) -> None:
+    nowhere = tmp_path / "kubeconfig"
+    nowhere.write_text(plane.kubeconfig.read_text().replace(plane.server, "https://127.0.0.1:1"))
+
+    status, said = ended("--kubeconfig", str(nowhere), "--agent-image", "x")
+
+    assert status == 1
+    assert said["event"].startswith("cannot reach the API server at https://127.0.0.1:1: ")
+
+
+def test_without_crds_it_ends_with_one_sentence(plane: ControlPlane) -> None:
+    crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/nodeproxies.proxyconfig.dev"
+    api = Api(plane)
+    manifest = api.have(crd)
+    api.delete(crd)
+    try:
+        eventually(lambda: "nodeproxies" not in {each["name"] for each in api.have(f"/apis/{names.API_VERSION}")["resources"]})
+        status, said = ended("--kubeconfig", str(plane.kubeconfig), "--agent-image", "x")
+    finally:
+        kept = {key: manifest["metadata"][key] for key in ("name",)}
+        eventually(lambda: api.get(crd) is None)
+        api.create(crd.rpartition("/")[0], manifest | {"metadata": kept, "status": {}})
+        eventually(lambda: isinstance(api.every(PROXIES), list))
+
+    assert status == 1
+    assert said["event"].endswith("does not serve nodeproxies: kubectl apply -f crds/ first")
+
+
+@contextmanager
+def started(account: Path, log: Path, *, leads: bool = True) -> Iterator[OperatorProcess]:
+    with OperatorProcess(account, log) as made:
+        assert not leads or made.leads()
+        yield made
+
+
+@contextmanager
+def restarted_if_ended(operator: OperatorProcess, account: Path, log: Path) -> Iterator[None]:
+    """As kubelet does it: an operator that has given up is started again."""
+    if operator.process.poll() is None:
+        yield
+        return
+    with started(account, log):
+        yield
+
+
+def ended(*arguments: str) -> tuple[int, dict[str, str]]:
+    """Exit status and the only line of an operator that cannot work."""
+    command = [sys.executable, "-W", "error", "-m", "proxyconfig_operator", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    (line,) = done.stderr.splitlines()
+    said: dict[str, str] = json.loads(line)
+    return done.returncode, said
+
+
+def revisions(api: Api) -> set[str]:
+    return {each["spec"]["revision"] for each in api.every(PROXIES)}
+
+
+def identity_of(operator: OperatorProcess) -> str:
+    leading = next(json.loads(line) for line in operator.said().splitlines() if '"leading"' in line)
+    return str(leading["identity"])
