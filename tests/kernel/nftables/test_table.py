@@ -11,11 +11,11 @@ from dataclasses import replace
 import pytest
 from tests.kernel.nftables.examples import SETTINGS, every_kind, many, with_other_endpoint
 from tests.netns.namespace import Namespace
-from tests.unit.agent.nftables.frontends import frontends, ip, network
+from tests.unit.agent.nftables.frontends import frontends, ip, network, port_name
 
 from proxyconfig_agent.dataplane import Change, DataplaneError, LocalTraffic, Settings
 from proxyconfig_agent.nftables import Nftables
-from proxyconfig_agent.nftables.resync import CHUNK
+from proxyconfig_agent.nftables.resync import CHUNK, SPARE_PICKS
 from proxyconfig_agent.select.frontends import Backends, Frontends
 
 pytestmark = pytest.mark.kernel
@@ -286,6 +286,24 @@ def test_changed_node_port_addresses_are_elements(node: Namespace, dataplane: Nf
     )
     assert outcome.repaired == "2 elements of nodeport-ips"
     assert "elements = { 192.168.50.1, 192.168.50.9 }" in ruleset(node)
+
+
+def test_pick_chains_that_are_long_unused_are_taken_out(node: Namespace, dataplane: Nftables, start: Start) -> None:
+    counts = [next(iter(many(1, endpoints))) for endpoints in range(1, SPARE_PICKS + 20)]
+    ports = [
+        replace(port, name=port_name(f"count-{number}"), cluster_ip=ip(f"10.96.{number // 250}.{number % 250}"))
+        for number, port in enumerate(counts)
+    ]
+    dataplane.resync(SETTINGS, ports)
+    dataplane.resync(SETTINGS, ports[:3])
+    assert {chain for chain in rules(node.run("nft", "-ta", "list", "table", "ip", "proxyconfig")) if chain.startswith("pick-")} == {
+        "pick-1",
+        "pick-2",
+        "pick-3",
+    }
+    assert start().resync(SETTINGS, ports[:3]).operations == 0
+    assert not dataplane.apply([Change(None, ports[100])]).refused
+    assert start().resync(SETTINGS, [*ports[:3], ports[100]]).operations == 0
 
 
 def test_a_table_of_another_layout_is_replaced(node: Namespace, dataplane: Nftables, start: Start) -> None:

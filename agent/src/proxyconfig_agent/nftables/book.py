@@ -16,6 +16,7 @@ from proxyconfig_agent.nftables.delta import Delta, delta
 from proxyconfig_agent.nftables.ids import Classes, ExhaustedError, Ids, Slots
 from proxyconfig_agent.nftables.journal import Journal
 from proxyconfig_agent.nftables.lower import Numbers, lower, picks_of
+from proxyconfig_agent.nftables.picks import Pick, needed_by
 from proxyconfig_agent.nftables.ruleset import Elements
 from proxyconfig_agent.nftables.words import LOCAL_LIST
 from proxyconfig_agent.select.frontends import Frontends, PortName
@@ -93,6 +94,11 @@ class Book:
     def rollback(self) -> None:
         """The kernel refused the plan: everything is as it was at the last `keep`."""
         self._journal.rollback()
+
+    def unused_picks(self) -> set[Pick]:
+        """Numbered picks that no Service port is picked by any more."""
+        used = {pick for record in self.records.values() for pick in picks_of(record.frontends)}
+        return self.classes.codes.keys() - used - {fallback for pick in used for fallback in needed_by(pick)}
 
     def still_shared(self, elements: Elements) -> Elements:
         """Those of the elements that Service ports in the book need."""

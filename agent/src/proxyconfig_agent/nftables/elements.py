@@ -5,14 +5,17 @@ An element is {key, tail}: the tail is what follows the key (end of an interval,
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping
 from functools import cache
 
 from proxyconfig_agent.nftables.netlink import userdata
 from proxyconfig_agent.nftables.netlink.attributes import attribute, parse
-from proxyconfig_agent.nftables.netlink.expressions import Verdict, verdict_data
+from proxyconfig_agent.nftables.netlink.expressions import Verdict, verdict_payload
 
-_LIST_ELEM, _KEY, _DATA, _USERDATA, _KEY_END, _VALUE = 1, 1, 2, 6, 10, 1
+_LIST_ELEM, _KEY, _DATA, _USERDATA, _KEY_END, _VALUE, _VERDICT, _VERDICT_CHAIN = 1, 1, 2, 6, 10, 1, 2, 2
+_length = struct.Struct("=H")
+_KEY_END_KIND = _length.pack(_KEY_END)
 _HEADERS = 12
 """Before the key: of the element, of the key, of its value."""
 
@@ -31,7 +34,7 @@ def encoded(key: bytes, tail: bytes) -> bytes:
 
 def encoded_key(key: bytes, tail: bytes) -> bytes:
     """The element as a deletion names it: without its value, but with the end of its interval."""
-    end = tail[: 8 + len(key)] if tail[2:4] == b"\x0a\0" else b""
+    end = tail[: 8 + len(key)] if tail[2:4] == _KEY_END_KIND else b""
     return _head(len(key), len(end)) + key + end
 
 
@@ -40,7 +43,7 @@ def decoded(payload: bytes, key_length: int) -> Iterator[tuple[bytes, bytes]]:
     at, end = 0, len(payload)
     after = _HEADERS + key_length
     while at < end:
-        length = payload[at] | payload[at + 1] << 8
+        (length,) = _length.unpack_from(payload, at)
         yield payload[at + _HEADERS : at + after], payload[at + after : at + length]
         at += length + (-length % 4)
 
@@ -59,7 +62,7 @@ def end_tail(end: bytes) -> bytes:
 
 def verdict_tail(chain: str) -> bytes:
     """The value of a verdict map: go to `chain`."""
-    return attribute(_DATA, _unflagged(verdict_data(Verdict.GOTO, chain)))
+    return attribute(_DATA, attribute(_VERDICT, verdict_payload(Verdict.GOTO, chain)))
 
 
 def comment_of(tail: bytes) -> str:
@@ -81,15 +84,10 @@ def value_of(tail: bytes) -> bytes:
 def chain_of(tail: bytes) -> str:
     """The chain in a verdict map's tail."""
     for kind, payload in parse(value_of(tail)):
-        if kind == 2:
+        if kind == _VERDICT_CHAIN:
             return payload.rstrip(b"\0").decode()
     return ""
 
 
 def counted(elements: Mapping[str, Mapping[bytes, bytes]]) -> int:
     return sum(map(len, elements.values()))
-
-
-def _unflagged(octets: bytes) -> bytes:
-    """The same nest without the flag that says it is one."""
-    return octets[:3] + bytes((octets[3] & 0x7F,)) + octets[4:]

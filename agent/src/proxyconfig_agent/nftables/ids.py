@@ -90,6 +90,11 @@ class Classes:
     def adopt(self, pick: Pick, code: int) -> None:
         self.codes[pick] = code
 
+    def forget(self, picks: Iterable[Pick]) -> None:
+        """Their chains are about to go."""
+        for pick in picks:
+            del self.codes[pick]
+
     def fresh(self) -> dict[Pick, int]:
         """Those whose chains are not in the kernel yet, in the order in which they can be made."""
         return dict(self._fresh)

@@ -18,7 +18,7 @@ from proxyconfig_agent.nftables.kernel import HeldElements
 from proxyconfig_agent.nftables.netlink import messages as wire
 from proxyconfig_agent.nftables.netlink.connection import Connection, InterruptedDumpError, KernelError
 from proxyconfig_agent.nftables.probe import probe
-from proxyconfig_agent.nftables.resync import Resync
+from proxyconfig_agent.nftables.resync import BYTES_PER_ELEMENT, CHUNK, Resync
 from proxyconfig_agent.nftables.ruleset import table_of
 from proxyconfig_agent.nftables.stopwatch import Stopwatch
 from proxyconfig_agent.nftables.writer import Writer
@@ -37,6 +37,7 @@ class Nftables:
         self._now = now
         self._settings = Settings()
         self._books: dict[Family, Book] = {}
+        self._chunk = min(CHUNK, self._kernel.capacity // BYTES_PER_ELEMENT)
 
     def probe(self) -> dict[str, str]:
         return probe(self._kernel)
@@ -44,12 +45,11 @@ class Nftables:
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
         clock = Stopwatch()
         try:
-            self._writer.begin()
-            resyncs = {family: self._read(family, settings) for family in Family}
-            clock.lap("read")
-            outcome = Fill(self._writer, settings, resyncs, clock).carry_out(wanted)
+            with self._writer.anew():
+                resyncs = {family: self._read(family, settings) for family in Family}
+                clock.lap("read")
+                outcome = Fill(self._writer, settings, resyncs, clock).carry_out(wanted)
         except (KernelError, InterruptedDumpError) as error:
-            self._writer.doubt()
             raise DataplaneError(f"nftables: {error}") from error
         self._settings = settings
         self._books = {family: resync.book for family, resync in resyncs.items()}
@@ -110,7 +110,7 @@ class Nftables:
             if before is None and sets.AFFINITY in lengths:
                 remembered = read.affinity_ids(self._kernel, table, lengths[sets.AFFINITY])
         book = Book(family, self._now)
-        return Resync(book, settings, held, elements, Adoption(book, before, elements, remembered))
+        return Resync(book, settings, held, elements, Adoption(book, before, elements, remembered), chunk=self._chunk)
 
     def _plan(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, str]) -> dict[Family, Delta]:
         """The difference in each family. A Service that cannot be programmed goes into `refused`, and out of both families."""

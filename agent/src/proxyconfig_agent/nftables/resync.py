@@ -29,6 +29,10 @@ from proxyconfig_agent.select.frontends import Frontends
 
 CHUNK = 15_000
 """Elements of one transaction at a cold start: about a megabyte."""
+BYTES_PER_ELEMENT = 150
+"""With a long comment, IPv6, and room to spare."""
+
+SPARE_PICKS = 256
 
 _FIREWALL = frozenset((sets.FIREWALL_IPS, sets.SOURCE_RANGES))
 
@@ -65,7 +69,10 @@ class Chunk:
 class Resync:
     """One family's way from `held` to what is wanted. `add` every Service port; commit the chunks that `full` and `finish` tell of."""
 
-    def __init__(self, book: Book, settings: Settings, held: Held | None, elements: HeldElements, adoption: Adoption) -> None:
+    def __init__(
+        self, book: Book, settings: Settings, held: Held | None, elements: HeldElements, adoption: Adoption, *, chunk: int = CHUNK
+    ) -> None:
+        """`chunk`: how many elements a transaction has, roughly, when there are many."""
         self.book = book
         self._settings = settings
         self._table = table_of(book.family)
@@ -74,6 +81,7 @@ class Resync:
         self._held = None if self._incompatible else held
         self._elements = HeldElements() if self._incompatible else elements
         self._adoption = adoption
+        self._limit = chunk
         self._cold = held is None
         self._size = 0
         self._chunk = self._first()
@@ -81,7 +89,7 @@ class Resync:
     @property
     def full(self) -> bool:
         """Whether what has come together is to be committed before more is added. Only a table that was not there is filled in steps."""
-        return self._cold and self._size >= CHUNK
+        return self._cold and self._size >= self._limit
 
     def belongs_to_another(self, frontends: Frontends) -> bool:
         """Whether an address of it was another Service port's before: let that one, which had it first, be added before."""
@@ -111,20 +119,29 @@ class Resync:
         self._adoption.retire(self.book)
         stale = self._elements.rest()
         chunk = self.take()
-        if self._incompatible or len(chunk) + counted(stale) <= CHUNK:
+        if self._incompatible or len(chunk) + counted(stale) <= self._limit:
             chunk.elements.absorb(Delta(deleted=stale))
             chunk.behind += self._last_chain()
             yield chunk
-            return
-        yield _protection(chunk, stale)
-        yield from _in_steps(chunk.parts)
-        yield Chunk(elements=Delta(deleted=stale), behind=self._last_chain())
+        else:
+            yield _protection(chunk, stale)
+            yield from _in_steps(chunk.parts, self._limit)
+            yield Chunk(elements=Delta(deleted=stale), behind=self._last_chain())
+        yield from self._spare_picks()
 
     def foreign(self) -> list[Message]:
         """Chains and sets of our table that we do not know, to be taken out when everything else is done."""
         if self._held is None:
             return []
         return list(transaction.foreign(self._table, self._held, self._fixed.containers, self._chains()))
+
+    def _spare_picks(self) -> Iterator[Chunk]:
+        """Forget pick chains when very many are unused; `foreign` takes them out. Some are kept: counts come and go."""
+        unused = self.book.unused_picks() if self._held else set()
+        if len(unused) > SPARE_PICKS:
+            elements = transaction.class_elements({pick: self.book.classes.codes[pick] for pick in unused})
+            self.book.classes.forget(unused)
+            yield Chunk(elements=Delta(deleted={sets.CLASSES: elements, sets.PICKS: elements}))
 
     def _first(self) -> Chunk:
         """Sets, chains and rules, and the elements that belong to no Service."""
@@ -161,12 +178,12 @@ def _protection(chunk: Chunk, stale: Elements) -> Chunk:
     return first
 
 
-def _in_steps(parts: list[Part]) -> Iterator[Chunk]:
+def _in_steps(parts: list[Part], limit: int) -> Iterator[Chunk]:
     chunk, size = Chunk(), 0
     for part in parts:
         chunk.parts.append(part)
         size += len(part.delta)
-        if size >= CHUNK:
+        if size >= limit:
             yield chunk
             chunk, size = Chunk(), 0
     if chunk.parts:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from proxyconfig_agent.nftables.netlink.connection import Connection, KernelError
 from proxyconfig_agent.nftables.netlink.messages import Message
@@ -17,12 +18,18 @@ class Writer:
         self._kernel = kernel
         self._expected: int | None = None
 
-    def begin(self) -> None:
-        """What the kernel has from now on is about to be read."""
-        self._expected = self._kernel.generation()
+    @contextmanager
+    def anew(self) -> Iterator[None]:
+        """Read what the kernel has from now on, and make it what it is to be. If that fails halfway, be `disturbed` afterwards."""
+        try:
+            self._expected = self._kernel.generation()
+            yield
+        except BaseException:
+            self.doubt()
+            raise
 
     def doubt(self) -> None:
-        """Our picture of the kernel is wrong: be `disturbed` until the next `begin`."""
+        """Our picture of the kernel is wrong: be `disturbed` until it is read `anew`."""
         self._expected = None
 
     def disturbed(self) -> bool:

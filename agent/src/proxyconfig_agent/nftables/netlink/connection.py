@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterable, Iterator
 
 from proxyconfig_agent.nftables.netlink.attributes import parse
@@ -62,6 +63,11 @@ class Connection:
         except PermissionError:
             # Without CAP_NET_ADMIN in the first user namespace; net.core.wmem_max bounds a transaction then.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+
+    @property
+    def capacity(self) -> int:
+        """The bytes that one transaction can have."""
+        return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
 
     def close(self) -> None:
         self._socket.close()
@@ -196,7 +202,7 @@ def _words(flags: int, body: bytes) -> str:
     if not flags & _EXT_ACK_FOLLOWS:
         return ""
     header_only = 4 + 16
-    at = header_only if flags & _CAPPED else 4 + int.from_bytes(body[4:8], "little")
+    at = header_only if flags & _CAPPED else 4 + int.from_bytes(body[4:8], sys.byteorder)
     for kind, value in parse(body[at:]):
         if kind == 1:
             return value.rstrip(b"\0").decode(errors="replace")

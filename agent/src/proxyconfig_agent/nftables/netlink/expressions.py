@@ -130,15 +130,12 @@ def immediate(value: bytes, to: int) -> bytes:
 
 
 def verdict(code: Verdict, chain: str = "") -> bytes:
-    return _expression("immediate", number(1, 0), nest(2, verdict_data(code, chain)))
+    return _expression("immediate", number(1, 0), nest(2, nest(_DATA_VERDICT, verdict_payload(code, chain))))
 
 
-def verdict_data(code: Verdict, chain: str) -> bytes:
-    """A verdict as a value: what `immediate` and the elements of verdict maps hold."""
-    parts = [attribute(_VERDICT_CODE, struct.pack(">i", code))]
-    if chain:
-        parts.append(text(_VERDICT_CHAIN, chain))
-    return nest(_DATA_VERDICT, *parts)
+def verdict_payload(code: Verdict, chain: str) -> bytes:
+    """What a verdict says, in `immediate` and in the elements of verdict maps."""
+    return attribute(_VERDICT_CODE, struct.pack(">i", code)) + (text(_VERDICT_CHAIN, chain) if chain else b"")
 
 
 def address_type(of_source: bool, to: int) -> bytes:
