@@ -69,7 +69,9 @@ def _run(chosen: argparse.Namespace) -> int:
 
 
 def _leftovers() -> int:
-    lines = [f"cluster {number}: {line}" for number in registry.NUMBERS for line in remains.found(number)]
+    folders = {entry.number: entry.folder for entry in registry.entries()}
+    left = {number: list(remains.found(number, folders.get(number))) for number in registry.NUMBERS}
+    lines = [f"cluster {number} ({folders.get(number, 'not registered')}): {line}" for number, found in left.items() for line in found]
     print("\n".join(lines) or "nothing is left")
     return 1 if lines else 0
 

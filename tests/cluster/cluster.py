@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import signal
 import time
@@ -91,12 +92,33 @@ def down(name: str) -> None:
     remains.sweep()
     with _uninterrupted():
         if entry := registry.find(_folder(name)):
+            if entry.owner not in {None, os.getpid()}:
+                raise ClusterError(f"cluster {name} is being started by process {entry.owner}: interrupt that one, it cleans up.")
             _remove(name, entry)
             say(f"cluster {name} is gone: no process, namespace, link, mount, cgroup or file of it is left")
         else:
             say(f"there is no cluster {name}")
         shutil.rmtree(_failed(name), ignore_errors=True)
         _remove_if_empty(CLUSTERS)
+
+
+@contextmanager
+def provided(name: str = DEFAULT_NAME, count: int = 2) -> Iterator[Cluster]:
+    """Give the cluster of this name: one that is up is used and left as it is, else one is started and ended afterwards.
+
+    Raises ClusterError.
+    """
+    try:
+        existing = find(name)
+    except ClusterError:
+        existing = None
+    if existing is not None:
+        yield existing
+        return
+    try:
+        yield up(name, count)
+    finally:
+        down(name)
 
 
 def find(name: str) -> Cluster:

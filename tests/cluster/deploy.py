@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from tests.cluster import binaries, cluster, product
 from tests.cluster.command import run
-from tests.cluster.errors import ClusterError
+from tests.cluster.errors import ClusterError, CommandError
 from tests.cluster.progress import say
 
 BASE = cluster.ROOT / "manifests" / "base"
@@ -73,8 +73,15 @@ def apply(where: Target) -> None:
     established = ("crd/proxyconfigs.proxyconfig.dev", "crd/nodeproxies.proxyconfig.dev")
     run(*kubectl, "wait", "--for=condition=Established", *established, "--timeout=60s")
     available = (*kubectl, "--namespace", NAMESPACE, "wait", "--for=condition=Available", "deployment/proxyconfig-operator")
-    advice = f"`kubectl -n {NAMESPACE} describe pods` and `kubectl -n {NAMESPACE} logs deployment/proxyconfig-operator` tell why."
-    run(*available, f"--timeout={READY_WITHIN_S}s", timeout_s=READY_WITHIN_S + 30, advice=advice)
+    try:
+        run(*available, f"--timeout={READY_WITHIN_S}s", timeout_s=READY_WITHIN_S + 30)
+    except CommandError as error:
+        seen = run(*kubectl, "--namespace", NAMESPACE, "get", "pods", "-o", "wide")
+        log = run(*kubectl, "--namespace", NAMESPACE, "logs", "deployment/proxyconfig-operator", "--tail=15", "--ignore-errors")
+        advice = f"`kubectl --namespace {NAMESPACE} describe pods` tells why a pod does not start."
+        raise ClusterError(
+            f"the operator is not available within {READY_WITHIN_S} s. Its pods:\n{seen}Its last lines:\n{log}{advice}"
+        ) from error
 
 
 def _overlay(where: Target, folder: Path, host: str, port: int) -> Mapping[str, object]:
