@@ -201,16 +201,18 @@ class Agent:
         if self._dataplane is not None and mode in (Mode.NFTABLES, Mode.AUTO):
             self._telling.found("mode")
             return self._dataplane
-        dataplane = self._modes(mode)
-        if dataplane is None:
-            self._cannot(f"spec.mode: {mode.value} is not built into this agent yet; use nftables")
-            return None
+        dataplane = None
         try:
-            probed = dataplane.probe()
+            dataplane = self._modes(mode)
+            probed = dataplane.probe() if dataplane else {}
         except (DataplaneError, OSError) as error:
-            dataplane.close()
+            if dataplane is not None:
+                dataplane.close()
             self._cannot(str(error))
             asyncio.get_running_loop().call_later(PROBE_AGAIN_S, self._news.set)
+            return None
+        if dataplane is None:
+            self._cannot(f"spec.mode: {mode.value} is not built into this agent yet; use nftables")
             return None
         self._telling.found("mode")
         self._telling.broken("")

@@ -32,7 +32,7 @@ class Nftables:
     """One node's Services in `table ip proxyconfig` and `table ip6 proxyconfig`, in the network namespace of the thread that makes it."""
 
     def __init__(self, connection: Connection | None = None, now: Callable[[], float] = time.monotonic) -> None:
-        self._kernel = connection or Connection()
+        self._kernel = connection or _connected()
         self._writer = Writer(self._kernel)
         self._now = now
         self._settings = Settings()
@@ -183,3 +183,12 @@ def _by_service(wanted: Mapping[Family, Ports]) -> dict[ServiceName, dict[Family
         for name, new in ports.items():
             services.setdefault(name.service, {}).setdefault(family, {})[name] = new
     return services
+
+
+def _connected() -> Connection:
+    try:
+        return Connection()
+    except OSError as error:
+        what = "netlink sockets for netfilter (Linux 2.6.14 and later, CONFIG_NETFILTER_NETLINK, module nfnetlink)"
+        fix = "load the module, use a newer kernel, or choose another mode"
+        raise DataplaneError(f"nftables: the kernel lacks {what}: {error.strerror}; {fix}") from error
