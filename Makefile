@@ -34,6 +34,7 @@ unit: venv ## unit tests, no root needed
 	$(BIN)/pytest tests/unit
 
 test: check ## everything: lint, types, layers, then unit, kernel, API server, cluster and end-to-end tests
+	$(BIN)/python -m tests.cluster prepare
 	$(BIN)/python -m tests
 
 vm: venv ## the nftables kernel tests under another kernel (Debian's 6.1, under qemu)

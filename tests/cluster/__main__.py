@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from tests.cluster import binaries, cluster, demo, deploy, packages, registry, remains
+from tests.cluster import binaries, cluster, demo, deploy, images, packages, registry, remains
 from tests.cluster.errors import ClusterError
 
 
@@ -19,7 +19,7 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description="A real Kubernetes on this machine, for tests and demos.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("packages", help="install the distribution's packages that are missing")
-    commands.add_parser("binaries", help="build the components that the cache does not have")
+    commands.add_parser("prepare", help="packages, components and images: everything that a first run has to make; prints the programs")
     commands.add_parser("leftovers", help="list everything on this machine that belongs to a cluster; status 1 if there is anything")
     up = commands.add_parser("up", help="start a cluster")
     up.add_argument("--nodes", type=int, default=2, choices=range(1, 10), metavar="N", help="1 to 9, default 2")
@@ -52,8 +52,9 @@ def _run(chosen: argparse.Namespace) -> int:
         return _leftovers()
     packages.ensure()
     match chosen.command:
-        case "binaries":
+        case "prepare":
             print("\n".join(f"{program}\t{path}" for program, path in binaries.ensure().items()))
+            images.testing()
         case "up":
             made = cluster.up(chosen.name, chosen.nodes)
             print(f"export KUBECONFIG={made.kubeconfig}\nexport PATH=$PATH:{made.plane.program('kubectl').parent}")
