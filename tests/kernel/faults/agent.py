@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,11 @@ class Agent:
         self._api, self._topology, self._log = api, topology, log
         self._process: subprocess.Popen[str] | None = None
         self.prefix: Sequence[str] = ()
-        self.environment: Mapping[str, str] | None = None
 
     def start(self) -> None:
         argv = (*self.prefix, sys.executable, "-m", "proxyconfig_agent", f"--kubeconfig={self._api.kubeconfig}", f"--node-name={NODE_NAME}")
         with self._log.open("a") as output:
-            self._process = self._topology.node.spawn(*argv, cwd=ROOT, env=self.environment, stdout=output, stderr=output)
+            self._process = self._topology.node.spawn(*argv, cwd=ROOT, stdout=output, stderr=output)
 
     def kill(self) -> None:
         """End it at once, as the kernel's OOM killer would."""

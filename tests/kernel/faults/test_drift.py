@@ -50,8 +50,7 @@ def test_changes_by_hand_are_repaired_counted_and_told(agent: Agent, world: Topo
         assert web.served()
         (event,) = eventually(lambda: agent.events("DriftRepaired", "Node"), within_s=10, every_s=0.2)
         assert "repaired" in event["note"]
-        drift = eventually(lambda: agent.status().get("drift", {}), within_s=10, every_s=0.2)
-        assert drift["repairs"] == 1
+        drift = eventually(lambda: agent.status()["drift"], within_s=10, every_s=0.2, until=lambda drift: drift["repairs"] == 1)
         assert drift["what"]
 
 

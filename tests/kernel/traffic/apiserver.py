@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -47,8 +48,8 @@ class Cluster:
     def put(self, objects: Mapping[Key, Object]) -> None:
         """Make these the only Services and EndpointSlices; do not wait."""
         gone = sorted(set(self._present) - set(objects))
-        for kind, namespace, name in gone:
-            self._api.kubectl("delete", kind, name, "-n", namespace, "--wait=false")
+        for (kind, namespace), keys in itertools.groupby(gone, key=lambda key: key[:2]):
+            self._api.kubectl("delete", kind, "-n", namespace, "--wait=false", *(name for _, _, name in keys))
         namespaces = {namespace for _, namespace, _ in objects} - self._namespaces
         self._write({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(namespaces))
         self._namespaces |= namespaces
