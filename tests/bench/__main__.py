@@ -79,7 +79,7 @@ async def _measure(api: ControlPlane, plan: Sequence[tuple[int, Subject]]) -> li
     for services, subject in plan:
         if new := world.grow(services):
             say(f"creating {len(new):,} Services with {ENDPOINTS} endpoints each")
-            await fill(api.kubeconfig, world, new)
+            await fill(api, world, new)
         measurements.append(await _measured(api, subject, world))
     return measurements
 

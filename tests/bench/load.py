@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from tests.bench import world
+from tests.bench.bulk import Etcd, Originals, copies
 from tests.bench.world import World
+from tests.cluster.controlplane import ControlPlane
+from tests.cluster.errors import ClusterError
 
 from proxyconfig_client.access import from_kubeconfig
 from proxyconfig_client.connection import Connection, path_of
 from proxyconfig_client.errors import ApiError
 
-WRITERS = 16
-CONFLICT, NOT_FOUND = 409, 404
-DISCOVERY = "discovery.k8s.io/v1"
+NOT_FOUND, CONFLICT, NOT_YET = 404, 409, 504
+ATTEMPTS = 60
+SERVICES = path_of("v1", "services", namespace=world.NAMESPACE)
+SLICES = path_of("discovery.k8s.io/v1", "endpointslices", namespace=world.NAMESPACE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +33,44 @@ class Write:
     answered_s: float
 
 
-async def fill(kubeconfig: Path, written: World, new: Iterable[int]) -> None:
-    """Create the Services with these numbers and their slices."""
-    async with Connection(from_kubeconfig(kubeconfig), user_agent="bench") as api:
-        await _created(api, path_of("v1", "namespaces"), {"metadata": {"name": world.NAMESPACE}})
-        numbers = iter(new)
-        await asyncio.gather(*(_fill(api, written, numbers) for _ in range(WRITERS)))
+async def fill(api: ControlPlane, written: World, new: Iterable[int]) -> None:
+    """Have the Services with these numbers and their slices; return when the API server's caches have them, too."""
+    async with Connection(from_kubeconfig(api.kubeconfig), user_agent="bench") as connection:
+        originals = await _originals(connection)
+        etcd = Etcd(api.switch.namespace)
+        try:
+            revision = etcd.put(copies(originals, written, new))
+        finally:
+            etcd.close()
+        for path in (SERVICES, SLICES):
+            await _cached(connection, path, revision)
 
 
-async def _fill(api: Connection, written: World, numbers: Iterator[int]) -> None:
-    services = path_of("v1", "services", namespace=world.NAMESPACE)
-    slices = path_of(DISCOVERY, "endpointslices", namespace=world.NAMESPACE)
-    for number in numbers:
-        await _created(api, services, world.service(number))
-        await _created(api, slices, written.endpoint_slice(number))
+async def _originals(api: Connection) -> Originals:
+    """What the API server makes of a Service and its slice; they do not stay."""
+    await _created(api, path_of("v1", "namespaces"), {"metadata": {"name": world.NAMESPACE}})
+    service, endpoint_slice = f"{SERVICES}/{world.service_name(world.ORIGINAL)}", f"{SLICES}/{world.slice_name(world.ORIGINAL)}"
+    await api.call("POST", SERVICES, body=world.service(world.ORIGINAL))
+    await api.call("POST", SLICES, body=World().endpoint_slice(world.ORIGINAL))
+    address = path_of("networking.k8s.io/v1", "ipaddresses", world.cluster_ip(world.ORIGINAL))
+    made = Originals(*[msgspec.json.decode(await api.get(path)) for path in (service, endpoint_slice, address)])
+    for path in (service, endpoint_slice):
+        await api.call("DELETE", path)
+    return made
+
+
+async def _cached(api: Connection, path: str, revision: int) -> None:
+    """Wait until the API server's cache of a resource is at least at this revision."""
+    query = {"limit": "1", "resourceVersion": str(revision), "resourceVersionMatch": "NotOlderThan"}
+    for _ in range(ATTEMPTS):
+        try:
+            await api.get(path, query=query)
+        except ApiError as error:
+            if error.status != NOT_YET:  # it waits for three seconds, then says that it is not there yet
+                raise
+        else:
+            return
+    raise ClusterError(f"the API server does not catch up with etcd: {path} is not at revision {revision} yet")
 
 
 async def place_node(kubeconfig: Path, address: str) -> None:
@@ -76,7 +103,7 @@ class Writer:
         """Replace one endpoint of the Service with this number."""
         self._world.replace_endpoint(number)
         body = msgspec.json.encode(self._world.endpoint_slice(number))
-        path = path_of(DISCOVERY, "endpointslices", world.slice_name(number), namespace=world.NAMESPACE)
+        path = f"{SLICES}/{world.slice_name(number)}"
         sent_s = time.monotonic()
         async with self._api.open("PUT", path, body=body) as response:
             answered_s = time.monotonic()

@@ -16,6 +16,8 @@ NAMESPACE = "bench"
 NODE = "node-0"
 """The node that is measured; like every other it has some of the endpoints."""
 CLUSTER_CIDR = "10.128.0.0/9"
+ORIGINAL = 30_000
+"""The number of the Service that all others are copies of, beyond those that are measured."""
 
 NODES = 500
 ZONES = ("a", "b", "c")
