@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxyconfig_agent.ingest.values import Address, EndpointSlice, Family, Node, Protocol, Service, ServicePort, Traits, family_of
+from proxyconfig_agent.ingest.values import Address, EndpointSlice, Family, Network, Node, Protocol, Service, ServicePort, Traits, family_of
 from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
 from proxyconfig_agent.select.topology import Choice, Endpoint, choose, external_policy
 
@@ -73,7 +73,7 @@ def _frontends(
         internal_policy=service.internal_policy,
         external_policy=external_policy(service),
         affinity_s=service.affinity_s,
-        source_ranges=tuple(network for network in service.source_ranges if family_of(network.base) is family),
+        source_ranges=_ranges_of(family, service.source_ranges),
         reachable=choice.reachable,
         cluster=Backends(b"".join(choice.cluster)),
         local=Backends(b"".join(choice.local)),
@@ -82,5 +82,10 @@ def _frontends(
     )
 
 
-def _of(family: Family, addresses: Iterable[Address]) -> tuple[Address, ...]:
-    return tuple(address for address in addresses if family_of(address) is family)
+def _of(family: Family, addresses: tuple[Address, ...]) -> tuple[Address, ...]:
+    """Most Services have none at all: asked first, as this runs for every port of a cluster."""
+    return tuple(address for address in addresses if family_of(address) is family) if addresses else ()
+
+
+def _ranges_of(family: Family, ranges: tuple[Network, ...]) -> tuple[Network, ...]:
+    return tuple(network for network in ranges if family_of(network.base) is family) if ranges else ()
