@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.cluster.command import run
 from tests.cluster.progress import say
 
 ROOT = Path(__file__).parents[2]
+DOCKERFILE = ROOT / "Dockerfile.agent"
 LOCKED = ROOT / "requirements" / "agent.txt"
 SOURCES = tuple(ROOT / package / "src" for package in ("api", "client", "agent"))
 
@@ -29,8 +31,15 @@ def ready_python() -> Path:
 
 
 def variables() -> Mapping[str, str]:
-    """Return the environment of the agent: only what it gets in its image."""
-    return {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": os.pathsep.join(map(str, SOURCES)), "PYTHONDONTWRITEBYTECODE": "1"}
+    """Return the environment of the agent: what its image gives it."""
+    own = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": os.pathsep.join(map(str, SOURCES))}
+    return variables_of(DOCKERFILE.read_text()) | own
+
+
+def variables_of(dockerfile: str) -> dict[str, str]:
+    """Return what the ENV lines of a Dockerfile set."""
+    words = [word for line in dockerfile.splitlines() if line.startswith("ENV ") for word in shlex.split(line)[1:]]
+    return dict(word.split("=", 1) for word in words)
 
 
 def _make(folder: Path) -> None:
