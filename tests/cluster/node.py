@@ -58,6 +58,8 @@ mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/netns /run/lock
 mount -t overlay -o "lowerdir=/var/lib,upperdir=$1/private/upper,workdir=$1/private/work" overlay /var/lib
 mount --bind "$1/log" /var/log
+touch "$1/private/resolv.conf"  # empty: a name that no registry of this cluster has is refused at once, not asked for until a timeout
+[ ! -e /etc/resolv.conf ] || mount --bind "$1/private/resolv.conf" /etc/resolv.conf
 mount --make-rshared /
 hostname "$2"
 touch /run/node-is-ready

@@ -94,13 +94,13 @@ def remembered(folder: Path) -> Iterator[Process]:
         yield Process(file.stem, kept["pid"], kept["started"], file.with_suffix(".log"))
 
 
-def start_time(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot; None if there is none, or only its zombie."""
+def start_time(pid: int, *, ended: bool = False) -> int | None:
+    """Return when a process started, in clock ticks since boot; None if there is none or, unless `ended`, only its zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if fields[0] in "ZX" else int(fields[19])
+    return None if fields[0] in "ZX" and not ended else int(fields[19])
 
 
 @contextmanager
@@ -112,7 +112,8 @@ def _watched(process: Process) -> Iterator[int | None]:
         yield None
         return
     try:
-        yield descriptor if process.alive() else None
+        # A zombie may still have threads that hold its sockets; the descriptor tells when the last one has ended.
+        yield descriptor if start_time(process.pid, ended=True) == process.started else None
     finally:
         os.close(descriptor)
 
