@@ -28,14 +28,14 @@ class Claims:
 
     def release(self, old: Frontends, new: Frontends | None) -> None:
         """Give back what `new` no longer has."""
-        kept = {key for key, _ in _claimed(new)} if new else set()
-        for key, _ in _claimed(old):
+        kept = {key for key, _ in claimed(new)} if new else set()
+        for key, _ in claimed(old):
             if key not in kept and self._owners.get(key) == old.name:
                 self._journal.drop(self._owners, key)
 
     def take(self, frontends: Frontends) -> None:
         """Own all its addresses. Raises RefusedError naming the owner of one that is taken."""
-        for key, address in _claimed(frontends):
+        for key, address in claimed(frontends):
             owner = self._owners.get(key)
             if owner is None:
                 self._journal.put(self._owners, key, frontends.name)
@@ -44,7 +44,7 @@ class Claims:
 
     def conflict(self, frontends: Frontends) -> bool:
         """Whether somebody else owns one of its addresses."""
-        return any(self._owners.get(key, frontends.name) != frontends.name for key, _ in _claimed(frontends))
+        return any(self._owners.get(key, frontends.name) != frontends.name for key, _ in claimed(frontends))
 
 
 def same_addresses(one: Frontends, other: Frontends) -> bool:
@@ -57,8 +57,8 @@ def same_addresses(one: Frontends, other: Frontends) -> bool:
     )
 
 
-def _claimed(frontends: Frontends) -> Iterator[tuple[bytes, Address | None]]:
-    """The keys of its addresses, each with its address; None for the NodePort."""
+def claimed(frontends: Frontends) -> Iterator[tuple[bytes, Address | None]]:
+    """The keys of its addresses in the shared sets, each with its address; None for the NodePort."""
     protocol = frontends.name.protocol
     behind = protocol_and_port(protocol, frontends.port)
     for address in (frontends.cluster_ip, *frontends.external_ips, *frontends.load_balancer_ips):

@@ -33,6 +33,8 @@ class Fill:
         """Raises KernelError if something is refused that belongs to no single Service."""
         deferred = []
         for frontends in wanted:
+            if frontends.family not in self._resyncs:
+                continue
             if self._resyncs[frontends.family].belongs_to_another(frontends):
                 deferred.append(frontends)
             else:
@@ -44,7 +46,9 @@ class Fill:
             for chunk in resync.finish():
                 self._commit(resync, chunk)
             # Best effort: kernels before 6.2 keep a chain busy for a moment after the last element that led to it is gone.
-            self._writer.attempt(resync.foreign())
+            if self._writer.attempt(foreign := resync.foreign()):
+                self._operations += len(foreign)
+                self._repairs.note_messages(foreign)
         self._take_out_refused()
         refused = tuple(Refusal(service, reason) for service, reason in self._refused.items())
         return Outcome(self._operations, refused, self._clock.took_s, str(self._repairs))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from proxyconfig_agent.dataplane import Change, DataplaneError, Outcome, Refusal, Settings
 from proxyconfig_agent.ingest.values import Family, ServiceName
@@ -17,7 +17,7 @@ from proxyconfig_agent.nftables.fill import Fill
 from proxyconfig_agent.nftables.kernel import HeldElements
 from proxyconfig_agent.nftables.netlink import messages as wire
 from proxyconfig_agent.nftables.netlink.connection import Connection, InterruptedDumpError, KernelError
-from proxyconfig_agent.nftables.probe import probe
+from proxyconfig_agent.nftables.probe import families, probe
 from proxyconfig_agent.nftables.resync import BYTES_PER_ELEMENT, CHUNK, Resync
 from proxyconfig_agent.nftables.ruleset import table_of
 from proxyconfig_agent.nftables.stopwatch import Stopwatch
@@ -36,17 +36,18 @@ class Nftables:
         self._writer = Writer(self._kernel)
         self._now = now
         self._settings = Settings()
+        self._families: tuple[Family, ...] = ()
         self._books: dict[Family, Book] = {}
         self._chunk = min(CHUNK, self._kernel.capacity // BYTES_PER_ELEMENT)
 
     def probe(self) -> dict[str, str]:
-        return probe(self._kernel)
+        return probe(self._kernel, self._supported())
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
         clock = Stopwatch()
         try:
             with self._writer.anew():
-                resyncs = {family: self._read(family, settings) for family in Family}
+                resyncs = {family: self._read(family, settings) for family in self._supported()}
                 clock.lap("read")
                 outcome = Fill(self._writer, settings, resyncs, clock).carry_out(wanted)
         except (KernelError, InterruptedDumpError) as error:
@@ -59,7 +60,7 @@ class Nftables:
         if not self._books:
             raise DataplaneError("nftables: changes came before the first full sync; call resync first")
         clock = Stopwatch()
-        wanted = _by_family(changes)
+        wanted = {family: ports for family, ports in _by_family(changes).items() if family in self._books}
         refused: dict[ServiceName, str] = {}
         deltas = self._plan(wanted, refused)
         clock.lap("lower")
@@ -86,18 +87,27 @@ class Nftables:
         self._books = {}
 
     def scan(self) -> list[str]:
-        lines = []
-        for family, table in ((family, table_of(family)) for family in Family):
-            if held := read.held(self._kernel, table):
-                name = f"{'ip' if family is Family.IPV4 else 'ip6'} {table.name}"
-                lines.append(f"table {name}")
-                lines += [f"set {name} {container}" for container in sorted(held.containers)]
-                lines += [f"chain {name} {chain}" for chain in sorted(held.chains)]
-        return lines
+        try:
+            return [line for family in Family for line in self._scanned(family)]
+        except (KernelError, InterruptedDumpError) as error:
+            raise DataplaneError(f"nftables: {error}") from error
 
     def close(self) -> None:
         """Close the socket; what is in the kernel stays and works."""
         self._kernel.close()
+
+    def _scanned(self, family: Family) -> Iterator[str]:
+        held = read.held(self._kernel, table_of(family))
+        if held:
+            name = f"{'ip' if family is Family.IPV4 else 'ip6'} {table_of(family).name}"
+            yield f"table {name}"
+            yield from (f"set {name} {container}" for container in sorted(held.containers))
+            yield from (f"chain {name} {chain}" for chain in sorted(held.chains))
+
+    def _supported(self) -> tuple[Family, ...]:
+        """Asked once: a kernel without IPv6 serves the IPv4 addresses of Services, as if they had no others."""
+        self._families = self._families or families(self._kernel)
+        return self._families
 
     def _read(self, family: Family, settings: Settings) -> Resync:
         table = table_of(family)

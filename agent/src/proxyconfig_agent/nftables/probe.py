@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from proxyconfig_agent.nftables.fixed import fixed
 from proxyconfig_agent.nftables.netlink import expressions as x
 from proxyconfig_agent.nftables.netlink.connection import Connection, KernelError
 from proxyconfig_agent.nftables.netlink.expressions import Ct, Meta, Update
-from proxyconfig_agent.nftables.netlink.messages import Table
+from proxyconfig_agent.nftables.netlink.messages import Table, new_table
 from proxyconfig_agent.nftables.picks import Pick, chain_of
 from proxyconfig_agent.nftables.ruleset import NFPROTO, Chain, Container, Hook, Rule
 
@@ -57,13 +58,27 @@ def features(family: Family) -> list[Feature]:
     ]
 
 
-def probe(connection: Connection) -> dict[str, str]:
+def families(connection: Connection) -> tuple[Family, ...]:
+    """The families that the kernel has tables for. Raises DataplaneError if there is none."""
+    found = tuple(family for family in Family if _has_tables(connection, family))
+    if not found:
+        raise DataplaneError(
+            "nftables: the kernel has neither IPv4 nor IPv6 tables (Linux 3.13 and later, CONFIG_NF_TABLES_IPV4, CONFIG_NF_TABLES_IPV6);"
+            " use another kernel, or choose another mode"
+        )
+    return found
+
+
+def probe(connection: Connection, asked_families: tuple[Family, ...]) -> dict[str, str]:
     """Every feature by name, with `available`. Raises DataplaneError naming the first that is missing.
 
     The whole ruleset, which needs all of them, is asked for first: the kernel waits some 10 ms to forget a transaction.
     """
-    names = []
-    for family in Family:
+    names = [f"IPv{family.value}" for family in asked_families]
+    missing = {
+        f"IPv{family.value}": "missing: Services have no addresses of this family here" for family in set(Family) - set(asked_families)
+    }
+    for family in asked_families:
         asked = features(family)
         picks = {pick.chain: chain_of(pick, family) for pick in (Pick(1), Pick(2), Pick(1, affinity_s=1))}
         whole = Feature("whole ruleset", "5.15", "CONFIG_NF_TABLES", Chain(()))
@@ -74,8 +89,18 @@ def probe(connection: Connection) -> dict[str, str]:
                 needed = {name: container for name, container in containers(family).items() if name in feature.needs}
                 _try(connection, family, feature, needed, {"probe": feature.chain})
             raise
-        names = [feature.name for feature in (*asked, whole)]
-    return dict.fromkeys(names, "available")
+        names += [feature.name for feature in (*asked, whole)]
+    return dict.fromkeys(names, "available") | missing
+
+
+def _has_tables(connection: Connection, family: Family) -> bool:
+    try:
+        connection.commit([new_table(Table(NFPROTO[family], _TABLE), b"")], keep=False)
+    except KernelError as error:
+        if error.number in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT):
+            return False
+        raise DataplaneError(f"nftables: {error}") from error
+    return True
 
 
 def _try(connection: Connection, family: Family, feature: Feature, wanted: Mapping[str, Container], chains: Mapping[str, Chain]) -> None:

@@ -1,0 +1,152 @@
+"""The kernel says no: one Service, everything, or a whole family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from tests.kernel.nftables.examples import SETTINGS, every_kind, many
+from tests.kernel.nftables.faulty import FaultyConnection, mentioning, nothing, of_family
+from tests.netns.namespace import Namespace
+from tests.unit.agent.nftables.frontends import frontends, ip, port_name
+
+from proxyconfig_agent.dataplane import Change, DataplaneError
+from proxyconfig_agent.nftables import Nftables
+from proxyconfig_agent.select.frontends import Frontends
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture
+def faulty(node: Namespace) -> Iterator[FaultyConnection]:
+    connection = node.call(FaultyConnection, nothing)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def dataplane(faulty: FaultyConnection) -> Nftables:
+    return Nftables(faulty)
+
+
+def others(ports: list[Frontends], refused: str) -> list[Frontends]:
+    return [port for port in ports if port.name.service.name != refused]
+
+
+def test_at_a_cold_start_one_service_is_refused_and_the_rest_is_in(
+    dataplane: Nftables, faulty: FaultyConnection, start: Callable[[], Nftables]
+) -> None:
+    faulty.fault = mentioning(b"shop/nodeport:http\0")
+    ports = every_kind()
+    outcome = dataplane.resync(SETTINGS, ports)
+    assert [str(refusal.service) for refusal in outcome.refused] == ["shop/nodeport"]
+    assert "Cannot allocate memory (ENOMEM)" in outcome.refused[0].reason
+    assert start().resync(SETTINGS, others(ports, "nodeport")).operations == 0
+
+
+def test_in_a_repair_one_service_is_refused_and_the_rest_is_in(
+    dataplane: Nftables, faulty: FaultyConnection, start: Callable[[], Nftables]
+) -> None:
+    ports = every_kind()
+    start().resync(SETTINGS, ports[:3])
+    faulty.fault = mentioning(b"shop/sticky:http\0")
+    outcome = dataplane.resync(SETTINGS, ports)
+    assert [str(refusal.service) for refusal in outcome.refused] == ["shop/sticky"]
+    assert start().resync(SETTINGS, others(ports, "sticky")).operations == 0
+
+
+def test_what_a_refused_service_shares_stays_for_the_others(
+    dataplane: Nftables, faulty: FaultyConnection, start: Callable[[], Nftables]
+) -> None:
+    near = ip("10.244.0.1")
+    first = frontends("first", "10.96.0.1", ("10.244.0.1:80",), on_node=(near,))
+    second = frontends("second", "10.96.0.2", ("10.244.0.1:81",), on_node=(near,))
+    faulty.fault = mentioning(b"shop/first:http\0")
+    assert len(dataplane.resync(SETTINGS, [first, second]).refused) == 1
+    faulty.fault = nothing
+    assert start().resync(SETTINGS, [second]).operations == 0
+    assert not dataplane.apply([Change(None, first)]).refused
+    assert start().resync(SETTINGS, [first, second]).operations == 0
+
+
+def test_a_change_that_is_refused_takes_the_service_out_and_leaves_the_others_in(
+    dataplane: Nftables, faulty: FaultyConnection, start: Callable[[], Nftables]
+) -> None:
+    ports = others(every_kind(), "udp")
+    dataplane.resync(SETTINGS, ports)
+    faulty.fault = mentioning(ip("192.0.2.77"))
+    changes = [Change(port, replace(port, affinity_s=60)) for port in ports if port.name.service.name == "local"]
+    (plain,) = (port for port in ports if port.name == port_name("plain") and port.cluster_ip == ip("10.96.0.1"))
+    changes.append(Change(plain, replace(plain, external_ips=(ip("192.0.2.77"),))))
+    outcome = dataplane.apply(changes)
+    assert [str(refusal.service) for refusal in outcome.refused] == ["shop/plain"]
+    now = [replace(port, affinity_s=60) if port.name.service.name == "local" else port for port in others(ports, "plain")]
+    assert start().resync(SETTINGS, now).operations == 0
+
+
+def test_when_nothing_can_be_committed_the_error_has_the_kernels_words_and_a_resync_recovers(
+    dataplane: Nftables, faulty: FaultyConnection, start: Callable[[], Nftables]
+) -> None:
+    ports = every_kind()
+    faulty.fault = mentioning(b"")
+    with pytest.raises(DataplaneError, match=r"Cannot allocate memory \(ENOMEM\)"):
+        dataplane.resync(SETTINGS, ports)
+    faulty.fault = nothing
+    assert dataplane.disturbed()
+    dataplane.resync(SETTINGS, ports)
+    faulty.fault = mentioning(b"")
+    with pytest.raises(DataplaneError, match="a full resync repairs it"):
+        dataplane.apply([Change(ports[0], replace(ports[0], affinity_s=60))])
+    faulty.fault = nothing
+    assert dataplane.disturbed()
+    dataplane.resync(SETTINGS, ports)
+    assert start().resync(SETTINGS, ports).operations == 0
+
+
+@pytest.mark.parametrize("reached", [0, 10, 420, 840, 1499])
+def test_a_cold_start_that_dies_anywhere_is_finished_by_the_next(dataplane: Nftables, start: Callable[[], Nftables], reached: int) -> None:
+    ports = list(many(1500, 10))
+
+    def dying() -> Iterator[Frontends]:
+        yield from ports[:reached]
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        dataplane.resync(SETTINGS, dying())
+    assert dataplane.disturbed()
+    assert start().resync(SETTINGS, ports).operations > 0
+    assert start().resync(SETTINGS, ports).operations == 0
+
+
+def test_a_kernel_without_ipv6_serves_ipv4(node: Namespace, dataplane: Nftables, faulty: FaultyConnection) -> None:
+    faulty.fault = of_family(10)
+    found = dataplane.probe()
+    assert (found["IPv4"], found["IPv6"].partition(":")[0]) == ("available", "missing")
+    assert not dataplane.resync(SETTINGS, every_kind()).refused
+    port = every_kind()[-1]
+    assert dataplane.apply([Change(port, None)]).operations == 0
+    assert dataplane.scan()[0] == "table ip proxyconfig"
+    assert "table ip6" not in node.run("nft", "list", "tables")
+
+
+def test_a_kernel_without_nf_tables_is_named(dataplane: Nftables, faulty: FaultyConnection) -> None:
+    faulty.fault = mentioning(b"", 95)
+    with pytest.raises(DataplaneError, match="neither IPv4 nor IPv6 tables"):
+        dataplane.probe()
+
+
+@pytest.mark.parametrize(
+    ("octets", "words"),
+    [
+        pytest.param(b"numgen\0", r"random numbers for IPv4 \(Linux 4.9 and later, CONFIG_NFT_NUMGEN\)", id="numgen"),
+        pytest.param(b"fib\0", r"address types for IPv4 \(Linux 4.10 and later, CONFIG_NFT_FIB_INET\)", id="fib"),
+        pytest.param(b"source-ranges\0", r"concatenated ranges for IPv4 \(Linux 5.6 and later", id="concatenated-ranges"),
+    ],
+)
+def test_a_missing_feature_is_named_with_the_kernel_that_has_it(
+    dataplane: Nftables, faulty: FaultyConnection, octets: bytes, words: str
+) -> None:
+    faulty.fault = mentioning(octets, 2)
+    with pytest.raises(DataplaneError, match=words):
+        dataplane.probe()
