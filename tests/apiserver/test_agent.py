@@ -83,6 +83,17 @@ def test_a_new_revision_is_applied_without_a_restart(agent: AgentProcess, api: A
     eventually(lambda: status(api).get("observedRevision"), 30, until=lambda revision: revision == "x-3")
 
 
+def test_a_nodeproxy_that_was_deleted_and_made_anew_has_its_status_again(agent: AgentProcess, api: Api, home: Attachment) -> None:
+    order(api, "x-1")
+    agent.synced("start")
+    eventually(lambda: conditions(api).get("Ready"), 30, until=lambda ready: ready is not None and ready[0] == "True")
+    api.delete(f"{PROXIES}/{NODE}")
+    eventually(lambda: status(api) == {}, 10)
+    assert served(home) == {KUBERNETES}, "the last order stays in effect"
+    order(api, "x-1")
+    eventually(lambda: conditions(api).get("Ready"), 10, until=lambda ready: ready is not None and ready[0] == "True")
+
+
 def test_services_and_endpoints_are_followed(agent: AgentProcess, api: Api, home: Attachment) -> None:
     order(api, "x-1")
     agent.synced("start")

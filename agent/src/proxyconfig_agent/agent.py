@@ -82,6 +82,7 @@ class Agent:
         self._connection, self._cluster, self._telling, self._host = connection, cluster, telling, host
         self._sources, self._modes, self._reporters = sources, modes, reporters
         self._nodes, self._cidrs = Cache[wire.Node](self._node_changed), Cache[wire.ServiceCIDR](lambda _key, _item: self._news.set())
+        self._known = False
         self._local: tuple[LocalAddress, ...] | None = None
         self._desired: Desired | None = None
         self._adopting: Desired | None = None
@@ -111,24 +112,33 @@ class Agent:
         async with asyncio.TaskGroup() as group:
             for watch in (services.run(), slices.run(), node.run(), cidrs.run(), source.run(), self._addresses(), self._beat()):
                 group.create_task(watch)
-            await asyncio.gather(services.synced.wait(), slices.synced.wait(), node.synced.wait())
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(cidrs.synced.wait(), CIDRS_WITHIN_S)
-            _log.info("cluster known", services=self._cluster.services, slices=slices.counters.objects, decode_s=round(self._decode_s(), 4))
+            group.create_task(self._learn(services.synced, slices.synced, node.synced, within_reason=cidrs.synced))
             while True:
                 self._steer(group)
                 await self._news.wait()
                 self._news.clear()
+
+    async def _learn(self, *synced: asyncio.Event, within_reason: asyncio.Event) -> None:
+        """Wait until the cluster is known as a whole; what was not listed yet would be taken for deleted."""
+        for event in synced:
+            await event.wait()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(within_reason.wait(), CIDRS_WITHIN_S)
+        _log.info("cluster known", services=self._cluster.services, decode_s=round(self._decode_s(), 4))
+        self._known = True
+        self._news.set()
 
     def configuration(self) -> bytes:
         """The spec in effect as JSON, for /configz."""
         return msgspec.json.encode(codec.builtins(self._configured) if self._configured else {})
 
     def _desire(self, desired: Desired) -> None:
-        first, self._desired = self._desired is None, desired
-        if first and (reporter := self._reporters(desired.conditions)):
+        before, self._desired = self._desired, desired
+        if before is None and (reporter := self._reporters(desired.conditions)):
             self._telling.report_to(reporter)
             self._reporter = reporter
+        elif before is not None and before.uid != desired.uid and self._reporter is not None:
+            self._reporter.again()
         self._news.set()
 
     def _trouble(self, finding: Finding | None) -> None:
@@ -169,23 +179,24 @@ class Agent:
         """Bring what runs in line with what is desired."""
         if self._reporter is not None and self._reporting is None:
             self._reporting = group.create_task(self._reporter.run())
-        if self._desired is None or self._local is None:
+        if self._desired is None:
             return
         if self._desired.remove:
             self._remove(self._desired)
         else:
-            self._configure(self._desired, self._local, group)
+            self._configure(self._desired, group)
 
-    def _configure(self, desired: Desired, local: tuple[LocalAddress, ...], group: asyncio.TaskGroup) -> None:
+    def _configure(self, desired: Desired, group: asyncio.TaskGroup) -> None:
+        """Prepare the node and the mode as soon as they are known; run it as soon as the cluster is."""
         spec = desired.spec
         if spec != self._configured:
             self._telling.found("host", *self._host.configure(spec))
             self._configured = spec
-        settings, findings = resolve(spec, self._cluster.node, local, service_cidrs_of(self._cidrs.items.values()))
-        self._telling.found("settings", *findings)
         dataplane = self._dataplane_of(spec.mode)
-        if dataplane is None:
+        if dataplane is None or self._local is None or not self._known:
             return
+        settings, findings = resolve(spec, self._cluster.node, self._local, service_cidrs_of(self._cidrs.items.values()))
+        self._telling.found("settings", *findings)
         pace = _pace(spec)
         if self._runner is None:
             self._runner = Runner(self._cluster, dataplane, settings, self._synced, pace=pace, clock=Clock(), backoff=Backoff(first_s=0.5))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -90,7 +91,7 @@ class Reporter:
         self._told: NodeState | None = None
         self._written: NodeProxyStatus | None = None
         self._written_s = 0.0
-        self._news = asyncio.Event()
+        self._news, self._hurry = asyncio.Event(), asyncio.Event()
 
     def tell(self, state: NodeState) -> None:
         """This is how the node is now. Cheap: the newest counts, nothing is written here.
@@ -101,6 +102,12 @@ class Reporter:
         if state != self._told:
             self._told = state
             self._news.set()
+
+    def again(self) -> None:
+        """The object is a new one, which was told nothing yet."""
+        self._written = None
+        self._news.set()
+        self._hurry.set()
 
     async def run(self) -> None:
         """Write what is told, until cancelled. An API server that is away is tried again with growing pauses."""
@@ -114,7 +121,13 @@ class Reporter:
             if await self.flush():
                 backoff.succeeded()
             else:
-                await asyncio.sleep(backoff.wait_s())
+                await self._rest(backoff.wait_s())
+
+    async def _rest(self, wait_s: float) -> None:
+        """Wait, unless there is a new object to write to."""
+        self._hurry.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), wait_s)
 
     async def flush(self) -> bool:
         """Write the newest state now, if it was not yet; tell whether the API server has it."""

@@ -22,7 +22,7 @@ from proxyconfig_api.codec import dec_hook
 from proxyconfig_api.conditions import Condition
 from proxyconfig_api.errors import InvalidSpec
 from proxyconfig_api.names import API_VERSION, NAMESPACE
-from proxyconfig_api.nodeproxy import Action, NodeProxy
+from proxyconfig_api.nodeproxy import Action, NodeProxy, NodeProxySpec
 from proxyconfig_api.proxyconfig import ProxyConfig
 from proxyconfig_api.revision import parse_revision
 from proxyconfig_api.spec import ProxyConfigSpec
@@ -40,13 +40,16 @@ _log = structlog.get_logger("desired")
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """A spec to apply, or (`remove`) nothing to be left. `conditions` are those that an earlier agent has reported."""
+    """A spec to apply, or (`remove`) nothing to be left. `conditions` are those that an earlier agent has reported.
+
+    `uid` tells one NodeProxy from a later one of the same name: that one has to be told everything again."""
 
     spec: ProxyConfigSpec
     generation: int = 0
     revision: str = ""
     remove: bool = False
     conditions: tuple[Condition, ...] = ()
+    uid: str = ""
 
 
 class _Revision(msgspec.Struct):
@@ -81,7 +84,7 @@ class FromNodeProxy:
                 _log.info("waiting for a NodeProxy", node=self._node, advice=advice)
 
     def _changed(self, _key: Key, item: NodeProxy | None) -> None:
-        if item is not None and (self._newest is None or item.spec != self._newest.spec):
+        if item is not None and (self._newest is None or _order(item) != _order(self._newest)):
             self._newest = item
             self._news.set()
 
@@ -113,12 +116,16 @@ class FromNodeProxy:
         self._specs = {name: spec}
         self._trouble(None)
         remove = proxy.spec.action is Action.REMOVE
-        self._tell(Desired(spec, proxy.metadata.generation, name, remove, proxy.status.conditions))
+        self._tell(Desired(spec, proxy.metadata.generation, name, remove, proxy.status.conditions, proxy.metadata.uid))
         return True
 
     async def _fetch(self, name: str) -> ProxyConfigSpec:
         raw = await self._connection.get(path_of("apps/v1", "controllerrevisions", name, namespace=NAMESPACE))
         return parse_revision(bytes(msgspec.json.decode(raw, type=_Revision).data))
+
+
+def _order(proxy: NodeProxy) -> tuple[str, NodeProxySpec]:
+    return proxy.metadata.uid, proxy.spec
 
 
 class FromFile:

@@ -178,6 +178,21 @@ async def test_a_failed_write_is_tried_again_with_the_newest_state(server: Serve
         assert not condition_status(await server.written.get(), "Ready")
 
 
+async def test_a_new_object_is_told_everything_again_and_at_once(server: Server, clock: Clock) -> None:
+    reporter = Reporter(server.write, clock)
+    async with running(reporter):
+        reporter.tell(STATE)
+        first = await server.written.get()
+        server.failures = 1_000_000
+        clock.now_s += 1
+        reporter.tell(BROKEN)
+        await asyncio.sleep(0.01)  # the object is gone, and the pauses grow
+        server.failures = 0
+        reporter.tell(STATE)
+        reporter.again()
+        assert await server.written.get() == first
+
+
 async def test_flush_writes_now_and_tells_whether_it_could(server: Server, clock: Clock) -> None:
     reporter = Reporter(server.write, clock)
     assert await reporter.flush()
