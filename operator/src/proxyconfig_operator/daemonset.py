@@ -25,6 +25,8 @@ _templates = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+# YAML does not put JSON's pairs of surrogates together.
+_templates.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
 
 
 @dataclass(frozen=True, slots=True)

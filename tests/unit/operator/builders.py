@@ -10,6 +10,7 @@ import msgspec
 
 from proxyconfig_api import codec, names
 from proxyconfig_api.nodeproxy import NodeProxy
+from proxyconfig_api.revision import revision_of
 from proxyconfig_operator.assignment import assign
 from proxyconfig_operator.daemonset import Installation
 from proxyconfig_operator.observed import Config, DaemonSet, Node, Pod, Revision
@@ -26,6 +27,10 @@ def config(name: str = "x", *, age_s: int = 0, deleted_ago_s: float | None = Non
     if deleted_ago_s is not None:
         metadata["deletionTimestamp"] = (NOW - timedelta(seconds=deleted_ago_s)).isoformat()
     return Config.of({"metadata": metadata, "spec": spec})
+
+
+X1 = revision_of("x", config().spec).name
+"""The revision of a ProxyConfig x that says nothing."""
 
 
 def node(name: str, *, ready: str = "True", **labels: str) -> Node:

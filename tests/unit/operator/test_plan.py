@@ -8,11 +8,10 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.operator.builders import INSTALLATION, config, labelled, node, pod, proxy, reported, revision, world
+from tests.unit.operator.builders import INSTALLATION, X1, config, labelled, node, pod, proxy, reported, revision, world
 from tests.unit.operator.cluster import Cluster
 
 from proxyconfig_api import names
-from proxyconfig_api.revision import revision_of
 from proxyconfig_operator import daemonset
 from proxyconfig_operator.observed import Config, DaemonSet, Node
 from proxyconfig_operator.plan import Plan, plan_of, strays_of
@@ -22,7 +21,6 @@ from proxyconfig_operator.world import World
 from proxyconfig_operator.writes import Apply, Delete, Resource, Unlabel, Write
 
 OURS = (names.FINALIZER,)
-X1 = revision_of("x", config("x").spec).name
 
 
 def agents(each: Config) -> DaemonSet:
