@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
+import weakref
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +23,9 @@ ANSWER = aiohttp.ClientTimeout(total=30, sock_connect=5)
 """For requests that are no streams."""
 
 
+GOODBYE_S, GOODBYES = 0.5, 50
+
+
 class _Status(msgspec.Struct):
     reason: str | None = None
     message: str | None = None
@@ -31,7 +36,8 @@ class Connection:
 
     def __init__(self, access: Access, *, user_agent: str) -> None:
         self._access = access
-        connector = aiohttp.TCPConnector(ssl=access.tls if access.tls is not None else True, limit=16, socket_factory=_lively_socket)
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        connector = aiohttp.TCPConnector(ssl=access.tls if access.tls is not None else True, limit=16, socket_factory=self._socket)
         # Watch streams are never compressed by the server, and compressing lists costs it more than a node's bandwidth is worth.
         headers = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "identity"}
         self._session = aiohttp.ClientSession(connector=connector, headers=headers, auto_decompress=False)
@@ -43,7 +49,17 @@ class Connection:
         await self.close()
 
     async def close(self) -> None:
+        """Close all connections. TLS says goodbye after the session has closed them; that is waited for, a short while."""
         await self._session.close()
+        for _ in range(GOODBYES):
+            if all(each.fileno() < 0 for each in self._sockets):
+                return
+            await asyncio.sleep(GOODBYE_S / GOODBYES)
+
+    def _socket(self, info: tuple[Any, ...]) -> socket.socket:
+        made = _lively_socket(info)
+        self._sockets.add(made)
+        return made
 
     @contextlib.asynccontextmanager
     async def open(
