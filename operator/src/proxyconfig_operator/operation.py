@@ -126,7 +126,7 @@ class Operation:
 
 
 def _reflectors(connection: Connection, caches: Caches, namespace: str) -> dict[str, Reflector[Any]]:
-    """What kopf would be too big for, by name: see docs/adr."""
+    """What there is too much of for kopf, by name."""
     in_namespace = partial(path_of, namespace=namespace)
     proxies = msgspec.json.Decoder(NodeProxy, strict=False, dec_hook=codec.dec_hook)
     our_revisions = f"{names.CONFIG_LABEL},{revisions.COMPONENT_LABEL}={revisions.COMPONENT}"

@@ -13,11 +13,13 @@ from proxyconfig_api.proxyconfig import ProxyConfigStatus
 from proxyconfig_client.events import Reference
 from proxyconfig_operator.announcements import announcements_of
 from proxyconfig_operator.caches import STRAYS, Caches
+from proxyconfig_operator.claims import some
 from proxyconfig_operator.daemonset import Installation
 from proxyconfig_operator.observed import Config
 from proxyconfig_operator.plan import Plan, plan_of, strays_of
 from proxyconfig_operator.status import status_of, write_of
 from proxyconfig_operator.workqueue import RetryError
+from proxyconfig_operator.world import World
 from proxyconfig_operator.writes import Write
 
 _log = structlog.get_logger("reconcile")
@@ -39,11 +41,13 @@ class Reconciler:
         self._installation, self._removal_deadline_s = installation, removal_deadline_s
         self._refused: dict[str, tuple[str, ...]] = {}
         """What the API server refused while nodes were moved: told in the next status."""
+        self._unselected: tuple[str, ...] = ()
 
     async def reconcile(self, name: str) -> float | None:
         """Bring one ProxyConfig forward; return when it wants to be looked at again. Raises RetryError."""
         world = self._caches.world(self._installation, self._removal_deadline_s)
         if name == STRAYS:
+            self._report_unselected(world)
             self._insist(await self._writer.write(strays_of(world)))
             return None
         config = world.configs.get(name)
@@ -74,6 +78,13 @@ class Reconciler:
             self._refused[name] = refused
             raise RetryError(refused[0])
         return 0.0 if before else plan.again_in_s
+
+    def _report_unselected(self, world: World) -> None:
+        """Nobody's status is about these nodes in particular; each one's counts them."""
+        nodes = world.assignment.unselected
+        if nodes != self._unselected and world.configs:
+            _log.info("nodes that no ProxyConfig selects", count=len(nodes), nodes=some(nodes))
+            self._unselected = nodes
 
     def _insist(self, refusals: Sequence[object]) -> None:
         for refusal in refusals:
