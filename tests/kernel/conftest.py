@@ -10,7 +10,7 @@ from tests.cluster.controlplane import ControlPlane, controlplane
 from tests.kernel.traffic.apiserver import Cluster
 from tests.netns.peers import Prober, echoing, probing
 from tests.netns.topology import NODE, NODE2, PODS, PODS2, Topology, topology
-from tests.scenarios.cases import CLIENTS
+from tests.scenarios.book import NETNS
 
 PORTS = (8080, 9090)
 
@@ -32,7 +32,7 @@ def world() -> Iterator[Topology]:
 def probers(world: Topology) -> Iterator[Mapping[str, Prober]]:
     """A client process for each class of clients."""
     with contextlib.ExitStack() as clients:
-        yield {space: clients.enter_context(probing(world[space])) for space in {client.space for client in CLIENTS.values()}}
+        yield {space: clients.enter_context(probing(world[space])) for space in {client.space for client in NETNS.clients.values()}}
 
 
 @pytest.fixture(scope="session")

@@ -61,15 +61,17 @@ class Prober:
 
 
 @contextlib.contextmanager
-def probing(space: Namespace) -> Iterator[Prober]:
-    """A client process in `space`."""
+def probing(space: Namespace | None) -> Iterator[Prober]:
+    """A client process in `space`; None: where this process is."""
     with _running(space, "tests.netns.probe") as process:
         yield Prober(process)
 
 
 @contextlib.contextmanager
-def _running(space: Namespace, module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    process = space.spawn(sys.executable, "-m", module, *arguments, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def _running(space: Namespace | None, module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", module, *arguments]
+    argv = space.argv(*command) if space else command
+    process = subprocess.Popen(argv, text=True, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         yield process
     finally:

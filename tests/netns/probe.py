@@ -36,12 +36,14 @@ _next_port = threading.Lock()
 def ask(flow: Mapping[str, Any]) -> dict[str, int]:
     """Repeat one flow `attempts` times (default 1), or for `for_s` seconds; count the answers.
 
-    Without `for_s` it stops when `enough` different answers were seen in at least `least` attempts, and at the first REJECT or DROP.
+    A DROP is asked again up to `again` times. Without `for_s` it stops when `enough` different answers were seen in at least `least` attempts, and at the first REJECT or DROP.
     """
     answers: Counter[str] = Counter()
     ends = time.monotonic() + flow["for_s"] if "for_s" in flow else None
     for attempt in itertools.count(1):
         answer = once(flow)
+        if answer == DROP and attempt <= flow.get("again", 0):
+            continue
         answers[answer] += 1
         if ends is not None:
             if time.monotonic() >= ends:

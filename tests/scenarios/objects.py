@@ -11,13 +11,14 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.netns.topology import NODE, NODE2, NODE2_NAME, NODE_NAME, PODS, PODS2, PUBLIC_CIDR, SERVICE_CIDR, Pair
+from tests.netns.topology import Pair
+from tests.scenarios.book import NETNS, Book
 from tests.scenarios.scenario import Object, Scenario, ScenarioError
 
-PLACES = {**PODS, **PODS2, "host": NODE, "host2": NODE2}
-NODES = {**dict.fromkeys((*PODS, "host"), NODE_NAME), **dict.fromkeys((*PODS2, "host2"), NODE2_NAME)}
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 SERVICE_LABEL = "kubernetes.io/service-name"
+FIRST_ADDRESS = 20
+"""Behind those that an API server and its DNS have, inside of the part of a range that is never given out unasked (KEP-3070)."""
 NODE_PORTS = range(30100, 32700)
 
 Key = tuple[str, str, str]
@@ -27,9 +28,9 @@ Key = tuple[str, str, str]
 class Allocator:
     """Addresses and node ports that no other scenario has, the same in every run."""
 
-    def __init__(self) -> None:
-        self._cluster = _pairs(SERVICE_CIDR)
-        self._public = _pairs(PUBLIC_CIDR)
+    def __init__(self, book: Book = NETNS) -> None:
+        self._cluster = _pairs(book.service_cidr)
+        self._public = _pairs(book.public_cidr)
         self._ports = iter(NODE_PORTS)
         self._given: dict[tuple[str, ...], Any] = {}
 
@@ -48,17 +49,23 @@ class Allocator:
         return self._given[key]
 
 
-def _pairs(cidr: Pair) -> Iterator[Pair]:
-    """Address pairs of a range, behind those that an API server takes for itself and its DNS."""
+def sentinel_address(book: Book) -> Pair:
+    """A cluster IP that no scenario gets."""
+    return next(_pairs(book.service_cidr, FIRST_ADDRESS - 1))
+
+
+def _pairs(cidr: Pair, first: int = FIRST_ADDRESS) -> Iterator[Pair]:
+    """Address pairs of a range."""
     hosts = zip(ipaddress.ip_network(cidr.v4).hosts(), ipaddress.ip_network(cidr.v6).hosts(), strict=False)
-    return (Pair(str(v4), str(v6)) for v4, v6 in itertools.islice(hosts, 20, None))
+    return (Pair(str(v4), str(v6)) for v4, v6 in itertools.islice(hosts, first, None))
 
 
 class Story:
     """The objects of one scenario, step by step."""
 
-    def __init__(self, scenario: Scenario, allocator: Allocator) -> None:
+    def __init__(self, scenario: Scenario, allocator: Allocator, book: Book = NETNS) -> None:
         self._namespace = scenario.id
+        self._book = book
         self._allocator = allocator
         self._written: dict[tuple[str, str], Object] = {}
         self._addressed: dict[str, Object] = {}
@@ -102,10 +109,10 @@ class Story:
             case "Service":
                 yield self._service(made)
             case "EndpointSlice" if "addressType" in made:
-                yield _slice(made)
+                yield self._slice(made)
             case "EndpointSlice":
-                yield _slice(_of_family(made, 4))
-                yield _slice(_of_family(made, 6))
+                yield self._slice(_of_family(made, 4))
+                yield self._slice(_of_family(made, 6))
             case kind:
                 raise ScenarioError(f"{self._namespace}: no scenario has objects of kind {kind}")
 
@@ -137,6 +144,20 @@ class Story:
         if ingress := balancer.get("ingress"):
             balancer["ingress"] = [{**entry, "ip": address} for entry in ingress for address in self._public(entry["ip"])]
 
+    def _slice(self, made: Object) -> Object:
+        made["apiVersion"] = "discovery.k8s.io/v1"
+        made["ports"] = _each_protocol(made.get("ports", []))
+        for endpoint in made.setdefault("endpoints", []):
+            self._place(endpoint, made["addressType"])
+        return made
+
+    def _place(self, endpoint: Object, address_type: str) -> None:
+        """Turn the name of a place into its address of the slice's family, and say on which node it is."""
+        places = endpoint["addresses"]
+        if places[0] in self._book.places:
+            endpoint.setdefault("nodeName", self._book.nodes[places[0]])
+            endpoint["addresses"] = [self._book.places[place][_number(address_type)] for place in places]
+
     def _public(self, word: str) -> tuple[str, ...]:
         return self._allocator.public(self._namespace, word).both
 
@@ -160,22 +181,6 @@ def _of_family(slice_: Object, family: int) -> Object:
     made["metadata"]["name"] += f"-{family}"
     made["addressType"] = f"IPv{family}"
     return made
-
-
-def _slice(made: Object) -> Object:
-    made["apiVersion"] = "discovery.k8s.io/v1"
-    made["ports"] = _each_protocol(made.get("ports", []))
-    for endpoint in made.setdefault("endpoints", []):
-        _place(endpoint, made["addressType"])
-    return made
-
-
-def _place(endpoint: Object, address_type: str) -> None:
-    """Turn the name of a place into its address of the slice's family, and say on which node it is."""
-    places = endpoint["addresses"]
-    if places[0] in PLACES:
-        endpoint.setdefault("nodeName", NODES[places[0]])
-        endpoint["addresses"] = [PLACES[place][_number(address_type)] for place in places]
 
 
 def _number(family: str) -> int:

@@ -3,85 +3,40 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
 from tests.cluster.controlplane import ControlPlane
-from tests.kernel.traffic.clusterobjects import SENTINEL, node_object, sentinel, sentinel_port
+from tests.kernel.traffic.clusterobjects import node_object
 from tests.kernel.traffic.manifest import EVERYWHERE, proxy_config
 from tests.kernel.traffic.subject import Running
 from tests.netns.namespace import run
 from tests.netns.peers import ROOT, Prober
 from tests.netns.topology import NODE, NODE2, NODE2_NAME, NODE_NAME, POD2_CIDR, POD_CIDR, Topology
-from tests.polling import eventually
+from tests.scenarios.apiobjects import ApiObjects
+from tests.scenarios.book import NETNS
 from tests.scenarios.configs import CLUSTER_CIDR, POD_INTERFACE, POD_INTERFACES, Config
-from tests.scenarios.objects import Key
 from tests.scenarios.scenario import Object
 
-SYNC_WITHIN_S = 30
 HOST = 240
 """The node's place on the control plane's network."""
 
 
-class Cluster:
+class Cluster(ApiObjects):
     """The API objects of the node under test, and whether a proxy has caught up with them."""
 
     def __init__(self, api: ControlPlane, topology: Topology, pod: Prober) -> None:
-        self._api = api
-        self._pod = pod
-        self._present: dict[Key, Object] = {}
-        self._namespaces = {"default"}
-        self._generation = 0
+        super().__init__(api.kubectl, NETNS, [pod])
         _plug(api, topology)
-        self._create_node(node_object(NODE_NAME, POD_CIDR, NODE))
-        self._create_node(node_object(NODE2_NAME, POD2_CIDR, NODE2))
-
-    def apply(self, objects: Mapping[Key, Object]) -> None:
-        """Make these the only Services and EndpointSlices, and wait until the proxy serves them."""
-        self.put(objects)
-        eventually(self.caught_up, within_s=SYNC_WITHIN_S)
-
-    def put(self, objects: Mapping[Key, Object]) -> None:
-        """Make these the only Services and EndpointSlices; do not wait."""
-        gone = sorted(set(self._present) - set(objects))
-        for (kind, namespace), keys in itertools.groupby(gone, key=lambda key: key[:2]):
-            self._api.kubectl("delete", kind, "-n", namespace, "--wait=false", *(name for _, _, name in keys))
-        namespaces = {namespace for _, namespace, _ in objects} - self._namespaces
-        self._write({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(namespaces))
-        self._namespaces |= namespaces
-        self._write(one for key, one in objects.items() if self._present.get(key) != one)
-        self._present = dict(objects)
-        self._generation += 1
-        self._write(sentinel(self._generation))
-
-    def everything(self) -> dict[Key, Object]:
-        """All Services and EndpointSlices that the API has now, those that it made itself, too."""
-        listed = json.loads(self._api.kubectl("get", "services,endpointslices", "-A", "-o", "json"))["items"]
-        return {(one["kind"], one["metadata"]["namespace"], one["metadata"]["name"]): one for one in listed}
-
-    def caught_up(self) -> bool:
-        """Whether the proxy serves the newest sentinel in both families."""
-        port, endpoint_port = sentinel_port(self._generation)
-        answers = self._pod.ask([{"address": address, "port": port, "patience_s": 0.5} for address in SENTINEL.both])
-        return all(next(iter(answer)).endswith(f" {endpoint_port}") for answer in answers)
-
-    def _create_node(self, node: Object) -> None:
-        status = node.pop("status")
-        self._write([node])
-        # A merge patch: server-side apply refuses two addresses of one type.
-        patch = json.dumps({"status": status})
-        self._api.kubectl("patch", "node", node["metadata"]["name"], "--subresource=status", "--type=merge", "-p", patch)
-
-    def _write(self, objects: Iterable[Object]) -> None:
-        listed = list(objects)
-        for part, options in ((listed, ()), ([one for one in listed if "status" in one], ("--subresource=status",))):
-            if part:
-                given = json.dumps({"apiVersion": "v1", "kind": "List", "items": part})
-                self._api.kubectl("apply", "--server-side", "--force-conflicts", *options, "-f", "-", given=given)
+        for node in (node_object(NODE_NAME, POD_CIDR, NODE), node_object(NODE2_NAME, POD2_CIDR, NODE2)):
+            status = node.pop("status")
+            self.write([node])
+            # A merge patch: server-side apply refuses two addresses of one type.
+            patch = json.dumps({"status": status})
+            api.kubectl("patch", "node", node["metadata"]["name"], "--subresource=status", "--type=merge", "-p", patch)
 
 
 class KubeProxy:

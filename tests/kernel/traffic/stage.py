@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tests.kernel.traffic.subject import Running, Subject
 from tests.netns.peers import Answers, Prober
-from tests.scenarios.cases import CLIENTS, Case, Round
+from tests.scenarios.cases import Case, Round
 from tests.scenarios.configs import CONFIGS
 from tests.scenarios.scenario import Result
 
@@ -61,7 +61,7 @@ class Stage:
         """All cases at the same time, each client on its own."""
         by_space: dict[str, list[Case]] = {}
         for case in cases:
-            by_space.setdefault(CLIENTS[case.client].space, []).append(case)
+            by_space.setdefault(case.space, []).append(case)
         for space, members in by_space.items():
             self.probers[space].send([case.flow(expected(case, self.subject)) for case in members])
         for space, members in by_space.items():

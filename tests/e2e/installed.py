@@ -1,0 +1,99 @@
+"""A cluster with the product on it, as end-to-end tests see it: through kubectl, and on a local cluster also through its nodes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.cluster import binaries, cluster, deploy
+from tests.cluster.command import run
+from tests.polling import eventually
+
+CONFIG = "default"
+WITHIN_S = 60
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The cluster that is tested; `local` if it is one of this machine's own."""
+
+    kubeconfig: Path
+    local: cluster.Cluster | None
+
+    def kubectl(self, *words: str, given: str | None = None, timeout_s: float = 120) -> str:
+        """Run kubectl and return what it printed.
+
+        Raises CommandError.
+        """
+        return run(binaries.ensure("kubernetes")["kubectl"], "--kubeconfig", self.kubeconfig, *words, given=given, timeout_s=timeout_s)
+
+    def apply(self, *objects: Mapping[str, Any]) -> None:
+        """Apply objects, server-side."""
+        listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=listed)
+
+    def get(self, kind: str, name: str, namespace: str = "default") -> Object:
+        """Return an object; an empty one if there is none."""
+        found = self.kubectl("get", kind, name, "--namespace", namespace, "--ignore-not-found", "-o", "json")
+        return dict(json.loads(found)) if found else {}
+
+    def objects(self, kind: str, *words: str) -> list[Object]:
+        """Return the objects of a kind."""
+        return list(json.loads(self.kubectl("get", kind, *words, "-o", "json"))["items"])
+
+    def config(self, name: str = CONFIG) -> Object:
+        """Return a ProxyConfig."""
+        return self.get("proxyconfigs.proxyconfig.dev", name)
+
+    def patch(self, change: Mapping[str, Any], name: str = CONFIG) -> None:
+        """Merge a change into a ProxyConfig's spec."""
+        self.kubectl("patch", "proxyconfigs.proxyconfig.dev", name, "--type=merge", "-p", json.dumps({"spec": change}))
+
+    def agents(self, config: str = CONFIG) -> list[Object]:
+        """Return the pods of a ProxyConfig's agents."""
+        chosen = f"app.kubernetes.io/name=proxyconfig-agent,proxyconfig.dev/config={config}"
+        return self.objects("pods", "--namespace", deploy.NAMESPACE, "-l", chosen)
+
+    def ready(self, name: str = CONFIG, within_s: float = WITHIN_S) -> Object:
+        """Wait until a ProxyConfig's current generation is Ready on all its nodes, and return it."""
+        return eventually(lambda: self.config(name), within_s=within_s, every_s=0.3, until=is_ready)
+
+    def eventually(self, probe: Callable[[], Object], holds: Callable[[Object], bool], within_s: float = WITHIN_S) -> Object:
+        """Wait until an object is as it should be, and return it."""
+        return eventually(probe, within_s=within_s, every_s=0.3, until=holds)
+
+
+def condition(found: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """Return a condition of an object; an empty one if it has none of this type."""
+    conditions = found.get("status", {}).get("conditions", [])
+    return next((each for each in conditions if each["type"] == kind), {})
+
+
+def is_ready(config: Mapping[str, Any]) -> bool:
+    """Return whether a ProxyConfig says that its current generation is everywhere and works."""
+    if not config:
+        return False
+    said, generation = condition(config, "Ready"), config["metadata"]["generation"]
+    return said.get("status") == "True" and said.get("observedGeneration") == generation and _is_everywhere(config["status"]["nodes"])
+
+
+def _is_everywhere(nodes: Mapping[str, int]) -> bool:
+    return nodes["desired"] > 0 and nodes["desired"] == nodes["updated"] == nodes["ready"]
+
+
+@contextmanager
+def installed(name: str) -> Iterator[Installed]:
+    """Give the cluster of KUBECONFIG, or a local one of this name, with the product on it as the sources are now."""
+    target = deploy.given()
+    if target is not None:
+        deploy.apply(target)
+        yield Installed(target.kubeconfig, cluster.of_kubeconfig(target.kubeconfig))
+        return
+    with cluster.provided(name, 2) as local:
+        deploy.apply(deploy.load(local))
+        yield Installed(local.kubeconfig, local)

@@ -1,0 +1,78 @@
+"""Pods that answer and ask: on every node two backends, a client, and one on the host network. All run the agent's image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.site import NodeAddress, Site
+from tests.netns.topology import Pair
+from tests.polling import eventually
+
+NAME = "e2e-peers"
+PROGRAMS = ("__init__.py", "sctp.py", "echo.py", "probe.py")
+PORTS = (8080, 9090)
+ROLES = ("backend-1", "backend-2", "client", "host")
+SOURCES = Path(__file__).parents[1] / "netns"
+
+
+def pod_name(role: str, number: int) -> str:
+    """The pod of a role on the node of this number, counted from 1."""
+    return f"{role}-on-{number}"
+
+
+def create(site: Site, nodes: list[NodeAddress]) -> dict[str, Pair]:
+    """Create them, wait until they run, and return their addresses by pod name."""
+    programs = {name: (SOURCES / name).read_text() for name in PROGRAMS}
+    pods = [_pod(site.target.agent, role, number, node.name) for number, node in enumerate(nodes, 1) for role in ROLES]
+    site.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "programs", "namespace": NAME}, "data": programs},
+    )
+    eventually(lambda: site.get("serviceaccounts", namespace=NAME)["items"], within_s=30)
+    site.apply(*pods)
+    site.kubectl("-n", NAME, "wait", "--for=condition=Ready", "--timeout=90s", "pods", "--all")
+    return {pod["metadata"]["name"]: _addresses(pod) for pod in site.get("pods", namespace=NAME)["items"]}
+
+
+def delete(site: Site) -> None:
+    """Delete them and everything that was made beside them."""
+    site.kubectl("delete", "namespace", NAME, "--ignore-not-found", "--wait=false")
+
+
+def _addresses(pod: dict[str, Any]) -> Pair:
+    texts = [entry["ip"] for entry in pod["status"]["podIPs"]]
+    return Pair(next((text for text in texts if ":" not in text), ""), next((text for text in texts if ":" in text), ""))
+
+
+def _pod(image: str, role: str, number: int, node: str) -> dict[str, Any]:
+    name = pod_name(role, number)
+    serve = [
+        "python3",
+        "-m",
+        "tests.netns.echo",
+        name,
+        "--forever",
+        "--address=0.0.0.0",
+        "--address=::",
+        *(f"--port={port}" for port in PORTS),
+    ]
+    wait = ["python3", "-c", "import signal; signal.pause()"]
+    container = {
+        "name": "peer",
+        "image": image,
+        "command": serve if role.startswith("backend") else wait,
+        "workingDir": "/peers",
+        # Root and raw sockets: SCTP is spoken by hand.
+        "securityContext": {"runAsUser": 0, "capabilities": {"add": ["NET_RAW"]}},
+        "volumeMounts": [{"name": "programs", "mountPath": "/peers/tests/netns"}],
+    }
+    spec = {
+        "nodeName": node,
+        "hostNetwork": role == "host",
+        "terminationGracePeriodSeconds": 0,
+        "tolerations": [{"operator": "Exists"}],
+        "containers": [container],
+        "volumes": [{"name": "programs", "configMap": {"name": "programs"}}],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": NAME, "labels": {"role": role}}, "spec": spec}
