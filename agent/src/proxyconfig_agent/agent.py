@@ -88,6 +88,7 @@ class Agent:
         self._adopting: Desired | None = None
         self._configured: ProxyConfigSpec | None = None
         self._dataplane: Dataplane | None = None
+        self._impossible = ""
         self._reporter: Reporter | None = None
         self._reporting: asyncio.Task[None] | None = None
         self._runner: Runner | None = None
@@ -227,13 +228,16 @@ class Agent:
             return None
         self._telling.found("mode")
         self._telling.broken("")
+        self._impossible = ""
         self._telling.update(mode=Mode.NFTABLES.value, capabilities=capabilities.of(probed))
         self._dataplane = dataplane
         return dataplane
 
     def _cannot(self, sentence: str) -> None:
         """This node cannot do the mode that is wanted; what already runs goes on."""
-        _log.error("mode not possible", error=sentence)
+        if sentence != self._impossible:
+            _log.error("mode not possible", error=sentence)
+        self._impossible = sentence
         self._telling.found("mode", Finding(Topic.TRAFFIC, "ModeUnsupported", sentence))
         if self._runner is None:
             self._telling.broken(sentence)
