@@ -46,11 +46,12 @@ def main(words: Sequence[str]) -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 and chosen.command != "deploy":
         raise ClusterError("a cluster is made of network namespaces and cgroups: run this as root.")
     if chosen.command == "leftovers":
         return _leftovers()
-    packages.ensure()
+    if chosen.command != "deploy":
+        packages.ensure()
     match chosen.command:
         case "prepare":
             print("\n".join(f"{program}\t{path}" for program, path in binaries.ensure().items()))

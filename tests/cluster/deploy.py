@@ -37,7 +37,19 @@ def target(environment: Mapping[str, str] = os.environ) -> Target:
 
     Raises ClusterError if there is no cluster, or no images for it.
     """
-    kubeconfig = Path(environment.get("KUBECONFIG") or cluster.CLUSTERS / "kubeconfig").absolute()
+    return given(environment) or _target(cluster.CLUSTERS / "kubeconfig", environment)
+
+
+def given(environment: Mapping[str, str] = os.environ) -> Target | None:
+    """Return the target that KUBECONFIG names; None if it is not set.
+
+    Raises ClusterError if there are no images for it.
+    """
+    chosen = environment.get("KUBECONFIG")
+    return _target(Path(chosen).absolute(), environment) if chosen else None
+
+
+def _target(kubeconfig: Path, environment: Mapping[str, str]) -> Target:
     if not kubeconfig.is_file():
         raise ClusterError(f"{kubeconfig} does not exist. `make cluster` starts a local cluster; KUBECONFIG names another one.")
     if prefix := environment.get("IMAGE_PREFIX"):
