@@ -316,3 +316,14 @@ def test_a_table_of_another_layout_is_replaced(node: Namespace, dataplane: Nftab
 def test_changes_before_the_first_resync_are_a_mistake(dataplane: Nftables) -> None:
     with pytest.raises(DataplaneError, match="call resync first"):
         dataplane.apply([])
+
+
+def test_a_pick_chain_that_lost_its_number_is_numbered_again(node: Namespace, dataplane: Nftables, start: Start) -> None:
+    ports = every_kind()
+    dataplane.resync(SETTINGS, ports)
+    listing = node.run("nft", "list", "map", "ip", "proxyconfig", "picks")
+    number = next(line.split("0:")[1].split()[0] for line in listing.replace(",", "\n").splitlines() if "pick-2" in line)
+    node.run("nft", "delete", "element", "ip", "proxyconfig", "picks", f"{{ 0:{number} }}")
+    assert start().resync(SETTINGS, ports).operations > 0
+    assert start().resync(SETTINGS, ports).operations == 0
+    assert node.run("nft", "list", "chain", "ip", "proxyconfig", "pick-2").count("dnat") == 1

@@ -1,11 +1,11 @@
 """What the agent has put into one family's table: which Service port has which id, which addresses, which shared elements.
 
-`plan` turns changes into the elements to send; `keep` after the kernel took them, `rollback` after it did not. No I/O.
+`lower` and `delta` turn changes into what is to be sent; `keep` after the kernel took it, `rollback` after it did not. No I/O.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from proxyconfig_agent.dataplane import Settings
@@ -25,6 +25,10 @@ SHARED = (sets.CLUSTER_IPS, sets.HAIRPIN)
 """Sets whose elements belong to several Service ports at once."""
 
 _NO_SLOTS = Slots()
+
+
+Pair = tuple[Elements, Elements]
+"""What one Service port has, and what it is to have."""
 
 
 @dataclass(slots=True)
@@ -57,30 +61,38 @@ class Book:
         self._holders: dict[str, dict[bytes, int]] = {name: {} for name in SHARED}
         self._to_rest: dict[int, None] = {}
 
-    def plan(
+    def lower(
         self,
         changes: Mapping[PortName, Frontends | None],
         settings: Settings,
         known: Callable[[Frontends], Known | None] = lambda _: None,
         without: Collection[ServiceName] = (),
-    ) -> Delta:
-        """What brings each of these Service ports to what it is to be (None: gone), and the Services `without` to nothing.
+    ) -> list[Pair]:
+        """What each of these Service ports has in the table, and what it is to have (None: gone).
 
-        `known` remembers earlier numbers. Raises RefusedError; `rollback` then, and plan without that Service."""
+        The Services `without` are to have nothing. `known` remembers earlier numbers. Raises RefusedError; `rollback` then, and lower
+        without that Service."""
         wanted = dict(changes)
         if without:
             wanted |= {name: None for name in (*self.records, *changes) if name.service in without}
         self._claim(wanted)
-        whole = Delta()
+        pairs = []
         for name, new in wanted.items():
             try:
-                whole.absorb(self._change(name, new, settings, known))
+                pairs.append(self._change(name, new, settings, known) if new else self._remove(name, settings))
             except ExhaustedError as error:
                 raise RefusedError(name.service, f"port {name}: {error}") from error
+        return pairs
+
+    def delta(self, pairs: Iterable[Pair]) -> Delta:
+        """What to send so that the table has the second of each pair instead of the first."""
+        whole = Delta()
+        for old, new in pairs:
+            whole.absorb(self._shared(delta(old, new)))
         return whole
 
     def keep(self) -> None:
-        """The kernel has the plan."""
+        """The kernel has it."""
         self._journal.clear()
         self.classes.made()
         for identity in self._to_rest:
@@ -88,11 +100,11 @@ class Book:
         self._to_rest.clear()
 
     def settle(self) -> None:
-        """What is planned so far is not to be rolled back."""
+        """What is lowered so far is not to be rolled back."""
         self._journal.clear()
 
     def rollback(self) -> None:
-        """The kernel refused the plan: everything is as it was at the last `keep`."""
+        """The kernel refused it, or a Service is refused: everything is as it was at the last `keep`."""
         self._journal.rollback()
 
     def unused_picks(self) -> set[Pick]:
@@ -116,24 +128,20 @@ class Book:
         for new in moved:
             self.claims.take(new)
 
-    def _change(self, name: PortName, new: Frontends | None, settings: Settings, known: Callable[[Frontends], Known | None]) -> Delta:
-        if new is None:
-            return self._remove(name, settings)
+    def _change(self, name: PortName, new: Frontends, settings: Settings, known: Callable[[Frontends], Known | None]) -> Pair:
         record = self.records.get(name)
         successor = self._successor(record, new, known)
         old = self._lowered(record, settings) if record else {}
-        difference = delta(old, self._lowered(successor, settings))
         self._journal.put(self.records, name, successor)
-        return self._shared(difference)
+        return old, self._lowered(successor, settings)
 
-    def _remove(self, name: PortName, settings: Settings) -> Delta:
+    def _remove(self, name: PortName, settings: Settings) -> Pair:
         record = self.records.get(name)
         if record is None:
-            return Delta()
+            return {}, {}
         self._retire(record)
-        difference = delta(self._lowered(record, settings), {})
         self._journal.drop(self.records, name)
-        return self._shared(difference)
+        return self._lowered(record, settings), {}
 
     def _successor(self, record: Record | None, new: Frontends, known: Callable[[Frontends], Known | None]) -> Record:
         """The same Service port with its numbers for `new`. Raises ExhaustedError."""

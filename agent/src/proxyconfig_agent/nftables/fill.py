@@ -80,7 +80,7 @@ class Fill:
 
     def _commit_one_by_one(self, resync: Resync, chunk: Chunk) -> None:
         """Find the Service that the kernel does not take; the others go in."""
-        self._writer.commit(Chunk(chunk.before, chunk.fresh, chunk.elements, [], chunk.behind).messages(resync.book.family))
+        self._writer.commit(Chunk(chunk.before, chunk.elements, [], chunk.behind).messages(resync.book.family))
         resync.book.keep()
         for part in chunk.parts:
             try:
@@ -92,7 +92,7 @@ class Fill:
     def _set_aside(self, resync: Resync, part: Part) -> None:
         """Clear away what may be in the kernel of a Service port, element by element; put back what it shares with others."""
         book, table = resync.book, table_of(resync.book.family)
-        removal = book.plan({part.frontends.name: None}, self._settings)
+        removal = book.delta(book.lower({part.frontends.name: None}, self._settings))
         book.keep()
         for name, elements in removal.deleted.items():
             for element in elements.items():
@@ -102,7 +102,7 @@ class Fill:
     def _take_out_refused(self) -> None:
         """A Service is refused as a whole: its other ports, and those of the other family, may be in the kernel already."""
         for family, resync in self._resyncs.items():
-            removal = resync.book.plan({}, self._settings, without=self._refused)
+            removal = resync.book.delta(resync.book.lower({}, self._settings, without=self._refused))
             self._writer.commit(transaction.changed(family, {}, [removal]))
             resync.book.keep()
 

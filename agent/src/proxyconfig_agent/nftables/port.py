@@ -10,7 +10,7 @@ from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.nftables import containers as sets
 from proxyconfig_agent.nftables import read, transaction
 from proxyconfig_agent.nftables.adoption import Adoption
-from proxyconfig_agent.nftables.book import Book
+from proxyconfig_agent.nftables.book import Book, Pair
 from proxyconfig_agent.nftables.claims import RefusedError
 from proxyconfig_agent.nftables.delta import Delta
 from proxyconfig_agent.nftables.fill import Fill
@@ -62,8 +62,10 @@ class Nftables:
         clock = Stopwatch()
         wanted = {family: ports for family, ports in _by_family(changes).items() if family in self._books}
         refused: dict[ServiceName, str] = {}
-        deltas = self._plan(wanted, refused)
+        pairs = self._lower(wanted, refused)
         clock.lap("lower")
+        deltas = self._deltas(pairs)
+        clock.lap("delta")
         try:
             operations = self._commit(deltas)
         except KernelError as error:
@@ -122,18 +124,21 @@ class Nftables:
         book = Book(family, self._now)
         return Resync(book, settings, held, elements, Adoption(book, before, elements, remembered), chunk=self._chunk)
 
-    def _plan(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, str]) -> dict[Family, Delta]:
-        """The difference in each family. A Service that cannot be programmed goes into `refused`, and out of both families."""
+    def _lower(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, str]) -> dict[Family, list[Pair]]:
+        """What is and what is to be, in each family. A Service that cannot be programmed goes into `refused`, and out of both families."""
         while True:
             try:
                 return {
-                    family: book.plan(wanted.get(family, {}), self._settings, without=refused)
+                    family: book.lower(wanted.get(family, {}), self._settings, without=refused)
                     for family, book in self._books.items()
                     if family in wanted or refused
                 }
             except RefusedError as refusal:
                 self._rollback()
                 refused[refusal.service] = refusal.reason
+
+    def _deltas(self, pairs: Mapping[Family, list[Pair]]) -> dict[Family, Delta]:
+        return {family: self._books[family].delta(each) for family, each in pairs.items()}
 
     def _commit(self, deltas: Mapping[Family, Delta]) -> int:
         """One transaction for both families; how many operations. If the kernel refuses it, the books are as before: KernelError."""
@@ -160,12 +165,12 @@ class Nftables:
     def _apply_one(self, service: ServiceName, wanted: Mapping[Family, Ports], refused: dict[ServiceName, str]) -> int:
         """One Service; if the kernel refuses it, it is taken out. Raises DataplaneError if that is refused too."""
         try:
-            return self._commit(self._plan(wanted, refused))
+            return self._commit(self._deltas(self._lower(wanted, refused)))
         except KernelError as refusal:
             self._raise_if_stale(refusal)
             refused[service] = str(refusal)
         try:
-            return self._commit(self._plan(wanted, refused))
+            return self._commit(self._deltas(self._lower(wanted, refused)))
         except KernelError as error:
             self._writer.doubt()
             raise DataplaneError(f"nftables: {service} cannot be taken out: {error}; a full resync repairs it") from error

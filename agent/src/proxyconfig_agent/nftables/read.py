@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from proxyconfig_agent.nftables import containers as sets
 from proxyconfig_agent.nftables.elements import decoded
@@ -35,12 +35,17 @@ def held_elements(connection: Connection, table: Table, containers: dict[str, in
 
 
 def affinity_ids(connection: Connection, table: Table, key_length: int) -> set[int]:
-    """The ids for which clients are remembered."""
-    return {id_in(key) for key, _ in _elements(connection, table, sets.AFFINITY, key_length)}
+    """The ids for which clients are remembered. Packets add clients all the time, so this is not one consistent picture."""
+    answers = connection.stream(Kind.GET_ELEMENTS, table.family, query(table, sets.AFFINITY))
+    return {id_in(key) for key, _ in _in_answers(answers, key_length)}
 
 
 def _elements(connection: Connection, table: Table, name: str, key_length: int) -> Iterator[tuple[bytes, bytes]]:
-    for answer in connection.dump(Kind.GET_ELEMENTS, table.family, query(table, name)):
+    return _in_answers(connection.dump(Kind.GET_ELEMENTS, table.family, query(table, name)), key_length)
+
+
+def _in_answers(answers: Iterable[bytes], key_length: int) -> Iterator[tuple[bytes, bytes]]:
+    for answer in answers:
         for kind, payload in parse(answer):
             if kind == 3:
                 yield from decoded(payload, key_length)

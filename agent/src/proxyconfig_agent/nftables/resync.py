@@ -23,7 +23,7 @@ from proxyconfig_agent.nftables.fixed import LAST_CHAIN, fixed
 from proxyconfig_agent.nftables.kernel import Held, HeldElements
 from proxyconfig_agent.nftables.netlink import messages as wire
 from proxyconfig_agent.nftables.netlink.messages import Message
-from proxyconfig_agent.nftables.picks import Pick, chain_of
+from proxyconfig_agent.nftables.picks import chain_of
 from proxyconfig_agent.nftables.ruleset import Chain, Elements, table_of
 from proxyconfig_agent.select.frontends import Frontends
 
@@ -47,10 +47,9 @@ class Part:
 
 @dataclass(slots=True)
 class Chunk:
-    """One transaction: messages before and behind the elements, pick chains that it is the first to need, and Service ports."""
+    """One transaction: messages before and behind the elements, elements, and the Service ports whose turn it is."""
 
     before: list[Message] = field(default_factory=list)
-    fresh: dict[Pick, int] = field(default_factory=dict)
     elements: Delta = field(default_factory=Delta)
     """Those that belong to no Service port alone."""
     parts: list[Part] = field(default_factory=list)
@@ -58,11 +57,11 @@ class Chunk:
 
     def __len__(self) -> int:
         """How many operations it is: elements, rules, chains, sets."""
-        return len(self.before) + len(self.behind) + len(self.fresh) + len(self.elements) + sum(len(part.delta) for part in self.parts)
+        return len(self.before) + len(self.behind) + len(self.elements) + sum(len(part.delta) for part in self.parts)
 
     def messages(self, family: Family) -> Iterator[Message]:
         yield from self.before
-        yield from transaction.changed(family, self.fresh, [self.elements, *(part.delta for part in self.parts)])
+        yield from transaction.changed(family, {}, [self.elements, *(part.delta for part in self.parts)])
         yield from self.behind
 
 
@@ -98,10 +97,11 @@ class Resync:
     def add(self, frontends: Frontends) -> None:
         """Work out what this Service port still needs. Raises RefusedError; nothing is added then."""
         try:
-            wanted = self.book.plan({frontends.name: frontends}, self._settings, self._adoption.known)
+            pairs = self.book.lower({frontends.name: frontends}, self._settings, self._adoption.known)
         except RefusedError:
             self.book.rollback()
             raise
+        wanted = self.book.delta(pairs)
         self.book.settle()
         difference = self._elements.difference(wanted.added) if self._held else wanted
         if size := len(difference):
@@ -111,7 +111,12 @@ class Resync:
     def take(self) -> Chunk:
         """The transaction that is due now. Commit it before anything else is added."""
         chunk, self._chunk, self._size = self._chunk, Chunk(), 0
-        chunk.fresh = self.book.classes.fresh()
+        if fresh := self.book.classes.fresh():
+            chains = {pick.chain: chain_of(pick, self.book.family) for pick in fresh}
+            chunk.before += transaction.repaired(self._table, self._held or Held(awake=True), chains)
+            # Not simply added: the kernel may have another chain under a number that we take to be free.
+            codes = transaction.class_elements(fresh)
+            chunk.elements.absorb(self._elements.difference({sets.CLASSES: codes, sets.PICKS: codes}))
         return chunk
 
     def finish(self) -> Iterator[Chunk]:
@@ -169,7 +174,7 @@ class Resync:
 
 def _protection(chunk: Chunk, stale: Elements) -> Chunk:
     """The first of several transactions: all source ranges at once (the kernel copies that set each time), before any VIP they protect."""
-    first = Chunk(chunk.before, chunk.fresh, chunk.elements)
+    first = Chunk(chunk.before, chunk.elements)
     first.elements.absorb(Delta(deleted={name: stale.pop(name) for name in _FIREWALL if name in stale}))
     for part in chunk.parts:
         for elements, into in ((part.delta.deleted, first.elements.deleted), (part.delta.added, first.elements.added)):

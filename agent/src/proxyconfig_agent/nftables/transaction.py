@@ -26,7 +26,8 @@ def changed(family: Family, fresh: Mapping[Pick, int], deltas: Sequence[Delta]) 
     table = table_of(family)
     for pick in fresh:
         yield wire.new_chain(table, pick.chain)
-        yield from _rules(table, pick.chain, picks.chain_of(pick, family))
+        # One that was to be taken out may still be there, with its rules.
+        yield from rewritten(table, pick.chain, picks.chain_of(pick, family))
     yield from added(table, [{name: class_elements(fresh) for name in (sets.CLASSES, sets.PICKS)}])
     yield from deleted(table, [delta.deleted for delta in deltas])
     yield from added(table, [delta.added for delta in deltas])
@@ -61,6 +62,11 @@ def structure(table: Table, held: Held | None, containers: Mapping[str, Containe
     for number, (name, container) in enumerate(containers.items(), 1):
         if name not in held.containers:
             yield _new_set(table, name, container, number)
+    yield from repaired(table, held, chains)
+
+
+def repaired(table: Table, held: Held, chains: Mapping[str, Chain]) -> Iterator[Message]:
+    """What is missing or different of chains and rules."""
     for name, wanted in chains.items():
         if name not in held.chains:
             yield _new_chain(table, name, wanted)

@@ -67,7 +67,7 @@ class World:
         refused = set[ServiceName]()
         while True:
             try:
-                planned = self.book.plan(changes, SETTINGS, without=refused)
+                planned = self.book.delta(self.book.lower(changes, SETTINGS, without=refused))
             except RefusedError as refusal:
                 self.book.rollback()
                 refused.add(refusal.service)
@@ -113,7 +113,7 @@ def test_a_restart_adopts_everything_and_changes_nothing(changes: list[list[tupl
     book = Book(Family.IPV4, lambda: 0.0)
     adoption = Adoption(book, None, held, set())
     for record in world.book.records.values():
-        wanted = book.plan({record.frontends.name: record.frontends}, SETTINGS, adoption.known)
+        wanted = book.delta(book.lower({record.frontends.name: record.frontends}, SETTINGS, adoption.known))
         difference = held.difference(wanted.added)
         assert not len(difference)
     assert not book.classes.fresh()
@@ -128,7 +128,7 @@ def test_what_the_kernel_refused_leaves_no_trace(changes: list[list[tuple[Fronte
         world.apply({port.name: None if gone else port for port, gone in batch})
     before = world.lowered()
     with contextlib.suppress(RefusedError):
-        world.book.plan({port.name: port for port in refused}, SETTINGS)
+        world.book.delta(world.book.lower({port.name: port for port in refused}, SETTINGS))
     world.book.rollback()
     assert world.lowered() == before
     world.apply({})
@@ -139,7 +139,7 @@ def test_nothing_follows_from_no_change() -> None:
     world = World()
     port = frontends(cluster=("10.244.0.1:80",), node_port=30080, affinity_s=60)
     world.apply({port.name: port})
-    assert len(world.book.plan({port.name: port}, SETTINGS)) == 0
+    assert len(world.book.delta(world.book.lower({port.name: port}, SETTINGS))) == 0
     elements = world.lowered()
     assert len(delta(elements, elements)) == 0
 
@@ -149,7 +149,7 @@ def test_one_endpoint_more_is_one_element_more_and_another_class() -> None:
     port = frontends(cluster=("10.244.0.1:80", "10.244.0.2:80"))
     world.apply({port.name: port})
     more = frontends(cluster=("10.244.0.1:80", "10.244.0.2:80", "10.244.0.3:80"))
-    planned = world.book.plan({port.name: more}, SETTINGS)
+    planned = world.book.delta(world.book.lower({port.name: more}, SETTINGS))
     assert {name: len(elements) for name, elements in planned.added.items()} == {sets.SERVICES: 1, sets.ENDPOINTS: 1}
     assert {name: len(elements) for name, elements in planned.deleted.items()} == {sets.SERVICES: 1}
 
@@ -169,7 +169,7 @@ def test_a_service_is_refused_by_the_one_that_had_its_address_first() -> None:
     first, second = frontends("first", "10.96.0.1", node_port=30080), frontends("second", "10.96.0.2", node_port=30080)
     world.apply({first.name: first})
     with pytest.raises(RefusedError, match=r"NodePort 30080/TCP of port shop/second:http belongs to shop/first:http"):
-        world.book.plan({second.name: second}, SETTINGS)
+        world.book.lower({second.name: second}, SETTINGS)
 
 
 def test_the_same_number_in_another_protocol_is_another_port() -> None:

@@ -123,6 +123,12 @@ class Connection:
                 return [answer[4:] for answer in self._exchange(kind, family, _DUMP, payload)]
         raise InterruptedDumpError
 
+    def stream(self, kind: Kind, family: int, payload: bytes) -> Iterator[bytes]:
+        """Like `dump`, one message at a time, and whether or not the ruleset changes meanwhile."""
+        with contextlib.suppress(_AgainError):
+            for answer in self._exchange(kind, family, _DUMP, payload):
+                yield answer[4:]
+
     def _exchange(self, kind: Kind, family: int, flags: int, payload: bytes) -> Iterator[bytes]:
         self._drain()
         request = _GENERIC.pack(family, 0, 0) + payload
