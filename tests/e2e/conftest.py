@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
+from tests.cluster import cluster
 from tests.e2e import workload
+from tests.e2e.installed import Installed
 from tests.e2e.site import CONFIG, NodeAddress, Site
 from tests.e2e.site import site as provided
 from tests.netns.namespace import Namespace
@@ -30,6 +32,28 @@ def site() -> Iterator[Site]:
         made.apply(proxy_config())
         made.await_ready()
         yield made
+
+
+@pytest.fixture(scope="session")
+def product(site: Site) -> Installed:
+    """The same cluster, as seen through kubectl."""
+    return Installed(site.target.kubeconfig, site.local)
+
+
+@pytest.fixture(scope="session")
+def local(product: Installed) -> cluster.Cluster:
+    """The cluster, if it is one of this machine's own."""
+    if product.local is None:
+        pytest.skip("looks into nodes, which is done on local clusters only")
+    return product.local
+
+
+@pytest.fixture
+def everywhere(product: Installed) -> Installed:
+    """The cluster, with the ProxyConfig on all nodes, Ready, whatever the test before did."""
+    product.apply(proxy_config())
+    product.ready()
+    return product
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,8 @@ _next_port = threading.Lock()
 def ask(flow: Mapping[str, Any]) -> dict[str, int]:
     """Repeat one flow `attempts` times (default 1), or for `for_s` seconds; count the answers.
 
-    A DROP is asked again up to `again` times. Without `for_s` it stops when `enough` different answers were seen in at least `least` attempts, and at the first REJECT or DROP.
+    A DROP is asked again up to `again` times. Without `for_s` it stops when `enough` different answers were seen in at least
+    `least` attempts, and at the first REJECT or DROP.
     """
     answers: Counter[str] = Counter()
     ends = time.monotonic() + flow["for_s"] if "for_s" in flow else None
