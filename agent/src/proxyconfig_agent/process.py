@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 import sys
 import time
@@ -36,9 +35,6 @@ from proxyconfig_client import access
 from proxyconfig_client.apply import apply
 from proxyconfig_client.connection import Connection, path_of
 from proxyconfig_client.events import Events
-
-COLLECTIONS = (20_000, 50, 50)
-"""Nearly nothing that a start makes is garbage: with Python's own numbers a sixth of its time goes into looking for some."""
 
 _log = structlog.get_logger("process")
 
@@ -75,7 +71,6 @@ def clean_up() -> int:
 
 async def serve_node(options: Options) -> None:
     """Be the agent of this node until SIGTERM or SIGINT; the kernel's state stays. Raises ConfigurationError."""
-    gc.set_threshold(*COLLECTIONS)
     how = access.from_kubeconfig(options.kubeconfig) if options.kubeconfig else access.in_cluster()
     release = __version__
     _log.info("starting", node=options.node, version=release, server=how.server)
