@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from tests.apiserver.objects import CONFIGS, EVENTS, Api, Object, conditions
 from tests.polling import eventually
+
+T = TypeVar("T")
 
 
 def is_ready(api: Api, name: str, nodes: int, within_s: float = 30) -> Any:
@@ -35,6 +38,11 @@ def says(api: Api, name: str, condition: str, status: str, reason: str = "", *, 
         return each
 
     return eventually(said, within_s=within_s)
+
+
+def soon(probe: Callable[[], T], until: Callable[[T], bool] = bool) -> T:
+    """What the probe says once it is so: half a minute is for a busy machine."""
+    return eventually(probe, within_s=30, until=until)
 
 
 def gone(api: Api, path: str, within_s: float = 30) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.apiserver.expect import event, gone, is_ready, says
+from tests.apiserver.expect import event, gone, is_ready, says, soon
 from tests.apiserver.fleet import Fleet
 from tests.apiserver.objects import CONFIGS, NODES, PODS, PROXIES, Api, config
-from tests.polling import eventually
 
 from proxyconfig_api import names
 
@@ -30,7 +29,7 @@ def test_of_two_that_select_a_node_the_higher_priority_gets_it_and_both_say_so(a
     overlapping = says(api, "all", "Overlapping", "True")
     assert overlapping["message"].startswith("e1 also match and belong to edge")
     assert api.have(f"{CONFIGS}/all")["status"]["nodes"]["overlapping"] == 1
-    eventually(lambda: [pod["metadata"]["name"] for pod in api.every(PODS) if pod["spec"]["nodeName"] == "e1"] == ["agent-edge-e1"])
+    soon(lambda: [pod["metadata"]["name"] for pod in api.every(PODS) if pod["spec"]["nodeName"] == "e1"] == ["agent-edge-e1"])
     assert fleet.removals == []  # it was handed over as it was
 
 
@@ -54,10 +53,10 @@ def test_a_node_that_nobody_selects_any_more_is_cleaned_and_then_let_go(api: Api
     api.patch(f"{NODES}/e1", {"metadata": {"labels": {"pool": "other"}}})
 
     gone(api, f"{PROXIES}/e1")
-    eventually(lambda: names.CONFIG_LABEL not in api.have(f"{NODES}/e1")["metadata"]["labels"])
+    soon(lambda: names.CONFIG_LABEL not in api.have(f"{NODES}/e1")["metadata"]["labels"])
     assert fleet.removals == ["e1"]
     is_ready(api, "edge", 1)
-    eventually(lambda: api.have(f"{CONFIGS}/edge")["status"]["nodes"]["unassigned"] == 1)
+    soon(lambda: api.have(f"{CONFIGS}/edge")["status"]["nodes"]["unassigned"] == 1)
 
 
 def test_a_node_that_comes_back_while_it_is_cleaned_is_served_again(api: Api, fleet: Fleet) -> None:
@@ -66,7 +65,7 @@ def test_a_node_that_comes_back_while_it_is_cleaned_is_served_again(api: Api, fl
     is_ready(api, "edge", 1)
     fleet.stubborn.add("e1")
     api.patch(f"{NODES}/e1", {"metadata": {"labels": {"pool": "other"}}})
-    eventually(lambda: api.have(f"{PROXIES}/e1")["spec"]["action"] == "Remove")
+    soon(lambda: api.have(f"{PROXIES}/e1")["spec"]["action"] == "Remove")
 
     api.patch(f"{NODES}/e1", {"metadata": {"labels": {"pool": "edge"}}})
 
@@ -104,4 +103,4 @@ def test_a_label_that_somebody_changes_is_put_right(api: Api, fleet: Fleet) -> N
 
     api.patch(f"{NODES}/n1", {"metadata": {"labels": {names.CONFIG_LABEL: "nonsense"}}})
 
-    eventually(lambda: api.have(f"{NODES}/n1")["metadata"]["labels"][names.CONFIG_LABEL] == "x")
+    soon(lambda: api.have(f"{NODES}/n1")["metadata"]["labels"][names.CONFIG_LABEL] == "x")

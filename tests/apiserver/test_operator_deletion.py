@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from tests.apiserver.expect import event, gone, is_ready, says
+from tests.apiserver.expect import event, gone, is_ready, says, soon
 from tests.apiserver.fleet import Fleet
 from tests.apiserver.objects import CONFIGS, NODES, PROXIES, Api, config
 from tests.apiserver.process import OperatorProcess
-from tests.polling import eventually
 
 from proxyconfig_api import names
 
@@ -39,8 +38,8 @@ def test_it_waits_for_the_last_node_and_says_for_whom(api: Api, fleet: Fleet) ->
 
     api.delete(f"{CONFIGS}/x")
 
-    eventually(lambda: fleet.removals == ["n1"])
-    waiting = eventually(lambda: says(api, "x", "Ready", "False", "Deleting"), until=lambda seen: "1 nodes" in seen["message"])
+    soon(lambda: fleet.removals == ["n1"])
+    waiting = soon(lambda: says(api, "x", "Ready", "False", "Deleting"), until=lambda seen: "1 nodes" in seen["message"])
     assert waiting["message"].endswith("to prove that nothing is left: n2")
     fleet.stubborn.clear()
     gone(api, f"{CONFIGS}/x")
@@ -83,7 +82,7 @@ def test_agents_that_never_answer_are_waited_for_until_the_deadline_only(api: Ap
 def test_agents_that_never_ran_have_nothing_to_prove(api: Api, fleet: Fleet) -> None:
     fleet.die_before_joining("n1")
     api.apply(f"{CONFIGS}/x", config("x"))
-    eventually(lambda: api.get(f"{PROXIES}/n1"))
+    soon(lambda: api.get(f"{PROXIES}/n1"))
 
     started = time.monotonic()
     api.delete(f"{CONFIGS}/x")
@@ -118,8 +117,8 @@ def test_a_finalizer_that_is_taken_away_by_hand_leaves_no_labels_and_nodeproxies
     api.patch(f"{CONFIGS}/x", {"metadata": {"finalizers": None}})
 
     gone(api, f"{CONFIGS}/x")
-    eventually(lambda: api.names(PROXIES) == [])
-    eventually(lambda: names.CONFIG_LABEL not in api.have(f"{NODES}/n1")["metadata"].get("labels", {}))
+    soon(lambda: api.names(PROXIES) == [])
+    soon(lambda: names.CONFIG_LABEL not in api.have(f"{NODES}/n1")["metadata"].get("labels", {}))
 
 
 @pytest.mark.usefixtures("operator")
@@ -132,5 +131,5 @@ def test_finalizers_of_others_stay(api: Api, fleet: Fleet) -> None:
 
     api.delete(f"{CONFIGS}/x")
 
-    eventually(lambda: api.have(f"{CONFIGS}/x")["metadata"]["finalizers"] == ["example.com/theirs"])
+    soon(lambda: api.have(f"{CONFIGS}/x")["metadata"]["finalizers"] == ["example.com/theirs"])
     assert fleet.removals == ["n1"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from tests.apiserver.expect import event, is_ready, says
+from tests.apiserver.expect import event, is_ready, says, soon
 from tests.apiserver.fleet import PULL_ERROR, Fleet
 from tests.apiserver.objects import CONFIGS, DAEMONSETS, PROXIES, REVISIONS, Api, config
 from tests.polling import eventually
@@ -68,7 +68,7 @@ def test_a_node_that_joins_while_paused_gets_the_revision_of_the_others(api: Api
 
     fleet.join("n2")
 
-    eventually(lambda: api.have(f"{PROXIES}/n2")["spec"]["revision"] == revision)
+    soon(lambda: api.have(f"{PROXIES}/n2")["spec"]["revision"] == revision)
 
 
 def test_an_image_that_does_not_exist_is_told_in_the_words_of_kubelet(api: Api, fleet: Fleet) -> None:
@@ -80,7 +80,7 @@ def test_an_image_that_does_not_exist_is_told_in_the_words_of_kubelet(api: Api, 
 
     assert PULL_ERROR in degraded["message"]
     assert PULL_ERROR in says(api, "x", "Ready", "False", "NodesFailing")["message"]
-    status = eventually(lambda: api.have(f"{CONFIGS}/x")["status"], until=lambda seen: seen["nodes"]["failing"] == 2)
+    status = soon(lambda: api.have(f"{CONFIGS}/x")["status"], until=lambda seen: seen["nodes"]["failing"] == 2)
     assert [(each["node"], each["reason"]) for each in status["worst"]] == [("n1", "ErrImagePull"), ("n2", "ErrImagePull")]
     assert event(api, "NodesFailing")["type"] == "Warning"
     api.patch(f"{CONFIGS}/x", {"spec": {"agent": {"image": "registry.test/agent:2"}}})

@@ -6,11 +6,10 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
-from tests.apiserver.expect import is_ready
+from tests.apiserver.expect import is_ready, soon
 from tests.apiserver.fleet import Fleet
 from tests.apiserver.objects import CONFIGS, DAEMONSETS, EVENTS, NODES, PROXIES, REVISIONS, Api, Object, conditions, config
 from tests.apiserver.process import OperatorProcess
-from tests.polling import eventually
 
 from proxyconfig_api import names
 
@@ -77,7 +76,7 @@ def test_a_change_of_the_agent_section_changes_the_daemonset_and_no_revision(api
 
     api.patch(f"{CONFIGS}/x", {"spec": {"agent": {"logLevel": "debug"}}})
 
-    eventually(lambda: "--log-level=debug" in agent_of(api, "x")["args"])
+    soon(lambda: "--log-level=debug" in agent_of(api, "x")["args"])
     assert is_ready(api, "x", 1)["revision"] == revision
 
 
@@ -102,7 +101,7 @@ def test_ten_revisions_are_kept(api: Api, fleet: Fleet) -> None:
         api.patch(f"{CONFIGS}/x", {"spec": {"conntrack": {"min": 200000 + number}}})
         is_ready(api, "x", 1)
 
-    eventually(lambda: len(api.names(REVISIONS)), until=lambda count: count == 10)
+    soon(lambda: len(api.names(REVISIONS)), until=lambda count: count == 10)
 
 
 def test_status_says_that_work_has_begun_before_any_node_changes(api: Api, fleet: Fleet) -> None:
@@ -147,10 +146,10 @@ def test_what_others_change_of_a_daemonset_is_put_right(api: Api, fleet: Fleet) 
     is_ready(api, "x", 1)
 
     api.patch(f"{DAEMONSETS}/proxyconfig-x", {"spec": {"template": {"spec": {"hostNetwork": False}}}})
-    eventually(lambda: api.have(f"{DAEMONSETS}/proxyconfig-x")["spec"]["template"]["spec"].get("hostNetwork"))
+    soon(lambda: api.have(f"{DAEMONSETS}/proxyconfig-x")["spec"]["template"]["spec"].get("hostNetwork"))
 
     api.delete(f"{DAEMONSETS}/proxyconfig-x")
-    eventually(lambda: api.get(f"{DAEMONSETS}/proxyconfig-x"))
+    soon(lambda: api.get(f"{DAEMONSETS}/proxyconfig-x"))
 
 
 def test_a_settled_cluster_is_left_alone(api: Api, fleet: Fleet, operator: OperatorProcess) -> None:
@@ -162,7 +161,7 @@ def test_a_settled_cluster_is_left_alone(api: Api, fleet: Fleet, operator: Opera
     passes = operator.said().count('"reconciled"')
 
     api.patch(f"{NODES}/n1", {"metadata": {"labels": {"colour": "red"}}})  # one more pass, for nothing
-    eventually(lambda: "colour" in api.have(f"{NODES}/n1")["metadata"]["labels"])
+    soon(lambda: "colour" in api.have(f"{NODES}/n1")["metadata"]["labels"])
     fleet.join("n2")
     is_ready(api, "x", 2)
 
@@ -176,9 +175,7 @@ def test_transitions_are_told_as_events(api: Api, fleet: Fleet) -> None:
     api.apply(f"{CONFIGS}/x", config("x"))
     is_ready(api, "x", 1)
 
-    told = eventually(
-        lambda: {each["reason"]: each for each in api.every(EVENTS)}, until=lambda events: {"RollingOut", "Ready"} <= events.keys()
-    )
+    told = soon(lambda: {each["reason"]: each for each in api.every(EVENTS)}, until=lambda events: {"RollingOut", "Ready"} <= events.keys())
 
     assert told["Ready"]["regarding"]["kind"] == "ProxyConfig"
     assert told["Ready"]["note"].startswith("1/1 nodes are ready on x-")

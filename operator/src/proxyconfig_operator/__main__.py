@@ -20,10 +20,11 @@ def main() -> int:
     logs.configure(given.log_level, given.log_format)
     logging.getLogger("kopf").setLevel(logging.WARNING)  # a line for each call of a handler says nothing about decisions
     try:
-        return asyncio.run(operation.run(given))
+        asyncio.run(operation.run(given))
     except (ConfigurationError, RetryError, aiohttp.ClientError) as error:
         structlog.get_logger("operator").error(str(error))
         return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""One operator at work: waits for the Lease, then runs reflectors, kopf and the queue until it is told to stop or loses the Lease."""
+"""An operator at work: waits for the Lease, then runs reflectors, kopf and the queue until it is told to stop or loses the Lease."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
@@ -31,20 +30,25 @@ from proxyconfig_operator.workqueue import Queue, RetryError
 
 INTERVAL_S = 1.0
 """Between two passes over one ProxyConfig: what 5,000 nodes report in that time is one status."""
-RELIST_S = 300.0
-"""kopf does not report what was deleted while its watch was away."""
+RELIST_S = 30.0
+"""kopf does not report what was deleted while its watch was away, and gives a watch up when it is refused once, which an API server
+that has just started does."""
 USER_AGENT = names.OPERATOR
 
 _log = structlog.get_logger("operator")
 
 
-async def run(settings: Settings) -> int:
-    """Operate until SIGTERM or SIGINT (0), or until the Lease is lost (1). Raises ConfigurationError."""
+async def run(settings: Settings) -> None:
+    """Operate until SIGTERM or SIGINT. Who loses the Lease, maybe to an API server that was away, waits for it again.
+
+    Raises ConfigurationError when it cannot begin.
+    """
     access = from_kubeconfig(settings.kubeconfig) if settings.kubeconfig else in_cluster()
     async with Connection(access, user_agent=USER_AGENT) as connection, Connection(access, user_agent=USER_AGENT) as renewals:
         await environment.check(connection, access)
         lease = Lease(renewals, settings.namespace, names.OPERATOR, settings.identity)
-        return await Operation(settings, access, connection, Kube(settings.kubeconfig, settings.namespace), lease).run()
+        while await Operation(settings, access, connection, Kube(settings.kubeconfig, settings.namespace), lease).run():
+            _log.info("waiting to lead again", identity=settings.identity)
 
 
 class Operation:
@@ -58,19 +62,20 @@ class Operation:
         self._reflectors = _reflectors(connection, self._caches, settings.namespace)
         self._leading = False
 
-    async def run(self) -> int:
+    async def run(self) -> bool:
+        """Lead, as soon as we may, until told to stop; or return that the Lease was lost."""
         stop = asyncio.Event()
         server = await health.serve(self._settings.health, self._vitals)
         try:
             handlers.on_signals(stop.set)
             if not await _first(self._lease.acquire(), stop):
-                return 0
+                return False
             self._leading = True
             return await self._lead(stop)
         finally:
             await server.cleanup()
 
-    async def _lead(self, stop: asyncio.Event) -> int:
+    async def _lead(self, stop: asyncio.Event) -> bool:
         """Do everything that only one may do. The Lease is given up after the last write."""
         memo = handlers.Memo(self._caches, self._access, stop.set)
         holding = asyncio.create_task(self._lease.hold(), name="lease")
@@ -91,14 +96,11 @@ class Operation:
         for task in work:
             if not task.cancelled() and (error := task.exception()):
                 raise error
-        return 1 if lost else 0
+        return lost
 
     async def _work(self) -> None:
         """Reconcile; only with full caches, for half of one would be a wrong answer."""
-        for manifest in await self._kube.list_configs():
-            self._caches.configs.put(Config.of(manifest))
-        for manifest in await self._kube.list_daemonsets():
-            self._caches.daemonsets.put(msgspec.convert(manifest, DaemonSet))
+        await self._list()
         for reflector in self._reflectors.values():
             await reflector.synced.wait()
         _log.info("caches filled", nodes=len(self._caches.nodes.items), configs=len(self._caches.configs.items))
@@ -106,14 +108,20 @@ class Operation:
         await self._queue.run(self._reconciler.reconcile)
 
     async def _relist(self) -> None:
-        """Find deletions that kopf has missed, and look at everything again."""
+        """Find what kopf has missed, and look at everything again."""
         while True:
             await asyncio.sleep(RELIST_S)
-            with contextlib.suppress(RetryError):  # next time, then
-                configs, daemonsets = dict(self._caches.configs.items), dict(self._caches.daemonsets.items)
-                self._caches.configs.retain(configs, [each["metadata"]["name"] for each in await self._kube.list_configs()])
-                self._caches.daemonsets.retain(daemonsets, [each["metadata"]["name"] for each in await self._kube.list_daemonsets()])
+            try:
+                await self._list()
+            except RetryError as error:
+                _log.warning("not listed", error=str(error))
             self._caches.wake_all()
+
+    async def _list(self) -> None:
+        """Read the few objects that kopf watches. Raises RetryError."""
+        configs, daemonsets = dict(self._caches.configs.items), dict(self._caches.daemonsets.items)
+        self._caches.configs.merge(configs, map(Config.of, await self._kube.list_configs()))
+        self._caches.daemonsets.merge(daemonsets, [msgspec.convert(each, DaemonSet) for each in await self._kube.list_daemonsets()])
 
     def _vitals(self) -> Vitals:
         return Vitals(

@@ -35,11 +35,19 @@ class Store(Generic[T]):
     def known(self) -> Iterable[Key]:
         return [key_of(item) for item in self.items.values()]
 
-    def retain(self, known: Mapping[str, T], listed: Iterable[str]) -> None:
-        """Drop what was `known` before the names of a list were read and is not among them: a watch may have missed its deletion."""
-        for name in known.keys() - set(listed):
+    def merge(self, known: Mapping[str, T], listed: Iterable[T]) -> None:
+        """Take over what a list has and a watch has missed. `known` is what was here before the list was read.
+
+        What came in meanwhile is newer than the list and stays: resourceVersions of one resource are comparable numbers.
+        """
+        fresh = {item.metadata.name: item for item in listed}
+        for name in known.keys() - fresh.keys():
             if self.items.get(name) is known[name]:
                 self.drop(key_of(known[name]))
+        for name, item in fresh.items():
+            here = self.items.get(name)
+            if (here is None and name not in known) or (here is not None and _version(item) > _version(here)):
+                self.put(item)
 
     def _tell(self, old: T | None, new: T | None) -> None:
         self.version += 1
@@ -49,3 +57,8 @@ class Store(Generic[T]):
 def _essence(item: Any) -> object:
     """The item without its resourceVersion. All our items, and their metadata, are msgspec Structs."""
     return msgspec.structs.replace(item, metadata=msgspec.structs.replace(item.metadata, resource_version=""))
+
+
+def _version(item: Object) -> int:
+    version = item.metadata.resource_version
+    return int(version) if version.isdigit() else 0

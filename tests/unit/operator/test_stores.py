@@ -27,17 +27,24 @@ def test_a_heartbeat_is_no_change() -> None:
     assert store.version == 3
 
 
-def test_a_deletion_that_the_watch_missed_is_found_by_a_list_and_what_is_newer_than_the_list_stays() -> None:
+def test_a_list_brings_what_the_watch_has_missed_and_nothing_older_than_what_is_here() -> None:
     store: Store[Node] = Store(lambda _old, _new: None)
-    for name in ("kept", "missed", "reborn"):
-        store.put(node(name))
+    for name in ("same", "missed deletion", "missed change", "deleted meanwhile", "changed meanwhile"):
+        store.put(at(1, name))
     known = dict(store.items)
-    store.put(node("newer"))
-    store.put(node("reborn", colour="red"))
+    store.drop(Key("", "deleted meanwhile"))
+    store.put(at(3, "changed meanwhile"))
+    store.put(at(3, "new meanwhile"))
 
-    store.retain(known, ["kept"])
+    store.merge(known, [at(1, "same"), at(2, "missed change"), at(1, "deleted meanwhile"), at(2, "changed meanwhile"), at(2, "missed")])
 
-    assert sorted(store.items) == ["kept", "newer", "reborn"]
+    versions = {name: item.metadata.resource_version for name, item in store.items.items()}
+    assert versions == {"same": "1", "missed change": "2", "changed meanwhile": "3", "new meanwhile": "3", "missed": "2"}
+
+
+def at(version: int, name: str) -> Node:
+    made = node(name)
+    return msgspec.structs.replace(made, metadata=msgspec.structs.replace(made.metadata, resource_version=str(version)))
 
 
 def test_whom_a_change_concerns_is_woken() -> None:
