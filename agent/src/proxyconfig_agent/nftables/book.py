@@ -130,6 +130,8 @@ class Book:
 
     def _change(self, name: PortName, new: Frontends, settings: Settings, known: Callable[[Frontends], Known | None]) -> Pair:
         record = self.records.get(name)
+        if record and record.frontends == new:
+            return {}, {}
         successor = self._successor(record, new, known)
         old = self._lowered(record, settings) if record else {}
         self._journal.put(self.records, name, successor)

@@ -16,7 +16,7 @@ from proxyconfig_agent.nftables.delta import Delta
 from proxyconfig_agent.nftables.fill import Fill
 from proxyconfig_agent.nftables.kernel import HeldElements
 from proxyconfig_agent.nftables.netlink import messages as wire
-from proxyconfig_agent.nftables.netlink.connection import Connection, InterruptedDumpError, KernelError
+from proxyconfig_agent.nftables.netlink.connection import Connection, KernelError
 from proxyconfig_agent.nftables.probe import families, probe
 from proxyconfig_agent.nftables.resync import BYTES_PER_ELEMENT, CHUNK, Resync
 from proxyconfig_agent.nftables.ruleset import table_of
@@ -50,7 +50,7 @@ class Nftables:
                 resyncs = {family: self._read(family, settings) for family in self._supported()}
                 clock.lap("read")
                 outcome = Fill(self._writer, settings, resyncs, clock).carry_out(wanted)
-        except (KernelError, InterruptedDumpError) as error:
+        except KernelError as error:
             raise DataplaneError(f"nftables: {error}") from error
         self._settings = settings
         self._books = {family: resync.book for family, resync in resyncs.items()}
@@ -84,14 +84,14 @@ class Nftables:
         """Take both tables away, and forget them. Raises DataplaneError."""
         try:
             self._writer.commit([wire.delete_table(table) for table in map(table_of, Family) if read.held(self._kernel, table)])
-        except (KernelError, InterruptedDumpError) as error:
+        except KernelError as error:
             raise DataplaneError(f"nftables: {error}") from error
         self._books = {}
 
     def scan(self) -> list[str]:
         try:
             return [line for family in Family for line in self._scanned(family)]
-        except (KernelError, InterruptedDumpError) as error:
+        except KernelError as error:
             raise DataplaneError(f"nftables: {error}") from error
 
     def close(self) -> None:

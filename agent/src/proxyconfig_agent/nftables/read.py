@@ -17,7 +17,7 @@ _ACCEPT = 1
 
 
 def held(connection: Connection, table: Table) -> Held | None:
-    """Chains, rules and sets of a table; None if there is no such table. Raises KernelError, InterruptedDumpError."""
+    """Chains, rules and sets of a table; None if there is no such table. Raises KernelError."""
     found = connection.get(Kind.GET_TABLE, table.family, query(table))
     if found is None:
         return None

@@ -23,7 +23,7 @@ _INTERRUPTED = 0x10
 _EXT_ACK_FOLLOWS, _CAPPED = 0x200, 0x100
 _BEGIN, _END = 16, 17
 _RECEIVE = 1 << 18
-_ATTEMPTS = 20
+_ATTEMPTS = 4
 _HEADER = struct.Struct("=IHHII")
 _GENERIC = struct.Struct(">BBH")
 
@@ -41,13 +41,6 @@ class KernelError(Exception):
     @property
     def is_missing(self) -> bool:
         return self.number == errno.ENOENT
-
-
-class InterruptedDumpError(Exception):
-    """The ruleset changed again and again while it was read."""
-
-    def __init__(self) -> None:
-        super().__init__("the ruleset changed again and again while it was read")
 
 
 class Connection:
@@ -116,12 +109,17 @@ class Connection:
     def dump(self, kind: Kind, family: int, payload: bytes) -> list[bytes]:
         """The attributes of every object of a kind, each kernel message as it came.
 
-        Raises InterruptedDumpError if the ruleset never held still.
+        Read again while the ruleset changes, but not for ever: nearly always it is somebody else's table that does, and who reads ours
+        a little wrong sends what is there already, which the kernel takes.
         """
+        answers: list[bytes] = []
         for _ in range(_ATTEMPTS):
+            answers.clear()
             with contextlib.suppress(_AgainError):
-                return [answer[4:] for answer in self._exchange(kind, family, _DUMP, payload)]
-        raise InterruptedDumpError
+                for answer in self._exchange(kind, family, _DUMP, payload):
+                    answers.append(answer[4:])  # noqa: PERF401 — kept when the dump ends in _AgainError
+                break
+        return answers
 
     def stream(self, kind: Kind, family: int, payload: bytes) -> Iterator[bytes]:
         """Like `dump`, one message at a time, and whether or not the ruleset changes meanwhile."""
