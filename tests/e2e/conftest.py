@@ -14,6 +14,7 @@ from tests.e2e.site import site as provided
 from tests.netns.namespace import Namespace
 from tests.netns.peers import Prober
 from tests.netns.topology import NEUTRAL, PUBLIC_CIDR, Pair
+from tests.polling import eventually
 
 CASES = pytest.StashKey[int]()
 LIMITS = {name: value for name, value in NEUTRAL.items() if "ratemask" in name}
@@ -31,6 +32,7 @@ def site() -> Iterator[Site]:
     with provided() as made:
         made.apply(proxy_config())
         made.await_ready()
+        eventually(made.is_rolled_out, within_s=120, every_s=0.5)
         yield made
 
 

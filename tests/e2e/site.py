@@ -80,27 +80,18 @@ class Site:
     def proxy_config(self, name: str = CONFIG) -> dict[str, Any]:
         return self.get("proxyconfigs.proxyconfig.dev", name)
 
-    def condition(self, kind: str, config: str = CONFIG) -> tuple[str, str, str]:
-        """Status, reason and message of a ProxyConfig's condition; empty if it has none."""
-        for condition in self.proxy_config(config).get("status", {}).get("conditions", ()):
-            if condition["type"] == kind:
-                return condition["status"], condition["reason"], condition["message"]
-        return "", "", ""
-
     def await_ready(self, config: str = CONFIG) -> None:
         """Wait until a ProxyConfig is Ready with its newest generation."""
         generation = self.proxy_config(config)["metadata"]["generation"]
         for condition in (f"jsonpath={{.status.observedGeneration}}={generation}", "condition=Ready"):
             self.kubectl("wait", f"--for={condition}", f"pxc/{config}", f"--timeout={PATCHED_WITHIN_S}s")
 
-    def patch(self, spec: Mapping[str, Any], config: str = CONFIG) -> None:
-        """Change fields of a ProxyConfig's spec."""
-        self.kubectl("patch", "pxc", config, "--type=merge", "-p", json.dumps({"spec": spec}))
-
-    def agents(self) -> dict[str, str]:
-        """The agents' pods that run, by uid and number of restarts, with their nodes."""
+    def is_rolled_out(self) -> bool:
+        """Whether every agent's pod has the image that was deployed, and runs: the cluster may be one that ran another before."""
         pods = [pod for pod in self.get("pods", namespace=NAMESPACE)["items"] if CONFIG_LABEL in pod["metadata"].get("labels", {})]
-        return {_identity(pod): pod["spec"].get("nodeName", "") for pod in pods if "deletionTimestamp" not in pod["metadata"]}
+        states = [status for pod in pods for status in pod["status"].get("containerStatuses", ())]
+        images = {container["image"] for pod in pods for container in pod["spec"]["containers"]}
+        return images == {self.target.agent} and len(states) == len(pods) and all(state["ready"] for state in states)
 
     def inside(self, node: str) -> Namespace | None:
         """The network namespace of a node, on a local cluster."""
@@ -139,10 +130,6 @@ class Site:
         if self.local is None:
             raise AssertionError("only a local cluster knows its outside client's address")
         return Pair(self.local.outside.ipv4, str(ipaddress.ip_address(self.local.outside.ipv6)))
-
-
-def _identity(pod: Mapping[str, Any]) -> str:
-    return f"{pod['metadata']['uid']} {sum(status['restartCount'] for status in pod['status'].get('containerStatuses', ()))}"
 
 
 @contextlib.contextmanager

@@ -13,6 +13,8 @@ from tests.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
+NO_SUCH_IMAGE = "registry.invalid/none:1"
+
 
 @pytest.fixture(scope="module")
 def served(product: Installed, local: cluster.Cluster) -> Iterator[Web]:
@@ -55,7 +57,7 @@ def test_a_backend_is_deleted_without_a_lost_request(served: Web, everywhere: In
 def test_an_agent_is_replaced_by_one_with_another_image_and_no_request_is_lost(served: Web, everywhere: Installed) -> None:
     before = {pod["metadata"]["uid"] for pod in everywhere.agents()}
     with served.under_traffic(seconds=15):
-        everywhere.patch({"agent": {"image": "registry.invalid/none:1"}})
+        everywhere.patch({"agent": {"image": NO_SUCH_IMAGE}})
         told = everywhere.eventually(
             everywhere.config, lambda found: "registry.invalid/none:1" in condition(found, "Ready").get("message", "")
         )
