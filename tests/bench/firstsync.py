@@ -17,7 +17,7 @@ WITHIN_S = 180
 
 
 @dataclass(frozen=True, slots=True)
-class FirstSync:
+class Complete:
     """A complete first sync."""
 
     took_s: float
@@ -27,7 +27,7 @@ class FirstSync:
     stages_s: dict[str, float] = field(default_factory=dict)
 
 
-async def first_sync(run: Run, world: World) -> FirstSync | None:
+async def first_sync(run: Run, world: World) -> Complete | None:
     """Wait until the ruleset is quiet, then count; until the last commit before everything was there it took. None: not within WITHIN_S."""
     wanted = words_of(world)
     generation, committed_s, tool_mib = run.ruleset.generation(), 0.0, 0.0
@@ -36,7 +36,7 @@ async def first_sync(run: Run, world: World) -> FirstSync | None:
             generation, committed_s = seen, now_s
         elif committed_s and now_s > committed_s + QUIET_S:
             if holds(run.ruleset, wanted):
-                return FirstSync(committed_s - run.started_s, run.cpu_s(), tool_mib, run.stages())
+                return Complete(committed_s - run.started_s, run.cpu_s(), tool_mib, run.stages())
             committed_s = 0.0  # something is missing: there has to be another commit
         tool_mib = max(tool_mib, usage.children_rss_mib(run.process.pid))
         run.check()

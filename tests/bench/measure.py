@@ -13,7 +13,7 @@ from dataclasses import replace
 from tests.bench import changes, firstsync
 from tests.bench.changes import Instruments
 from tests.bench.nftables import InterruptedDumpError
-from tests.bench.results import Measurement
+from tests.bench.results import FirstSync, Measurement
 from tests.bench.run import Run, running
 from tests.bench.stages import between
 from tests.bench.subjects import Subject
@@ -21,6 +21,8 @@ from tests.bench.world import ENDPOINTS, World
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.progress import say
 
+STARTS = 3
+"""In namespaces of their own; the last one goes on."""
 CHANGES = 50
 BURST = 450
 SETTLE_S = 5
@@ -33,9 +35,12 @@ async def measure(api: ControlPlane, subject: Subject, world: World) -> Measurem
     Raises ComponentError if the subject ends.
     """
     result = Measurement(subject.name, subject.mode, world.services, ENDPOINTS)
+    for _ in range(STARTS - 1):
+        async with running(api, subject) as run:
+            result = await _first_sync(run, world, result)
     async with running(api, subject) as run:
         result = await _first_sync(run, world, result)
-        if result.first_sync_s is None:
+        if len(result.first_syncs) < STARTS:
             return result
         result = await _steady(run, result)
         numbers = random.Random(_SEED).sample(range(world.services), CHANGES + BURST)
@@ -46,16 +51,17 @@ async def measure(api: ControlPlane, subject: Subject, world: World) -> Measurem
 
 
 async def _first_sync(run: Run, world: World, result: Measurement) -> Measurement:
+    """One more first sync; no more of them when one did not finish."""
+    if result.remarks:
+        return result
     done = await firstsync.first_sync(run, world)
     if done is None:
         return _remarked(result, f"the first sync did not finish in {firstsync.WITHIN_S} s")
     _tell(result, f"first sync in {done.took_s:.3f} s, {done.cpu_s:.2f} s of CPU time")
     return replace(
         result,
-        first_sync_s=done.took_s,
-        first_sync_cpu_s=done.cpu_s,
-        tool_rss_mib=done.tool_rss_mib,
-        first_sync_stages_ms=between({}, done.stages_s),
+        first_syncs=(*result.first_syncs, FirstSync(done.took_s, done.cpu_s, between({}, done.stages_s))),
+        tool_rss_mib=max(result.tool_rss_mib, done.tool_rss_mib),
     )
 
 

@@ -61,6 +61,7 @@ class Report:
             remarks="\n".join(f"- {line}" for line in self.remarks())
             or "- none: everything finished, and the kernel was complete at the end.",
             tool=f"{tool_mib:.0f}",
+            starts=measure.STARTS,
             changes=measure.CHANGES,
             burst=measure.BURST,
             rate=changes.BURST_PER_S,

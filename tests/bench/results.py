@@ -20,6 +20,15 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstSync:
+    """One start, until the kernel had everything."""
+
+    took_s: float
+    cpu_s: float
+    stages_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """One subject at one size. None is what did not finish in its time; `remarks` say what and why."""
 
@@ -27,8 +36,7 @@ class Measurement:
     mode: str
     services: int
     endpoints: int
-    first_sync_s: float | None = None
-    first_sync_cpu_s: float | None = None
+    first_syncs: tuple[FirstSync, ...] = ()
     changes: tuple[Change, ...] = ()
     cpu_ms_per_change: float | None = None
     idle_cpu_ms_per_s: float | None = None
@@ -38,10 +46,22 @@ class Measurement:
     rss_mib_steady: float | None = None
     rss_mib_churn: float | None = None
     tool_rss_mib: float = 0.0
-    """The most that its child processes (nft) had during the first sync, besides its own memory."""
-    first_sync_stages_ms: Mapping[str, float] = field(default_factory=dict)
+    """The most that its child processes (nft) had during a first sync, besides its own memory."""
     change_stages_ms: Mapping[str, float] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+
+    @property
+    def first_sync(self) -> FirstSync | None:
+        """The median of all."""
+        return sorted(self.first_syncs, key=lambda sync: sync.took_s)[len(self.first_syncs) // 2] if self.first_syncs else None
+
+    @property
+    def first_sync_s(self) -> float | None:
+        return self.first_sync.took_s if self.first_sync else None
+
+    @property
+    def first_sync_cpu_s(self) -> float | None:
+        return self.first_sync.cpu_s if self.first_sync else None
 
     @property
     def change_ms_median(self) -> float | None:

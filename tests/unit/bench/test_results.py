@@ -5,13 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.bench.results import Change, Comparison, Measurement, comparisons, detailed, recorded
+from tests.bench.results import Change, Comparison, FirstSync, Measurement, comparisons, detailed, recorded
 from tests.bench.subjects import AGENT, KUBE_PROXY
 
 THEIRS = Measurement(
-    KUBE_PROXY, "nftables", 5000, 10, first_sync_s=4.0, changes=(Change(5, 4, 1500), Change(6, 5, 1700), Change(5, 5, 1600))
+    KUBE_PROXY,
+    "nftables",
+    5000,
+    10,
+    first_syncs=(FirstSync(4.0, 5.0),),
+    changes=(Change(5, 4, 1500), Change(6, 5, 1700), Change(5, 5, 1600)),
 )
-OURS = Measurement(AGENT, "nftables", 5000, 10, first_sync_s=0.8, changes=(Change(5, 4, 8), Change(6, 5, 90), Change(5, 5, 9)))
+OURS = Measurement(
+    AGENT,
+    "nftables",
+    5000,
+    10,
+    first_syncs=(FirstSync(0.8, 0.7), FirstSync(9.0, 0.7), FirstSync(0.4, 0.7)),
+    changes=(Change(5, 4, 8), Change(6, 5, 90), Change(5, 5, 9)),
+)
 
 
 def compared(*measurements: Measurement, services: int = 5000) -> dict[str, Comparison]:
@@ -20,6 +32,10 @@ def compared(*measurements: Measurement, services: int = 5000) -> dict[str, Comp
 
 def test_a_change_is_told_by_its_median_and_its_worst() -> None:
     assert (OURS.change_ms_median, OURS.change_ms_max) == (9, 90)
+
+
+def test_a_first_sync_is_told_by_the_median_of_all_starts() -> None:
+    assert (OURS.first_sync_s, OURS.first_sync_cpu_s) == (0.8, 0.7)
 
 
 def test_a_ratio_is_ours_by_theirs() -> None:
@@ -44,8 +60,8 @@ def test_other_sizes_have_no_goals() -> None:
     "measurements",
     [
         pytest.param((THEIRS,), id="one-subject-was-not-run"),
-        pytest.param((THEIRS, replace(OURS, first_sync_s=None)), id="ours-did-not-finish"),
-        pytest.param((replace(THEIRS, first_sync_s=None), OURS), id="theirs-did-not-finish"),
+        pytest.param((THEIRS, replace(OURS, first_syncs=())), id="ours-did-not-finish"),
+        pytest.param((replace(THEIRS, first_syncs=()), OURS), id="theirs-did-not-finish"),
     ],
 )
 def test_what_is_not_there_has_no_ratio_and_meets_no_goal(measurements: tuple[Measurement, ...]) -> None:
