@@ -158,7 +158,9 @@ def _lower_backends(elements: Elements, frontends: Frontends, numbers: Numbers, 
         elements[sets.STICKY_ENDPOINTS] = _slot_endpoints(cluster, step, slots)
         elements[sets.STICKY_LOCAL_ENDPOINTS] = _slot_endpoints(local, step, slots)
     else:
-        elements[sets.ENDPOINTS] = _endpoints(cluster, 0, step, identity) | _endpoints(local, LOCAL_LIST, step, identity)
+        elements[sets.ENDPOINTS] = _endpoints(cluster, 0, step, identity)
+        if local:
+            elements[sets.ENDPOINTS] |= _endpoints(local, LOCAL_LIST, step, identity)
 
 
 def _endpoints(backends: Backends, base: int, step: int, identity: int) -> dict[bytes, bytes]:

@@ -81,14 +81,15 @@ class Resync:
         self._elements = HeldElements() if self._incompatible else elements
         self._adoption = adoption
         self._limit = chunk
-        self._cold = held is None
+        self.cold = held is None
+        """The table is not there."""
         self._size = 0
         self._chunk = self._first()
 
     @property
     def full(self) -> bool:
         """Whether what has come together is to be committed before more is added. Only a table that was not there is filled in steps."""
-        return self._cold and self._size >= self._limit
+        return self.cold and self._size >= self._limit
 
     def belongs_to_another(self, frontends: Frontends) -> bool:
         """Whether an address of it was another Service port's before: let that one, which had it first, be added before."""
