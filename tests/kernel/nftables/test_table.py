@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.kernel.nftables.examples import SETTINGS, every_kind, many, with_other_endpoint
@@ -327,3 +328,17 @@ def test_a_pick_chain_that_lost_its_number_is_numbered_again(node: Namespace, da
     assert start().resync(SETTINGS, ports).operations > 0
     assert start().resync(SETTINGS, ports).operations == 0
     assert node.run("nft", "list", "chain", "ip", "proxyconfig", "pick-2").count("dnat") == 1
+
+
+def test_what_the_guide_shows_is_what_nft_prints(node: Namespace, dataplane: Nftables) -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "reading-the-rules.md").read_text()
+    blocks = guide.split("```")[1::2]
+    shown = [line for block in blocks for line in block.strip().splitlines() if not line.startswith("#")]
+    dataplane.resync(SETTINGS, every_kind())
+    listing = ruleset(node)
+    assert len(shown) > 5
+    assert [line for line in shown if line not in listing] == []
+    for name in (
+        line.split("|")[1].split("`")[1] for line in guide.splitlines() if line.startswith("| `") and ":" not in line.split("|")[1]
+    ):
+        assert any(name.replace("N", "2").replace("-T", "-10800") in printed for printed in listing.splitlines()), name
