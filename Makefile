@@ -33,6 +33,10 @@ check: venv ## lint, types, layers
 unit: venv ## unit tests, no root needed
 	$(BIN)/pytest tests/unit
 
+kernel: venv ## kernel tests with real packets in network namespaces, against the real kube-proxy too; root needed
+	$(BIN)/python -m tests.cluster prepare
+	$(BIN)/pytest tests/kernel
+
 test: check ## everything: lint, types, layers, then unit, kernel, API server, cluster and end-to-end tests
 	$(BIN)/python -m tests.cluster prepare
 	$(BIN)/python -m tests
