@@ -16,7 +16,7 @@ def description() -> list[str]:
     """One fact per line."""
     return [
         f"{os.cpu_count()} CPUs ({_cpu_model()}), {_memory_gib():.0f} GiB of memory",
-        f"Linux {platform.release()}, {platform.machine()}, {_distribution()}",
+        f"Linux {version_of(platform.release())}, {platform.machine()}, {_distribution()}",
         f"{run('nft', '--version').split(' (')[0].strip()} (kube-proxy uses it, the agent does not), Python {platform.python_version()}",
     ]
 
@@ -29,6 +29,11 @@ def busy_cpus() -> float:
 def version(kube_proxy: Path) -> str:
     """The version of the kube-proxy that was measured."""
     return run(kube_proxy, "--version").strip()
+
+
+def version_of(release: str) -> str:
+    """The version in a kernel's release; what distributions and machines add to it says nothing here."""
+    return release.partition("-")[0]
 
 
 def fact_of(text: str, key: str, separator: str) -> str:

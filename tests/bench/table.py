@@ -70,7 +70,9 @@ def number(value: float | None, unit: str) -> str:
 def ratio(value: float | None) -> str:
     if value is None:
         return UNFINISHED
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.4f}"
+    if value >= 0.1:
+        return f"{value:.2f}"
+    return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"
 
 
 def _compared(comparison: Comparison) -> tuple[str, ...]:

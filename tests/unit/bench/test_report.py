@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.bench.__main__ import SIZES, plan_of
-from tests.bench.machine import fact_of
+from tests.bench.machine import fact_of, version_of
 from tests.bench.report import Report
 from tests.bench.results import Change, FirstSync, Measurement
 from tests.bench.subjects import AGENT, KUBE_PROXY
@@ -50,3 +50,4 @@ def test_sizes_are_measured_from_the_smallest_as_the_world_only_grows() -> None:
 def test_facts_of_a_machine_are_read_by_their_key() -> None:
     assert fact_of('NAME="Debian"\nPRETTY_NAME="Debian 12"\n', "PRETTY_NAME", "=") == "Debian 12"
     assert fact_of("processor\t: 0\n", "model name", ":") == "unknown"
+    assert version_of("6.1.0-25-cloud-amd64") == "6.1.0"

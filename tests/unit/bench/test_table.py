@@ -41,6 +41,19 @@ def test_numbers_have_three_digits_and_their_unit(value: float | None, words: st
     assert table.number(value, "ms") == words
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        pytest.param(None, "–", id="nothing-to-compare"),
+        pytest.param(13.571, "13.57", id="more"),
+        pytest.param(0.0123, "0.0123", id="less"),
+        pytest.param(0.0, "< 0.0001", id="next-to-nothing"),
+    ],
+)
+def test_ratios_have_the_digits_that_goals_need(value: float | None, words: str) -> None:
+    assert table.ratio(value) == words
+
+
 def test_a_comparison_tells_the_ratio_and_whether_the_goal_is_met() -> None:
     head, first, *_ = table.compared(comparisons([THEIRS, OURS], 5000))
 
