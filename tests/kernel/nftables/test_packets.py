@@ -165,7 +165,7 @@ def test_no_connection_fails_while_endpoints_are_exchanged(dataplane: Nftables, 
         for answer, times in answered.items():
             answers[answer] = answers.get(answer, 0) + times
     failures = {answer: times for answer, times in answers.items() if not answer.startswith(("near1", "far1"))}
-    print(f"\n{exchanged} exchanges, {sum(answers.values())} connections, {sum(failures.values())} failed")
+    print(f"\n{exchanged} exchanges, {sum(answers.values())} connections, failed: {failures or 'none'}")
     assert not failures
     assert exchanged > 50
 

@@ -10,6 +10,7 @@ from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.nftables import containers as sets
 from proxyconfig_agent.nftables import read, transaction
 from proxyconfig_agent.nftables.adoption import Adoption
+from proxyconfig_agent.nftables.batches import Ports, batches, by_family, by_service
 from proxyconfig_agent.nftables.book import Book, Pair
 from proxyconfig_agent.nftables.claims import RefusedError
 from proxyconfig_agent.nftables.delta import Delta
@@ -22,10 +23,7 @@ from proxyconfig_agent.nftables.resync import BYTES_PER_ELEMENT, CHUNK, Resync
 from proxyconfig_agent.nftables.ruleset import table_of
 from proxyconfig_agent.nftables.stopwatch import Stopwatch
 from proxyconfig_agent.nftables.writer import Writer
-from proxyconfig_agent.select.frontends import Frontends, PortName
-
-Ports = Mapping[PortName, Frontends | None]
-"""What Service ports of one family are to be; None: gone."""
+from proxyconfig_agent.select.frontends import Frontends
 
 
 class Nftables:
@@ -60,18 +58,8 @@ class Nftables:
         if not self._books:
             raise DataplaneError("nftables: changes came before the first full sync; call resync first")
         clock = Stopwatch()
-        wanted = {family: ports for family, ports in _by_family(changes).items() if family in self._books}
         refused: dict[ServiceName, str] = {}
-        pairs = self._lower(wanted, refused)
-        clock.lap("lower")
-        deltas = self._deltas(pairs)
-        clock.lap("delta")
-        try:
-            operations = self._commit(deltas)
-        except KernelError as error:
-            self._raise_if_stale(error)
-            operations = self._one_by_one(wanted, refused)
-        clock.lap("commit")
+        operations = sum(self._apply(batch, refused, clock) for batch in batches(changes))
         return Outcome(operations, tuple(Refusal(service, reason) for service, reason in refused.items()), clock.took_s)
 
     def disturbed(self) -> bool:
@@ -124,6 +112,21 @@ class Nftables:
         book = Book(family, self._now)
         return Resync(book, settings, held, elements, Adoption(book, before, elements, remembered), chunk=self._chunk)
 
+    def _apply(self, changes: Iterable[Change], refused: dict[ServiceName, str], clock: Stopwatch) -> int:
+        """One transaction; how many operations it was."""
+        wanted = {family: ports for family, ports in by_family(changes).items() if family in self._books}
+        pairs = self._lower(wanted, refused)
+        clock.lap("lower")
+        deltas = self._deltas(pairs)
+        clock.lap("delta")
+        try:
+            operations = self._commit(deltas)
+        except KernelError as error:
+            self._raise_if_stale(error)
+            operations = self._one_by_one(wanted, refused)
+        clock.lap("commit")
+        return operations
+
     def _lower(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, str]) -> dict[Family, list[Pair]]:
         """What is and what is to be, in each family. A Service that cannot be programmed goes into `refused`, and out of both families."""
         while True:
@@ -160,7 +163,7 @@ class Nftables:
 
     def _one_by_one(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, str]) -> int:
         """Find the Service that the kernel does not take; the others go in. How many operations it took."""
-        return sum(self._apply_one(service, ports, refused) for service, ports in _by_service(wanted).items())
+        return sum(self._apply_one(service, ports, refused) for service, ports in by_service(wanted).items())
 
     def _apply_one(self, service: ServiceName, wanted: Mapping[Family, Ports], refused: dict[ServiceName, str]) -> int:
         """One Service; if the kernel refuses it, it is taken out. Raises DataplaneError if that is refused too."""
@@ -180,24 +183,6 @@ class Nftables:
         if error.is_missing:
             self._writer.doubt()
             raise DataplaneError(f"nftables: somebody changed table proxyconfig ({error}); a full resync repairs it") from error
-
-
-def _by_family(changes: Iterable[Change]) -> dict[Family, dict[PortName, Frontends | None]]:
-    """What each Service port is to be; the last change of a port counts."""
-    wanted: dict[Family, dict[PortName, Frontends | None]] = {}
-    for change in changes:
-        known = change.new or change.old
-        if known:
-            wanted.setdefault(known.family, {})[known.name] = change.new
-    return wanted
-
-
-def _by_service(wanted: Mapping[Family, Ports]) -> dict[ServiceName, dict[Family, dict[PortName, Frontends | None]]]:
-    services: dict[ServiceName, dict[Family, dict[PortName, Frontends | None]]] = {}
-    for family, ports in wanted.items():
-        for name, new in ports.items():
-            services.setdefault(name.service, {}).setdefault(family, {})[name] = new
-    return services
 
 
 def _connected() -> Connection:

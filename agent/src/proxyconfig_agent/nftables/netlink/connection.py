@@ -161,6 +161,10 @@ class Connection:
                 octets = self._socket.recv(_RECEIVE, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 break
+            except OSError as error:
+                # ENOBUFS: more refusals than the socket holds. One is enough to know that nothing was committed.
+                refusal = refusal or KernelError(error.errno or errno.EIO, "the transaction")
+                continue
             for answer, flags, sequence, body in _messages(octets):
                 if answer != _ERROR:
                     continue
