@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from proxyconfig_api import names
 from proxyconfig_operator import daemonset, placement, removal, revisions, rollout
-from proxyconfig_operator.observed import Config
+from proxyconfig_operator.observed import Config, DaemonSet
 from proxyconfig_operator.removal import Leaving, Step
 from proxyconfig_operator.revisions import Verdict
 from proxyconfig_operator.world import World
-from proxyconfig_operator.writes import Apply, Resource, Write
+from proxyconfig_operator.writes import Apply, Delete, Resource, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,16 @@ def plan_of(config: Config, world: World) -> Plan:
 
 
 def strays_of(world: World) -> tuple[Write, ...]:
-    """Let go of nodes whose ProxyConfig is no more: its finalizer was taken away by hand."""
+    """Let go of nodes and agents whose ProxyConfig is no more: its finalizer was taken away by hand."""
     lost = {name for name, proxy in world.proxies.items() if proxy.spec.config not in world.configs}
     for name, node in world.nodes.items():
         label = node.metadata.label(names.CONFIG_LABEL)
         if label and label not in world.configs:
             lost.add(name)
     homeless = [name for name in sorted(lost) if not world.heir_of(name)]
-    return tuple(write for name in homeless for write in removal.release(world.proxies.get(name), world.nodes.get(name)))
+    releases = (removal.release(world.proxies.get(name), world.nodes.get(name)) for name in homeless)
+    orphans = [each for _, each in sorted(world.daemonsets.items()) if each.metadata.label(names.CONFIG_LABEL) not in world.configs]
+    return (*(write for writes in releases for write in writes), *(write for each in orphans for write in _retired(each)))
 
 
 def _service(config: Config, world: World) -> Plan:
@@ -73,7 +75,16 @@ def _farewell(config: Config, world: World) -> Plan:
     if left_s > 0 and (handed or not all(each.done for each in leaving)):
         return Plan(move=tuple(write for each in leaving for write in removal.writes_of(each, world)), leaving=leaving, again_in_s=left_s)
     releases = (removal.release(world.proxies.get(each.node), world.nodes.get(each.node)) for each in leaving)
-    return Plan(move=tuple(write for writes in releases for write in writes), finish=(_own(config, ()),), leaving=leaving)
+    move = tuple(write for writes in releases for write in writes)
+    if left_s > 0 and _agents_go(config, world):
+        return Plan(move=move, leaving=leaving, again_in_s=left_s)
+    return Plan(move=move, finish=(*_retired(world.daemonset_of(config.name)), _own(config, ())), leaving=leaving)
+
+
+def _agents_go(config: Config, world: World) -> bool:
+    """Whether pods of agents are still to end. A ProxyConfig of the same name may follow at once, and the DaemonSet controller
+    takes the pods of a DaemonSet for those of the next one with its name: it starts none where it still sees one (1.36)."""
+    return any(world.nodes[node].reachable for node in world.agents_of(config.name) if node in world.nodes)
 
 
 def _placing(config: Config, node: str, world: World) -> tuple[Write, ...]:
@@ -86,12 +97,17 @@ def _placing(config: Config, node: str, world: World) -> tuple[Write, ...]:
 def _agents(config: Config, world: World) -> Iterator[Write]:
     """The DaemonSet, if it is not what it should be. It is left alone while paused, for a change of it restarts agents."""
     target, existing = world.targets[config.name], world.daemonset_of(config.name)
-    frozen = target.verdict in (Verdict.PAUSED, Verdict.INVALID_SPEC) and existing is not None
-    if not target.revision or frozen or config.problem:
+    paused = target.verdict is Verdict.PAUSED and existing is not None
+    if not target.revision or paused or config.problem:
         return
     wanted = daemonset.render(config, world.installation)
     if daemonset.differs(wanted, existing):
         yield Apply(Resource.DAEMON_SET, daemonset.name_of(config.name), wanted)
+
+
+def _retired(agents: DaemonSet | None) -> Iterator[Write]:
+    if agents is not None:
+        yield Delete(Resource.DAEMON_SET, agents.metadata.name, agents.metadata.uid)
 
 
 def _handed_over(config: Config, world: World) -> list[str]:

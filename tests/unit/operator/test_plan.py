@@ -25,7 +25,8 @@ OURS = (names.FINALIZER,)
 
 def agents(each: Config) -> DaemonSet:
     """The DaemonSet as it was rendered."""
-    return msgspec.convert(daemonset.render(each, INSTALLATION), DaemonSet)
+    manifest = daemonset.render(each, INSTALLATION)
+    return msgspec.convert(manifest | {"metadata": manifest["metadata"] | {"uid": "uid-agents"}}, DaemonSet)
 
 
 def settled(each: Config, *others: Node, **more: Any) -> World:
@@ -134,6 +135,29 @@ def test_a_deleted_one_goes_when_all_is_proven() -> None:
     (last,) = plan.finish
     assert isinstance(last, Apply)
     assert last.body["metadata"]["finalizers"] == []
+
+
+def test_the_agents_of_a_deleted_one_go_with_it_and_those_of_one_that_is_no_more_as_well() -> None:
+    deleted = config(finalizers=OURS, deleted_ago_s=1)
+    retired = Delete(Resource.DAEMON_SET, "proxyconfig-x", "uid-agents")
+
+    assert retired in plan_of(deleted, world([deleted], daemonsets=[agents(deleted)])).finish
+    assert strays_of(world([config("y")], daemonsets=[agents(deleted), agents(config("y"))])) == (retired,)
+
+
+@pytest.mark.parametrize(
+    ("on", "ago_s", "goes"),
+    [
+        pytest.param("n1", 1, False, id="its pod is still to end"),
+        pytest.param("n1", 121, True, id="too late"),
+        pytest.param("dead", 1, True, id="nobody can end it"),
+    ],
+)
+def test_a_deleted_one_waits_until_its_agents_have_ended(on: str, ago_s: float, goes: bool) -> None:
+    nodes = [node("n1"), node("dead", ready="Unknown")]
+    plan = planned(world([config(finalizers=OURS, deleted_ago_s=ago_s)], nodes, pods=[pod("p", on, ending=True)]))
+
+    assert bool(plan.finish) is goes
 
 
 @pytest.mark.parametrize(("ago_s", "goes"), [(119, False), (121, True)])
