@@ -1,0 +1,90 @@
+"""What every pod counts on: cluster DNS answers through its Service, and the API server is reached through its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.e2e.installed import Installed
+from tests.e2e.surroundings import NodeAddress
+from tests.polling import eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+NAMESPACE = "e2e-names"
+LOOK_UP = """
+import socket, sys
+found = socket.getaddrinfo(sys.argv[1], None, type=socket.SOCK_STREAM)
+print(*sorted({entry[4][0] for entry in found}))
+"""
+ASK_THE_API_SERVER = """
+import pathlib, ssl, sys, urllib.request
+account = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
+headers = {"Authorization": f"Bearer {(account / 'token').read_text()}"}
+request = urllib.request.Request(f"https://{sys.argv[1]}/version", headers=headers)
+trusted = ssl.create_default_context(cafile=account / "ca.crt")
+print(urllib.request.urlopen(request, timeout=5, context=trusted).status)
+"""
+
+
+@pytest.fixture(scope="module")
+def clients(product: Installed, nodes: list[NodeAddress]) -> Iterator[list[str]]:
+    """The names of a pod on each node, each as a user's pod would be."""
+    product.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s")
+    product.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    eventually(lambda: product.objects("serviceaccounts", "-n", NAMESPACE), within_s=30, every_s=0.3)
+    product.apply(*(_pod(product.agent_image, f"client-{number}", node.name) for number, node in enumerate(nodes, 1)))
+    product.kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", "--timeout=90s", "pods", "--all")
+    yield [f"client-{number}" for number in range(1, len(nodes) + 1)]
+    product.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def _pod(image: str, name: str, node: str) -> dict[str, object]:
+    container = {"name": "client", "image": image, "command": ["python3", "-c", "import signal; signal.pause()"]}
+    spec = {"nodeName": node, "terminationGracePeriodSeconds": 0, "containers": [container]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"role": "client"}},
+        "spec": spec,
+    }
+
+
+def _ask(product: Installed, client: str, program: str, *words: str, settings: str = "RES_OPTIONS=timeout:2") -> str:
+    return product.kubectl("exec", "-n", NAMESPACE, client, "--", "env", settings, "python3", "-c", program, *words).strip()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_names_of_services_are_looked_up_from_a_pod_on_each_node(product: Installed, clients: list[str], transport: str) -> None:
+    settings = f"RES_OPTIONS={'use-vc' if transport == 'tcp' else 'timeout:2'}"
+    address = product.get("service", "kubernetes")["spec"]["clusterIP"]
+    for client in clients:
+        for name in ("kubernetes.default", "kubernetes.default.svc.cluster.local"):
+            eventually(lambda client=client, name=name: _ask(product, client, LOOK_UP, name, settings=settings) == address)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("by", ["name", "address"])
+def test_the_api_server_is_reached_through_its_service_from_a_pod_on_each_node(product: Installed, clients: list[str], by: str) -> None:
+    host = "kubernetes.default.svc" if by == "name" else product.get("service", "kubernetes")["spec"]["clusterIP"]
+    for client in clients:
+        assert _ask(product, client, ASK_THE_API_SERVER, host) == "200"
+
+
+def test_headless_and_external_name_services_are_left_to_dns(product: Installed, clients: list[str]) -> None:
+    ports = [{"port": 80}]
+    product.apply(
+        _service("pods", {"clusterIP": "None", "selector": {"role": "client"}, "ports": ports, "ipFamilyPolicy": "PreferDualStack"}),
+        _service("elsewhere", {"type": "ExternalName", "externalName": "kubernetes.default.svc.cluster.local"}),
+    )
+    pods = product.objects("pods", "-n", NAMESPACE)
+    addresses = " ".join(sorted(entry["ip"] for pod in pods for entry in pod["status"]["podIPs"]))
+    elsewhere = product.get("service", "kubernetes")["spec"]["clusterIP"]
+    for client in clients:
+        eventually(
+            lambda client=client: _ask(product, client, LOOK_UP, "pods"), within_s=30, every_s=0.5, until=lambda told: told == addresses
+        )  # type: ignore[misc]
+        eventually(lambda client=client: _ask(product, client, LOOK_UP, "elsewhere") == elsewhere, within_s=30, every_s=0.5)  # type: ignore[misc]
+
+
+def _service(name: str, spec: dict[str, object]) -> dict[str, object]:
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
