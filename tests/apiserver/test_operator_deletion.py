@@ -7,7 +7,7 @@ import time
 import pytest
 from tests.apiserver.expect import event, gone, is_ready, says, soon
 from tests.apiserver.fleet import Fleet
-from tests.apiserver.objects import CONFIGS, NODES, PROXIES, Api, config
+from tests.apiserver.objects import CONFIGS, DAEMONSETS, NODES, PROXIES, Api, config
 from tests.apiserver.process import OperatorProcess
 
 from proxyconfig_api import names
@@ -24,7 +24,7 @@ def test_it_goes_when_every_node_has_proven_that_nothing_is_left(api: Api, fleet
 
     gone(api, f"{CONFIGS}/x")
     assert sorted(fleet.removals) == ["n1", "n2"]
-    assert api.names(PROXIES) == []
+    assert (api.names(PROXIES), api.names(DAEMONSETS)) == ([], [])
     assert [each["metadata"].get("labels", {}) for each in api.every(NODES)] == [{}, {}]
     assert "RemovalNotProven" not in operator.said()
 
@@ -107,7 +107,7 @@ def test_nodes_go_over_to_the_next_that_selects_them_without_a_removal(api: Api,
 
 
 @pytest.mark.usefixtures("operator")
-def test_a_finalizer_that_is_taken_away_by_hand_leaves_no_labels_and_nodeproxies(api: Api, fleet: Fleet) -> None:
+def test_a_finalizer_that_is_taken_away_by_hand_leaves_nothing_behind(api: Api, fleet: Fleet) -> None:
     fleet.join("n1")
     fleet.stubborn.add("n1")
     api.apply(f"{CONFIGS}/x", config("x"))
@@ -117,7 +117,7 @@ def test_a_finalizer_that_is_taken_away_by_hand_leaves_no_labels_and_nodeproxies
     api.patch(f"{CONFIGS}/x", {"metadata": {"finalizers": None}})
 
     gone(api, f"{CONFIGS}/x")
-    soon(lambda: api.names(PROXIES) == [])
+    soon(lambda: (api.names(PROXIES), api.names(DAEMONSETS)) == ([], []))
     soon(lambda: names.CONFIG_LABEL not in api.have(f"{NODES}/n1")["metadata"].get("labels", {}))
 
 

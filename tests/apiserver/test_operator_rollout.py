@@ -39,8 +39,8 @@ def test_a_proxyconfig_becomes_agents_on_its_nodes(api: Api, fleet: Fleet) -> No
     assert (owner["kind"], owner["name"], owner["uid"]) == ("Node", "n1", node_uid)
     assert api.have(f"{NODES}/n1")["metadata"]["labels"][names.CONFIG_LABEL] == "x"
     uid = api.have(f"{CONFIGS}/x")["metadata"]["uid"]
-    for owned in (api.have(f"{REVISIONS}/{revision}"), api.have(f"{DAEMONSETS}/proxyconfig-x")):
-        assert [each["uid"] for each in owned["metadata"]["ownerReferences"]] == [uid]
+    assert [each["uid"] for each in api.have(f"{REVISIONS}/{revision}")["metadata"]["ownerReferences"]] == [uid]
+    assert "ownerReferences" not in api.have(f"{DAEMONSETS}/proxyconfig-x")["metadata"], "the garbage collector must not end agents"
     assert api.have(f"{DAEMONSETS}/proxyconfig-x")["spec"]["template"]["spec"]["nodeSelector"] == {names.CONFIG_LABEL: "x"}
 
 

@@ -165,7 +165,7 @@ OPERATOR_MAY = [
     ("patch", "proxyconfigs.proxyconfig.dev:status"),
     *((verb, "nodeproxies.proxyconfig.dev") for verb in ("list", "watch", "create", "patch", "delete")),
     *((verb, "nodes") for verb in ("list", "watch", "patch")),
-    *((verb, "daemonsets.apps") for verb in ("list", "watch", "create", "patch")),
+    *((verb, "daemonsets.apps") for verb in ("list", "watch", "create", "patch", "delete")),
     *((verb, "controllerrevisions.apps") for verb in ("list", "watch", "create", "patch", "delete")),
     *((verb, "pods") for verb in ("list", "watch")),
     ("create", "leases.coordination.k8s.io"),

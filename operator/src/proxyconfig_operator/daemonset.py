@@ -12,7 +12,6 @@ import yaml
 from proxyconfig_api import codec, names
 from proxyconfig_api.pods import Agent
 from proxyconfig_operator.observed import Config, DaemonSet
-from proxyconfig_operator.revisions import owner
 from proxyconfig_operator.settings import Address
 
 POD_SELECTOR = f"app.kubernetes.io/name={names.AGENT}"
@@ -55,7 +54,6 @@ def render(config: Config, installation: Installation) -> dict[str, Any]:
         service_account=names.AGENT,
         config=config.name,
         config_label=names.CONFIG_LABEL,
-        owner=owner(config),
         agent=codec.builtins(agent),
         image=agent.image or installation.agent_image,
         arguments=_arguments(agent),

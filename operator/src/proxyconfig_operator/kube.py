@@ -120,6 +120,8 @@ class Kube:
     def _delete(self, write: Delete) -> None:
         options = kubernetes.client.V1DeleteOptions(preconditions=kubernetes.client.V1Preconditions(uid=write.uid))
         match write.resource:
+            case Resource.DAEMON_SET:
+                self._apps.delete_namespaced_daemon_set(write.name, self._namespace, body=options, **_RAW)
             case Resource.REVISION:
                 self._apps.delete_namespaced_controller_revision(write.name, self._namespace, body=options, **_RAW)
             case Resource.NODE_PROXY:
