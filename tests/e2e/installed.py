@@ -24,6 +24,8 @@ class Installed:
 
     kubeconfig: Path
     local: cluster.Cluster | None
+    agent_image: str = ""
+    """What was deployed."""
 
     def kubectl(self, *words: str, given: str | None = None, timeout_s: float = 120) -> str:
         """Run kubectl and return what it printed.
@@ -59,6 +61,13 @@ class Installed:
         chosen = f"app.kubernetes.io/name=proxyconfig-agent,proxyconfig.dev/config={config}"
         return self.objects("pods", "--namespace", deploy.NAMESPACE, "-l", chosen)
 
+    def is_rolled_out(self) -> bool:
+        """Return whether every agent has the image that was deployed, and runs: the cluster may be one that had another before."""
+        pods = self.agents()
+        states = [state for pod in pods for state in pod["status"].get("containerStatuses", ())]
+        images = {container["image"] for pod in pods for container in pod["spec"]["containers"]}
+        return images == {self.agent_image} and len(states) == len(pods) and all(state["ready"] for state in states)
+
     def ready(self, name: str = CONFIG, within_s: float = WITHIN_S) -> Object:
         """Wait until a ProxyConfig's current generation is Ready on all its nodes, and return it."""
         return eventually(lambda: self.config(name), within_s=within_s, every_s=0.3, until=is_ready)
@@ -92,8 +101,9 @@ def installed(name: str) -> Iterator[Installed]:
     target = deploy.given()
     if target is not None:
         deploy.apply(target)
-        yield Installed(target.kubeconfig, cluster.of_kubeconfig(target.kubeconfig))
+        yield Installed(target.kubeconfig, cluster.of_kubeconfig(target.kubeconfig), target.agent)
         return
     with cluster.provided(name, 2) as local:
-        deploy.apply(deploy.load(local))
-        yield Installed(local.kubeconfig, local)
+        target = deploy.load(local)
+        deploy.apply(target)
+        yield Installed(local.kubeconfig, local, target.agent)

@@ -9,7 +9,9 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from tests.e2e.site import NodeAddress, Site
+from tests.cluster import cluster
+from tests.e2e.installed import Installed
+from tests.e2e.surroundings import nodes_of, service_cidr, space_of
 from tests.e2e.workload import pod_name
 from tests.netns.peers import Answers, Prober
 from tests.netns.probe import DROP
@@ -47,15 +49,15 @@ def scenarios() -> list[Scenario]:
     return [_reduced(scenario) for scenario in load() if scenario.id in CHOSEN]
 
 
-def book_of(site: Site, peers: Mapping[str, Pair], nodes: list[NodeAddress], under_test: int) -> Book:
+def book_of(product: Installed, local: cluster.Cluster, peers: Mapping[str, Pair], under_test: int) -> Book:
     """Who is who when the node of number `under_test` (1 or 2) is the node under test."""
     other = 3 - under_test
+    nodes = nodes_of(product)
     here, there = nodes[under_test - 1], nodes[other - 1]
     near = {f"near{number}": peers[pod_name(f"backend-{number}", under_test)] for number in (1, 2)}
     far = {f"far{number}": peers[pod_name(f"backend-{number}", other)] for number in (1, 2)}
-    space = site.inside(here.name)
-    local = _addresses(space.run("ip", "-o", "addr")) if space else frozenset(here.address.both)
-    cidr = site.service_cidr()
+    own = _addresses(space_of(local, here.name).run("ip", "-o", "addr"))
+    cidr = service_cidr(product)
     return Book(
         places={**near, **far},
         nodes={**dict.fromkeys(near, here.name), **dict.fromkeys(far, there.name)},
@@ -63,10 +65,10 @@ def book_of(site: Site, peers: Mapping[str, Pair], nodes: list[NodeAddress], und
             "pod": Client(pod_name("client", under_test), peers[pod_name("client", under_test)]),
             "node": Client(pod_name("host", under_test), here.address),
             "localhost": Client(pod_name("host", under_test), LOOPBACK),
-            "outside": Client("outside", site.outside_address()),
+            "outside": Client("outside", Pair(local.outside.ipv4, local.outside.ipv6)),
         },
         node=here.address,
-        masqueraded=local,
+        masqueraded=own,
         service_cidr=cidr,
         public_cidr=PUBLIC_CIDR,
         unallocated=Pair(_last(cidr.v4), _last(cidr.v6)),

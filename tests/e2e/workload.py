@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.site import NodeAddress, Site
+from tests.e2e.installed import Installed
+from tests.e2e.surroundings import NodeAddress, pair_of
 from tests.netns.topology import Pair
 from tests.polling import eventually
 
@@ -21,28 +22,26 @@ def pod_name(role: str, number: int) -> str:
     return f"{role}-on-{number}"
 
 
-def create(site: Site, nodes: list[NodeAddress]) -> dict[str, Pair]:
+def create(product: Installed, nodes: list[NodeAddress]) -> dict[str, Pair]:
     """Create them, wait until they run, and return their addresses by pod name."""
+    product.kubectl("delete", "namespace", NAME, "--ignore-not-found", "--timeout=90s")
     programs = {name: (SOURCES / name).read_text() for name in PROGRAMS}
-    pods = [_pod(site.target.agent, role, number, node.name) for number, node in enumerate(nodes, 1) for role in ROLES]
-    site.apply(
+    pods = [_pod(product.agent_image, role, number, node.name) for number, node in enumerate(nodes, 1) for role in ROLES]
+    product.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}},
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "programs", "namespace": NAME}, "data": programs},
     )
-    eventually(lambda: site.get("serviceaccounts", namespace=NAME)["items"], within_s=30)
-    site.apply(*pods)
-    site.kubectl("-n", NAME, "wait", "--for=condition=Ready", "--timeout=90s", "pods", "--all")
-    return {pod["metadata"]["name"]: _addresses(pod) for pod in site.get("pods", namespace=NAME)["items"]}
+    eventually(lambda: product.objects("serviceaccounts", "-n", NAME), within_s=30)
+    product.apply(*pods)
+    product.kubectl("-n", NAME, "wait", "--for=condition=Ready", "--timeout=90s", "pods", "--all")
+    return {
+        pod["metadata"]["name"]: pair_of([entry["ip"] for entry in pod["status"]["podIPs"]]) for pod in product.objects("pods", "-n", NAME)
+    }
 
 
-def delete(site: Site) -> None:
+def delete(product: Installed) -> None:
     """Delete them and everything that was made beside them."""
-    site.kubectl("delete", "namespace", NAME, "--ignore-not-found", "--wait=false")
-
-
-def _addresses(pod: dict[str, Any]) -> Pair:
-    texts = [entry["ip"] for entry in pod["status"]["podIPs"]]
-    return Pair(next((text for text in texts if ":" not in text), ""), next((text for text in texts if ":" in text), ""))
+    product.kubectl("delete", "namespace", NAME, "--ignore-not-found", "--wait=false")
 
 
 def _pod(image: str, role: str, number: int, node: str) -> dict[str, Any]:

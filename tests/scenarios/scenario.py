@@ -30,6 +30,8 @@ class Result:
     """What becomes of a flow: the endpoints that are reached (`near1`, or `near1:9090` with the port), or a verdict."""
 
     reach: tuple[str, ...] = ()
+    sticky: bool = False
+    """Only one of them is reached, always the same."""
     verdict: str = ""
     source: Mapping[str, str] = field(default_factory=dict)
     """Whether an endpoint sees the client's own address, by endpoint; `*` for all others; empty: not looked at."""
@@ -102,7 +104,7 @@ def _expectations(raw: Any) -> tuple[Expectation, ...]:
 
 
 def _expectation(raw: dict[str, Any]) -> Expectation:
-    _only(raw, "from", "to", "service", "port", "reach", "verdict", "source", "families", "sourcePort", "kube-proxy")
+    _only(raw, "from", "to", "service", "port", "reach", "oneOf", "verdict", "source", "families", "sourcePort", "kube-proxy")
     other = raw.get("kube-proxy")
     return Expectation(
         clients=_known(raw["from"], CLIENTS),
@@ -118,14 +120,15 @@ def _expectation(raw: dict[str, Any]) -> Expectation:
 
 
 def _result(raw: dict[str, Any]) -> Result:
-    if ("reach" in raw) == ("verdict" in raw):
-        raise ScenarioError("an expectation has either `reach` or `verdict`")
+    if sum(key in raw for key in ("reach", "oneOf", "verdict")) != 1:
+        raise ScenarioError("an expectation has either `reach`, `oneOf` or `verdict`")
     source = raw.get("source", {})
     by_endpoint = {"*": source} if isinstance(source, str) else dict(source)
     _known(list(by_endpoint.values()), SOURCES)
     if "verdict" in raw:
         return Result(verdict=_known(raw["verdict"], VERDICTS)[0])
-    return Result(reach=tuple(sorted(_listed(raw["reach"]))), source=by_endpoint)
+    reach = raw["oneOf"] if "oneOf" in raw else raw["reach"]
+    return Result(reach=tuple(sorted(_listed(reach))), sticky="oneOf" in raw, source=by_endpoint)
 
 
 def _known(value: Any, choices: tuple[str, ...]) -> tuple[str, ...]:
