@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.cluster.errors import CommandError
 from tests.e2e.installed import Installed
 from tests.e2e.surroundings import NodeAddress
 from tests.polling import eventually
@@ -50,41 +51,49 @@ def _pod(image: str, name: str, node: str) -> dict[str, object]:
     }
 
 
-def _ask(product: Installed, client: str, program: str, *words: str, settings: str = "RES_OPTIONS=timeout:2") -> str:
-    return product.kubectl("exec", "-n", NAMESPACE, client, "--", "env", settings, "python3", "-c", program, *words).strip()
-
-
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_names_of_services_are_looked_up_from_a_pod_on_each_node(product: Installed, clients: list[str], transport: str) -> None:
-    settings = f"RES_OPTIONS={'use-vc' if transport == 'tcp' else 'timeout:2'}"
+    option = "use-vc" if transport == "tcp" else "timeout:2"
     address = product.get("service", "kubernetes")["spec"]["clusterIP"]
     for client in clients:
         for name in ("kubernetes.default", "kubernetes.default.svc.cluster.local"):
-            eventually(lambda client=client, name=name: _ask(product, client, LOOK_UP, name, settings=settings) == address)  # type: ignore[misc]
+            _finds(product, client, name, address, option)
 
 
 @pytest.mark.parametrize("by", ["name", "address"])
 def test_the_api_server_is_reached_through_its_service_from_a_pod_on_each_node(product: Installed, clients: list[str], by: str) -> None:
     host = "kubernetes.default.svc" if by == "name" else product.get("service", "kubernetes")["spec"]["clusterIP"]
     for client in clients:
-        assert _ask(product, client, ASK_THE_API_SERVER, host) == "200"
+        assert _run(product, client, ASK_THE_API_SERVER, host) == "200"
 
 
 def test_headless_and_external_name_services_are_left_to_dns(product: Installed, clients: list[str]) -> None:
-    ports = [{"port": 80}]
     product.apply(
-        _service("pods", {"clusterIP": "None", "selector": {"role": "client"}, "ports": ports, "ipFamilyPolicy": "PreferDualStack"}),
-        _service("elsewhere", {"type": "ExternalName", "externalName": "kubernetes.default.svc.cluster.local"}),
+        _service("pods", clusterIP="None", selector={"role": "client"}, ports=[{"port": 80}], ipFamilyPolicy="PreferDualStack"),
+        _service("elsewhere", type="ExternalName", externalName="kubernetes.default.svc.cluster.local"),
     )
     pods = product.objects("pods", "-n", NAMESPACE)
     addresses = " ".join(sorted(entry["ip"] for pod in pods for entry in pod["status"]["podIPs"]))
-    elsewhere = product.get("service", "kubernetes")["spec"]["clusterIP"]
     for client in clients:
-        eventually(
-            lambda client=client: _ask(product, client, LOOK_UP, "pods"), within_s=30, every_s=0.5, until=lambda told: told == addresses
-        )  # type: ignore[misc]
-        eventually(lambda client=client: _ask(product, client, LOOK_UP, "elsewhere") == elsewhere, within_s=30, every_s=0.5)  # type: ignore[misc]
+        _finds(product, client, "pods", addresses)
+        _finds(product, client, "elsewhere", product.get("service", "kubernetes")["spec"]["clusterIP"])
 
 
-def _service(name: str, spec: dict[str, object]) -> dict[str, object]:
+def _finds(product: Installed, client: str, name: str, addresses: str, option: str = "timeout:2") -> None:
+    def found() -> str:
+        try:
+            return _run(product, client, LOOK_UP, name, option=option)
+        except CommandError as error:  # not known to DNS yet
+            return str(error)
+
+    eventually(found, within_s=30, every_s=0.5, until=lambda told: told == addresses)
+
+
+def _run(product: Installed, client: str, program: str, word: str, option: str = "timeout:2") -> str:
+    """Run a program in a client, with an option of resolv.conf."""
+    python = ("env", f"RES_OPTIONS={option}", "python3", "-c", program, word)
+    return product.kubectl("exec", "-n", NAMESPACE, client, "--", *python).strip()
+
+
+def _service(name: str, **spec: object) -> dict[str, object]:
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
