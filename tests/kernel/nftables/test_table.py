@@ -147,7 +147,7 @@ def test_the_probe_names_what_it_found_and_leaves_no_trace(node: Namespace, data
     [
         pytest.param("flush ruleset", "2 tables", id="everything-flushed"),
         pytest.param("flush table ip proxyconfig", "rules", id="rules-flushed"),
-        pytest.param("flush chain ip proxyconfig services", "3 rules", id="chain-flushed"),
+        pytest.param("flush chain ip proxyconfig services", "5 rules", id="chain-flushed"),
         pytest.param("flush map ip6 proxyconfig services", "elements of services", id="map-flushed"),
         pytest.param("delete element ip proxyconfig nodeports { tcp . 30004 }", "1 elements of nodeports", id="element-deleted"),
         pytest.param("add element ip proxyconfig no-endpoints { 10.96.0.1 . tcp . 80 }", "1 elements of no-endpoints", id="element-added"),

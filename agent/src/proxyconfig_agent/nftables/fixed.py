@@ -17,7 +17,7 @@ from proxyconfig_agent.nftables.containers import containers
 from proxyconfig_agent.nftables.elements import verdict_tail
 from proxyconfig_agent.nftables.netlink import expressions as x
 from proxyconfig_agent.nftables.netlink.expressions import Ct, Meta, Verdict
-from proxyconfig_agent.nftables.ruleset import Chain, Fixed, Hook, Rule
+from proxyconfig_agent.nftables.ruleset import Chain, Fixed, Hook, Rule, twice
 from proxyconfig_agent.nftables.words import EXTERNAL, EXTERNAL_LOCAL, TAG
 
 _PREROUTING, _INPUT, _FORWARD, _OUTPUT, _POSTROUTING = range(5)
@@ -36,25 +36,28 @@ def fixed(settings: Settings, family: Family) -> Fixed:
 
 def _nat_chains(settings: Settings, family: Family) -> dict[str, Chain]:
     mark = _mark(1 << settings.masquerade_bit)
+    chosen = Rule(matches.frontend(family) + matches.classify(sets.SERVICES))
+    by_nodeport = Rule(matches.on_node(settings, family) + matches.protocol_and_port(0) + matches.classify(sets.NODEPORTS))
+    cluster_list, local_list = (Rule(matches.list_of(lists)) for lists in (sets.CLUSTER_LISTS, sets.LOCAL_LISTS))
     from_node = x.address_type(of_source=True, to=0) + x.equal(0, x.host(x.RTN_LOCAL))
     pods = [Rule(match + matches.list_of(sets.CLUSTER_LISTS), "short-circuit pod traffic") for match in matches.from_pods(settings, family)]
     return {
         "pick": Chain((Rule(matches.low() + x.verdict_lookup(sets.PICKS, 0)),)),
-        "external": Chain((Rule(mark, "masquerade"), Rule(matches.list_of(sets.CLUSTER_LISTS)))),
+        "external": Chain((Rule(mark, "masquerade"), *twice(cluster_list))),
         "external-local": Chain(
             (
                 *pods,
                 Rule(from_node + mark, "masquerade local traffic"),
                 Rule(from_node + matches.list_of(sets.CLUSTER_LISTS), "short-circuit local traffic"),
-                Rule(matches.list_of(sets.LOCAL_LISTS)),
+                *twice(local_list),
             )
         ),
         "class": Chain((Rule(matches.low() + x.verdict_lookup(sets.CLASSES, 0)),)),
         "services": Chain(
             (
                 *_cluster_ip_masquerade(settings, family, mark),
-                Rule(matches.frontend(family) + matches.classify(sets.SERVICES)),
-                Rule(matches.on_node(settings, family) + matches.protocol_and_port(0) + matches.classify(sets.NODEPORTS)),
+                *twice(chosen),
+                *twice(by_nodeport),
             )
         ),
     }

@@ -10,7 +10,7 @@ from proxyconfig_agent.nftables import containers as sets
 from proxyconfig_agent.nftables import matches
 from proxyconfig_agent.nftables.netlink import expressions as x
 from proxyconfig_agent.nftables.netlink.expressions import Meta, Update, Verdict
-from proxyconfig_agent.nftables.ruleset import NFPROTO, Chain, Rule
+from proxyconfig_agent.nftables.ruleset import NFPROTO, Chain, Rule, twice
 from proxyconfig_agent.nftables.words import LOCAL_LIST
 
 _NAME = re.compile(r"(sticky-)?(pick|local)-(\d+)(?:-(\d+))?")
@@ -50,8 +50,9 @@ def _plain(pick: Pick, family: Family) -> Chain:
     """Registers: 0 id, 1 index, 8.. endpoint."""
     choose = matches.identity() + x.random_number(pick.endpoints, _offset(pick), 1) + x.lookup(sets.ENDPOINTS, 0, 8)
     # A packet can meet an older chain with a newer, shorter list: rules are of the generation it started with, elements of now.
-    otherwise = (Rule(x.verdict(Verdict.GOTO, first.chain), "list changed meanwhile") for first in needed_by(pick))
-    return Chain((Rule(choose + _translate(family)), *otherwise))
+    otherwise = [Rule(x.verdict(Verdict.GOTO, first.chain), "list changed meanwhile") for first in needed_by(pick)]
+    rule = Rule(choose + _translate(family))
+    return Chain((rule, *otherwise) if otherwise else twice(rule))
 
 
 def _sticky(pick: Pick, family: Family) -> Chain:
