@@ -66,7 +66,8 @@ async def one_by_one(instruments: Instruments, numbers: Sequence[int]) -> list[C
         told = instruments.watch.arrival(number)
         write, seen = await instruments.change(number)
         try:
-            told_s, seen_s = await asyncio.wait_for(asyncio.gather(told, seen), WITHIN_S)
+            async with asyncio.timeout(WITHIN_S):
+                told_s, seen_s = await told, await seen
         except TimeoutError:
             break
         changes.append(Change(*(1000 * (moment_s - write.sent_s) for moment_s in (write.answered_s, told_s, seen_s))))
