@@ -15,6 +15,7 @@ from types import FrameType
 from tests.bench import machine
 from tests.bench.load import fill
 from tests.bench.measure import measure
+from tests.bench.priority import prefer
 from tests.bench.report import Report
 from tests.bench.results import Measurement, detailed, recorded
 from tests.bench.subjects import AGENT, KUBE_PROXY, SUBJECTS, Subject
@@ -22,15 +23,13 @@ from tests.bench.world import ENDPOINTS, World
 from tests.cluster import packages
 from tests.cluster.controlplane import ControlPlane, controlplane
 from tests.cluster.errors import ClusterError
+from tests.cluster.process import remembered
 from tests.cluster.progress import say
 
 ROOT = Path(__file__).parents[2]
 SIZES = (1000, 5000, 20000)
 KUBE_PROXY_UP_TO = 5000
 """A first sync of 20,000 Services takes kube-proxy minutes, and tells nothing new."""
-
-PRIORITY = -20
-"""Of everything that is measured or measures, the API server included: whoever else uses the machine waits."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -68,8 +67,10 @@ def _run(plan: Sequence[tuple[int, Subject]]) -> Report:
     packages.ensure()
     if (busy := machine.busy_cpus()) > machine.BUSY:
         say(f"other programs use about {busy:.1f} CPUs of this machine: times will be longer than they are")
-    os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+    prefer(os.getpid())
     with controlplane() as api:
+        for component in remembered(api.folder):
+            prefer(component.pid)
         measurements = asyncio.run(_measure(api, plan))
         return Report(
             measurements,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tests.bench import environment, usage
 from tests.bench.load import place_node
 from tests.bench.nftables import Ruleset
+from tests.bench.priority import prefer
 from tests.bench.stages import stages_s
 from tests.bench.subjects import METRICS_PORT, Place, Subject
 from tests.cluster.controlplane import ControlPlane
@@ -59,6 +60,7 @@ async def running(api: ControlPlane, subject: Subject) -> AsyncIterator[Run]:
     started_s = time.monotonic()
     process = start(subject.name, command, folder, namespace=place.namespace, env=subject.environment())
     try:
+        prefer(process.pid)
         yield Run(subject, process, place.namespace, ruleset, started_s)
     finally:
         process.stop()
