@@ -8,11 +8,14 @@ from collections.abc import Iterator, Mapping
 import pytest
 from tests.cluster import cluster
 from tests.e2e import workload
+from tests.e2e.evidence import TESTED, ends_in_order, pytest_runtest_makereport
 from tests.e2e.installed import CONFIG, Installed, installed
 from tests.e2e.surroundings import NodeAddress, nodes_of, prober_in, prober_outside
 from tests.netns.peers import Prober
 from tests.netns.topology import Pair
 from tests.polling import eventually
+
+__all__ = ["ends_in_order", "pytest_runtest_makereport"]  # pytest looks for them here
 
 CASES = pytest.StashKey[int]()
 
@@ -24,9 +27,10 @@ def proxy_config(name: str = CONFIG, **spec: object) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def product() -> Iterator[Installed]:
+def product(request: pytest.FixtureRequest) -> Iterator[Installed]:
     """The cluster with the product on it, and one ProxyConfig for all nodes, Ready."""
     with installed("e2e") as made:
+        request.config.stash[TESTED] = made
         made.apply(proxy_config())
         made.ready(within_s=120)
         eventually(made.is_rolled_out, within_s=120, every_s=0.5)

@@ -1,0 +1,47 @@
+"""A node dies: the status says so, nobody waits for it for ever, and when it returns it is taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.cluster import cluster
+from tests.cluster.node import Node
+from tests.e2e.containers import kill
+from tests.e2e.installed import CONFIG, Installed, condition
+from tests.e2e.web import on_node
+from tests.polling import eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+
+@pytest.fixture
+def dead(everywhere: Installed, local: cluster.Cluster) -> Iterator[Node]:
+    """The second node without kubelet and agent; both are there again afterwards."""
+    node = local.nodes[1]
+    (agent,) = (pod for pod in everywhere.agents() if pod["spec"]["nodeName"] == node.name)
+    node.process("kubelet").stop()
+    kill(local, agent)
+    yield node
+    node.join()
+
+
+def test_a_dead_node_is_told_and_does_not_hold_up_the_deletion(everywhere: Installed, local: cluster.Cluster, dead: Node) -> None:
+    lost = everywhere.eventually(everywhere.config, lambda found: found["status"]["nodes"]["unreachable"] == 1, within_s=120)
+    assert (lost["status"]["nodes"]["desired"], lost["status"]["nodes"]["ready"]) == (2, 1)
+    ready = condition(lost, "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "NodesUnreachable")
+    assert f"{dead.name}: NodeStatusUnknown: Kubelet stopped posting node status" in ready["message"]
+    assert [worst["node"] for worst in lost["status"]["worst"]] == [dead.name]
+
+    everywhere.kubectl("delete", "pxc", CONFIG, "--timeout=30s", timeout_s=60)
+
+    assert "proxyconfig" not in on_node(local, 0, "nft", "list", "tables")
+    assert "proxyconfig" in on_node(local, 1, "nft", "list", "tables"), "a dead node's Services go on as they were"
+    eventually(lambda: everywhere.objects("nodeproxies.proxyconfig.dev"), within_s=30, every_s=0.3, until=lambda found: found == [])
+
+
+def test_a_node_that_returns_is_taken_up_again(everywhere: Installed, local: cluster.Cluster) -> None:
+    told = everywhere.ready(within_s=120)
+    assert told["status"]["nodes"]["ready"] == len(local.nodes)
+    assert told["status"].get("worst", []) == []
