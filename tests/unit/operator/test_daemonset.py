@@ -101,6 +101,13 @@ def test_whatever_somebody_takes_away_is_a_difference(path: tuple[str, ...]) -> 
     assert differs(render(FULL, INSTALLATION), there)
 
 
+def test_whatever_somebody_adds_to_a_list_of_ours_is_a_difference() -> None:
+    there = stored(FULL)
+    there.spec["template"]["spec"]["tolerations"].append({"operator": "Exists"})
+
+    assert differs(render(FULL, INSTALLATION), there)
+
+
 def test_another_image_is_a_difference() -> None:
     assert differs(render(config(agent={"image": "b"}), INSTALLATION), stored(config(agent={"image": "a"})))
 

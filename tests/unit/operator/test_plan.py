@@ -128,6 +128,15 @@ def test_a_proof_of_an_earlier_generation_proves_nothing() -> None:
     assert [each.step for each in plan.leaving] == [Step.WAIT]
 
 
+def test_a_dead_node_that_leaves_is_asked_until_the_deadline_for_it_may_come_back() -> None:
+    asked = proxy("n1", action="Remove", annotations={DEADLINE_ANNOTATION: "2026-01-01T12:02:00Z"}, observedGeneration=1)
+    elsewhere = config(finalizers=OURS, nodeSelector={"matchLabels": {"a": "b"}})
+
+    plan = planned(world([elsewhere], [node("n1", ready="Unknown")], proxies=[asked]))
+
+    assert ([each.step for each in plan.leaving], plan.again_in_s) == ([Step.WAIT], 120)
+
+
 def test_a_deleted_one_goes_when_all_is_proven() -> None:
     proven = proxy("n1", action="Remove", observedGeneration=1, removed={"objects": 0})
     plan = planned(world([config(finalizers=OURS, deleted_ago_s=1)], [labelled("n1", "x")], proxies=[proven]))

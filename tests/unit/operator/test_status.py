@@ -121,6 +121,12 @@ def test_a_node_that_is_not_ready_is_counted_and_speaks_for_itself(
     assert [f"{each.reason}: {each.message}" for each in told.worst] == [words]
 
 
+def test_a_report_of_an_earlier_generation_is_not_up_to_date() -> None:
+    told = one_node(node("n1"), pod("p", "n1"), generation=2, **reported(X1))
+
+    assert (told.nodes.updated, told.nodes.ready) == (0, 0)
+
+
 def test_a_degraded_node_is_ready_and_named() -> None:
     told = one_node(node("n1"), pod("p", "n1"), **reported(X1, degraded="QuarantinedServices"))
 
