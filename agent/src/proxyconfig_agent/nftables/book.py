@@ -26,7 +26,6 @@ SHARED = (sets.CLUSTER_IPS, sets.HAIRPIN)
 
 _NO_SLOTS = Slots()
 
-
 Pair = tuple[Elements, Elements]
 """What one Service port has, and what it is to have."""
 
@@ -49,7 +48,7 @@ class Known:
 
 
 class Book:
-    """One table's contents, by Service port. Memory: some 400 bytes per Service port, nothing per endpoint (without affinity)."""
+    """One table's contents, by Service port. Memory: some 300 bytes per Service port, nothing per endpoint (without affinity)."""
 
     def __init__(self, family: Family, now: Callable[[], float]) -> None:
         self.family = family

@@ -123,8 +123,8 @@ class Resync:
     def finish(self) -> Iterator[Chunk]:
         """The remaining transactions: differences, then what nobody wants any more, then what rejects the untranslated."""
         self._adoption.retire(self.book)
-        stale = self._elements.rest()
         chunk = self.take()
+        stale = self._elements.rest()
         if self._incompatible or len(chunk) + counted(stale) <= self._limit:
             chunk.elements.absorb(Delta(deleted=stale))
             chunk.behind += self._last_chain()

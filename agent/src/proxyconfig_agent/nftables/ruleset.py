@@ -28,8 +28,9 @@ class Rule:
 def twice(rule: Rule) -> tuple[Rule, Rule]:
     """A rule that goes elsewhere when its look-up finds something, and looks again when it does not.
 
-    Kernels before 6.17 (b2f742c846ca) can miss an element that a transaction exchanges at that moment: the look-up has decided for the old generation,
-    and when it comes to the element, that one is gone and the new one is not valid for the old generation. A second look is of the new one.
+    Kernels before 6.17 (b2f742c846ca) can miss an element that a transaction exchanges at that moment: the look-up has decided for the
+    old generation, and when it comes to the element, that one is gone and the new one is not valid for the old generation. A second look
+    is of the new one.
     """
     return rule, Rule(rule.expressions, "look again: it may be exchanged just now")
 
