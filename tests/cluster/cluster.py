@@ -161,6 +161,7 @@ def _start(name: str, entry: registry.Entry, count: int, archive: Path, pool: Th
     for node in nodes:
         node.join()
     _await_nodes(plane, nodes)
+    plane.verify("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
     return made
 
 

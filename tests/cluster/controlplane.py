@@ -23,6 +23,7 @@ from typing import Any
 from tests.cluster import binaries, kubeconfig, registry, remains
 from tests.cluster.certificates import Authority, Pair, authority
 from tests.cluster.command import run
+from tests.cluster.errors import ComponentError
 from tests.cluster.network import SERVER_PORT, Attachment, Switch
 from tests.cluster.process import Process, remembered, start
 
@@ -98,12 +99,29 @@ class ControlPlane:
         return self.switch.attach(name, host or 99 + self._attached)
 
     def start_server(self) -> None:
-        """Start kube-apiserver and wait until it is ready."""
-        self._start_server().ready_when(self.ready, READY_WITHIN_S, _NOT_READY)
+        """Start kube-apiserver and wait until it is ready.
+
+        Raises ComponentError; it names etcd if that is what ended.
+        """
+        server = self._start_server()
+        try:
+            server.ready_when(self.ready, READY_WITHIN_S, _NOT_READY)
+        except ComponentError:
+            self.verify("etcd")
+            raise
 
     def stop_server(self) -> None:
         """End kube-apiserver at once, as a crash would; etcd keeps its state."""
         self.process("kube-apiserver").stop(grace_s=0)
+
+    def verify(self, *names: str) -> None:
+        """Make sure that these components run.
+
+        Raises ComponentError with the first that has ended.
+        """
+        for process in map(self.process, names):
+            if not process.alive():
+                raise ComponentError(process.name, "has ended", process.log, _NOT_READY)
 
     def process(self, name: str) -> Process:
         """Return a component's process."""

@@ -26,6 +26,7 @@ NEEDED: Mapping[str, str] = {
     "kmod": "modprobe",
     "libc6-dev": "/usr/include/stdio.h",
     "mmdebstrap": "mmdebstrap",
+    "mount": "mount",
     "nftables": "nft",
     "openssl": "openssl",
     "runc": "runc",

@@ -8,7 +8,7 @@ import pytest
 from tests.cluster import network, remains
 from tests.cluster.command import run
 from tests.cluster.controlplane import ControlPlane, controlplane
-from tests.cluster.errors import CommandError
+from tests.cluster.errors import CommandError, ComponentError
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(900)]
 
@@ -59,6 +59,14 @@ def test_its_state_survives_a_crash_of_the_api_server(api: ControlPlane) -> None
     assert not api.ready()
     api.start_server()
     assert api.get("/api/v1/nodes/a")["metadata"]["name"] == "a"
+
+
+def test_a_component_that_the_api_server_misses_is_the_one_that_is_named() -> None:
+    with controlplane() as broken:
+        broken.stop_server()
+        broken.process("etcd").stop(grace_s=0)
+        with pytest.raises(ComponentError, match=r"^etcd has ended. Its last lines"):
+            broken.start_server()
 
 
 def test_several_run_at_once_and_each_leaves_nothing() -> None:
