@@ -1,4 +1,4 @@
-"""Cgroups of nodes where the machine has the unified hierarchy alone; the other kind is what the whole clusters of these tests run on here."""
+"""Cgroups of nodes where the machine has the unified hierarchy alone. The clusters of other tests use what the machine has."""
 
 from __future__ import annotations
 
