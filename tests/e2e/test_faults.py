@@ -24,12 +24,17 @@ def served(product: Installed) -> Iterator[Web]:
 @pytest.fixture(autouse=True)
 def _serves_before_and_after(everywhere: Installed, served: Web) -> Iterator[None]:
     assert everywhere is served.product
+    _answered(served, 3)
     yield
     _scaled(served, 3)
 
 
 def _scaled(served: Web, pods: int) -> None:
     served.product.kubectl("scale", "deployment/web", f"--replicas={pods}")
+    _answered(served, pods)
+
+
+def _answered(served: Web, pods: int) -> None:
     for command in (served.outside(0), served.outside(1), served.from_pod()):
         eventually(lambda command=command: served.answered_by(pods, command), within_s=90, every_s=0.5)  # type: ignore[misc]
 
