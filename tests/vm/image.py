@@ -34,7 +34,7 @@ _BOOT_MODULES = (
     "overlay",
 )
 _REPOSITORY = Path(__file__).resolve().parents[2]
-_SHIPPED = ("api", "client", "agent", "operator", "tests", "crds", "pyproject.toml")
+_SHIPPED = ("api", "client", "agent", "operator", "tests", "crds", "docs", "pyproject.toml")
 _UNNEEDED = ("python-iptables", "kopf", "kubernetes", "mypy", "ruff", "pre-commit", "uv")
 
 _FIRST_INIT = """#!/bin/busybox sh

@@ -167,7 +167,7 @@ def test_no_connection_fails_while_endpoints_are_exchanged(dataplane: Nftables, 
     failures = {answer: times for answer, times in answers.items() if not answer.startswith(("near1", "far1"))}
     print(f"\n{exchanged} exchanges, {sum(answers.values())} connections, failed: {failures or 'none'}")
     assert not failures
-    assert exchanged > 50
+    assert exchanged > 10
 
 
 def test_no_connection_fails_while_a_restarted_agent_adopts(world: Topology, dataplane: Nftables, client: Prober) -> None:
