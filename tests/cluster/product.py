@@ -20,7 +20,8 @@ from tests.cluster.progress import say
 
 ROOT = Path(__file__).parents[2]
 _KEPT = 4
-_BUILDAH = {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "vfs"}
+_LAYERS = 60
+_BUILDAH = {"BUILDAH_ISOLATION": "chroot"}
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _PIP_CONFIGURATIONS = ("/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")  # pip's own order: the last one wins
 
@@ -69,6 +70,7 @@ def _sources(product: Product) -> Mapping[str, bytes]:
 def _build(product: Product, image: str, sources: Mapping[str, bytes], folder: Path) -> None:
     say(f"building {image} from {product.dockerfile}: under a minute")
     with tempfile.TemporaryDirectory(prefix="proxyconfig-build-") as work, cache.locked(cache.root() / ".buildah.lock", "an image"):
+        _forget_layers()
         context = Path(work, "context")
         for name, content in sources.items():
             (context / name).parent.mkdir(parents=True, exist_ok=True)
@@ -90,6 +92,13 @@ def _forget_old(product: Product) -> None:
     archives = sorted((cache.root() / "images").glob(f"{product.name}-*"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in archives[_KEPT:]:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _forget_layers() -> None:
+    """Start anew when layers of many states of the sources have come together: buildah does not tell which of them are of use."""
+    store = cache.root() / "buildah"
+    if sum(1 for images_of_driver in store.glob("*-images") for _ in images_of_driver.iterdir()) > _LAYERS:
+        shutil.rmtree(store, ignore_errors=True)
 
 
 def _mounted(work: Path) -> Mapping[Path, Path]:

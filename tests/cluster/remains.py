@@ -66,7 +66,7 @@ def found(number: int, folder: Path | None = None) -> Iterator[str]:
     if network.link_exists(number):
         yield f"link pxc{number}"
     yield from (f"network namespace {name}" for name in network.namespaces_of(number))
-    yield from (f"cgroup {path}" for path in cgroups.of(number))
+    yield from (f"cgroup {path}" for path in cgroups.of(number) if path.name.startswith(f"pxc{number}-"))  # with what is in them
     if folder is not None:
         yield from (f"mount {mount}" for mount in mounts(folder))
         if folder.exists():
