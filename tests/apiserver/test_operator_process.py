@@ -102,7 +102,7 @@ def test_logs_are_one_json_object_per_line_and_one_line_per_decision(api: Api, f
     fleet.join("n1")
     with started(account, tmp_path / "operator.log") as operator:
         api.apply(f"{CONFIGS}/x", config("x"))
-        is_ready(api, "x", 1)
+        soon(lambda: '"ready":"1/1"' in operator.said())
 
     lines = [json.loads(line) for line in operator.said().splitlines()]
     decisions = [line for line in lines if line["event"] == "reconciled"]

@@ -100,7 +100,8 @@ class Operation:
 
     async def _work(self) -> None:
         """Reconcile; only with full caches, for half of one would be a wrong answer."""
-        await self._list()
+        while not await self._listed():  # noqa: ASYNC110 - what is waited for happens in another process
+            await asyncio.sleep(1)
         for reflector in self._reflectors.values():
             await reflector.synced.wait()
         _log.info("caches filled", nodes=len(self._caches.nodes.items), configs=len(self._caches.configs.items))
@@ -111,17 +112,19 @@ class Operation:
         """Find what kopf has missed, and look at everything again."""
         while True:
             await asyncio.sleep(RELIST_S)
-            try:
-                await self._list()
-            except RetryError as error:
-                _log.warning("not listed", error=str(error))
+            await self._listed()
             self._caches.wake_all()
 
-    async def _list(self) -> None:
-        """Read the few objects that kopf watches. Raises RetryError."""
+    async def _listed(self) -> bool:
+        """Read the few objects that kopf watches; tell whether that went well."""
         configs, daemonsets = dict(self._caches.configs.items), dict(self._caches.daemonsets.items)
-        self._caches.configs.merge(configs, map(Config.of, await self._kube.list_configs()))
-        self._caches.daemonsets.merge(daemonsets, [msgspec.convert(each, DaemonSet) for each in await self._kube.list_daemonsets()])
+        try:
+            self._caches.configs.merge(configs, map(Config.of, await self._kube.list_configs()))
+            self._caches.daemonsets.merge(daemonsets, [msgspec.convert(each, DaemonSet) for each in await self._kube.list_daemonsets()])
+        except RetryError as error:
+            _log.warning("not listed", error=str(error))
+            return False
+        return True
 
     def _vitals(self) -> Vitals:
         return Vitals(
