@@ -209,12 +209,12 @@ def test_an_interrupted_cold_start_rejects_nothing_and_is_finished_by_the_next(n
 
 def test_a_service_that_the_kernel_refuses_is_refused_alone(node: Namespace, dataplane: Nftables) -> None:
     dataplane.resync(SETTINGS, [])
-    # An interval that overlaps a part of the Service's own: no kernel takes two such.
-    node.run("nft", "add", "element", "ip", "proxyconfig", "source-ranges", "{ 192.0.2.9 . tcp . 80 . 9.0.0.0-10.0.0.5 }")
+    # Another value for a key of the Service's own: the kernel does not exchange it.
+    node.run("nft", "add", "element", "ip", "proxyconfig", "services", "{ 10.96.0.9 . tcp . 80 : 9fff:c003 }")
     ports = every_kind()
     outcome = dataplane.apply([Change(None, port) for port in ports])
     assert [str(refusal.service) for refusal in outcome.refused] == ["shop/ranges"]
-    assert "the kernel refused set source-ranges" in outcome.refused[0].reason
+    assert "the kernel refused set services" in outcome.refused[0].reason
     assert "shop/ranges" not in ruleset(node)
     assert 'comment "shop/sticky:http"' in ruleset(node)
     assert dataplane.disturbed()
