@@ -47,3 +47,11 @@ def operator(account: Path, api: Api, tmp_path: Path) -> Iterator[OperatorProces
     with OperatorProcess(account, tmp_path / "operator.log", "--removal-deadline", "8") as made:
         yield made
         assert "Traceback" not in made.said(), made.said()
+
+
+@pytest.fixture
+def patient(account: Path, api: Api, tmp_path: Path) -> Iterator[OperatorProcess]:  # noqa: ARG001 - cleans up after the operator
+    """An operator whose deadline for removals no test will live to see."""
+    with OperatorProcess(account, tmp_path / "operator.log", "--removal-deadline", "600") as made:
+        yield made
+        assert "Traceback" not in made.said(), made.said()

@@ -9,9 +9,11 @@ from tests.apiserver.objects import CONFIGS, EVENTS, Api, Object, conditions
 from tests.polling import eventually
 
 T = TypeVar("T")
+BUSY_S = 60.0
+"""Everything here takes a second or two; a busy machine may take longer."""
 
 
-def is_ready(api: Api, name: str, nodes: int, within_s: float = 30) -> Any:
+def is_ready(api: Api, name: str, nodes: int, within_s: float = BUSY_S) -> Any:
     """The status, once all nodes are ready for the newest generation."""
 
     def ready() -> Object | None:
@@ -25,7 +27,7 @@ def is_ready(api: Api, name: str, nodes: int, within_s: float = 30) -> Any:
     return eventually(ready, within_s=within_s)
 
 
-def says(api: Api, name: str, condition: str, status: str, reason: str = "", *, within_s: float = 30) -> Any:
+def says(api: Api, name: str, condition: str, status: str, reason: str = "", *, within_s: float = BUSY_S) -> Any:
     """The condition of the newest generation, once it is so."""
 
     def said() -> Object:
@@ -41,14 +43,14 @@ def says(api: Api, name: str, condition: str, status: str, reason: str = "", *, 
 
 
 def soon(probe: Callable[[], T], until: Callable[[T], bool] = bool) -> T:
-    """What the probe says once it is so: half a minute is for a busy machine."""
-    return eventually(probe, within_s=30, until=until)
+    """What the probe says once it is so."""
+    return eventually(probe, within_s=BUSY_S, until=until)
 
 
-def gone(api: Api, path: str, within_s: float = 30) -> None:
+def gone(api: Api, path: str, within_s: float = BUSY_S) -> None:
     eventually(lambda: api.get(path) is None, within_s=within_s)
 
 
-def event(api: Api, reason: str, within_s: float = 30) -> Any:
+def event(api: Api, reason: str, within_s: float = BUSY_S) -> Any:
     """An Event with that reason, once there is one."""
     return eventually(lambda: next((each for each in api.every(EVENTS) if each["reason"] == reason), None), within_s=within_s)

@@ -56,7 +56,7 @@ class OperatorProcess:
 
     def leads(self) -> bool:
         """Whether it leads and knows everything; waits for an answer."""
-        return eventually(lambda: bool(self.health()[1].get("leading")) and "caches filled" in self.said(), within_s=30)
+        return eventually(lambda: bool(self.health()[1].get("leading")) and "caches filled" in self.said(), within_s=60)
 
     def cpu_s(self) -> float:
         """Seconds of CPU so far."""

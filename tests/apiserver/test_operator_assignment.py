@@ -9,11 +9,12 @@ from tests.apiserver.objects import CONFIGS, NODES, PODS, PROXIES, Api, config
 
 from proxyconfig_api import names
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
+pytestmark = pytest.mark.apiserver
 
 EDGE = {"matchLabels": {"pool": "edge"}}
 
 
+@pytest.mark.usefixtures("patient")
 def test_of_two_that_select_a_node_the_higher_priority_gets_it_and_both_say_so(api: Api, fleet: Fleet) -> None:
     fleet.join("n1", "n2")
     fleet.join("e1", pool="edge")
@@ -33,6 +34,7 @@ def test_of_two_that_select_a_node_the_higher_priority_gets_it_and_both_say_so(a
     assert fleet.removals == []  # it was handed over as it was
 
 
+@pytest.mark.usefixtures("patient")
 def test_of_two_with_equal_priority_the_older_keeps_its_nodes(api: Api, fleet: Fleet) -> None:
     fleet.join("n1")
     api.apply(f"{CONFIGS}/old", config("old"))
@@ -45,6 +47,7 @@ def test_of_two_with_equal_priority_the_older_keeps_its_nodes(api: Api, fleet: F
     assert api.have(f"{PROXIES}/n1")["spec"]["config"] == "old"
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_node_that_nobody_selects_any_more_is_cleaned_and_then_let_go(api: Api, fleet: Fleet) -> None:
     fleet.join("e1", "e2", pool="edge")
     api.apply(f"{CONFIGS}/edge", config("edge", nodeSelector=EDGE))
@@ -59,6 +62,7 @@ def test_a_node_that_nobody_selects_any_more_is_cleaned_and_then_let_go(api: Api
     soon(lambda: api.have(f"{CONFIGS}/edge")["status"]["nodes"]["unassigned"] == 1)
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_node_that_comes_back_while_it_is_cleaned_is_served_again(api: Api, fleet: Fleet) -> None:
     fleet.join("e1", pool="edge")
     api.apply(f"{CONFIGS}/edge", config("edge", nodeSelector=EDGE))
@@ -74,6 +78,7 @@ def test_a_node_that_comes_back_while_it_is_cleaned_is_served_again(api: Api, fl
     assert "annotations" not in api.have(f"{PROXIES}/e1")["metadata"]
 
 
+@pytest.mark.usefixtures("operator")
 def test_a_node_whose_agent_never_proves_a_removal_is_let_go_at_the_deadline(api: Api, fleet: Fleet) -> None:
     fleet.join("e1", pool="edge")
     api.apply(f"{CONFIGS}/edge", config("edge", nodeSelector=EDGE))
@@ -86,6 +91,7 @@ def test_a_node_whose_agent_never_proves_a_removal_is_let_go_at_the_deadline(api
     assert event(api, "RemovalNotProven")["note"].startswith("e1 let go without proof")
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_node_that_is_deleted_no_longer_counts(api: Api, fleet: Fleet) -> None:
     fleet.join("n1", "n2")
     api.apply(f"{CONFIGS}/x", config("x"))
@@ -96,6 +102,7 @@ def test_a_node_that_is_deleted_no_longer_counts(api: Api, fleet: Fleet) -> None
     is_ready(api, "x", 1)  # its NodeProxy goes with it by its owner reference, which takes a controller that does not run here
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_label_that_somebody_changes_is_put_right(api: Api, fleet: Fleet) -> None:
     fleet.join("n1")
     api.apply(f"{CONFIGS}/x", config("x"))

@@ -15,7 +15,7 @@ from proxyconfig_api import names
 pytestmark = pytest.mark.apiserver
 
 
-def test_it_goes_when_every_node_has_proven_that_nothing_is_left(api: Api, fleet: Fleet, operator: OperatorProcess) -> None:
+def test_it_goes_when_every_node_has_proven_that_nothing_is_left(api: Api, fleet: Fleet, patient: OperatorProcess) -> None:
     fleet.join("n1", "n2")
     api.apply(f"{CONFIGS}/x", config("x"))
     is_ready(api, "x", 2)
@@ -26,10 +26,10 @@ def test_it_goes_when_every_node_has_proven_that_nothing_is_left(api: Api, fleet
     assert sorted(fleet.removals) == ["n1", "n2"]
     assert (api.names(PROXIES), api.names(DAEMONSETS)) == ([], [])
     assert [each["metadata"].get("labels", {}) for each in api.every(NODES)] == [{}, {}]
-    assert "RemovalNotProven" not in operator.said()
+    assert "RemovalNotProven" not in patient.said()
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("patient")
 def test_it_waits_for_the_last_node_and_says_for_whom(api: Api, fleet: Fleet) -> None:
     fleet.join("n1", "n2")
     fleet.stubborn.add("n2")
@@ -45,7 +45,7 @@ def test_it_waits_for_the_last_node_and_says_for_whom(api: Api, fleet: Fleet) ->
     gone(api, f"{CONFIGS}/x")
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("patient")
 def test_a_dead_node_is_not_waited_for(api: Api, fleet: Fleet) -> None:
     fleet.join("n1", "n2")
     api.apply(f"{CONFIGS}/x", config("x"))
@@ -53,11 +53,9 @@ def test_a_dead_node_is_not_waited_for(api: Api, fleet: Fleet) -> None:
     fleet.die("n2")
     says(api, "x", "Ready", "False", "NodesUnreachable")
 
-    started = time.monotonic()
     api.delete(f"{CONFIGS}/x")
-    gone(api, f"{CONFIGS}/x")
 
-    assert time.monotonic() - started < 7.9, "the deadline of 8 s is for nodes that could answer"
+    gone(api, f"{CONFIGS}/x")  # long before the deadline, which is for nodes that could answer
     assert fleet.removals == ["n1"]
     assert event(api, "RemovalNotProven")["note"].startswith("n2 let go without proof")
 
@@ -78,20 +76,18 @@ def test_agents_that_never_answer_are_waited_for_until_the_deadline_only(api: Ap
     assert event(api, "RemovalNotProven")
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("patient")
 def test_agents_that_never_ran_have_nothing_to_prove(api: Api, fleet: Fleet) -> None:
     fleet.die_before_joining("n1")
     api.apply(f"{CONFIGS}/x", config("x"))
     soon(lambda: api.get(f"{PROXIES}/n1"))
 
-    started = time.monotonic()
     api.delete(f"{CONFIGS}/x")
-    gone(api, f"{CONFIGS}/x")
 
-    assert time.monotonic() - started < 7.9
+    gone(api, f"{CONFIGS}/x")  # long before the deadline
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("patient")
 def test_nodes_go_over_to_the_next_that_selects_them_without_a_removal(api: Api, fleet: Fleet) -> None:
     fleet.join("n1")
     api.apply(f"{CONFIGS}/x", config("x", priority=1))
@@ -121,7 +117,7 @@ def test_a_finalizer_that_is_taken_away_by_hand_leaves_nothing_behind(api: Api, 
     soon(lambda: names.CONFIG_LABEL not in api.have(f"{NODES}/n1")["metadata"].get("labels", {}))
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("patient")
 def test_finalizers_of_others_stay(api: Api, fleet: Fleet) -> None:
     fleet.join("n1")
     api.apply(f"{CONFIGS}/x", config("x"))

@@ -52,7 +52,7 @@ def test_a_standby_is_healthy_and_takes_over_when_the_leader_is_killed(api: Api,
 
         leader.send(signal.SIGKILL)
 
-        eventually(lambda: standby.health()[1]["leading"], within_s=30)
+        eventually(lambda: standby.health()[1]["leading"], within_s=60)
         fleet.join("n2")
         is_ready(api, "x", 2)
 
@@ -72,14 +72,14 @@ def test_a_leader_that_was_frozen_steps_back_when_it_wakes_up_and_may_lead_again
     with started(account, tmp_path / "a.log") as leader, started(account, tmp_path / "b.log", leads=False) as standby:
         leader.send(signal.SIGSTOP)
         try:
-            eventually(lambda: standby.health()[1].get("leading"), within_s=40)
+            eventually(lambda: standby.health()[1].get("leading"), within_s=60)
         finally:
             leader.send(signal.SIGCONT)
 
-        eventually(lambda: leader.health()[1].get("leading") is False, within_s=30)
+        eventually(lambda: leader.health()[1].get("leading") is False, within_s=60)
         assert '"lease lost"' in leader.said()
         standby.send(signal.SIGTERM)
-        eventually(lambda: leader.health()[1].get("leading"), within_s=30)
+        eventually(lambda: leader.health()[1].get("leading"), within_s=60)
 
 
 def test_it_goes_on_after_the_api_server_was_away(api: Api, fleet: Fleet, plane: ControlPlane, account: Path, tmp_path: Path) -> None:
