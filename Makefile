@@ -44,7 +44,7 @@ test: check ## everything: lint, types, layers, then unit, kernel, API server, c
 vm: venv ## the nftables kernel tests under another kernel (Debian's 6.1, under qemu)
 	$(BIN)/python -m tests.vm
 
-bench: venv ## kube-proxy and the agent side by side (SIZES=1000,5000 SUBJECTS=kube-proxy,proxyconfig), about 12 minutes
+bench: venv ## kube-proxy and the agent side by side (SIZES=1000,5000 SUBJECTS=kube-proxy,proxyconfig), about 10 minutes
 	$(BIN)/python -m tests.bench $(if $(SIZES),--sizes $(SIZES)) $(if $(SUBJECTS),--subjects $(SUBJECTS))
 
 demo: ## from nothing to Services that work: a cluster, the product, requests; prints each command (NODES=2 MODE=nftables)
