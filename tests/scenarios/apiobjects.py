@@ -15,6 +15,10 @@ from tests.scenarios.scenario import Object
 
 SYNC_WITHIN_S = 30
 SENTINEL = "sentinel"
+COLLECTIONS = {
+    "Service": "/api/v1/namespaces/{namespace}/services",
+    "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices",
+}
 
 
 class ApiObjects:
@@ -36,9 +40,7 @@ class ApiObjects:
 
     def put(self, objects: Mapping[Key, Object]) -> None:
         """Make these the only Services and EndpointSlices; do not wait."""
-        gone = sorted(set(self._present) - set(objects))
-        for (kind, namespace), keys in itertools.groupby(gone, key=lambda key: key[:2]):
-            self._kubectl("delete", kind, "-n", namespace, "--wait=false", *(name for _, _, name in keys))
+        self._delete(set(self._present) - set(objects), {key[:2] for key in objects})
         namespaces = ({namespace for _, namespace, _ in objects} | {SENTINEL}) - self.namespaces
         self.write({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(namespaces))
         self.namespaces |= namespaces
@@ -46,6 +48,14 @@ class ApiObjects:
         self._present = dict(objects)
         self._generation += 1
         self.write(self._sentinel())
+
+    def _delete(self, gone: set[Key], staying: set[tuple[str, str]]) -> None:
+        """Delete objects; all of a kind in a namespace at once where none stays, as kubectl takes long for one after the other."""
+        for (kind, namespace), keys in itertools.groupby(sorted(gone), key=lambda key: key[:2]):
+            if (kind, namespace) in staying:
+                self._kubectl("delete", kind, "-n", namespace, "--wait=false", *(name for _, _, name in keys))
+            else:
+                self._kubectl("delete", "--raw", COLLECTIONS[kind].format(namespace=namespace))
 
     def everything(self) -> dict[Key, Object]:
         """All Services and EndpointSlices that the API has now, those that it made itself, too."""
