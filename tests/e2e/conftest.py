@@ -11,6 +11,7 @@ from tests.e2e import workload
 from tests.e2e.evidence import TESTED, ends_in_order, pytest_runtest_makereport
 from tests.e2e.installed import CONFIG, Installed, installed
 from tests.e2e.surroundings import NodeAddress, nodes_of, prober_in, prober_outside
+from tests.e2e.web import Web, web
 from tests.netns.peers import Prober
 from tests.netns.topology import Pair
 from tests.polling import eventually
@@ -43,6 +44,13 @@ def local(product: Installed) -> cluster.Cluster:
     if product.local is None:
         pytest.skip("looks into nodes, which is done on local clusters only")
     return product.local
+
+
+@pytest.fixture(scope="session")
+def served(product: Installed, local: cluster.Cluster) -> Iterator[Web]:
+    """Three backends on a local cluster's nodes, behind Services, and a client."""
+    with web(product, local) as made:
+        yield made
 
 
 @pytest.fixture

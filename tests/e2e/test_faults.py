@@ -7,18 +7,10 @@ from collections.abc import Iterator
 import pytest
 from tests.cluster import cluster, deploy
 from tests.e2e.installed import Installed
-from tests.e2e.web import Web, on_node, web
+from tests.e2e.web import Web, on_node
 from tests.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def served(product: Installed) -> Iterator[Web]:
-    if product.local is None:
-        pytest.skip("breaks parts of the cluster, which is done on local clusters only")
-    with web(product, product.local) as made:
-        yield made
 
 
 @pytest.fixture(autouse=True)

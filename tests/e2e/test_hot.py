@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from tests.cluster import cluster
 from tests.e2e.containers import restarts
 from tests.e2e.installed import Installed
-from tests.e2e.web import Web, on_node, web
+from tests.e2e.web import Web, on_node
 from tests.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 WITHIN_S = 5
 WHO_ASKS = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode().split('client=')[1].strip())"
-
-
-@pytest.fixture(scope="module")
-def served(product: Installed, local: cluster.Cluster) -> Iterator[Web]:
-    with web(product, local) as made:
-        yield made
 
 
 @pytest.mark.parametrize(

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
-from tests.cluster import cluster, deploy
+from tests.cluster import deploy
 from tests.e2e.containers import await_restart, kill
 from tests.e2e.installed import Installed, Object
-from tests.e2e.web import Web, on_node, web
+from tests.e2e.web import Web, on_node
 from tests.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 LEASE = "proxyconfig-operator"
-
-
-@pytest.fixture(scope="module")
-def served(product: Installed, local: cluster.Cluster) -> Iterator[Web]:
-    with web(product, local) as made:
-        yield made
 
 
 def test_an_agent_that_is_killed_leaves_its_rules_and_the_next_one_adopts_them(served: Web, everywhere: Installed) -> None:

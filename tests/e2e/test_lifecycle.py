@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from tests.cluster import cluster
 from tests.e2e.conftest import proxy_config
 from tests.e2e.installed import CONFIG, Installed, condition
-from tests.e2e.web import Web, web
+from tests.e2e.web import Web
 from tests.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 NO_SUCH_IMAGE = "registry.invalid/none:1"
-
-
-@pytest.fixture(scope="module")
-def served(product: Installed, local: cluster.Cluster) -> Iterator[Web]:
-    """Three backends on two nodes that answer."""
-    with web(product, local) as made:
-        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +42,15 @@ def test_a_backend_is_deleted_without_a_lost_request(served: Web, everywhere: In
     with served.under_traffic(seconds=10):
         everywhere.kubectl("delete", "pod", leaving)
     assert leaving not in [pod["metadata"]["name"] for pod in everywhere.objects("pods", "-l", "app=web")]
+
+
+def test_all_backends_are_replaced_one_by_one_without_a_lost_request(served: Web, everywhere: Installed) -> None:
+    before = {pod["metadata"]["name"] for pod in everywhere.objects("pods", "-l", "app=web")}
+    with served.under_traffic(seconds=20):
+        everywhere.kubectl("rollout", "restart", "deployment/web")
+        everywhere.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    running = everywhere.objects("pods", "-l", "app=web", "--field-selector=status.phase=Running")
+    assert not before & {pod["metadata"]["name"] for pod in running if "deletionTimestamp" not in pod["metadata"]}
 
 
 def test_an_agent_is_replaced_by_one_with_another_image_and_no_request_is_lost(served: Web, everywhere: Installed) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.cluster import cluster
 from tests.e2e.installed import Installed, condition
-from tests.e2e.web import Web, web
+from tests.e2e.web import Web
 from tests.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -28,12 +27,6 @@ WRONG = {
         "ports": [{"port": 80, "targetPort": 8080}],
     },
 }
-
-
-@pytest.fixture(scope="module")
-def served(product: Installed, local: cluster.Cluster) -> Iterator[Web]:
-    with web(product, local) as made:
-        yield made
 
 
 @pytest.fixture
