@@ -40,7 +40,8 @@ class ApiObjects:
 
     def put(self, objects: Mapping[Key, Object]) -> None:
         """Make these the only Services and EndpointSlices; do not wait."""
-        self._delete(set(self._present) - set(objects), {key[:2] for key in objects})
+        moved = {key for key, one in objects.items() if key in self._present and _moves(self._present[key], one)}
+        self._delete(set(self._present) - set(objects) | moved, {key[:2] for key in objects})
         namespaces = ({namespace for _, namespace, _ in objects} | {SENTINEL}) - self.namespaces
         self.write({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(namespaces))
         self.namespaces |= namespaces
@@ -105,3 +106,9 @@ class ApiObjects:
             for family in (4, 6)
         ]
         return [{"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}, *slices]
+
+
+def _moves(before: Object, after: Object) -> bool:
+    """Whether a Service has another cluster IP, which the API takes only for a new one."""
+    old, new = (one.get("spec", {}).get("clusterIPs") for one in (before, after))
+    return bool(old and new and old != new)
