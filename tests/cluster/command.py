@@ -29,7 +29,7 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise CommandError(words, f"no end within {timeout_s:.0f} s", advice) from error
     if done.returncode:
-        raise CommandError(words, done.stderr + done.stdout, advice)
+        raise CommandError(words, done.stdout + done.stderr, advice)  # what went wrong stands last, and the last lines are shown
     return done.stdout
 
 

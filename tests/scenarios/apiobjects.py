@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from tests.cluster.errors import CommandError
 from tests.netns.peers import Prober
 from tests.polling import eventually
 from tests.scenarios.book import Book
@@ -14,6 +16,7 @@ from tests.scenarios.objects import SERVICE_LABEL, Key, sentinel_address
 from tests.scenarios.scenario import Object
 
 SYNC_WITHIN_S = 30
+WRITTEN_WITHIN_S = 60
 SENTINEL = "sentinel"
 COLLECTIONS = {
     "Service": "/api/v1/namespaces/{namespace}/services",
@@ -75,7 +78,15 @@ class ApiObjects:
         for part, options in ((listed, ()), ([one for one in listed if "status" in one], ("--subresource=status",))):
             if part:
                 given = json.dumps({"apiVersion": "v1", "kind": "List", "items": part})
-                self._kubectl("apply", "--server-side", "--force-conflicts", *options, "-f", "-", given=given)
+                eventually(partial(self._applied, given, options), within_s=WRITTEN_WITHIN_S, every_s=1)
+
+    def _applied(self, given: str, options: Sequence[str]) -> bool:
+        """Whether the API server took it all; a busy one answers some requests with a time-out."""
+        try:
+            self._kubectl("apply", "--server-side", "--force-conflicts", *options, "-f", "-", given=given)
+        except CommandError as error:
+            raise AssertionError(str(error)) from error
+        return True
 
     @property
     def _port(self) -> int:

@@ -62,7 +62,8 @@ def place() -> Iterator[Place]:
             [
                 "address add 192.0.2.2/24 dev eth0",
                 "address add 2001:db8::2/64 dev eth0 nodad",
-                *(f"address add {address} dev lo" for family in Family for address in PODS[family]),
+                *(f"address add {address} dev lo" for address in PODS[Family.IPV4]),
+                *(f"address add {address} dev lo nodad" for address in PODS[Family.IPV6]),
                 "link set eth0 up",
             ]
         )
