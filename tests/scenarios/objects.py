@@ -127,6 +127,9 @@ class Story:
         if spec.get("type", "ClusterIP") in ("NodePort", "LoadBalancer"):
             for port in spec["ports"]:
                 port.setdefault("nodePort", self._allocator.node_port(self._namespace, name, str(port["port"])))
+        if spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local":
+            # Else the API server picks any free node port, maybe one that another Service is about to ask for.
+            spec.setdefault("healthCheckNodePort", self._allocator.node_port(self._namespace, name, "health check"))
         if "externalIPs" in spec:
             spec["externalIPs"] = [address for word in spec["externalIPs"] for address in self._public(word)]
         self._fill_ingress(made)
