@@ -40,9 +40,12 @@ _log = structlog.get_logger("process")
 
 
 def data_plane(mode: Mode) -> Dataplane | None:
-    """The data plane of a mode, if this agent has it. A mode is imported only where it is used: each costs memory."""
-    if mode not in (Mode.NFTABLES, Mode.AUTO):
-        return None
+    """The data plane of a mode, if this agent has it."""
+    return _nftables() if mode in (Mode.NFTABLES, Mode.AUTO) else None
+
+
+def _nftables() -> Dataplane:
+    """A mode is imported only where it is used: each costs memory."""
     from proxyconfig_agent.nftables.port import Nftables  # noqa: PLC0415
 
     return Nftables()
@@ -56,9 +59,7 @@ def clean_up() -> int:
     if held is None:
         sys.stderr.write("an agent runs in this network namespace and would make everything again: stop it first\n")
         return 1
-    dataplane = data_plane(Mode.NFTABLES)
-    if dataplane is None:
-        raise NotImplementedError(Mode.NFTABLES)
+    dataplane = _nftables()
     with held, contextlib.closing(dataplane):
         dataplane.remove()
         findings = Host().restore()
