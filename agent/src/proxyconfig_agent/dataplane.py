@@ -32,6 +32,8 @@ class Settings:
     """All addresses of the node: a source range that holds one of them also admits the VIP itself as source."""
     service_cidrs: tuple[Network, ...] = ()
     """Unallocated addresses in them are dropped."""
+    localhost_node_ports: bool = False
+    """iptables mode, IPv4: NodePorts are served on 127.0.0.0/8 too. Only where `node_port_addresses` are all, or hold a loopback one."""
 
 
 @dataclass(frozen=True, slots=True)

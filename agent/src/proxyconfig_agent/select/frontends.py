@@ -41,6 +41,8 @@ class Frontends:
     external_ips: tuple[Address, ...] = ()
     load_balancer_ips: tuple[Address, ...] = ()
     node_port: int = 0
+    health_check_node_port: int = 0
+    """Of the Service, the same for all of its ports."""
     internal_policy: Policy = Policy.CLUSTER
     external_policy: Policy = Policy.CLUSTER
     """Already Cluster where the Service is not externally accessible (row 72 of kube-proxy's behaviour)."""

@@ -70,6 +70,7 @@ def _frontends(
         external_ips=_of(family, service.external_ips),
         load_balancer_ips=_of(family, service.load_balancer_ips),
         node_port=port.node_port,
+        health_check_node_port=service.health_check_node_port,
         internal_policy=service.internal_policy,
         external_policy=external_policy(service),
         affinity_s=service.affinity_s,
