@@ -10,6 +10,7 @@ import contextlib
 import gc
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, NoReturn, Protocol
 
 import msgspec
@@ -19,12 +20,15 @@ from proxyconfig_agent.cluster import Cluster
 from proxyconfig_agent.dataplane import Dataplane, DataplaneError
 from proxyconfig_agent.ingest import wire
 from proxyconfig_agent.ingest.nodes import node_of, service_cidrs_of
+from proxyconfig_agent.ingest.values import Network
+from proxyconfig_agent.memory import order_of
 from proxyconfig_agent.node import addresses, capabilities
 from proxyconfig_agent.node.addresses import LocalAddress
 from proxyconfig_agent.node.finding import Finding, Topic
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.settings import resolve
 from proxyconfig_agent.pace import Pace
+from proxyconfig_agent.recall import Recall
 from proxyconfig_agent.report.nodeproxy import Reporter
 from proxyconfig_agent.runner import Clock, Runner
 from proxyconfig_agent.sync import Reason, Sync
@@ -78,11 +82,13 @@ class Agent:
         sources: Sources,
         modes: Modes,
         reporters: Reporters,
+        recall: Recall | None = None,
     ) -> None:
         self._connection, self._cluster, self._telling, self._host = connection, cluster, telling, host
-        self._sources, self._modes, self._reporters = sources, modes, reporters
+        self._sources, self._modes, self._reporters, self._recall = sources, modes, reporters, recall
         self._nodes, self._cidrs = Cache[wire.Node](self._node_changed), Cache[wire.ServiceCIDR](lambda _key, _item: self._news.set())
         self._known = False
+        self._remembered_cidrs: tuple[Network, ...] = ()
         self._local: tuple[LocalAddress, ...] | None = None
         self._desired: Desired | None = None
         self._adopting: Desired | None = None
@@ -98,7 +104,9 @@ class Agent:
         self._decoded_s = 0.0
 
     def close(self) -> None:
-        """Give back what is held; the kernel's state stays."""
+        """Give back what is held, and keep what is known; the kernel's state stays."""
+        if self._recall is not None:
+            self._recall.save()
         if self._dataplane is not None:
             self._dataplane.close()
 
@@ -114,6 +122,9 @@ class Agent:
             for watch in (services.run(), slices.run(), node.run(), cidrs.run(), source.run(), self._addresses(), self._beat()):
                 group.create_task(watch)
             group.create_task(self._learn(services.synced, slices.synced, node.synced, within_reason=cidrs.synced))
+            if self._recall is not None:
+                group.create_task(self._recall.run())
+                group.create_task(self._remember(self._recall))
             while True:
                 self._steer(group)
                 await self._news.wait()
@@ -127,6 +138,32 @@ class Agent:
             await asyncio.wait_for(within_reason.wait(), CIDRS_WITHIN_S)
         _log.info("cluster known", services=self._cluster.services, decode_s=round(self._decode_s(), 4))
         self._known = True
+        self._telling.found("memory")
+        self._news.set()
+
+    async def _remember(self, recall: Recall) -> None:
+        """Serve what was last known if the API server is silent and the kernel has nothing; rules that are there are newer."""
+        last = await recall.after_silence(lambda: self._known)
+        if last is None:
+            return
+        order = last.heading.order
+        desired = self._desired or Desired(order.parsed(), order.generation, order.revision, uid=order.uid)
+        dataplane = self._dataplane_of(desired.spec.mode)
+        if self._known or dataplane is None:
+            return
+        if dataplane.scan():
+            _log.info("rules are newer than memory", advice="they stay until the API server answers")
+            return
+        self._cluster.put_node(last.heading.node)
+        self._cluster.recall(last.services, last.slices)
+        self._remembered_cidrs = last.heading.service_cidrs
+        self._known = True
+        at = datetime.fromtimestamp(last.heading.saved_at, UTC).isoformat(timespec="seconds")
+        _log.warning("serving from memory", saved_at=at, services=self._cluster.services)
+        text = f"the API server does not answer: Services are served as they were at {at}; make it reachable from this node"
+        self._telling.found("memory", Finding(Topic.AGENT, "ServingFromMemory", text))
+        if self._desired is None:
+            self._desire(desired)
         self._news.set()
 
     def configuration(self) -> bytes:
@@ -196,7 +233,7 @@ class Agent:
         dataplane = self._dataplane_of(spec.mode)
         if dataplane is None or self._local is None or not self._known:
             return
-        settings, findings = resolve(spec, self._cluster.node, self._local, service_cidrs_of(self._cidrs.items.values()))
+        settings, findings = resolve(spec, self._cluster.node, self._local, self._service_cidrs())
         self._telling.found("settings", *findings)
         pace = _pace(spec)
         if self._runner is None:
@@ -251,6 +288,7 @@ class Agent:
         self._telling.synced(replace(sync, stages_s={"decode": self._decoded_s - before_s, **sync.stages_s}))
         if sync.error:
             return
+        self._note()
         if self._adopting is not None:
             self._adopt(self._adopting)
         if sync.reason is Reason.START:
@@ -259,6 +297,15 @@ class Agent:
         if sync.full and self._configured is not None:
             # After the first sync as well: conntrack's sysctls may have come with the rules that use it.
             self._telling.found("host", *self._host.configure(self._configured))
+
+    def _note(self) -> None:
+        """Have what is known now kept for the next boot."""
+        if self._recall is not None and self._desired is not None and not self._desired.remove:
+            desired = self._desired
+            self._recall.note(order_of(desired.spec, desired.generation, desired.revision, desired.uid), self._service_cidrs())
+
+    def _service_cidrs(self) -> tuple[Network, ...]:
+        return service_cidrs_of(self._cidrs.items.values()) or self._remembered_cidrs
 
     def _adopt(self, desired: Desired) -> None:
         """What is desired is in effect now."""

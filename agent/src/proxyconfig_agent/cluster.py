@@ -92,6 +92,19 @@ class Cluster:
                 self._mark(name)
         return before != node
 
+    def known(self) -> tuple[list[Service], list[EndpointSlice]]:
+        """All Services and EndpointSlices, as a file keeps them."""
+        return list(self._services.values()), list(self._slices.values())
+
+    def recall(self, services: Iterable[Service], slices: Iterable[EndpointSlice]) -> None:
+        """Take in what a file kept, as far as nothing newer is known."""
+        for service in services:
+            if service.name not in self._services:
+                self.put_service(service)
+        for piece in slices:
+            if Key(piece.service.namespace, piece.name) not in self._slices:
+                self.put_slice(piece)
+
     def service_names(self) -> Iterable[ServiceName]:
         return self._services.keys()
 

@@ -28,6 +28,7 @@ class Options:
     log_format: logs.Format = "json"
     healthz: Bind | None = None
     metrics: Bind | None = None
+    state: Path | None = None
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Options:
@@ -49,6 +50,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         log_format=given.log_format,
         healthz=healthz,
         metrics=metrics,
+        state=given.state_dir,
     )
 
 
@@ -66,4 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--log-format", choices=("json", "text"), default="json")
     add("--healthz-bind-address", default=HEALTHZ, help="IP:PORT of /healthz and /livez; empty: none")
     add("--metrics-bind-address", default=METRICS, help="IP:PORT of /metrics; empty: none")
+    add(
+        "--state-dir", type=Path, help="where to keep what was last known, to serve it after a boot without an API server; default: nowhere"
+    )
     return parser

@@ -16,10 +16,12 @@ from proxyconfig_agent.agent import Agent, Modes, Reporters, Sources
 from proxyconfig_agent.cluster import Cluster
 from proxyconfig_agent.dataplane import Dataplane
 from proxyconfig_agent.ingest.values import Address, Family, Node, NodeName
+from proxyconfig_agent.memory import Memory
 from proxyconfig_agent.node import addresses, ctnetlink
 from proxyconfig_agent.node.cleanup import FlowCleanup
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.options import Options
+from proxyconfig_agent.recall import Recall
 from proxyconfig_agent.report.health import Health
 from proxyconfig_agent.report.metrics import Metrics
 from proxyconfig_agent.report.nodeproxy import Reporter, body_of
@@ -95,7 +97,8 @@ async def _work(options: Options, connection: Connection, release: str) -> None:
         metrics, health = Metrics(release, ""), Health(time.time)
         telling = Telling(cluster, metrics, health, release, time.time)
         sources, reporters = _sources(options, connection), _reporters(options, connection)
-        agent = Agent(connection, cluster, telling, Host(), sources=sources, modes=_modes(metrics), reporters=reporters)
+        recall = Recall(Memory(options.state, options.node), cluster) if options.state else None
+        agent = Agent(connection, cluster, telling, Host(), sources=sources, modes=_modes(metrics), reporters=reporters, recall=recall)
         with contextlib.closing(agent):
             async with asyncio.TaskGroup() as group:
                 group.create_task(agent.run())

@@ -44,15 +44,17 @@ def order(api: ControlPlane, action: str = "Apply", **spec: Any) -> None:
 
 
 class Agent:
-    """An agent that is started, killed and asked. `prefix` goes before its command line."""
+    """An agent that is started, killed and asked. `prefix` goes before its command line, `options` behind it."""
 
     def __init__(self, api: ControlPlane, topology: Topology, log: Path) -> None:
         self._api, self._topology, self._log = api, topology, log
         self._process: subprocess.Popen[str] | None = None
         self.prefix: Sequence[str] = ()
+        self.options: Sequence[str] = ()
 
     def start(self) -> None:
-        argv = (*self.prefix, sys.executable, "-m", "proxyconfig_agent", f"--kubeconfig={self._api.kubeconfig}", f"--node-name={NODE_NAME}")
+        where = (f"--kubeconfig={self._api.kubeconfig}", f"--node-name={NODE_NAME}")
+        argv = (*self.prefix, sys.executable, "-m", "proxyconfig_agent", *where, *self.options)
         with self._log.open("a") as output:
             self._process = self._topology.node.spawn(*argv, cwd=ROOT, stdout=output, stderr=output)
 
@@ -61,6 +63,13 @@ class Agent:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        """End it in order, as kubelet or systemd would."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=20)
             self._process = None
 
     @contextlib.contextmanager

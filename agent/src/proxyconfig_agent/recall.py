@@ -1,0 +1,62 @@
+"""Keeps the file of `memory` up to date, and tells what it says while the API server is silent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+import structlog
+
+from proxyconfig_agent.cluster import Cluster
+from proxyconfig_agent.ingest.values import Network
+from proxyconfig_agent.memory import FORMAT, Heading, Memory, Order, Remembered
+
+SILENCE_S = 5.0
+"""How long the API server may take to list everything before the file counts."""
+
+SAVE_EVERY_S = 60.0
+"""Changes are written together: the file is for the hour of need, and a disk is not to wear out for it."""
+
+_log = structlog.get_logger("memory")
+
+
+class Recall:
+    """What this node last knew. `clock` returns Unix seconds."""
+
+    def __init__(self, memory: Memory, cluster: Cluster, clock: Callable[[], float] = time.time) -> None:
+        self._memory, self._cluster, self._clock = memory, cluster, clock
+        self._order: Order | None = None
+        self._cidrs: tuple[Network, ...] = ()
+        self._unsaved = asyncio.Event()
+
+    def note(self, order: Order, service_cidrs: tuple[Network, ...]) -> None:
+        """The kernel has what the cluster wants, under this order; it is to be saved soon."""
+        self._order, self._cidrs = order, service_cidrs
+        self._unsaved.set()
+
+    async def run(self) -> NoReturn:
+        """Save what was noted, now and then."""
+        while True:
+            await self._unsaved.wait()
+            await asyncio.sleep(SAVE_EVERY_S)
+            self.save()
+
+    def save(self) -> None:
+        """Save now, if there is something new."""
+        if self._order is None or not self._unsaved.is_set():
+            return
+        self._unsaved.clear()
+        services, slices = self._cluster.known()
+        heading = Heading(FORMAT, self._clock(), self._order, self._cluster.node, self._cidrs, len(services), len(slices))
+        self._memory.save(heading, services, slices)
+
+    async def after_silence(self, answered: Callable[[], bool]) -> Remembered | None:
+        """What the file says, if the API server has not `answered` by the time; None if it has, or there is no file."""
+        await asyncio.sleep(SILENCE_S)
+        remembered = None if answered() else self._memory.load()
+        if remembered is not None and remembered.heading.node.name != self._cluster.node.name:
+            _log.warning("last good state is another node's", node=remembered.heading.node.name)
+            return None
+        return remembered
