@@ -50,7 +50,9 @@ class Fixed:
     """What does not depend on any Service."""
 
     jumps: tuple[tuple[Chain, str], ...]
-    """Rules in built-in chains that lead to ours, in the order in which kube-proxy inserts them, each above those before it."""
+    """Rules in built-in chains that lead to ours, in the order in which kube-proxy inserts them, each above those before it.
+
+    One may lead to a chain that is not in `chains`: that one is made if it is missing, and what is in it stays."""
     chains: Mapping[Chain, Rules]
     """Our chains that there always are, with the rules that come before those of Services."""
     last: Mapping[Chain, Rules] = field(default_factory=dict)

@@ -1,0 +1,57 @@
+"""How the chains are called: kube-proxy's names, which other programs and administrators look for (pkg/proxy/iptables, Kubernetes 1.36)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from proxyconfig_agent.iptables.ruleset import Chain, Table
+from proxyconfig_agent.select.frontends import PortName
+
+SERVICES = "KUBE-SERVICES"
+EXTERNAL_SERVICES = "KUBE-EXTERNAL-SERVICES"
+NODE_PORTS = "KUBE-NODEPORTS"
+FORWARD = "KUBE-FORWARD"
+PROXY_FIREWALL = "KUBE-PROXY-FIREWALL"
+POSTROUTING = "KUBE-POSTROUTING"
+MARK_MASQ = "KUBE-MARK-MASQ"
+CANARY = "KUBE-PROXY-CANARY"
+MARK_MASQ_OUTSIDE = "KUBE-MARK-MASQ-OUTSIDE"
+"""Ours, not kube-proxy's, and there only with several networks of pods in one family: see `pods`."""
+KUBELET_FIREWALL = "KUBE-FIREWALL"
+"""Shared with the kubelet, so it is never taken away."""
+
+CLUSTER, LOCAL, FIREWALL, EXTERNAL, ENDPOINT = PREFIXES = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-FW-", "KUBE-EXT-", "KUBE-SEP-")
+"""How the chains of a Service port begin, all in table nat. The hash behind the first four of one Service port is the same."""
+
+FIXED: tuple[Chain, ...] = (
+    *(Chain(Table.FILTER, name) for name in (SERVICES, EXTERNAL_SERVICES, FORWARD, NODE_PORTS, PROXY_FIREWALL, CANARY)),
+    *(Chain(Table.NAT, name) for name in (SERVICES, NODE_PORTS, POSTROUTING, MARK_MASQ, MARK_MASQ_OUTSIDE, CANARY)),
+    Chain(Table.MANGLE, CANARY),
+)
+"""The chains of every Service that this mode ever makes and that are nobody else's."""
+
+
+def is_of_service(chain: str) -> bool:
+    """Whether a chain of table nat is one Service port's, by its name."""
+    return chain.startswith(PREFIXES)
+
+
+def hash_of(name: PortName) -> str:
+    """What tells the chains of one Service port from those of another."""
+    return _hash(_seed(name))
+
+
+def endpoint_chains(name: PortName, endpoints: list[str]) -> list[str]:
+    """The chain of each endpoint of a Service port; endpoints as text, `10.0.0.1:80` or `[fd00::1]:80`."""
+    seed = _seed(name)
+    return [ENDPOINT + _hash(seed + endpoint) for endpoint in endpoints]
+
+
+def _seed(name: PortName) -> str:
+    return f"{name}{name.protocol.name.lower()}"
+
+
+def _hash(text: str) -> str:
+    """16 characters of base32, which are the first 10 bytes: chain names have at most 28 characters."""
+    return base64.b32encode(hashlib.sha256(text.encode()).digest()[:10]).decode()

@@ -1,0 +1,35 @@
+"""Names of chains: those that kube-proxy gives."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxyconfig_agent.ingest.values import Protocol, ServiceName
+from proxyconfig_agent.iptables import names
+from proxyconfig_agent.iptables.ruleset import Chain, Table
+from proxyconfig_agent.select.frontends import PortName
+
+P80 = PortName(ServiceName("ns1", "svc1"), "p80", Protocol.TCP)
+
+
+def test_hashes_are_kube_proxys() -> None:
+    assert names.hash_of(P80) == "XPGD46QRK7WJZT7O"
+    assert names.endpoint_chains(P80, ["10.180.0.1:80"]) == ["KUBE-SEP-SXIVWICOYRO3J4NJ"]
+
+
+def test_ports_of_one_number_and_two_protocols_have_chains_of_their_own() -> None:
+    udp = PortName(P80.service, P80.port, Protocol.UDP)
+    assert names.hash_of(udp) != names.hash_of(P80)
+    assert names.endpoint_chains(udp, ["10.180.0.1:80"]) != names.endpoint_chains(P80, ["10.180.0.1:80"])
+
+
+@pytest.mark.parametrize(
+    ("chain", "ours"),
+    [("KUBE-SVC-XPGD46QRK7WJZT7O", True), ("KUBE-FW-XPGD46QRK7WJZT7O", True), ("KUBE-SERVICES", False), ("CNI-HOSTPORT", False)],
+)
+def test_chains_of_services_are_known_by_their_prefix(chain: str, ours: bool) -> None:
+    assert names.is_of_service(chain) is ours
+
+
+def test_the_kubelets_chain_is_not_ours_to_take_away() -> None:
+    assert Chain(Table.FILTER, "KUBE-FIREWALL") not in names.FIXED
