@@ -70,6 +70,29 @@ def test_what_a_refused_service_shares_stays_for_the_others(
     assert start().resync(SETTINGS, [first, second]).operations == 0
 
 
+def test_a_service_refused_while_the_next_transaction_was_put_together_is_taken_out_alone(
+    dataplane: Nftables, faulty: FaultyConnection, start: Callable[[], Nftables]
+) -> None:
+    near = (ip("10.244.0.1"),)
+    ports = [replace(port, on_node=near) if number in (100, 900) else port for number, port in enumerate(many(1000, 10))]
+    faulty.fault = mentioning(b"bench/service-100:http\0")
+    outcome = dataplane.resync(SETTINGS, ports)
+    assert [str(refusal.service) for refusal in outcome.refused] == ["bench/service-100"]
+    assert start().resync(SETTINGS, others(ports, "service-100")).operations == 0
+
+
+def test_what_no_service_is_to_blame_for_fails_the_sync_and_the_next_one_is_complete(
+    dataplane: Nftables, faulty: FaultyConnection, start: Callable[[], Nftables]
+) -> None:
+    ports = list(many(1000, 10))
+    faulty.fault = mentioning(b"pick-10\0")
+    with pytest.raises(DataplaneError):
+        dataplane.resync(SETTINGS, ports)
+    faulty.fault = nothing
+    dataplane.resync(SETTINGS, ports)
+    assert start().resync(SETTINGS, ports).operations == 0
+
+
 def test_a_change_that_is_refused_takes_the_service_out_and_leaves_the_others_in(
     dataplane: Nftables, faulty: FaultyConnection, start: Callable[[], Nftables]
 ) -> None:

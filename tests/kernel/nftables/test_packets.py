@@ -120,7 +120,7 @@ def test_packets_go_where_the_service_says(dataplane: Nftables, client: Prober, 
 def test_other_protocols_are_translated_alike(dataplane: Nftables, client: Prober, family: int, protocol: str) -> None:
     port = both_endpoints("web", family, 1)
     number = {"udp": 17, "sctp": 132}[protocol]
-    dataplane.resync(SETTINGS, [replace(port, name=replace(port.name, protocol=type(port.name.protocol)(number)))])
+    dataplane.resync(SETTINGS, [replace(port, name=port.name._replace(protocol=type(port.name.protocol)(number)))])
     assert servers(ask(client, (service_ip(family, 1), 80), protocol=protocol)) == [{"near1", "far1"}]
 
 

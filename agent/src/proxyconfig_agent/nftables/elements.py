@@ -6,7 +6,7 @@ An element is {key, tail}: the tail is what follows the key (end of an interval,
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from proxyconfig_agent.nftables.netlink import userdata
@@ -27,9 +27,9 @@ def _head(key_length: int, tail_length: int) -> bytes:
     return attribute(_LIST_ELEM, key + bytes(tail_length))[:_HEADERS]
 
 
-def encoded(key: bytes, tail: bytes) -> bytes:
-    """An element of a message."""
-    return _head(len(key), len(tail)) + key + tail
+def encoded(elements: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+    """Elements of a message."""
+    return [_head(len(key), len(tail)) + key + tail for key, tail in elements]
 
 
 def encoded_key(key: bytes, tail: bytes) -> bytes:

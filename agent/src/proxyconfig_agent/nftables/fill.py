@@ -1,4 +1,7 @@
-"""Carries a full resync out: feeds the Service ports in, commits the transactions that come out, sets aside what the kernel refuses."""
+"""Carries a full resync out: feeds the Service ports in, commits the transactions that come out, sets aside what the kernel refuses.
+
+While the kernel works on a transaction, the next one is put together.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from proxyconfig_agent.dataplane import Outcome, Refusal, Settings
 from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.nftables import transaction
+from proxyconfig_agent.nftables.ahead import Ahead
 from proxyconfig_agent.nftables.claims import RefusedError
 from proxyconfig_agent.nftables.netlink.connection import KernelError
 from proxyconfig_agent.nftables.repairs import Repairs
@@ -22,6 +26,8 @@ class Fill:
 
     def __init__(self, writer: Writer, settings: Settings, resyncs: Mapping[Family, Resync], clock: Stopwatch) -> None:
         self._writer = writer
+        self._ahead = Ahead(writer)
+        self._begun: tuple[Resync, Chunk] | None = None
         self._settings = settings
         self._resyncs = resyncs
         self._clock = clock
@@ -31,6 +37,14 @@ class Fill:
 
     def carry_out(self, wanted: Iterable[Frontends]) -> Outcome:
         """Raises KernelError if something is refused that belongs to no single Service."""
+        with self._ahead:
+            self._add_all(wanted)
+            self._finish()
+        self._take_out_refused()
+        refused = tuple(Refusal(service, reason) for service, reason in self._refused.items())
+        return Outcome(self._operations, refused, self._clock.took_s, str(self._repairs))
+
+    def _add_all(self, wanted: Iterable[Frontends]) -> None:
         deferred = []
         for frontends in self._apart(wanted):
             if frontends.family not in self._resyncs:
@@ -42,16 +56,16 @@ class Fill:
         for frontends in deferred:
             self._add(frontends)
         self._clock.lap("lower")
+
+    def _finish(self) -> None:
         for resync in self._resyncs.values():
             for chunk in resync.finish():
                 self._commit(resync, chunk)
+            self._await_kernel()
             # Best effort: kernels before 6.2 keep a chain busy for a moment after the last element that led to it is gone.
             if self._writer.attempt(foreign := resync.foreign()):
                 self._operations += len(foreign)
                 self._repairs.note_messages(foreign)
-        self._take_out_refused()
-        refused = tuple(Refusal(service, reason) for service, reason in self._refused.items())
-        return Outcome(self._operations, refused, self._clock.took_s, str(self._repairs))
 
     def _apart(self, wanted: Iterable[Frontends]) -> Iterator[Frontends]:
         """The same, without the time that it takes to select them."""
@@ -74,14 +88,26 @@ class Fill:
             self._commit(resync, resync.take())
 
     def _commit(self, resync: Resync, chunk: Chunk) -> None:
+        """Begin this transaction when the one before it is through."""
         self._clock.lap("delta")
+        self._await_kernel()
+        self._ahead.begin(chunk.messages(resync.book.family))
+        # What is added next builds on it. Should the kernel refuse it as a whole, the book is thrown away.
+        resync.book.keep()
+        self._begun = (resync, chunk)
+        self._clock.lap("commit")
+
+    def _await_kernel(self) -> None:
+        """Until the kernel has what was begun; what it refuses of that is set aside."""
+        if self._begun is None:
+            return
+        (resync, chunk), self._begun = self._begun, None
         try:
-            self._writer.commit(chunk.messages(resync.book.family))
+            self._ahead.wait()
         except KernelError:
             if not chunk.parts:
                 raise
             self._commit_one_by_one(resync, chunk)
-        resync.book.keep()
         self._operations += len(chunk)
         self._note(resync, chunk)
         self._clock.lap("commit")
@@ -89,7 +115,6 @@ class Fill:
     def _commit_one_by_one(self, resync: Resync, chunk: Chunk) -> None:
         """Find the Service that the kernel does not take; the others go in."""
         self._writer.commit(Chunk(chunk.before, chunk.elements, [], chunk.behind).messages(resync.book.family))
-        resync.book.keep()
         for part in chunk.parts:
             try:
                 self._writer.commit(transaction.changed(resync.book.family, {}, [part.delta]))

@@ -45,7 +45,7 @@ def deleted(table: Table, groups: Sequence[Elements]) -> Iterator[Message]:
 
 def added(table: Table, groups: Sequence[Elements]) -> Iterator[Message]:
     for name, elements in _by_set(groups):
-        yield from wire.element_messages(Kind.NEW_ELEMENTS, table, name, (encoded(*element) for element in elements))
+        yield from wire.element_messages(Kind.NEW_ELEMENTS, table, name, encoded(elements))
 
 
 def _by_set(groups: Sequence[Elements]) -> Iterator[tuple[str, Iterator[tuple[bytes, bytes]]]]:

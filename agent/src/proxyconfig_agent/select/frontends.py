@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from proxyconfig_agent.ingest.values import Address, Family, Network, Policy, Protocol, ServiceName
 
@@ -11,8 +11,7 @@ Backends = NewType("Backends", bytes)
 """Endpoints packed one behind the other, address (4 or 16 bytes) then port (2 bytes, big-endian), sorted, without duplicates."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class PortName:
+class PortName(NamedTuple):
     """The identity of a Service port; as text `namespace/name:port`, or `namespace/name` if the port has no name."""
 
     service: ServiceName

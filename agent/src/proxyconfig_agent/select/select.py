@@ -46,9 +46,9 @@ def endpoints_of(slices: Iterable[EndpointSlice], port: ServicePort) -> dict[End
 
 def _on_node(endpoints: dict[Endpoint, Traits], choice: Choice, node: Node) -> tuple[Address, ...]:
     """The addresses in use that may be this node's own. One without a node name (written by hand) may be."""
-    used = {*choice.cluster, *choice.local}
-    own = {Address(endpoint[:-2]) for endpoint in used if endpoints[endpoint].node in (None, node.name)}
-    return tuple(sorted(own))
+    here = (None, node.name)
+    own = {Address(endpoint[:-2]) for used in (choice.cluster, choice.local) for endpoint in used if endpoints[endpoint].node in here}
+    return tuple(sorted(own)) if own else ()
 
 
 def _serving(port: ServicePort, endpoints: dict[Endpoint, Traits]) -> Backends:

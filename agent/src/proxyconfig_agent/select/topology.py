@@ -41,18 +41,22 @@ def external_policy(service: Service) -> Policy:
 
 def choose(endpoints: Mapping[Endpoint, Traits], service: Service, node: Node) -> Choice:
     """Choose for every policy that the Service uses; the lists come sorted, so that equal inputs give equal values."""
-    ready = [(endpoint, traits) for endpoint, traits in endpoints.items() if traits.ready]
-    draining = [(endpoint, traits) for endpoint, traits in endpoints.items() if traits.serving and traits.terminating and not traits.ready]
+    ready = [pair for pair in endpoints.items() if pair[1].ready]
+    draining = [] if len(ready) == len(endpoints) else _draining(endpoints)
     cluster: Iterable[Endpoint] = ()
     local: Iterable[Endpoint] = ()
     if uses_cluster(service):
         # Topology is a preference among ready endpoints; when none is ready, every draining one counts.
-        cluster = sorted(endpoint for endpoint, _ in _nearby(ready, node) or draining)
+        cluster = sorted([endpoint for endpoint, _ in _nearby(ready, node) or draining])
     reachable = bool(cluster)
     if uses_local(service):
         local = _on(node, ready) or _on(node, draining)
         reachable = bool(ready or draining)
     return Choice(tuple(cluster), tuple(local), reachable)
+
+
+def _draining(endpoints: Mapping[Endpoint, Traits]) -> _Chosen:
+    return [(endpoint, traits) for endpoint, traits in endpoints.items() if traits.serving and traits.terminating and not traits.ready]
 
 
 def _on(node: Node, endpoints: _Chosen) -> tuple[Endpoint, ...]:
@@ -63,6 +67,8 @@ def _nearby(ready: _Chosen, node: Node) -> _Chosen:
     """Those that the hints of all ready endpoints agree on: same node, else same zone; else all of them.
 
     A hint counts only if every ready endpoint has one of its kind, and at least one names this node (or its zone)."""
+    if ready and not (ready[0][1].node_hints or ready[0][1].zone_hints):
+        return ready
     kinds = {id(traits): traits for _, traits in ready}.values()  # traits are shared: few to look at, however many endpoints
     if kinds and all(traits.node_hints for traits in kinds) and any(node.name in traits.node_hints for traits in kinds):
         return [(endpoint, traits) for endpoint, traits in ready if node.name in traits.node_hints]

@@ -25,7 +25,7 @@ words = st.binary(min_size=4, max_size=40).map(lambda octets: octets[: len(octet
 @given(st.dictionaries(st.binary(min_size=8, max_size=8), st.tuples(words, st.text(max_size=143, alphabet="abz/-:.09"))))
 def test_what_is_encoded_is_decoded(elements: dict[bytes, tuple[bytes, str]]) -> None:
     tails = {key: value_tail(value) + comment_tail(comment) for key, (value, comment) in elements.items()}
-    octets = b"".join(encoded(key, tail) for key, tail in tails.items())
+    octets = b"".join(encoded(tails.items()))
     assert dict(decoded(octets, 8)) == tails
     assert {key: (value_of(tail), comment_of(tail)) for key, tail in tails.items()} == elements
 

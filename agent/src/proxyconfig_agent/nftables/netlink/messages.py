@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 import struct
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import NamedTuple
 
 from proxyconfig_agent.nftables.netlink.attributes import attribute, nest, number, text
@@ -118,16 +120,19 @@ def element_messages(kind: Kind, table: Table, name: str, elements: Iterable[byt
     """Encoded elements of one set in as few messages as fit them."""
     head = text(1, table.name) + text(2, name)
     flags = CREATE if kind is Kind.NEW_ELEMENTS else 0
-    pending: list[bytes] = []
-    size = 0
-    for element in elements:
-        if size + len(element) > _MESSAGE_LIMIT:
-            yield Message(kind, table.family, flags, head + nest(3, *pending), f"set {name}")
-            pending, size = [], 0
-        pending.append(element)
-        size += len(element)
-    if pending:
-        yield Message(kind, table.family, flags, head + nest(3, *pending), f"set {name}")
+    for some in _within_limit(list(elements)):
+        yield Message(kind, table.family, flags, head + nest(3, *some), f"set {name}")
+
+
+def _within_limit(elements: list[bytes]) -> Iterator[list[bytes]]:
+    """Cut where the limit is reached."""
+    ends = list(accumulate(map(len, elements)))
+    start = 0
+    while start < len(elements):
+        before = ends[start - 1] if start else 0
+        stop = max(bisect_right(ends, before + _MESSAGE_LIMIT, start), start + 1)
+        yield elements[start:stop]
+        start = stop
 
 
 def query(table: Table, container: str = "") -> bytes:
