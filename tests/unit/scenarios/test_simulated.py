@@ -1,0 +1,52 @@
+"""Every case of tests/scenarios on the simulator: the fast half of the behaviour table. tests/kernel/traffic sends real packets."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from tests.scenarios.cases import Case, Round, rounds_of
+from tests.scenarios.configs import CONFIGS
+from tests.scenarios.scenario import load
+from tests.simulator.cases import problems
+from tests.simulator.node import NetnsNode
+from tests.simulator.path import Memory
+from tests.simulator.world import MODES, pipeline
+
+ROUNDS = rounds_of(load())
+SCENARIOS = sorted({case.scenario for round_ in ROUNDS for case in round_.cases})
+
+
+@dataclass
+class Played:
+    """What was wrong with the cases of each scenario in one mode."""
+
+    problems: dict[str, list[str]] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def played(request: pytest.FixtureRequest) -> Played:
+    """All rounds of a mode, one after the other, as with real packets: what was there before is changed, not made anew."""
+    result = Played()
+    for config, rounds in itertools.groupby(ROUNDS, key=lambda round_: round_.config):
+        for case, problem in _play(request.param, config, list(rounds)):
+            result.problems.setdefault(case.scenario, []).append(f"{case.id}: {problem}")
+    return result
+
+
+def _play(mode_name: str, config: str, rounds: list[Round]) -> Iterator[tuple[Case, str]]:
+    mode, node, memory = MODES[mode_name](), NetnsNode(), Memory()
+    agent = pipeline(mode, node, CONFIGS[config])
+    for round_ in rounds:
+        agent.apply(round_.objects)
+        for case in round_.cases:
+            yield from ((case, problem) for problem in problems(case, case.expectation.result, mode.rules, node, memory) if problem)
+
+
+@pytest.mark.parametrize("played", MODES, indirect=True)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_traffic_of_a_scenario(played: Played, scenario: str) -> None:
+    found = played.problems.get(scenario, [])
+    assert not found, "\n".join(found)
