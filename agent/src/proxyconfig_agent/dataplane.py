@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from proxyconfig_agent.ingest.values import Address, Network, ServiceName
+from proxyconfig_agent.ingest.values import Address, Family, Network, ServiceName
 from proxyconfig_agent.select.frontends import Frontends
 
 
@@ -53,6 +53,15 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Destination:
+    """Where clients of a UDP port send to: an address, or (None) every one that serves NodePorts."""
+
+    family: Family
+    address: Address | None
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a commit did. `took_s` has the seconds per stage: lower, delta, commit (and read, for a full resync)."""
 
@@ -62,6 +71,8 @@ class Outcome:
     took_s: dict[str, float] = field(default_factory=dict)
     repaired: str = ""
     """Of a resync: what of it was missing or wrong in the kernel, in words (`2 chains, 40 elements of services`); empty if unknown."""
+    abandoned: tuple[Destination, ...] = ()
+    """Of a resync: UDP destinations that the kernel's rules still served, as far as the mode can tell. Some may have another owner now."""
 
 
 class DataplaneError(Exception):

@@ -15,10 +15,10 @@ from proxyconfig_agent import __version__, lock
 from proxyconfig_agent.agent import Agent, Modes, Reporters, Sources
 from proxyconfig_agent.cluster import Cluster
 from proxyconfig_agent.dataplane import Dataplane
-from proxyconfig_agent.ingest.values import Address, Family, Node, NodeName
+from proxyconfig_agent.ingest.values import Address, Node, NodeName
 from proxyconfig_agent.memory import Memory
 from proxyconfig_agent.node import addresses, ctnetlink
-from proxyconfig_agent.node.cleanup import FlowCleanup
+from proxyconfig_agent.node.cleanup import FlowCleanup, Served
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.options import Options
 from proxyconfig_agent.recall import Recall
@@ -109,14 +109,12 @@ async def _work(options: Options, connection: Connection, release: str) -> None:
 
 
 def _modes(metrics: Metrics) -> Modes:
-    """The data planes, each ending stale UDP flows as well."""
-
-    def deleted(family: Family, flows: int, took_s: float) -> None:
-        metrics.flows_deleted(family, deleted=flows, took_s=took_s)
+    """The data planes, each ending stale UDP flows as well; one that takes over from another knows what that served."""
+    served: Served = {}
 
     def mode_of(mode: Mode) -> Dataplane | None:
         dataplane = data_plane(mode)
-        return FlowCleanup(dataplane, ctnetlink, _local_addresses, deleted) if dataplane is not None else None
+        return FlowCleanup(dataplane, ctnetlink, _local_addresses, metrics.flows_deleted, served=served) if dataplane is not None else None
 
     return mode_of
 

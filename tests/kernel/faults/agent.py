@@ -72,6 +72,10 @@ class Agent:
             self._process.wait(timeout=20)
             self._process = None
 
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Started; killed at the end."""
@@ -105,9 +109,16 @@ class Agent:
         return self.condition("Ready")[0] == "True"
 
     def metric(self, name: str) -> float:
-        """The sum of a metric over its labels, as the agent tells it now."""
-        page = self._topology.node.call(_get, "/metrics")
-        return sum(float(value) for value in re.findall(rf"^{name}(?:\{{.*\}})? (\S+)$", page, re.MULTILINE))
+        """The sum of a metric over its labels, or its value for the labels that `name` has, as the agent tells it now. 0 if it is down."""
+        try:
+            page = self._topology.node.call(_get, "/metrics")
+        except OSError:
+            return 0
+        return sum(float(value) for value in re.findall(rf"^{re.escape(name)}(?:\{{.*\}})? (\S+)$", page, re.MULTILINE))
+
+    def deleted_flows(self, reason: str) -> float:
+        """How many UDP flows it has ended for this reason, in both families."""
+        return sum(self.metric(f'proxyconfig_conntrack_deleted_total{{ip_family="IPv{family}",reason="{reason}"}}') for family in (4, 6))
 
     def events(self, reason: str, kind: str) -> list[dict[str, Any]]:
         """Events of this reason about objects of this kind, of all namespaces."""

@@ -16,6 +16,7 @@ from proxyconfig_agent.ingest.values import Address, Family, Protocol, ServiceNa
 from proxyconfig_agent.nftables.port import Nftables
 from proxyconfig_agent.node import ctnetlink
 from proxyconfig_agent.node.cleanup import FlowCleanup
+from proxyconfig_agent.node.flows import Flow, Lookup
 from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
 
 pytestmark = pytest.mark.kernel
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.kernel
 VIP = {Family.IPV4: "10.96.0.10", Family.IPV6: "fd00:96::a"}
 PODS = {Family.IPV4: ("10.244.0.1", "10.244.0.2"), Family.IPV6: ("fd00:244::1", "fd00:244::2")}
 NODE_PORT = 30053
+PORT = (53).to_bytes(2)
 
 
 def packed(text: str) -> Address:
@@ -90,10 +92,14 @@ def dns(family: Family, *serving: str) -> Frontends:
 def dataplane(place: Place) -> Iterator[FlowCleanup]:
     settings = Settings(node_port_addresses=(packed("192.0.2.1"), packed("2001:db8::1")))
     mode: Nftables = place.node.call(Nftables)
-    made = FlowCleanup(mode, ctnetlink, lambda: (), lambda *_: None)
+    made = FlowCleanup(mode, ctnetlink, lambda: (), lambda *_: None, served={})
     place.node.call(made.resync, settings, [])
     yield made
     made.close()
+
+
+def found(place: Place, family: Family, lookup: Lookup | None = None) -> list[Flow]:
+    return place.node.call(lambda: list(ctnetlink.flows(family, lookup)))
 
 
 def hears(server: socket.socket, send: Callable[[], object], within_s: float = 3) -> bool:
@@ -130,23 +136,25 @@ def test_a_client_that_never_stops_sending_follows_the_endpoints(place: Place, d
         change(nobody, one)
         assert hears(first, send), "somebody is there again"
         change(one, None)
-        assert place.node.call(ctnetlink.flows_to, family, packed(VIP[family]) + (53).to_bytes(2)) == []
+        assert found(place, family, Lookup(PORT, packed(VIP[family]))) == []
 
 
 def test_only_the_flows_of_that_destination_are_found_and_only_those_named_are_ended(place: Place, dataplane: FlowCleanup) -> None:
     place.node.call(dataplane.apply, [Change(None, dns(Family.IPV4, PODS[Family.IPV4][0]))])
-    destination = packed(VIP[Family.IPV4]) + (53).to_bytes(2)
+    lookup = Lookup(PORT, packed(VIP[Family.IPV4]))
+    destination = lookup.address + lookup.port
     with place.udp(place.pods, PODS[Family.IPV4][0], 53):
         for port in range(40000, 40010):
             with place.udp(place.node, "0.0.0.0", port) as client:
                 client.sendto(b"?", (VIP[Family.IPV4], 53))
                 client.sendto(b"?", ("192.0.2.2", 5353))
-        found = place.node.call(ctnetlink.flows_to, Family.IPV4, destination)
-        assert {(flow.destination, flow.answers) for flow in found} == {(destination, packed(PODS[Family.IPV4][0]) + (53).to_bytes(2))}
-        assert len(found) == 10
-        place.node.call(ctnetlink.delete, Family.IPV4, [*found[:4], found[0]])
-        assert len(place.node.call(ctnetlink.flows_to, Family.IPV4, destination)) == 6
-        assert len(place.node.call(lambda: list(ctnetlink.flows(Family.IPV4)))) == 16
+        flows = found(place, Family.IPV4, lookup)
+        assert {(flow.destination, flow.answers) for flow in flows} == {(destination, packed(PODS[Family.IPV4][0]) + PORT)}
+        assert len(flows) == 10
+        assert len(found(place, Family.IPV4, Lookup(PORT))) == 10
+        place.node.call(ctnetlink.delete, Family.IPV4, [*flows[:4], flows[0]])
+        assert len(found(place, Family.IPV4, lookup)) == 6
+        assert len(found(place, Family.IPV4)) == 16
 
 
 def test_the_first_resync_moves_flows_of_a_node_port_that_an_earlier_agent_left(place: Place, dataplane: FlowCleanup) -> None:
@@ -155,7 +163,7 @@ def test_the_first_resync_moves_flows_of_a_node_port_that_an_earlier_agent_left(
     with place.udp(place.pods, PODS[Family.IPV4][1], 53) as second, place.udp(place.pods, "192.0.2.2", 40000) as client:
         client.sendto(b"?", ("192.0.2.1", NODE_PORT))
         assert not hears(second, lambda: client.sendto(b"?", ("192.0.2.1", NODE_PORT)), within_s=0.2)
-        later = FlowCleanup(place.node.call(Nftables), ctnetlink, lambda: (), lambda *_: None)
+        later = FlowCleanup(place.node.call(Nftables), ctnetlink, lambda: (), lambda *_: None, served={})
         place.node.call(later.resync, Settings(node_port_addresses=(packed("192.0.2.1"),)), [two])
         assert hears(second, lambda: client.sendto(b"?", ("192.0.2.1", NODE_PORT)))
         later.close()

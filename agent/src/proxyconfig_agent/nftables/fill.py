@@ -42,7 +42,8 @@ class Fill:
             self._finish()
         self._take_out_refused()
         refused = tuple(Refusal(service, reason) for service, reason in self._refused.items())
-        return Outcome(self._operations, refused, self._clock.took_s, str(self._repairs))
+        abandoned = tuple(destination for resync in self._resyncs.values() for destination in resync.abandoned)
+        return Outcome(self._operations, refused, self._clock.took_s, str(self._repairs), abandoned)
 
     def _add_all(self, wanted: Iterable[Frontends]) -> None:
         deferred = []

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from proxyconfig_agent.dataplane import Settings
+from proxyconfig_agent.dataplane import Destination, Settings
 from proxyconfig_agent.ingest.values import Family
 from proxyconfig_agent.nftables import containers as sets
 from proxyconfig_agent.nftables import transaction
+from proxyconfig_agent.nftables.abandoned import udp_destinations
 from proxyconfig_agent.nftables.adoption import Adoption
 from proxyconfig_agent.nftables.book import Book
 from proxyconfig_agent.nftables.claims import RefusedError
@@ -83,6 +84,8 @@ class Resync:
         self._limit = chunk
         self.cold = held is None
         """The table is not there."""
+        self.abandoned: tuple[Destination, ...] = ()
+        """Known when it is finished."""
         self._size = 0
         self._chunk = self._first()
 
@@ -125,6 +128,7 @@ class Resync:
         self._adoption.retire(self.book)
         chunk = self.take()
         stale = self._elements.rest()
+        self.abandoned = tuple(udp_destinations(stale, self.book.family))
         if self._incompatible or len(chunk) + counted(stale) <= self._limit:
             chunk.elements.absorb(Delta(deleted=stale))
             chunk.behind += self._last_chain()

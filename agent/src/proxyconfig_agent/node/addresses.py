@@ -61,7 +61,7 @@ def read() -> tuple[LocalAddress, ...]:
 
 def _dump(rtnetlink: socket.socket) -> Iterator[LocalAddress]:
     while True:
-        for kind, flags, payload in netlink.messages(rtnetlink.recv(_BUFFER)):
+        for kind, flags, payload, _ in netlink.messages(rtnetlink.recv(_BUFFER)):
             if flags & netlink.DUMP_INTERRUPTED:
                 raise InterruptedError
             if kind == netlink.DONE:

@@ -5,6 +5,7 @@ The kernel filters while it dumps (CTA_FILTER, Linux 5.8), so that a table of a 
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 from proxyconfig_agent.ingest.values import Family
 from proxyconfig_agent.node import netlink
-from proxyconfig_agent.node.flows import Endpoint, Flow
+from proxyconfig_agent.node.flows import Endpoint, Flow, Lookup
 from proxyconfig_agent.node.netlink import attribute, nested
 
 _NETFILTER = 12
@@ -30,32 +31,44 @@ _UDP = bytes([socket.IPPROTO_UDP])
 _NFGENMSG = struct.Struct("=BBH")
 _BUFFER = 1 << 18
 _BATCH = 256
+_LAST = 1
 
 
-def flows_to(family: Family, destination: Endpoint) -> list[Flow]:
-    """The UDP flows whose clients send to that address and port. Raises OSError."""
-    address, port = destination[:-2], destination[-2:]
-    protocol = nested(_TUPLE_PROTOCOL, attribute(_NUMBER, _UDP), attribute(_DESTINATION_PORT, port))
+def flows(family: Family, lookup: Lookup | None = None) -> Iterator[Flow]:
+    """UDP flows, one by one: all, or those that `lookup` asks for. Raises OSError."""
+    if lookup is None:
+        return _dump(family, _BY_PROTOCOL, nested(_TUPLE_PROTOCOL, attribute(_NUMBER, _UDP)))
+    protocol = nested(_TUPLE_PROTOCOL, attribute(_NUMBER, _UDP), attribute(_DESTINATION_PORT, lookup.port))
+    if not lookup.address:
+        return _dump(family, _BY_PROTOCOL | _BY_DESTINATION_PORT, protocol)
     if family is Family.IPV4:
-        ip = nested(_TUPLE_IP, attribute(_DESTINATION[family], address))
-        found = _dump(family, _BY_DESTINATION | _BY_PROTOCOL | _BY_DESTINATION_PORT, ip + protocol)
-    else:
-        # Up to Linux 6.18 at least, the filter by an IPv6 address passes every address but that one (ctnetlink_filter_match_tuple).
-        found = _dump(family, _BY_PROTOCOL | _BY_DESTINATION_PORT, protocol)
-    return [flow for flow in found if flow.destination == destination]
-
-
-def flows(family: Family) -> Iterator[Flow]:
-    """All UDP flows, one by one. Raises OSError."""
-    return _dump(family, _BY_PROTOCOL, nested(_TUPLE_PROTOCOL, attribute(_NUMBER, _UDP)))
+        ip = nested(_TUPLE_IP, attribute(_DESTINATION[family], lookup.address))
+        return _dump(family, _BY_DESTINATION | _BY_PROTOCOL | _BY_DESTINATION_PORT, ip + protocol)
+    # Up to Linux 6.18 at least, the filter by an IPv6 address passes every address but that one (ctnetlink_filter_match_tuple).
+    wanted = lookup.address + lookup.port
+    return (flow for flow in _dump(family, _BY_PROTOCOL | _BY_DESTINATION_PORT, protocol) if flow.destination == wanted)
 
 
 def delete(family: Family, gone: Sequence[Flow]) -> None:
     """Delete these; one that ended by itself meanwhile is no error. Raises OSError."""
     with _socket() as ctnetlink:
         for start in range(0, len(gone), _BATCH):
-            batch = gone[start : start + _BATCH]
-            ctnetlink.send(b"".join(_request(_DELETE, netlink.REQUEST, family, _handle(flow.told)) for flow in batch))
+            *others, last = (_handle(flow.told) for flow in gone[start : start + _BATCH])
+            # The kernel answers to what fails, and to the last one in any case.
+            requests = [_request(_DELETE, netlink.REQUEST, family, handle) for handle in others]
+            ctnetlink.send(b"".join((*requests, _request(_DELETE, netlink.REQUEST | netlink.ACK, family, last, sequence=_LAST))))
+            _acknowledged(ctnetlink)
+
+
+def _acknowledged(ctnetlink: socket.socket) -> None:
+    """Wait for the answer to the last request. Raises OSError."""
+    while True:
+        for answer in netlink.messages(ctnetlink.recv(_BUFFER)):
+            number = netlink.error_of(answer.payload)
+            if number not in (0, errno.ENOENT):
+                raise OSError(number, os.strerror(number))
+            if answer.sequence == _LAST:
+                return
 
 
 def _dump(family: Family, by: int, original: bytes) -> Iterator[Flow]:
@@ -63,7 +76,7 @@ def _dump(family: Family, by: int, original: bytes) -> Iterator[Flow]:
     with _socket() as ctnetlink:
         ctnetlink.send(_request(_GET, netlink.REQUEST | netlink.DUMP, family, wanted))
         while True:
-            for kind, _, payload in netlink.messages(ctnetlink.recv(_BUFFER)):
+            for kind, _, payload, _ in netlink.messages(ctnetlink.recv(_BUFFER)):
                 if kind == netlink.DONE:
                     return
                 if kind == netlink.ERROR:
@@ -76,9 +89,9 @@ def _socket() -> socket.socket:
     return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER)
 
 
-def _request(kind: int, flags: int, family: Family, payload: bytes) -> bytes:
+def _request(kind: int, flags: int, family: Family, payload: bytes, sequence: int = 0) -> bytes:
     number = socket.AF_INET if family is Family.IPV4 else socket.AF_INET6
-    return netlink.message(kind, flags, _NFGENMSG.pack(number, 0, 0) + payload)
+    return netlink.message(kind, flags, _NFGENMSG.pack(number, 0, 0) + payload, sequence)
 
 
 class _Layout(NamedTuple):

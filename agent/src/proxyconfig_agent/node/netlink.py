@@ -21,18 +21,22 @@ class Message(NamedTuple):
     kind: int
     flags: int
     payload: bytes
+    sequence: int
+    """Of the request that it answers."""
 
 
-def message(kind: int, flags: int, payload: bytes) -> bytes:
-    return (_HEADER.pack(_HEADER.size + len(payload), kind, flags, 0, 0) + payload).ljust(_padded(_HEADER.size + len(payload)), b"\0")
+def message(kind: int, flags: int, payload: bytes, sequence: int = 0) -> bytes:
+    return (_HEADER.pack(_HEADER.size + len(payload), kind, flags, sequence, 0) + payload).ljust(
+        _padded(_HEADER.size + len(payload)), b"\0"
+    )
 
 
 def messages(received: bytes) -> Iterator[Message]:
     """The messages of one datagram."""
     at = 0
     while at + _HEADER.size <= len(received):
-        length, kind, flags, _, _ = _HEADER.unpack_from(received, at)
-        yield Message(kind, flags, received[at + _HEADER.size : at + length])
+        length, kind, flags, sequence, _ = _HEADER.unpack_from(received, at)
+        yield Message(kind, flags, received[at + _HEADER.size : at + length], sequence)
         at += _padded(max(length, _HEADER.size))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 
 from proxyconfig_agent.ingest.values import Family, Policy
+from proxyconfig_agent.node.flows import Stale
 from proxyconfig_agent.report.health import Answer
 from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.sync import Sync
@@ -74,6 +75,7 @@ class Metrics:
         )
         self._conntrack_deleted = counter("kubeproxy_conntrack_reconciler_deleted_entries", "Stale UDP flows deleted", "ip_family")
 
+        self._flows_deleted = counter("proxyconfig_conntrack_deleted", "Stale UDP flows deleted, by why they were", "reason", "ip_family")
         self._stage = histogram("proxyconfig_stage_duration_seconds", "Seconds per stage of a sync", _STAGE_S, "stage")
         self._operations = counter("proxyconfig_kernel_operations", "Elements, rules and chains sent to the kernel")
         self._objects = gauge("proxyconfig_programmed", "What is programmed on this node", "kind")
@@ -83,6 +85,8 @@ class Metrics:
         for family in Family:
             self._failures.labels(LABEL[family])
             self._conntrack_deleted.labels(LABEL[family])
+            for why in Stale:
+                self._flows_deleted.labels(why.value, LABEL[family])
         self.mode(version, mode)
 
     def mode(self, version: str, mode: str) -> None:
@@ -132,9 +136,11 @@ class Metrics:
             for policy in ("internal", "external"):
                 self._no_local.labels(policy, LABEL[family]).set_function(counter(policy, family))
 
-    def flows_deleted(self, family: Family, *, deleted: int, took_s: float) -> None:
+    def flows_deleted(self, family: Family, reasons: Mapping[Stale, int], took_s: float) -> None:
         self._conntrack_s.labels(LABEL[family]).observe(took_s)
-        self._conntrack_deleted.labels(LABEL[family]).inc(deleted)
+        self._conntrack_deleted.labels(LABEL[family]).inc(sum(reasons.values()))
+        for why, number in reasons.items():
+            self._flows_deleted.labels(why.value, LABEL[family]).inc(number)
 
     def answered(self, path: str, answer: Answer) -> Answer:
         """Count an answer of /healthz or /livez, and pass it on."""

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from proxyconfig_agent.dataplane import Refusal
 from proxyconfig_agent.ingest.values import Family, Policy, Protocol, ServiceName
+from proxyconfig_agent.node.flows import Stale
 from proxyconfig_agent.report.health import Answer, Health
 from proxyconfig_agent.report.metrics import Metrics
 from proxyconfig_agent.report.pages import health_routes, metrics_routes
@@ -85,10 +86,12 @@ def test_full_and_partial_syncs_are_told_apart(metrics: Metrics) -> None:
 def test_failures_and_deleted_flows_start_at_zero(metrics: Metrics) -> None:
     assert values(metrics)["kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family=IPv4}"] == 0
     metrics.synced(sync(error="no such table"))
-    metrics.flows_deleted(Family.IPV6, deleted=3, took_s=0.001)
+    metrics.flows_deleted(Family.IPV6, {Stale.ENDPOINT_GONE: 2, Stale.UNTRANSLATED: 1}, 0.001)
     after = values(metrics)
     assert after["kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family=IPv6}"] == 1
     assert after["kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family=IPv6}"] == 3
+    assert after["proxyconfig_conntrack_deleted_total{ip_family=IPv6}{reason=endpoint-gone}"] == 2
+    assert after["proxyconfig_conntrack_deleted_total{ip_family=IPv4}{reason=service-gone}"] == 0
 
 
 def test_a_clock_that_is_behind_makes_no_negative_delay(metrics: Metrics) -> None:
