@@ -41,8 +41,8 @@ from proxyconfig_api.conditions import Condition
 from proxyconfig_api.spec import Mode, ProxyConfigSpec
 from proxyconfig_client.backoff import Backoff
 from proxyconfig_client.connection import Connection
+from proxyconfig_client.intake import Counters
 from proxyconfig_client.objects import Cache, Key
-from proxyconfig_client.reflector import Counters
 
 CIDRS_WITHIN_S = 2.0
 """How long the first sync waits for the ServiceCIDRs; without them it only drops nothing for unallocated addresses."""

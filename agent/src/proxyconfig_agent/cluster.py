@@ -7,9 +7,10 @@ no clock. A value that equals the one it replaces is no change, whatever happene
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from proxyconfig_agent.dataplane import Change
+from proxyconfig_agent.ingest.sentences import few
 from proxyconfig_agent.ingest.values import EndpointSlice, Family, Node, Service, ServiceName
 from proxyconfig_agent.select.frontends import Frontends, PortName, count
 from proxyconfig_agent.select.select import select
@@ -119,6 +120,11 @@ class Cluster:
         self._undecodable[name] = sentence
         self._dirty.setdefault(name, {})
 
+    def set_slice_aside(self, key: Key, sentence: str) -> bool:
+        """A slice's newest state cannot be understood: it is used as it was, and its Service says so. One never known is nobody's."""
+        piece = self._slices.get(key)
+        return piece is not None and self.put_slice(replace(piece, rejected=(f"EndpointSlice {key.name} {sentence}",)))
+
     def rejections(self) -> Iterator[tuple[ServiceName, tuple[str, ...]]]:
         """What of Services and their slices cannot be used, as sentences, as of the last sync."""
         for name in {**self._rejections, **self._undecodable}:
@@ -191,7 +197,7 @@ class Cluster:
         service = self._services.get(name)
         sentences = [sentence for piece in self._slices_of.get(name, ()) for sentence in piece.rejected] if service else []
         if service and (service.rejected or sentences):
-            self._rejections[name] = (*service.rejected, *sentences)
+            self._rejections[name] = (*service.rejected, *few(sentences))
         else:
             self._rejections.pop(name, None)
 

@@ -17,11 +17,16 @@ import aiohttp
 import msgspec
 
 from proxyconfig_client.access import Access
-from proxyconfig_client.errors import ApiError
+from proxyconfig_client.errors import ApiError, StreamError
 
 ANSWER = aiohttp.ClientTimeout(total=30, sock_connect=5)
 """For requests that are no streams."""
 
+
+RETRY_AFTER_S = 60.0
+"""The longest pause that a server can ask for."""
+ANSWER_LIMIT = 256 * 1024 * 1024
+"""Of a whole answer: the longest is a page of a list, 500 objects."""
 
 GOODBYE_S, GOODBYES = 0.5, 50
 
@@ -34,8 +39,8 @@ class _Status(msgspec.Struct):
 class Connection:
     """An `async with` over a session. Raises ApiError for error statuses, and what aiohttp raises for the network."""
 
-    def __init__(self, access: Access, *, user_agent: str) -> None:
-        self._access = access
+    def __init__(self, access: Access, *, user_agent: str, answer_limit: int = ANSWER_LIMIT) -> None:
+        self._access, self.answer_limit = access, answer_limit
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         connector = aiohttp.TCPConnector(ssl=access.tls if access.tls is not None else True, limit=16, socket_factory=self._socket)
         # Watch streams are never compressed by the server, and compressing lists costs it more than a node's bandwidth is worth.
@@ -93,10 +98,10 @@ class Connection:
     async def call(
         self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None, content_type: str = "application/json"
     ) -> bytes:
-        """One request with a JSON body (anything that msgspec encodes), its whole answer."""
+        """One request with a JSON body (anything that msgspec encodes), its whole answer. Raises StreamError if that has no end."""
         encoded = None if body is None else msgspec.json.encode(body)
         async with self.open(method, path, query=query, body=encoded, content_type=content_type) as response:
-            return await response.read()
+            return await _whole(response, self.answer_limit)
 
     async def get(self, path: str, *, query: Mapping[str, str] | None = None) -> bytes:
         return await self.call("GET", path, query=query)
@@ -115,13 +120,27 @@ def path_of(api_version: str, plural: str, name: str = "", *, namespace: str = "
     return "/".join(parts)
 
 
+async def _whole(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    whole = bytearray()
+    async for chunk in response.content.iter_any():
+        whole += chunk
+        if len(whole) > limit:
+            raise StreamError(f"an answer is longer than {limit} bytes")
+    return bytes(whole)
+
+
 async def _error_of(response: aiohttp.ClientResponse) -> ApiError:
     try:
         status = msgspec.json.decode(await response.content.read(65536), type=_Status)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         status = _Status()
+    return ApiError(response.status, status.reason or response.reason or "", status.message or "", _retry_after_s(response))
+
+
+def _retry_after_s(response: aiohttp.ClientResponse) -> float:
+    """What the server asks for, within reason: nobody is to silence us for a day."""
     after = response.headers.get("Retry-After", "")
-    return ApiError(response.status, status.reason or response.reason or "", status.message or "", float(after) if after.isdigit() else 0.0)
+    return min(float(after), RETRY_AFTER_S) if after.isascii() and after.isdigit() else 0.0
 
 
 def _lively_socket(info: tuple[Any, ...]) -> socket.socket:

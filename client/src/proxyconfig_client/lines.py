@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import aiohttp
+from collections.abc import AsyncIterable, AsyncIterator
 
 from proxyconfig_client.errors import StreamError
 
@@ -12,25 +10,21 @@ LIMIT = 16 * 1024 * 1024
 """An object of etcd has at most 1.5 MiB; its JSON in a watch event a few times that."""
 
 
-async def lines_of(content: aiohttp.StreamReader, limit: int = LIMIT) -> AsyncIterator[bytes]:
+async def lines_of(chunks: AsyncIterable[bytes], limit: int = LIMIT) -> AsyncIterator[bytes]:
     """Yield the lines without their ends, empty ones left out.
 
     Raises StreamError if a line is longer than `limit`, or if the stream ends inside one.
     """
-    pieces: list[bytes] = []
-    held = 0
-    async for chunk in content.iter_any():
+    held = bytearray()  # not a list of pieces: a server that sends byte by byte would cost dozens of bytes for each
+    async for chunk in chunks:
         *ends, tail = chunk.split(b"\n")
         for end in ends:
-            line = b"".join((*pieces, end)) if pieces else end
-            pieces.clear()
-            held = 0
+            line = bytes(held + end) if held else end
+            held.clear()
             if line.strip():
                 yield line
-        if tail:
-            pieces.append(tail)
-            held += len(tail)
-            if held > limit:
-                raise StreamError(f"a line of the stream is longer than {limit} bytes")
-    if pieces:
-        raise StreamError(f"the stream ended inside an object, after {held} bytes of it")
+        held += tail
+        if len(held) > limit:
+            raise StreamError(f"a line of the stream is longer than {limit} bytes")
+    if held:
+        raise StreamError(f"the stream ended inside an object, after {len(held)} bytes of it")

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from proxyconfig_client.access import Access
-from proxyconfig_client.connection import Connection
+from proxyconfig_client.connection import ANSWER_LIMIT, Connection
 
 PATH = "/api/v1/things"
 Thing = dict[str, Any]
@@ -143,7 +143,7 @@ def status(code: int, reason: str, message: str) -> web.Response:
 
 
 @contextlib.asynccontextmanager
-async def served(server: FakeServer, **access: Any) -> AsyncIterator[Connection]:
+async def served(server: FakeServer, *, answer_limit: int = ANSWER_LIMIT, **access: Any) -> AsyncIterator[Connection]:
     """Run `server` on a free loopback port; yields a connection to it."""
     app = web.Application()
     app.router.add_get(PATH, server._get)
@@ -156,7 +156,7 @@ async def served(server: FakeServer, **access: Any) -> AsyncIterator[Connection]
     port = runner.addresses[0][1]
     server.url = f"http://127.0.0.1:{port}"
     try:
-        async with Connection(Access(server=server.url, **access), user_agent="test") as connection:
+        async with Connection(Access(server=server.url, **access), user_agent="test", answer_limit=answer_limit) as connection:
             yield connection
     finally:
         await server.stop()

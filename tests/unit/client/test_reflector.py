@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,8 @@ from tests.polling import soon
 from tests.unit.client.fakeserver import PATH, FakeServer, bookmark, event, served, status
 
 from proxyconfig_client.backoff import Backoff
+from proxyconfig_client.connection import Connection
+from proxyconfig_client.errors import ApiError, StreamError
 from proxyconfig_client.objects import Cache, Key, Metadata
 from proxyconfig_client.reflector import Reflector
 
@@ -22,8 +25,8 @@ class Thing(msgspec.Struct, frozen=True):
 
 
 class Setup:
-    def __init__(self, server: FakeServer, reflector: Reflector[Thing], cache: Cache[Thing]) -> None:
-        self.server, self.reflector, self.cache = server, reflector, cache
+    def __init__(self, server: FakeServer, connection: Connection, reflector: Reflector[Thing], cache: Cache[Thing]) -> None:
+        self.server, self.connection, self.reflector, self.cache = server, connection, reflector, cache
         self.aside: list[tuple[Key, str]] = []
 
     def values(self) -> dict[str, int]:
@@ -44,7 +47,7 @@ async def following(server: FakeServer, **options: Any) -> AsyncIterator[Setup]:
             set_aside=lambda key, reason: aside.append((key, reason)),
             **options,
         )
-        setup = Setup(server, reflector, cache)
+        setup = Setup(server, connection, reflector, cache)
         setup.aside = aside
         task = asyncio.create_task(reflector.run())
         try:
@@ -123,6 +126,12 @@ async def test_an_expired_version_in_the_stream_lists_again(server: FakeServer) 
         pytest.param(b'{"type":"EXPLODED","object":{}}\n', id="unknown-type"),
         pytest.param(b"[1,2]\n", id="no-object"),
         pytest.param(b'{"type":"DELETED","object":{"metadata":7}}\n', id="nameless-deletion"),
+        pytest.param(b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":[]}}}\n', id="nonsensical-bookmark"),
+        pytest.param(b'{"type":"ADDED","object":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", id="bottomless"),
+        pytest.param(b'{"type":"ERROR","object":{"kind":"Status","code":"x"}}\n', id="nonsensical-error"),
+        pytest.param(gzip.compress(bytes(10_000_000)) + b"\n", id="gzip-bomb"),
+        pytest.param(b"\xff\xfe\x00\n", id="no-utf-8"),
+        pytest.param(b'{"kind":"PodList","apiVersion":"v1","items":[]}\n', id="wrong-kind"),
     ],
 )
 async def test_a_stream_that_talks_nonsense_is_dropped_and_resumed(server: FakeServer, raw: bytes) -> None:
@@ -133,6 +142,61 @@ async def test_a_stream_that_talks_nonsense_is_dropped_and_resumed(server: FakeS
         await soon(lambda: f.reflector.counters.interruptions == 1)
         await server.put("b", 2)
         await soon(lambda: f.values() == {"a": 1, "b": 2})
+
+
+@pytest.mark.parametrize("cut", [1, 20, 60, -2])
+async def test_a_stream_that_ends_inside_an_object_is_resumed_without_loss(server: FakeServer, cut: int) -> None:
+    await server.put("a", 1)
+    async with following(server) as f:
+        await soon(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await server.say(event("MODIFIED", {"metadata": {"name": "a", "namespace": "n", "resourceVersion": "999"}, "value": 999})[:cut])
+        await server.cut()
+        await server.put("b", 2)
+        await soon(lambda: f.values() == {"a": 1, "b": 2})
+
+
+async def test_an_object_of_another_kind_is_set_aside() -> None:
+    server = FakeServer()
+    async with following(server) as f:
+        await soon(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await server.say(event("ADDED", {"kind": "Other", "metadata": {"name": "o", "resourceVersion": "5"}, "value": {"deep": []}}))
+        await server.say(event("ADDED", {"kind": "Other", "metadata": []}))
+        await server.put("a", 1)
+        await soon(lambda: f.values() == {"a": 1})
+        assert [key.name for key, _ in f.aside] == ["o"]
+        assert f.reflector.counters.interruptions == 0
+
+
+async def test_a_version_that_the_server_does_not_accept_is_forgotten() -> None:
+    server = FakeServer()
+    async with following(server) as f:
+        await soon(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await server.say(bookmark(4711).replace(b"4711", b"banana"))
+        server.answers = [status(400, "BadRequest", "invalid resource version")]
+        await server.cut()
+        await server.put("a", 1)
+        await soon(lambda: f.values() == {"a": 1})
+        assert f.reflector.counters.lists == 2
+
+
+async def test_a_server_cannot_silence_us_for_long() -> None:
+    server = FakeServer()
+    async with following(server) as f:
+        for after in ("99999999999", "²", "-1", "soon"):
+            answer = status(429, "TooManyRequests", "later")
+            answer.headers["Retry-After"] = after
+            server.answers = [answer]
+            with pytest.raises(ApiError) as refusal:
+                await f.connection.get(PATH)
+            assert refusal.value.retry_after_s <= 60
+
+
+async def test_an_answer_without_end_is_given_up() -> None:
+    server = FakeServer(streams_lists=False)
+    async with served(server, answer_limit=10_000) as connection:
+        server.answers = [web.Response(body=b"x" * 20_000)]
+        with pytest.raises(StreamError, match="longer than 10000 bytes"):
+            await connection.get(PATH)
 
 
 async def test_an_object_that_cannot_be_decoded_is_set_aside_alone(server: FakeServer) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 
+from proxyconfig_agent.ingest.sentences import quoted
 from proxyconfig_agent.ingest.values import Address, Network
 
 _MAPPED = b"\0" * 10 + b"\xff\xff"  # ::ffff:0:0/96 is IPv4 to Kubernetes
@@ -17,9 +18,9 @@ def parse_address(text: str, size: int = 0) -> Address:
     try:
         packed = _parse_ipv6(text) if ":" in text else _parse_ipv4(text)
     except (OSError, ValueError, UnicodeError):
-        raise ValueError(f"{text!r} is not an IP address") from None
+        raise ValueError(f"{quoted(text)} is not an IP address") from None
     if size and len(packed) != size:
-        raise ValueError(f"{text!r} is not an {'IPv4' if size == 4 else 'IPv6'} address")
+        raise ValueError(f"{quoted(text)} is not an {'IPv4' if size == 4 else 'IPv6'} address")
     return Address(packed)
 
 
@@ -32,7 +33,7 @@ def parse_network(text: str) -> Network:
     except ValueError:
         slash = ""
     if not slash:
-        raise ValueError(f"{text!r} is not a CIDR") from None
+        raise ValueError(f"{quoted(text)} is not a CIDR") from None
     host_bits = 8 * len(base) - prefix
     masked = int.from_bytes(base) >> host_bits << host_bits
     return Network(Address(masked.to_bytes(len(base))), prefix)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from proxyconfig_agent.ingest import wire
 from proxyconfig_agent.ingest.addresses import parse_address, parse_network
+from proxyconfig_agent.ingest.sentences import few, number_text, quoted
 from proxyconfig_agent.ingest.values import (
     Address,
     Family,
@@ -23,7 +24,7 @@ from proxyconfig_agent.ingest.values import (
 PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 """A label: the Service is another proxy's."""
 
-DEFAULT_AFFINITY_S = 10800
+DEFAULT_AFFINITY_S, LONGEST_AFFINITY_S = 10800, 86400
 
 T = TypeVar("T")
 
@@ -51,9 +52,9 @@ def service_of(source: wire.Service) -> Service | None:
         internal_policy=Policy.LOCAL if spec.internal_traffic_policy == "Local" else Policy.CLUSTER,
         external_policy=Policy.LOCAL if local else Policy.CLUSTER,
         externally_accessible=external,
-        affinity_s=_affinity_s(spec),
-        health_check_node_port=(spec.health_check_node_port or 0) if spec.type == "LoadBalancer" and local else 0,
-        rejected=tuple(rejected),
+        affinity_s=_affinity_s(spec, rejected),
+        health_check_node_port=_health_check_node_port(spec, rejected) if spec.type == "LoadBalancer" and local else 0,
+        rejected=few(rejected),
     )
 
 
@@ -106,11 +107,24 @@ def _source_ranges(spec: wire.ServiceSpec, rejected: list[str]) -> tuple[Network
     return () if any(network.prefix == 0 for network in ranges) else tuple(ranges)
 
 
-def _affinity_s(spec: wire.ServiceSpec) -> int:
+def _affinity_s(spec: wire.ServiceSpec, rejected: list[str]) -> int:
     if spec.session_affinity != "ClientIP":
         return 0
     config = spec.session_affinity_config.client_ip if spec.session_affinity_config else None
-    return (config.timeout_seconds if config else None) or DEFAULT_AFFINITY_S
+    timeout_s = (config.timeout_seconds if config else None) or DEFAULT_AFFINITY_S
+    if 1 <= timeout_s <= LONGEST_AFFINITY_S:
+        return timeout_s
+    field = "spec.sessionAffinityConfig.clientIP.timeoutSeconds"
+    rejected.append(f"{field}: {number_text(timeout_s)} is outside of 1–{LONGEST_AFFINITY_S}; {DEFAULT_AFFINITY_S} is used: correct it")
+    return DEFAULT_AFFINITY_S
+
+
+def _health_check_node_port(spec: wire.ServiceSpec, rejected: list[str]) -> int:
+    try:
+        return number_of(spec.health_check_node_port) if spec.health_check_node_port else 0
+    except ValueError as error:
+        rejected.append(f"spec.healthCheckNodePort: {error}; health checks are not answered: correct it")
+        return 0
 
 
 def _ports(sources: Iterable[wire.ServicePort], rejected: list[str]) -> tuple[ServicePort, ...]:
@@ -122,7 +136,7 @@ def _ports(sources: Iterable[wire.ServicePort], rejected: list[str]) -> tuple[Se
             rejected.append(f"spec.ports[{index}]: {error}; it is not served: correct or remove it")
             continue
         if ports.setdefault((port.name, port.protocol), port) is not port:
-            rejected.append(f"spec.ports[{index}]: another port has the name {port.name!r} and protocol; it is not served: rename it")
+            rejected.append(f"spec.ports[{index}]: another port has the name {quoted(port.name)} and protocol; it is not served: rename it")
     return tuple(ports.values())
 
 
@@ -134,7 +148,7 @@ def _port(source: wire.ServicePort) -> ServicePort:
 def number_of(port: int) -> int:
     """A port number. Raises ValueError with a sentence."""
     if not 1 <= port <= 65535:
-        raise ValueError(f"port {port} is outside of 1–65535")
+        raise ValueError(f"port {number_text(port)} is outside of 1–65535")
     return port
 
 
@@ -143,4 +157,4 @@ def protocol_of(text: str | None) -> Protocol:
     try:
         return Protocol[text or "TCP"]
     except KeyError:
-        raise ValueError(f"protocol {text!r} is none of TCP, UDP, SCTP") from None
+        raise ValueError(f"protocol {quoted(text or '')} is none of TCP, UDP, SCTP") from None

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from proxyconfig_agent.ingest import wire
 from proxyconfig_agent.ingest.addresses import parse_address
+from proxyconfig_agent.ingest.sentences import few
 from proxyconfig_agent.ingest.services import number_of, protocol_of
 from proxyconfig_agent.ingest.values import EndpointSlice, Family, NodeName, ServiceName, SlicePort, Traits
 
@@ -21,7 +22,6 @@ _FAMILIES = {"IPv4": Family.IPV4, "IPv6": Family.IPV6}
 _READY = wire.Conditions()
 _NO_HINTS = wire.Hints()
 _REMEMBERED = 65536
-_REPORTED = 3
 
 
 class Slices:
@@ -48,7 +48,7 @@ class Slices:
             ports=ports,
             addresses=addresses,
             traits=traits,
-            rejected=tuple(rejected[:_REPORTED]),
+            rejected=few(rejected),
             triggered_at=_triggered_at(metadata.annotations),
         )
 

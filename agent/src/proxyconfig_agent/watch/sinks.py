@@ -59,3 +59,7 @@ class SliceSink:
 
     def known(self) -> Iterable[Key]:
         return list(self._cluster.slice_keys())
+
+    def set_aside(self, key: Key, reason: str) -> None:
+        if self._cluster.set_slice_aside(key, reason):
+            self._changed()

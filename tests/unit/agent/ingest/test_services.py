@@ -155,3 +155,32 @@ _port = st.fixed_dictionaries({"port": st.integers(-5, 70000)}, optional={"nodeP
 )
 def test_no_service_can_make_it_fail(spec: dict[str, Any]) -> None:
     ingested(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        pytest.param(
+            {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": -5}}},
+            "spec.sessionAffinityConfig.clientIP.timeoutSeconds: -5 is outside of 1–86400; 10800 is used: correct it",
+            id="affinity",
+        ),
+        pytest.param(
+            {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": "9" * 25},
+            "spec.healthCheckNodePort: port of more than 20 digits is outside of 1–65535; health checks are not answered: correct it",
+            id="health-check-node-port",
+        ),
+        pytest.param(
+            {"externalIPs": ["x\n" * 5000]},
+            "spec.externalIPs: '" + r"x\n" * 40 + "…' is not an IP address; it is not served: correct or remove it",
+            id="long-text",
+        ),
+    ],
+)
+def test_a_value_that_is_absurd_becomes_a_short_sentence(spec: dict[str, Any], sentence: str) -> None:
+    assert served(spec).rejected == (sentence,)
+
+
+def test_of_many_bad_parts_a_few_are_told() -> None:
+    service = served({"externalIPs": [f"bad-{number}" for number in range(2000)]})
+    assert service.rejected[3:] == ("and 1997 more such parts",)

@@ -98,3 +98,19 @@ def test_a_service_that_cannot_be_decoded_is_named_until_it_is_gone() -> None:
     assert [name for name, _ in sinks.cluster.rejections()] == [ServiceName("shop", "web")]
     sinks.services.drop(KEY)
     assert list(sinks.cluster.rejections()) == []
+
+
+def test_a_slice_that_cannot_be_decoded_is_used_as_it_was_and_its_service_says_so() -> None:
+    sinks = Sinks()
+    sinks.service()
+    sinks.slice()
+    sinks.slices.set_aside(KEY, "cannot be decoded: Expected `array`")
+    sinks.slices.set_aside(Key("shop", "unknown"), "cannot be decoded: Expected `array`")
+    assert sinks.reachable() == [True]
+    sinks.cluster.settle(dict(sinks.cluster.everything()))
+    assert dict(sinks.cluster.rejections()) == {
+        ServiceName("shop", "web"): ("EndpointSlice web cannot be decoded: Expected `array`",),
+    }
+    sinks.slice()
+    sinks.cluster.settle(dict(sinks.cluster.everything()))
+    assert dict(sinks.cluster.rejections()) == {}

@@ -1,0 +1,47 @@
+"""Everything that the API server accepts goes through all stages, and what cannot be served is told in sentences."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.scenarios.scenario import Object
+from tests.unit.agent.input.pipeline import Pipeline
+from tests.unit.agent.input.whole import services, slices
+
+from proxyconfig_agent.ingest.values import Family
+
+happenings = st.lists(st.tuples(st.one_of(services(), slices()), st.sampled_from(("ADDED", "MODIFIED", "DELETED"))), max_size=12)
+
+
+@settings(max_examples=300, deadline=None)
+@given(happenings)
+def test_any_sequence_of_objects_ends_as_if_only_the_last_of_each_had_been(events: list[tuple[Object, str]]) -> None:
+    pipeline, last = Pipeline(), dict[tuple[str, str, str], Object]()
+    for one, event in events:
+        pipeline.take(one, event=event)
+        pipeline.sync()
+        key = (one["kind"], one["metadata"]["namespace"], one["metadata"]["name"])
+        last.pop(key, None)
+        if event != "DELETED":
+            last[key] = one
+    fresh = Pipeline()
+    fresh.put(last.values())
+    assert pipeline.selected() == fresh.selected()
+    assert pipeline.addresses() == fresh.addresses()
+    assert pipeline.sentences() == fresh.sentences()
+    for family in Family:
+        assert set(pipeline.tables[family].book.records) == set(fresh.tables[family].book.records)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(services(), slices()), max_size=6))
+def test_what_is_not_served_is_said_in_short_sentences(objects: list[Object]) -> None:
+    pipeline = Pipeline()
+    pipeline.put(objects)
+    for sentences in pipeline.sentences().values():
+        for sentence in sentences:
+            assert sentence.isprintable()
+            assert len(sentence) < 1000
+            assert json.dumps(sentence)
