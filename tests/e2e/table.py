@@ -17,9 +17,9 @@ from tests.netns.peers import Answers, Prober
 from tests.netns.probe import DROP
 from tests.netns.topology import PUBLIC_CIDR, Pair
 from tests.scenarios.apiobjects import ApiObjects
-from tests.scenarios.book import LOOPBACK, Book, Client
+from tests.scenarios.book import BEYOND, LOOPBACK, Book, Client
 from tests.scenarios.cases import Case, rounds_of
-from tests.scenarios.scenario import Expectation, Scenario, load
+from tests.scenarios.scenario import Expectation, Result, Scenario, load
 
 CLIENTS = ("pod", "node", "localhost", "outside")
 """A pod elsewhere is behind another node's proxy here: the turn of that node has it."""
@@ -93,6 +93,11 @@ def play(book: Book, objects: ApiObjects, probers: Mapping[str, Prober], names: 
     return judged
 
 
+def _unserved(result: Result) -> Result:
+    """Nobody answers beyond a real node."""
+    return Result(verdict="drop") if BEYOND in result.reach else result
+
+
 def _reduced(scenario: Scenario) -> Scenario:
     steps = tuple(replace(step, expect=tuple(filter(None, map(_possible, step.expect)))) for step in scenario.steps)
     return replace(scenario, steps=steps)
@@ -101,7 +106,10 @@ def _reduced(scenario: Scenario) -> Scenario:
 def _possible(expectation: Expectation) -> Expectation | None:
     clients = tuple(client for client in expectation.clients if client in CLIENTS)
     destinations = tuple(destination for destination in expectation.destinations if destination != "AlternativeNodePort")
-    return replace(expectation, clients=clients, destinations=destinations) if clients and destinations else None
+    if not clients or not destinations:
+        return None
+    by_mode = {mode: _unserved(result) for mode, result in expectation.by_mode.items()}
+    return replace(expectation, clients=clients, destinations=destinations, result=_unserved(expectation.result), by_mode=by_mode)
 
 
 def _renamed(answers: Answers, names: Mapping[str, str]) -> Answers:

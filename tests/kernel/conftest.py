@@ -9,7 +9,8 @@ import pytest
 from tests.cluster.controlplane import ControlPlane, controlplane
 from tests.kernel.traffic.apiserver import Cluster
 from tests.netns.peers import Prober, echoing, probing
-from tests.netns.topology import NODE, NODE2, PODS, PODS2, Topology, topology
+from tests.netns.topology import BEYOND, BEYOND_PORT, NODE, NODE2, PODS, PODS2, Topology, topology
+from tests.scenarios.book import BEYOND as BEYOND_NAME
 from tests.scenarios.book import NETNS
 
 PORTS = (8080, 9090)
@@ -25,6 +26,7 @@ def world() -> Iterator[Topology]:
             servers.enter_context(echoing(made[name], name, PODS2[name].both, PORTS))
         servers.enter_context(echoing(made.node, "host", NODE.both, PORTS))
         servers.enter_context(echoing(made["node2"], "host2", NODE2.both, PORTS))
+        servers.enter_context(echoing(made["outside"], BEYOND_NAME, BEYOND.both, [BEYOND_PORT]))
         yield made
 
 

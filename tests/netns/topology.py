@@ -1,6 +1,6 @@
 """A node under test and its surroundings, as routed namespaces in both families:
 
-                     outside (clients 192.168.50.2, .51.2)
+                     outside (clients 192.168.50.2, .51.2; the server beyond)
                         │ uplink, 192.168.50.0/24
     client ─┐       ┌───┴──┐ backbone, 192.168.52.0/24 ┌───────┐─ far1, far2 (backends)
     near1  ─┼─ veth ┤ node ├───────────────────────────┤ node2 │
@@ -60,6 +60,9 @@ NODE_GATEWAYS = (POD_GATEWAY, NODE_LINK)
 """What the node masquerades with, towards its pods and towards the other node."""
 POD_CIDR = Pair("10.244.0.0/24", "fd00:244::/64")
 POD2_CIDR = Pair("10.244.1.0/24", "fd00:244:1::/64")
+BEYOND = Pair("192.168.53.2", "fd00:53::2")
+BEYOND_PORT = 7777
+"""Where packets to Service addresses arrive that no proxy serves: the network behind the node's default route."""
 SERVICE_CIDR = Pair("10.96.0.0/16", "fd00:10:96::/112")
 PUBLIC_CIDR = Pair("192.168.60.0/24", "fd00:60::/112")
 """Addresses of load balancers and externalIPs: routed to the node from outside, on no interface."""
@@ -77,6 +80,25 @@ NEUTRAL = {
     "net.ipv4.icmp_ratemask": "0",
     "net.ipv6.icmp.ratemask": "\n",
 }
+
+_BEYOND = """
+table {ip} beyond {{
+    chain arriving {{
+        type nat hook prerouting priority dstnat
+        iifname eth0 {ip} daddr {{ {ranges} }} meta l4proto {{ tcp, udp, sctp }} dnat to {server}
+    }}
+    chain returning {{
+        type filter hook prerouting priority raw
+        {ip} saddr {{ {ranges} }} notrack
+    }}
+    chain leaving {{
+        type filter hook output priority raw
+        {ip} daddr {{ {ranges} }} notrack
+    }}
+}}
+"""
+"""What the node lets pass unserved is answered by the server `beyond`, also when it came from `outside` itself, whose
+own connections to such addresses are not tracked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +132,7 @@ def topology() -> Iterator[Topology]:
             _address_nodes(made, family)
             _address_pods(made, family, "node", PODS, POD_GATEWAY)
             _address_pods(made, family, "node2", PODS2, POD2_GATEWAY)
+        made["outside"].sysctl({"net.ipv4.conf.all.accept_local": "1"})
         yield made
 
 
@@ -144,12 +167,17 @@ def _address_nodes(made: Topology, family: int) -> None:
         [
             f"addr add {OUTSIDE[family]}/{wide} dev eth0{nodad}",
             f"addr add {OUTSIDE_OTHER[family]}/{host} dev lo{nodad}",
+            f"addr add {BEYOND[family]}/{host} dev lo{nodad}",
             f"route add default via {NODE[family]} dev eth0",
         ]
     )
-    for cidr in (PUBLIC_CIDR, SERVICE_CIDR):
-        # What the node sends back unserved ends here, not in a loop between the two default routes.
-        made["outside"].run("ip", f"-{family}", "rule", "add", "iif", "eth0", "to", cidr[family], "blackhole")
+    # The server's answers to clients of `outside` pass the node as well: it would take half a connection for an invalid one.
+    made["outside"].ip([f"route add default via {NODE[family]} dev eth0 table 53"])
+    for words in (f"add pref 1 from {BEYOND[family]} lookup 53", "add pref 2 lookup local", "del pref 0"):
+        made["outside"].run("ip", f"-{family}", "rule", *words.split())
+    server = f"[{BEYOND.v6}]:{BEYOND_PORT}" if family == 6 else f"{BEYOND.v4}:{BEYOND_PORT}"
+    ranges = f"{PUBLIC_CIDR[family]}, {SERVICE_CIDR[family]}"
+    made["outside"].run("nft", "-f", "-", stdin=_BEYOND.format(ip="ip6" if family == 6 else "ip", ranges=ranges, server=server))
 
 
 def _address_pods(made: Topology, family: int, node: str, pods: Mapping[str, Pair], gateway: Pair) -> None:

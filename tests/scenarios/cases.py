@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.scenarios.book import LOOPBACK, NETNS, Book
+from tests.scenarios.book import BEYOND, LOOPBACK, NETNS, Book
 from tests.scenarios.objects import Allocator, Key, Story
 from tests.scenarios.scenario import Expectation, Object, Result, Scenario, ScenarioError
 
@@ -57,7 +57,7 @@ class Case:
         reached: dict[str, set[str]] = {}
         for answer in answers:
             words = answer.split()
-            if len(words) != 3 or words[0] not in self.book.places:
+            if len(words) != 3 or words[0] not in {*self.book.places, BEYOND}:
                 return f"wanted {result.reach}, got {answers}"
             with_port = f"{words[0]}:{words[2]}"
             reached.setdefault(with_port if with_port in result.reach else words[0], set()).add(words[1])
@@ -92,12 +92,18 @@ class Round:
         return f"{self.config}-{self.number}"
 
 
-def rounds_of(scenarios: Iterable[Scenario], book: Book = NETNS) -> list[Round]:
+def rounds_of(scenarios: Iterable[Scenario], book: Book = NETNS, mode: str = "nftables") -> list[Round]:
     """The scenarios of one configuration side by side, step by step. All configurations one after the other."""
     by_config: dict[str, list[Scenario]] = {}
     for scenario in scenarios:
-        by_config.setdefault(scenario.config, []).append(scenario)
+        if mode in scenario.modes:
+            by_config.setdefault(scenario.config, []).append(_in_mode(scenario, mode))
     return [round_ for config, members in by_config.items() for round_ in _rounds(config, members, book)]
+
+
+def _in_mode(scenario: Scenario, mode: str) -> Scenario:
+    steps = tuple(replace(step, expect=tuple(filter(None, (one.in_mode(mode) for one in step.expect)))) for step in scenario.steps)
+    return replace(scenario, modes=(mode,), steps=steps)
 
 
 def _rounds(config: str, scenarios: list[Scenario], book: Book) -> Iterator[Round]:

@@ -24,6 +24,8 @@ class Config:
     masquerade_all: bool = False
     node_port_addresses: tuple[str, ...] = ("primary",)
     """`primary`, or CIDRs; empty: every address of the node."""
+    localhost_node_ports: bool = False
+    """Whether 127.0.0.1 serves NodePorts where the node's addresses for them hold it; only the iptables mode can."""
 
 
 BOTH_ADDRESSES = (f"{NODE.v4}/32", f"{NODE.v6}/128", f"{NODE_ALTERNATIVE.v4}/32", f"{NODE_ALTERNATIVE.v6}/128")
@@ -40,5 +42,7 @@ CONFIGS: Mapping[str, Config] = {
         Config("masquerade-all-no-detector", detect="", masquerade_all=True),
         Config("node-port-cidrs", node_port_addresses=BOTH_ADDRESSES),
         Config("node-port-everywhere", node_port_addresses=()),
+        Config("localhost-node-ports", node_port_addresses=(), localhost_node_ports=True),
+        Config("node-port-loopback", node_port_addresses=("127.0.0.0/8", "::1/128", f"{NODE.v4}/32", f"{NODE.v6}/128")),
     )
 }

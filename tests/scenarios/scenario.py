@@ -5,8 +5,8 @@ Only structure is known here: what the objects and names mean is decided in `obj
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import yaml
 HERE = Path(__file__).parent
 Object = dict[str, Any]
 
+MODES = ("nftables", "iptables")
+"""The modes that scenarios know of. One more joins here; scenarios then say where it differs."""
 CLIENTS = ("pod", "pod-elsewhere", "node", "localhost", "outside", "outside-other", "near1")
 DESTINATIONS = ("ClusterIP", "NodePort", "AlternativeNodePort", "ExternalIP", "LoadBalancerIP", "Unallocated")
 VERDICTS = ("reject", "drop")
@@ -38,6 +40,15 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """What kube-proxy does instead, in these modes, and why: a documented bug or decision of it."""
+
+    because: str
+    result: Result
+    modes: tuple[str, ...] = MODES
+
+
+@dataclass(frozen=True, slots=True)
 class Expectation:
     """One line of `expect`: every client of `clients` with every destination of `destinations` gets `result`."""
 
@@ -49,9 +60,22 @@ class Expectation:
     """Name (prefix) of the Service's ports that are meant, or `81/UDP` for one that it does not have; empty: all it has."""
     families: tuple[int, ...] = (4, 6)
     source_port: int = 0
-    known_difference: str = ""
-    """The documented reason why kube-proxy does something else."""
-    of_kube_proxy: Result | None = None
+    modes: tuple[str, ...] = MODES
+    by_mode: Mapping[str, Result] = field(default_factory=dict)
+    """What is to happen instead of `result` in a mode that decides something else."""
+    differences: tuple[Difference, ...] = ()
+
+    def in_mode(self, mode: str) -> Expectation | None:
+        """What is expected in this mode alone; None if it says nothing about the mode."""
+        if mode not in self.modes:
+            return None
+        differences = tuple(difference for difference in self.differences if mode in difference.modes)
+        return replace(self, modes=(mode,), result=self.by_mode.get(mode, self.result), by_mode={}, differences=differences)
+
+    @property
+    def of_kube_proxy(self) -> Result:
+        """What kube-proxy does, once the mode is known."""
+        return self.differences[0].result if self.differences else self.result
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +96,7 @@ class Scenario:
     title: str
     config: str
     steps: tuple[Step, ...]
+    modes: tuple[str, ...] = MODES
 
 
 def load(folder: Path = HERE) -> list[Scenario]:
@@ -86,10 +111,10 @@ def load(folder: Path = HERE) -> list[Scenario]:
 def _scenario(raw: dict[str, Any]) -> Scenario:
     id_ = raw.get("id", raw.get("title", "?"))
     try:
-        _only(raw, "id", "title", "config", "objects", "expect", "steps")
+        _only(raw, "id", "title", "config", "modes", "objects", "expect", "steps")
         first = Step("", tuple(raw.get("objects", ())), (), _expectations(raw.get("expect", ())))
         later = tuple(_step(step) for step in raw.get("steps", ()))
-        return Scenario(raw["id"], raw["title"], raw.get("config", "default"), (first, *later))
+        return Scenario(raw["id"], raw["title"], raw.get("config", "default"), (first, *later), _modes(raw))
     except (KeyError, TypeError, ScenarioError) as error:
         raise ScenarioError(f"scenario {id_}: {error}") from error
 
@@ -104,8 +129,8 @@ def _expectations(raw: Any) -> tuple[Expectation, ...]:
 
 
 def _expectation(raw: dict[str, Any]) -> Expectation:
-    _only(raw, "from", "to", "service", "port", "reach", "oneOf", "verdict", "source", "families", "sourcePort", "kube-proxy")
-    other = raw.get("kube-proxy")
+    words = ("from", "to", "service", "port", "families", "sourcePort", "modes", "kube-proxy")
+    _only(raw, *words, *_RESULT, *MODES)
     return Expectation(
         clients=_known(raw["from"], CLIENTS),
         destinations=_known(raw["to"], DESTINATIONS),
@@ -114,9 +139,28 @@ def _expectation(raw: dict[str, Any]) -> Expectation:
         port=str(raw.get("port", "")),
         families=tuple(raw.get("families", (4, 6))),
         source_port=raw.get("sourcePort", 0),
-        known_difference=other["because"] if other else "",
-        of_kube_proxy=_result(other) if other else None,
+        modes=_modes(raw),
+        by_mode={mode: _result_alone(raw[mode]) for mode in MODES if mode in raw},
+        differences=tuple(_differences(raw.get("kube-proxy", ()))),
     )
+
+
+def _modes(raw: dict[str, Any]) -> tuple[str, ...]:
+    return _known(raw.get("modes", MODES), MODES)
+
+
+def _differences(raw: Any) -> Iterator[Difference]:
+    for one in [raw] if isinstance(raw, dict) else raw:
+        _only(one, "because", "modes", *_RESULT)
+        yield Difference(one["because"], _result(one), _modes(one))
+
+
+def _result_alone(raw: dict[str, Any]) -> Result:
+    _only(raw, *_RESULT)
+    return _result(raw)
+
+
+_RESULT = ("reach", "oneOf", "verdict", "source")
 
 
 def _result(raw: dict[str, Any]) -> Result:

@@ -40,35 +40,34 @@ class Cluster(ApiObjects):
 
 
 class KubeProxy:
-    """The real kube-proxy in nftables mode: what we expect of ourselves is checked against it."""
+    """The real kube-proxy: what we expect of ourselves is checked against it."""
 
-    name = "kube-proxy"
-
-    def __init__(self, api: ControlPlane, topology: Topology, cluster: Cluster, folder: Path) -> None:
+    def __init__(self, mode: str, api: ControlPlane, topology: Topology, cluster: Cluster, folder: Path) -> None:
+        self.mode, self.name = mode, f"kube-proxy-{mode}"
         self._api, self._topology, self._cluster, self._folder = api, topology, cluster, folder
 
     @contextlib.contextmanager
     def running(self, config: Config) -> Iterator[Running]:
         path = self._folder / "kube-proxy.yaml"
-        path.write_text(yaml.safe_dump(_kube_proxy_configuration(config, self._api.kubeconfig)))
+        path.write_text(yaml.safe_dump(_kube_proxy_configuration(config, self.mode, self._api.kubeconfig)))
         argv = (str(self._api.program("kube-proxy")), f"--config={path}", f"--hostname-override={NODE_NAME}")
         with _process(self._topology, argv, self._folder / f"kube-proxy-{config.name}.log"):
             yield self._cluster
         self._topology.node.run("nft", "flush", "ruleset")
+        self._topology.node.sysctl({"net.ipv4.conf.all.route_localnet": "0"})
 
 
 class AgentProcess:
     """Our agent as a process of its own, with its watches, configured by a file."""
 
-    name = "agent"
-
-    def __init__(self, api: ControlPlane, topology: Topology, cluster: Cluster, folder: Path) -> None:
+    def __init__(self, mode: str, api: ControlPlane, topology: Topology, cluster: Cluster, folder: Path) -> None:
+        self.mode, self.name = mode, f"agent-{mode}"
         self._api, self._topology, self._cluster, self._folder = api, topology, cluster, folder
 
     @contextlib.contextmanager
     def running(self, config: Config) -> Iterator[Running]:
         path = self._folder / "proxyconfig.yaml"
-        path.write_text(yaml.safe_dump(proxy_config(config)))
+        path.write_text(yaml.safe_dump(proxy_config(config, self.mode)))
         with _process(self._topology, agent_argv(self._api.kubeconfig, path), self._folder / f"agent-{config.name}.log"):
             yield self._cluster
         printed = self._topology.node.run(sys.executable, "-m", "proxyconfig_agent", "--cleanup")
@@ -81,17 +80,18 @@ def agent_argv(kubeconfig: Path, config: Path) -> tuple[str, ...]:
     return (sys.executable, "-m", "proxyconfig_agent", f"--kubeconfig={kubeconfig}", f"--node-name={NODE_NAME}", f"--config={config}")
 
 
-def _kube_proxy_configuration(config: Config, kubeconfig: Path) -> Object:
+def _kube_proxy_configuration(config: Config, mode: str, kubeconfig: Path) -> Object:
+    localhost = {"localhostNodePorts": config.localhost_node_ports} if mode == "iptables" else {}
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
-        "mode": "nftables",
+        "mode": mode,
         "clientConnection": {"kubeconfig": str(kubeconfig)},
         "nodePortAddresses": list(config.node_port_addresses or EVERYWHERE),
         "detectLocalMode": config.detect or "ClusterCIDR",
         "clusterCIDR": ",".join(CLUSTER_CIDR.both) if config.detect == "ClusterCIDR" else "",
         "detectLocal": {"bridgeInterface": POD_INTERFACE, "interfaceNamePrefix": POD_INTERFACES},
-        "nftables": {"masqueradeAll": config.masquerade_all, "minSyncPeriod": "0.1s"},
+        mode: {"masqueradeAll": config.masquerade_all, "minSyncPeriod": "0.1s", **localhost},
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
     }
 

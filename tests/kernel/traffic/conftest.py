@@ -7,34 +7,27 @@ from collections.abc import Iterator, Mapping
 import pytest
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.traffic.apiserver import AgentProcess, KubeProxy
+from tests.kernel.traffic.cast import PARTS, Part
 from tests.kernel.traffic.inprocess import InProcess
-from tests.kernel.traffic.stage import Stage
+from tests.kernel.traffic.stage import Theatre
 from tests.kernel.traffic.subject import Subject
 from tests.netns.peers import Prober
 from tests.netns.topology import Topology
-from tests.scenarios.cases import rounds_of
-from tests.scenarios.scenario import load
-
-SUBJECTS = (InProcess.name, AgentProcess.name, KubeProxy.name)
-ROUNDS = rounds_of(load())
 
 
 @pytest.fixture(scope="module")
-def subject(request: pytest.FixtureRequest) -> Subject:
-    """The proxy under test, by the parameter."""
-    world: Topology = request.getfixturevalue("world")
-    if request.param == InProcess.name:
-        return InProcess(world)
-    folder = request.getfixturevalue("tmp_path_factory").mktemp(request.param)
-    api: ControlPlane = request.getfixturevalue("control_plane")
-    cluster = request.getfixturevalue("api_cluster")
-    return KubeProxy(api, world, cluster, folder) if request.param == KubeProxy.name else AgentProcess(api, world, cluster, folder)
+def theatre(request: pytest.FixtureRequest, world: Topology, probers: Mapping[str, Prober]) -> Iterator[Theatre]:
+    """Where one subject after the other plays; an API server is made when the first one needs it."""
 
+    def engage(part: Part) -> Subject:
+        if part.subject == part.mode:
+            return InProcess(world, part.mode)
+        folder = request.getfixturevalue("tmp_path_factory").mktemp(part.subject)
+        api: ControlPlane = request.getfixturevalue("control_plane")
+        cluster = request.getfixturevalue("api_cluster")
+        return (KubeProxy if part.is_kube_proxy else AgentProcess)(part.mode, api, world, cluster, folder)
 
-@pytest.fixture(scope="module")
-def stage(subject: Subject, probers: Mapping[str, Prober]) -> Iterator[Stage]:
-    """The subject on the node under test."""
-    made = Stage(subject, probers, ROUNDS)
+    made = Theatre(engage, probers)
     try:
         yield made
     finally:
@@ -43,7 +36,7 @@ def stage(subject: Subject, probers: Mapping[str, Prober]) -> Iterator[Stage]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many cases of the behaviour table passed, for each subject."""
-    for subject in SUBJECTS:
+    for subject in map(str, PARTS):
         outcomes = {
             outcome: sum(report.nodeid.endswith(f"-{subject}]") for report in terminalreporter.stats.get(outcome, ()))
             for outcome in ("passed", "failed", "error", "skipped")

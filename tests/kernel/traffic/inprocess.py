@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 from tests.kernel.traffic.clusterobjects import node_object
@@ -40,8 +40,9 @@ SERVICE_CIDRS: tuple[Network, ...] = tuple(parse_network(text) for text in SERVI
 class Pipeline:
     """The agent's stages, driven by hand. `syncs` are those that were done, in order."""
 
-    def __init__(self, topology: Topology, dataplane: Dataplane, config: Config) -> None:
+    def __init__(self, topology: Topology, dataplane: Dataplane, config: Config, mode: str = "nftables") -> None:
         self._node = topology.node
+        self._mode = mode
         self.cluster = Cluster(node_of(msgspec.convert(node_object(NODE_NAME, POD_CIDR, NODE), wire.Node)))
         self.syncs: list[Sync] = []
         self._ahead_s = 0.0
@@ -52,7 +53,7 @@ class Pipeline:
 
     def settings(self, config: Config) -> Settings:
         """What a ProxyConfig means on the node under test."""
-        spec = ProxyConfig.parse(proxy_config(config)).spec
+        spec = ProxyConfig.parse(proxy_config(config, self._mode)).spec
         return resolve(spec, self.cluster.node, self._node.call(addresses.read), SERVICE_CIDRS)[0]
 
     def apply(self, objects: Mapping[Key, Object]) -> None:
@@ -85,30 +86,33 @@ class Pipeline:
 
 
 class InProcess:
-    """Our nftables mode."""
+    """One of our modes, in the test's own process."""
 
-    name = "nftables"
-
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, mode: str) -> None:
         self._topology = topology
+        self.name = self.mode = mode
 
     @contextlib.contextmanager
     def running(self, config: Config) -> Iterator[Running]:
-        with nftables(self._topology) as dataplane:
-            yield Pipeline(self._topology, dataplane, config)
+        with dataplane(self._topology, self.mode) as made:
+            yield Pipeline(self._topology, made, config, self.mode)
         assert self._topology.node.run("nft", "list", "ruleset") == ""
 
 
+DATAPLANES: Mapping[str, Callable[[], Dataplane]] = {"nftables": Nftables}
+"""What each mode that is built is made of."""
+
+
 @contextlib.contextmanager
-def nftables(topology: Topology) -> Iterator[Nftables]:
+def dataplane(topology: Topology, mode: str) -> Iterator[Dataplane]:
     """The data plane on the node under test; it removes all of its state at the end."""
-    dataplane = topology.node.call(Nftables)
+    made = topology.node.call(DATAPLANES[mode])
     try:
-        yield dataplane
-        dataplane.remove()
-        assert dataplane.scan() == []
+        yield made
+        made.remove()
+        assert made.scan() == []
     finally:
-        dataplane.close()
+        made.close()
 
 
 def _nothing() -> None:

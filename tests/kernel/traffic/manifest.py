@@ -12,14 +12,16 @@ from proxyconfig_api.names import API_VERSION
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 
 
-def proxy_config(config: Config) -> Object:
+def proxy_config(config: Config, mode: str = "nftables") -> Object:
     """The ProxyConfig that means the same."""
     spec: dict[str, Any] = {
-        "mode": "nftables",
+        "mode": mode,
         "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
         "masquerade": {"all": config.masquerade_all},
         "nodePorts": {"addresses": list(config.node_port_addresses or EVERYWHERE)},
     }
+    if mode == "iptables":
+        spec["iptables"] = {"localhostNodePorts": config.localhost_node_ports}
     if config.detect:
         spec["localTraffic"] = {"detectLocalMode": config.detect, **_DETAILS.get(config.detect, {})}
     return {"apiVersion": API_VERSION, "kind": "ProxyConfig", "metadata": {"name": config.name}, "spec": spec}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tests.kernel.traffic.cast import Part
 from tests.kernel.traffic.subject import Running, Subject
 from tests.netns.peers import Answers, Prober
 from tests.scenarios.cases import Case, Round
@@ -13,19 +14,18 @@ from tests.scenarios.configs import CONFIGS
 from tests.scenarios.scenario import Result
 
 
-def expected(case: Case, subject: Subject) -> Result:
+def expected(case: Case, part: Part) -> Result:
     """What has to become of a case with this subject."""
-    other = case.expectation.of_kube_proxy
-    return other if other and subject.name == "kube-proxy" else case.expectation.result
+    return case.expectation.of_kube_proxy if part.is_kube_proxy else case.expectation.result
 
 
 @dataclass
 class Stage:
     """One subject's way through the rounds. Rounds can only go forward; the answers of those that passed are kept."""
 
+    part: Part
     subject: Subject
     probers: Mapping[str, Prober]
-    rounds: Sequence[Round]
     answers: dict[str, Answers] = field(default_factory=dict)
     broken: dict[str, Exception] = field(default_factory=dict)
     _next: int = 0
@@ -35,8 +35,9 @@ class Stage:
 
     def answers_of(self, case: Case, round_: Round) -> Answers:
         """What happened to the case's flows in its round."""
-        while self._next <= self.rounds.index(round_):
-            due, self._next = self.rounds[self._next], self._next + 1
+        rounds = self.part.rounds()
+        while self._next <= rounds.index(round_):
+            due, self._next = rounds[self._next], self._next + 1
             try:
                 self._play(due)
             except Exception as error:
@@ -63,6 +64,25 @@ class Stage:
         for case in cases:
             by_space.setdefault(case.space, []).append(case)
         for space, members in by_space.items():
-            self.probers[space].send([case.flow(expected(case, self.subject)) for case in members])
+            self.probers[space].send([case.flow(expected(case, self.part)) for case in members])
         for space, members in by_space.items():
             yield from zip(members, self.probers[space].receive(), strict=True)
+
+
+class Theatre:
+    """A stage at a time: the one before is cleared when another subject is asked for."""
+
+    def __init__(self, engage: Callable[[Part], Subject], probers: Mapping[str, Prober]) -> None:
+        self._engage, self._probers = engage, probers
+        self._stage: Stage | None = None
+
+    def stage(self, part: Part) -> Stage:
+        """The subject on the node under test."""
+        if self._stage is None or self._stage.part != part:
+            self.close()
+            self._stage = Stage(part, self._engage(part), self._probers)
+        return self._stage
+
+    def close(self) -> None:
+        if self._stage is not None:
+            self._stage.close()

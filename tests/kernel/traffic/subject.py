@@ -23,5 +23,6 @@ class Subject(Protocol):
     """A proxy that can be started with a configuration, on a node that is clean before and afterwards."""
 
     name: str
+    mode: str
 
     def running(self, config: Config) -> AbstractContextManager[Running]: ...

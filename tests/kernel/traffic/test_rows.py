@@ -6,7 +6,7 @@ import re
 
 import pytest
 from tests.kernel.traffic import test_work
-from tests.kernel.traffic.conftest import ROUNDS
+from tests.kernel.traffic.cast import PARTS
 from tests.scenarios.scenario import load
 
 pytestmark = pytest.mark.kernel
@@ -24,13 +24,13 @@ OF_WORK = {
 
 
 def test_every_row_has_a_scenario_with_cases_or_a_test_of_its_own() -> None:
-    with_cases = {case.scenario for round_ in ROUNDS for case in round_.cases}
+    with_cases = {case.scenario for part in PARTS for round_ in part.rounds() for case in round_.cases}
     rows = {int(match[1]) for scenario in load() if scenario.id in with_cases and (match := re.match(r"row-(\d+)", scenario.id))}
 
     assert rows | OF_WORK.keys() >= ROWS
 
 
 def test_ids_of_cases_are_unique_in_a_round() -> None:
-    for round_ in ROUNDS:
+    for round_ in (round_ for part in PARTS for round_ in part.rounds()):
         ids = [case.id for case in round_.cases]
         assert len(ids) == len(set(ids)), f"{round_.id}: {sorted({id_ for id_ in ids if ids.count(id_) > 1})[:3]}"

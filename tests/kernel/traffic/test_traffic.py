@@ -1,22 +1,25 @@
-"""Every case of tests/scenarios, with real packets on a real kernel, for our agent and for the real kube-proxy."""
+"""Every case of tests/scenarios, with real packets on a real kernel, for our modes and for the real kube-proxy in the same modes."""
 
 from __future__ import annotations
 
 import pytest
-from tests.kernel.traffic.conftest import ROUNDS, SUBJECTS
-from tests.kernel.traffic.stage import Stage, expected
-from tests.kernel.traffic.subject import Subject
+from tests.kernel.traffic.cast import PARTS, Part
+from tests.kernel.traffic.stage import Theatre, expected
 from tests.scenarios.cases import Case, Round
 
 pytestmark = pytest.mark.kernel
 
-CASES = [pytest.param(case, round_, id=case.id) for round_ in ROUNDS for case in round_.cases]
+CASES = [
+    pytest.param(part, round_, case, id=f"{case.id}-{part}")
+    for part in PARTS
+    for round_ in part.rounds()
+    for case in round_.cases
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("subject", SUBJECTS, indirect=True, scope="module")
-@pytest.mark.parametrize(("case", "round_"), CASES)
-def test_traffic(case: Case, round_: Round, subject: Subject, stage: Stage) -> None:
-    answers = stage.answers_of(case, round_)
+@pytest.mark.parametrize(("part", "round_", "case"), CASES)
+def test_traffic(part: Part, round_: Round, case: Case, theatre: Theatre) -> None:
+    answers = theatre.stage(part).answers_of(case, round_)
 
-    problem = case.judge(expected(case, subject), answers)
+    problem = case.judge(expected(case, part), answers)
     assert not problem, problem

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.kernel.traffic.clusterobjects import many_services
-from tests.kernel.traffic.inprocess import Pipeline, nftables
+from tests.kernel.traffic.inprocess import Pipeline, dataplane
 from tests.netns.topology import Topology
 from tests.scenarios.configs import CONFIGS
 from tests.scenarios.objects import Key
@@ -29,14 +29,14 @@ Objects = dict[Key, Object]
 @pytest.fixture
 def pipeline(world: Topology) -> Iterator[Pipeline]:
     """Our pipeline on an empty node."""
-    with nftables(world) as dataplane:
-        yield Pipeline(world, dataplane, CONFIGS["default"])
+    with dataplane(world, "nftables") as made:
+        yield Pipeline(world, made, CONFIGS["default"])
 
 
 def operations_after_restart(world: Topology, objects: Objects) -> int:
     """What a pipeline sends that knows nothing, on the kernel as the one before left it."""
-    with contextlib.closing(world.node.call(Nftables)) as dataplane:
-        return operations_of(Pipeline(world, dataplane, CONFIGS["default"]), objects)
+    with contextlib.closing(world.node.call(Nftables)) as made:
+        return operations_of(Pipeline(world, made, CONFIGS["default"]), objects)
 
 
 def operations_of(pipeline: Pipeline, objects: Objects) -> int:
