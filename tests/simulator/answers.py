@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from tests.netns.probe import DROP, REJECT
+from tests.netns.topology import BEYOND_PORT
+from tests.scenarios.book import BEYOND
 from tests.simulator.choices import every_way
 from tests.simulator.node import NetnsNode, is_loopback
 from tests.simulator.packet import LOOPBACK_DEVICE, Packet
@@ -53,6 +55,8 @@ def _answer(fate: Fate, asked: Packet, node: NetnsNode) -> str:
         return DROP  # no interface but loopback takes such a packet
     if not packet.masqueraded and asked.came_in and node.answers_past(packet.source, packet.destination):
         return DROP  # the client hears from an address that it did not ask
+    if node.leads_beyond(packet.destination):
+        return f"{BEYOND} {text_of(Address(packet.source))} {BEYOND_PORT}"
     if name := node.server_at(packet.destination, packet.port):
         return f"{name} {text_of(Address(packet.source))} {packet.port}"
     return REJECT if node.is_alive(packet.destination) else DROP

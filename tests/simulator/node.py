@@ -103,7 +103,8 @@ class NetnsNode:
             return True
         return all(_within(each, POD2_CIDR) or each in _both(NODE2) for each in (source, destination))
 
-    def is_blackhole(self, address: bytes) -> bool:
+    def leads_beyond(self, address: bytes) -> bool:
+        """Whether the server behind the node answers, as no proxy did."""
         return _within(address, SERVICE_CIDR) or _within(address, PUBLIC_CIDR)
 
 

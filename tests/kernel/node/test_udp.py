@@ -25,7 +25,7 @@ from tests.kernel.node.udp import (
     service,
 )
 from tests.kernel.traffic.apiserver import Cluster, KubeProxy
-from tests.kernel.traffic.inprocess import Pipeline, nftables
+from tests.kernel.traffic.inprocess import Pipeline, dataplane
 from tests.kernel.traffic.subject import Running
 from tests.netns.topology import NODE, NODE2, PODS, Topology
 from tests.polling import eventually
@@ -48,13 +48,13 @@ def proxy(request: pytest.FixtureRequest, world: Topology) -> Iterator[tuple[str
     """The name of a proxy, and it at work on the node under test."""
     with contextlib.ExitStack() as stack:
         if request.param == OURS:
-            mode = stack.enter_context(nftables(world))
+            mode = stack.enter_context(dataplane(world, "nftables"))
             yield OURS, Pipeline(world, cleaned(world, mode)[0], CONFIGS["default"])
         else:
             api: ControlPlane = request.getfixturevalue("control_plane")
             api_cluster: Cluster = request.getfixturevalue("api_cluster")
             folder: Path = request.getfixturevalue("tmp_path_factory").mktemp(KUBE_PROXY)
-            yield KUBE_PROXY, stack.enter_context(KubeProxy(api, world, api_cluster, folder).running(CONFIGS["default"]))
+            yield KUBE_PROXY, stack.enter_context(KubeProxy("nftables", api, world, api_cluster, folder).running(CONFIGS["default"]))
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_flows_of_others_are_left_alone(running: Running, world: Topology) -> No
 def test_an_agent_that_starts_again_ends_what_became_stale_meanwhile_and_nothing_else(world: Topology, gone: bool) -> None:
     other = service(ready("near1", "near2"), name="other", clusterIP="10.96.0.201", clusterIPs=["10.96.0.201", "fd00:10:96::c9"])
     Table(world.node).empty()
-    with nftables(world) as mode, clients(world, *WAYS) as sending:
+    with dataplane(world, "nftables") as mode, clients(world, *WAYS) as sending:
         Pipeline(world, cleaned(world, mode)[0], CONFIGS["default"]).apply({**exposed(ready("near1")), **other})
         beside = [Client(world["client"], "10.96.0.201", PORT) for _ in range(20)]
         answers = [client.ask() for client in beside]
@@ -222,7 +222,7 @@ def test_an_agent_that_starts_again_ends_what_became_stale_meanwhile_and_nothing
 
 def test_rules_that_were_missing_for_a_while_leave_no_flow_untranslated(world: Topology) -> None:
     Table(world.node).empty()
-    with nftables(world) as mode, clients(world, ("outside", EXTERNAL_IP, PORT), ("outside", NODE, NODE_PORT)) as sending:
+    with dataplane(world, "nftables") as mode, clients(world, ("outside", EXTERNAL_IP, PORT), ("outside", NODE, NODE_PORT)) as sending:
         cleanup, _, told = cleaned(world, mode)
         pipeline = Pipeline(world, cleanup, CONFIGS["default"])
         pipeline.apply(exposed(ready("near1")))
@@ -240,7 +240,7 @@ def test_rules_that_were_missing_for_a_while_leave_no_flow_untranslated(world: T
 def test_a_mode_that_takes_over_ends_what_the_one_before_can_no_longer_end(world: Topology) -> None:
     served: Served = {}
     Table(world.node).empty()
-    with nftables(world) as mode, clients(world, *WAYS[:1]) as sending:
+    with dataplane(world, "nftables") as mode, clients(world, *WAYS[:1]) as sending:
         Pipeline(world, cleaned(world, mode, served)[0], CONFIGS["default"]).apply(service(ready("near1")))
         reach(sending, "near1 8080")
         mode.remove()  # no rules tell the next one what there was
@@ -258,7 +258,7 @@ def test_hundreds_of_changed_services_cost_one_dump_per_family(world: Topology) 
             objects |= service(ready(place), name=f"dns-{number}", clusterIP=pair[0], clusterIPs=pair, ports=ports)
         return objects
 
-    with nftables(world) as mode:
+    with dataplane(world, "nftables") as mode:
         cleanup, table, _ = cleaned(world, mode)
         pipeline = Pipeline(world, cleanup, CONFIGS["default"])
         pipeline.apply(many("near1"))

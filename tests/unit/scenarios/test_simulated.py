@@ -15,8 +15,8 @@ from tests.simulator.node import NetnsNode
 from tests.simulator.path import Memory
 from tests.simulator.world import MODES, pipeline
 
-ROUNDS = rounds_of(load())
-SCENARIOS = sorted({case.scenario for round_ in ROUNDS for case in round_.cases})
+ROUNDS = {mode: rounds_of(load(), mode=mode) for mode in MODES}
+SCENARIOS = sorted({case.scenario for rounds in ROUNDS.values() for round_ in rounds for case in round_.cases})
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Played:
 def played(request: pytest.FixtureRequest) -> Played:
     """All rounds of a mode, one after the other, as with real packets: what was there before is changed, not made anew."""
     result = Played()
-    for config, rounds in itertools.groupby(ROUNDS, key=lambda round_: round_.config):
+    for config, rounds in itertools.groupby(ROUNDS[request.param], key=lambda round_: round_.config):
         for case, problem in _play(request.param, config, list(rounds)):
             result.problems.setdefault(case.scenario, []).append(f"{case.id}: {problem}")
     return result
