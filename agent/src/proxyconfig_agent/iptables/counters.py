@@ -1,0 +1,41 @@
+"""The two counters of packets that kube-proxy's rules name: nfacct objects, made over netlink. Many kernels have none (xt_nfacct)."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+
+from proxyconfig_agent.iptables.fixed import COUNTERS
+from proxyconfig_agent.node import netlink
+
+_NETFILTER = 12
+_ACCOUNTING = 7 << 8
+_NEW, _DELETE, _NAME = _ACCOUNTING | 0, _ACCOUNTING | 3, 1
+_CREATE = 0x400
+_NFGENMSG = struct.Struct("=BBH")
+
+
+def ensure() -> bool:
+    """Make the counters, if they are not there; whether the kernel has such objects."""
+    return all(_done(_NEW, _CREATE, name) in (0, errno.EEXIST) for name in COUNTERS)
+
+
+def remove() -> None:
+    """Take the counters away, but for those that rules of somebody else name."""
+    for name in COUNTERS:
+        _done(_DELETE, 0, name)
+
+
+def _done(kind: int, flags: int, name: str) -> int:
+    """The kernel's answer as an errno, 0 for success."""
+    payload = _NFGENMSG.pack(socket.AF_UNSPEC, 0, 0) + netlink.attribute(_NAME, name.encode() + b"\0")
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER) as accounting:
+            accounting.send(netlink.message(kind, netlink.REQUEST | netlink.ACK | flags, payload))
+            for message in netlink.messages(accounting.recv(1 << 16)):
+                if message.kind == netlink.ERROR:
+                    return netlink.error_of(message.payload)
+    except OSError as error:
+        return error.errno or errno.EIO
+    return errno.EIO

@@ -1,0 +1,218 @@
+"""The iptables mode: the `Dataplane` that the runner talks to. Both families, each with its programs; everything decided here is pure."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+
+from proxyconfig_agent.dataplane import Change, DataplaneError, Outcome, Refusal, Settings
+from proxyconfig_agent.ingest.values import Family, ServiceName
+from proxyconfig_agent.iptables import adoption, counters
+from proxyconfig_agent.iptables.delta import delta
+from proxyconfig_agent.iptables.fill import PORTION, Fill
+from proxyconfig_agent.iptables.fixed import JUMPS
+from proxyconfig_agent.iptables.lowering import Lowering
+from proxyconfig_agent.iptables.owned import Owned
+from proxyconfig_agent.iptables.probe import knows_counters, probe, usable
+from proxyconfig_agent.iptables.restore import Input
+from proxyconfig_agent.iptables.ruleset import Features
+from proxyconfig_agent.iptables.saved import Saved
+from proxyconfig_agent.iptables.search import Search
+from proxyconfig_agent.iptables.stopwatch import Stopwatch
+from proxyconfig_agent.iptables.tool import ToolError
+from proxyconfig_agent.iptables.writer import Writer, writer
+from proxyconfig_agent.node.procsys import ProcSys
+from proxyconfig_agent.select.frontends import Frontends, PortName
+
+_LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"
+
+
+class Iptables:
+    """One node's Services in kube-proxy's chains, in the network namespace of the threads that use it."""
+
+    def __init__(self) -> None:
+        self._owned = Owned()
+        self._lowerings: dict[Family, Lowering] = {}
+        self._opened: Writer | None = None
+
+    def probe(self) -> dict[str, str]:
+        with _told():
+            tools = self._writer.tools
+            found = {f"IPv{family.value}": "available" for family in tools}
+            missing = {
+                f"IPv{family.value}": "missing: Services have no addresses of this family here" for family in set(Family) - set(tools)
+            }
+            extensions = [probe(tool) for tool in tools.values()]
+            programs = next(iter(tools.values()))
+            found |= {"iptables": f"{programs.version()} ({programs.backend})", "nfacct": "available" if self._counters() else "missing"}
+            return found | missing | {name: words for each in extensions for name, words in each.items()}
+
+    def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
+        clock = Stopwatch()
+        ports = list(wanted)
+        clock.lap("lower")
+        with _told(), self._anew() as writer:
+            refused: dict[ServiceName, str] = {}
+            lowerings = {family: Lowering(family, settings, self._features()) for family in writer.tools}
+            fills = [self._fill(lowering, ports, refused, clock) for lowering in lowerings.values()]
+            for fill in fills:
+                fill.end([port for port in ports if port.name.service in refused and port.family is fill.family])
+        self._lowerings = lowerings
+        operations = sum(fill.operations for fill in fills)
+        abandoned = tuple(destination for fill in fills for destination in fill.abandoned)
+        return Outcome(operations, _refusals(refused), clock.took_s, abandoned=abandoned)
+
+    def apply(self, changes: Iterable[Change]) -> Outcome:
+        if not self._lowerings:
+            raise DataplaneError("iptables: changes came before the first full sync; call resync first")
+        clock, refused, operations = Stopwatch(), dict[ServiceName, str](), 0
+        by_family = _by_family(changes)
+        with _told():
+            for lowering in self._lowerings.values():
+                of_family = by_family.get(lowering.family, [])
+                for portion in _portions(of_family, PORTION[self._writer.backend]):
+                    operations += self._apply(lowering, portion, refused, clock)
+            if refused:
+                operations += self._take_out(by_family, refused)
+        for family, lowering in self._lowerings.items():
+            lowering.count(by_family.get(family, ()))
+        return Outcome(operations, _refusals(refused), clock.took_s)
+
+    def disturbed(self) -> bool:
+        with _told():
+            return self._writer.watch.disturbed()
+
+    def remove(self) -> None:
+        """Take away what `kube-proxy --cleanup` takes away, and the canaries. Raises DataplaneError.
+
+        What the kubelet has made stays, and so does what rules of somebody else lead to."""
+        with _told():
+            for family, saved in self._saved():
+                given = Input(())
+                given.add(adoption.removal(JUMPS, saved))
+                self._writer.commit(family, given)
+        counters.remove()
+        self._lowerings = {}
+        self._owned.release()
+
+    def scan(self) -> list[str]:
+        with _told():
+            return [
+                f"chain {'ip' if family is Family.IPV4 else 'ip6'} {chain.table.value} {chain.name}"
+                for family, saved in self._saved()
+                for chain in sorted(adoption.here(saved))
+            ]
+
+    def close(self) -> None:
+        """Close the socket that watches; what is in the kernel stays and works."""
+        if self._opened is not None:
+            self._opened.watch.close()
+            self._opened = None
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether there are rules here that an agent made. kube-proxy's have the same names, and are none of another mode's business."""
+        return bool(self._owned)
+
+    @property
+    def _writer(self) -> Writer:
+        """The back end is chosen once: when the kubelet has made its chains, or never."""
+        if self._opened is None:
+            self._opened = writer(usable())
+        return self._opened
+
+    def _features(self) -> Features:
+        return Features(liberal=_is_liberal(), counters=self._counters())
+
+    def _counters(self) -> bool:
+        return counters.ensure() and all(knows_counters(tool) for tool in self._writer.tools.values())
+
+    @contextlib.contextmanager
+    def _anew(self) -> Iterator[Writer]:
+        """Read what the kernel has from now on, and make it what it is to be. If that fails halfway, be `disturbed` afterwards."""
+        opened = self._writer
+        try:
+            opened.watch.anew()
+            yield opened
+        except BaseException:
+            opened.watch.doubt()
+            raise
+        self._owned.claim()
+
+    def _fill(self, lowering: Lowering, ports: Sequence[Frontends], refused: dict[ServiceName, str], clock: Stopwatch) -> Fill:
+        of_family = [port for port in ports if port.family is lowering.family]
+        lowering.count(Change(None, port) for port in of_family)
+        fill = Fill(self._writer, lowering, refused, clock)
+        fill.begin()
+        for port in of_family:
+            fill.port(port)
+        fill.flush()
+        return fill
+
+    def _apply(self, lowering: Lowering, changes: Sequence[Change], refused: dict[ServiceName, str], clock: Stopwatch) -> int:
+        """One input; how many operations it was."""
+        given = lowering.input()
+        for change in changes:
+            given.add(delta(lowering.rules(change.old), lowering.rules(change.new)))
+        clock.lap("lower")
+        try:
+            return self._writer.commit(lowering.family, given)
+        except ToolError:
+            # Whatever the reason is, the tables may not be what we think.
+            self._writer.watch.doubt()
+            return Search(self._writer, lowering, refused).carry_out(changes)
+        finally:
+            clock.lap("commit")
+
+    def _take_out(self, by_family: dict[Family, list[Change]], refused: dict[ServiceName, str]) -> int:
+        """Refused Services, in both families."""
+        operations = 0
+        for family, lowering in self._lowerings.items():
+            sides = [side for change in by_family.get(family, ()) for side in (change.old, change.new) if side]
+            gone = [side for side in sides if side.name.service in refused]
+            operations += Search(self._writer, lowering, refused).take_out(gone)
+        return operations
+
+    def _saved(self) -> Iterator[tuple[Family, Saved]]:
+        for family in self._writer.tools:
+            yield family, self._writer.read(family)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Errors as the runner knows them."""
+    try:
+        yield
+    except (ToolError, OSError) as error:
+        raise DataplaneError(f"iptables: {error}") from error
+
+
+def _is_liberal() -> bool:
+    try:
+        return ProcSys().read(_LIBERAL) != "0"
+    except OSError:
+        return False
+
+
+def _by_family(changes: Iterable[Change]) -> dict[Family, list[Change]]:
+    """The last change of a Service port counts, from what it was before the first."""
+    latest: dict[tuple[Family, PortName], Change] = {}
+    for change in changes:
+        if known := change.new or change.old:
+            key = known.family, known.name
+            latest[key] = Change(latest[key].old if key in latest else change.old, change.new)
+    by_family: dict[Family, list[Change]] = {}
+    for (family, _), change in latest.items():
+        by_family.setdefault(family, []).append(change)
+    return by_family
+
+
+def _portions(changes: Sequence[Change], operations: int) -> Iterator[Sequence[Change]]:
+    """A Service port of ten endpoints is about twelve operations."""
+    step = max(1, operations // 12)
+    for at in range(0, len(changes), step):
+        yield changes[at : at + step]
+
+
+def _refusals(refused: dict[ServiceName, str]) -> tuple[Refusal, ...]:
+    return tuple(Refusal(service, reason) for service, reason in refused.items())

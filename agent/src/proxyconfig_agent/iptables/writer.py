@@ -1,0 +1,39 @@
+"""Inputs of iptables-restore as transactions of one node: both families' tools, and who else wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.iptables.restore import Input
+from proxyconfig_agent.iptables.saved import Saved, parse
+from proxyconfig_agent.iptables.tool import Backend, Tool
+from proxyconfig_agent.iptables.watch import Watch, watch
+
+
+class Writer:
+    """`tools` of the families that this node has, all of one back end."""
+
+    def __init__(self, tools: Mapping[Family, Tool], watch: Watch) -> None:
+        self.tools, self.watch = tools, watch
+
+    @property
+    def backend(self) -> Backend:
+        return next(iter(self.tools.values())).backend
+
+    def read(self, family: Family) -> Saved:
+        """Raises ToolError."""
+        return parse(self.tools[family].save())
+
+    def commit(self, family: Family, given: Input) -> int:
+        """Carry it out; how many operations it was. Each table of it is atomic, not all together: after ToolError only `read` tells."""
+        if given.commits:
+            self.watch.writing()
+            self.tools[family].restore(given.text())
+            self.watch.written(given.commits)
+        return given.operations
+
+
+def writer(tools: Mapping[Family, Tool]) -> Writer:
+    """Raises OSError."""
+    return Writer(tools, watch(next(iter(tools.values())).backend))
