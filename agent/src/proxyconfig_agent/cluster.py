@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from proxyconfig_agent.dataplane import Change
 from proxyconfig_agent.ingest.sentences import few
 from proxyconfig_agent.ingest.values import EndpointSlice, Family, Node, Service, ServiceName
+from proxyconfig_agent.select.claims import Claims
 from proxyconfig_agent.select.frontends import Frontends, PortName, count
 from proxyconfig_agent.select.select import select
 from proxyconfig_client.objects import Key
@@ -51,22 +52,25 @@ class Cluster:
         self._programmed: dict[ServiceName, Programmed] = {}
         self._rejections: dict[ServiceName, tuple[str, ...]] = {}
         self._undecodable: dict[ServiceName, str] = {}
+        self._claims = Claims()
 
     def put_service(self, service: Service) -> bool:
         """Take in a Service; returns whether a Service waits for a sync because of it, as all of these do."""
-        recovered = self._undecodable.pop(service.name, None) is not None
-        if self._services.get(service.name) == service and not recovered:
+        recovered, before = self._undecodable.pop(service.name, None) is not None, self._services.get(service.name)
+        if before == service and not recovered:
             return False
         self._services[service.name] = service
         self._mark(service.name)
+        self.mark(self._claims.change(before, service))
         return True
 
     def drop_service(self, name: ServiceName) -> bool:
-        known = self._undecodable.pop(name, None) is not None
-        known |= self._services.pop(name, None) is not None
-        if known:
+        known, before = self._undecodable.pop(name, None) is not None, self._services.pop(name, None)
+        self.mark(self._claims.change(before, None))
+        if known or before is not None:
             self._dirty.setdefault(name, {})
-        return known
+            return True
+        return False
 
     def put_slice(self, piece: EndpointSlice) -> bool:
         """Take in a slice; its label may have moved it to another Service. Those of Services that we do not serve change nothing."""
@@ -195,15 +199,16 @@ class Cluster:
 
     def _note_rejections(self, name: ServiceName) -> None:
         service = self._services.get(name)
-        sentences = [sentence for piece in self._slices_of.get(name, ()) for sentence in piece.rejected] if service else []
-        if service and (service.rejected or sentences):
-            self._rejections[name] = (*service.rejected, *few(sentences))
+        of_slices = [sentence for piece in self._slices_of.get(name, ()) for sentence in piece.rejected] if service else []
+        lost = self._claims.sentences(service) if service else []
+        if service and (service.rejected or of_slices or lost):
+            self._rejections[name] = (*service.rejected, *few(lost), *few(of_slices))
         else:
             self._rejections.pop(name, None)
 
     def _wanted(self, name: ServiceName) -> Programmed:
         service = self._services.get(name)
-        return select(service, self._slices_of.get(name, ()), self.node) if service else ()
+        return self._claims.granted(select(service, self._slices_of.get(name, ()), self.node)) if service else ()
 
     def _without(self, piece: EndpointSlice) -> bool:
         rest = tuple(other for other in self._slices_of.get(piece.service, ()) if other.name != piece.name)

@@ -80,7 +80,10 @@ class DataplaneError(Exception):
 
 
 class Dataplane(Protocol):
-    """One mode on one node, both families. Not thread-safe; every method returns when the kernel has committed."""
+    """One mode on one node, both families. Not thread-safe; every method returns when the kernel has committed.
+
+    No two Service ports that it is given have an address and port, or a node port, in common (select/claims.py sees to that); one may
+    take over in the same call what another gives up."""
 
     def probe(self) -> dict[str, str]:
         """The kernel features that the mode needs, by name, with what was found. Raises DataplaneError naming what is missing."""

@@ -14,7 +14,7 @@ from typing import NoReturn
 import structlog
 
 from proxyconfig_agent.cluster import Cluster, Programmed
-from proxyconfig_agent.dataplane import Change, Dataplane, DataplaneError, Outcome, Refusal, Settings
+from proxyconfig_agent.dataplane import Dataplane, DataplaneError, Outcome, Refusal, Settings
 from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.pace import Pace, rest_after_audit_s, rest_after_change_s
 from proxyconfig_agent.select.frontends import Frontends
@@ -156,7 +156,8 @@ class Runner:
         for name in batch.wanted:
             self._refused.pop(name, None)
         self._settle(batch.wanted, outcome)
-        if self._refused and any(_frees(change) for change in batch.changes):
+        if self._refused and any(change.new is None for change in batch.changes):
+            # What ids and memory were lacking for may fit in now.
             self._cluster.mark(set(self._refused) - batch.wanted.keys())
         ended, wall = self._clock.monotonic(), self._clock.wall()
         self._not_before = ended + rest_after_change_s(self._pace, ended - started)
@@ -233,15 +234,3 @@ class Runner:
         self._tell(
             Sync(reason, self._clock.wall(), now - started, refused=self.refused(), services=self._cluster.services, error=str(error))
         )
-
-
-def _frees(change: Change) -> bool:
-    """Whether an address or port became free, for which a Service that was set aside may be waiting."""
-    old, new = change.old, change.new
-    if old is None:
-        return False
-    return new is None or _claims(old) != _claims(new)
-
-
-def _claims(frontends: Frontends) -> tuple[object, ...]:
-    return (frontends.port, frontends.cluster_ip, frontends.external_ips, frontends.load_balancer_ips, frontends.node_port)

@@ -222,28 +222,36 @@ def test_a_service_that_the_kernel_refuses_is_refused_alone(node: Namespace, dat
     assert "shop/ranges" in ruleset(node)
 
 
-def test_a_service_that_is_refused_in_one_family_is_not_served_in_the_other(node: Namespace, dataplane: Nftables) -> None:
-    first = frontends("first", "10.96.0.1", ("10.244.0.1:80",), node_port=30080)
-    second = [
-        frontends("second", "fd00:96::2", ("[fd00:244::1]:80",)),
-        frontends("second", "10.96.0.2", ("10.244.0.1:80",), node_port=30080),
+def test_an_address_goes_from_one_service_to_another_in_one_call(node: Namespace, dataplane: Nftables) -> None:
+    """As it does when an older Service asks for it, and back."""
+    vip, none = (ip("192.0.2.1"),), ()
+    young = [
+        frontends("young", "10.96.0.2", ("10.244.0.1:80",), external_ips=external, node_port=port)
+        for external, port in ((vip, 30080), (none, 0))
     ]
-    outcome = dataplane.resync(SETTINGS, [first, *second])
-    assert [refusal.reason for refusal in outcome.refused] == [
-        "NodePort 30080/TCP of port shop/second:http belongs to shop/first:http, which had it first; choose another for one of them"
+    old = [
+        frontends("old", "10.96.0.1", ("10.244.0.2:80",), external_ips=external, node_port=port)
+        for external, port in ((none, 0), (vip, 30080))
     ]
-    assert "shop/second" not in ruleset(node)
-    freed = dataplane.apply([Change(first, None), *(Change(None, port) for port in second)])
-    assert not freed.refused
-    assert ruleset(node).count("shop/second") == 3
+    dataplane.resync(SETTINGS, [young[0], old[0]])
+    for before, after in ((0, 1), (1, 0)):
+        outcome = dataplane.apply([Change(old[before], old[after]), Change(young[before], young[after])])
+        assert not outcome.refused
+        owner = "shop/old:http" if after else "shop/young:http"
+        assert [line for line in ruleset(node).splitlines() if "192.0.2.1 . tcp" in line or "tcp . 30080" in line] == [
+            line for line in ruleset(node).splitlines() if ("192.0.2.1 . tcp" in line or "tcp . 30080" in line) and owner in line
+        ]
+    assert not dataplane.disturbed()
 
 
-def test_the_first_owner_of_an_address_keeps_it_in_whatever_order_a_resync_comes(dataplane: Nftables) -> None:
-    first = frontends("first", "10.96.0.1", node_port=30080)
-    second = frontends("second", "10.96.0.2", node_port=30080)
-    dataplane.resync(SETTINGS, [first])
-    outcome = dataplane.resync(SETTINGS, [second, first])
-    assert [refusal.service.name for refusal in outcome.refused] == ["second"]
+def test_after_a_restart_addresses_may_belong_to_others(start: Start, dataplane: Nftables) -> None:
+    first = [frontends("first", "10.96.0.1", node_port=30080), frontends("first", "10.96.0.1")]
+    second = [frontends("second", "10.96.0.2"), frontends("second", "10.96.0.2", node_port=30080)]
+    dataplane.resync(SETTINGS, [first[0], second[0]])
+    for wanted in ([second[1], first[1]], [first[0], second[0]]):
+        restarted = start()
+        assert not restarted.resync(SETTINGS, wanted).refused
+        assert start().resync(SETTINGS, wanted).operations == 0
 
 
 @pytest.mark.parametrize(

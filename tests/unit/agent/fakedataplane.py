@@ -1,16 +1,16 @@
 """A data plane that keeps state, checks what it is told, commits all or nothing, and fails when it is asked to.
 
 It knows what a kernel knows: which (address, protocol, port) and node port belongs to which Service port. A change whose `old` is not
-what it has is a bug of the caller, and an AssertionError.
+what it has, or that claims what another has, is a bug of the caller, and an AssertionError.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from proxyconfig_agent.dataplane import Change, DataplaneError, Outcome, Refusal, Settings
-from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends, PortName
 
 Identity = tuple[PortName, Family]
@@ -27,6 +27,8 @@ class FakeDataplane:
         self.calls: list[str] = []
         self.order: list[PortName] = []
         self.touched = False
+        self.refuses: set[ServiceName] = set()
+        """Services that it has no room for."""
 
     def probe(self) -> dict[str, str]:
         return {"fake": "yes"}
@@ -37,7 +39,7 @@ class FakeDataplane:
         self._maybe_fail()
         self.settings, self.order = settings, [each.name for each in listed]
         fresh: State = {}
-        refused = _place(fresh, listed)
+        refused = _place(fresh, listed, self.refuses)
         operations = sum(1 for key in fresh.keys() | self.state.keys() if fresh.get(key) != self.state.get(key))
         self.state = fresh
         self.touched = False
@@ -53,7 +55,7 @@ class FakeDataplane:
             assert change.old == self.state.get((one.name, one.family)) or self.touched, "the caller does not know what the kernel has"
             fresh.pop((one.name, one.family), None)
         self._maybe_fail()
-        refused = _place(fresh, [change.new for change in listed if change.new is not None])
+        refused = _place(fresh, [change.new for change in listed if change.new is not None], self.refuses)
         self.state = fresh
         return Outcome(len(listed), refused=tuple(refused), took_s={"commit": 0.001})
 
@@ -81,23 +83,22 @@ class FakeDataplane:
 
 def _claims(one: Frontends) -> Iterator[object]:
     for address in (one.cluster_ip, *one.external_ips, *one.load_balancer_ips):
-        yield (address, one.name.protocol, one.port)
+        if address is not None:
+            yield (address, one.name.protocol, one.port)
     if one.node_port:
         yield (one.family, one.name.protocol, one.node_port)
 
 
-def _place(state: State, wanted: Iterable[Frontends]) -> list[Refusal]:
-    """Add what fits; refuse, Service by Service, what claims an address that another Service has."""
-    owners = {claim: one.name.service for one in state.values() for claim in _claims(one)}
-    refusals: dict[object, Refusal] = {}
+def _place(state: State, wanted: Iterable[Frontends], refuses: Collection[ServiceName]) -> list[Refusal]:
+    """Add what is not refused. That two claim the same is a bug of the caller."""
+    owners = {claim: one.name for one in state.values() for claim in _claims(one)}
+    refusals: dict[ServiceName, Refusal] = {}
     for one in wanted:
         assert (one.name, one.family) not in state, f"{one.name} twice"
-        other = next((owner for claim in _claims(one) if (owner := owners.get(claim, one.name.service)) != one.name.service), None)
-        if other is not None:
-            refusals[one.name.service] = Refusal(one.name.service, f"an address or port of it is {other}'s already")
+        if one.name.service in refuses:
+            refusals[one.name.service] = Refusal(one.name.service, "there is no room for it")
             continue
+        for claim in set(_claims(one)):
+            assert owners.setdefault(claim, one.name) == one.name, f"{one.name} and {owners[claim]} claim the same"
         state[one.name, one.family] = one
-        owners.update((claim, one.name.service) for claim in _claims(one))
-    for key in [key for key in state if key[0].service in refusals]:
-        del state[key]
     return list(refusals.values())

@@ -55,6 +55,7 @@ def service_of(source: wire.Service) -> Service | None:
         affinity_s=_affinity_s(spec, rejected),
         health_check_node_port=_health_check_node_port(spec, rejected) if spec.type == "LoadBalancer" and local else 0,
         rejected=few(rejected),
+        created=source.metadata.creation_timestamp or "",
     )
 
 
@@ -129,14 +130,22 @@ def _health_check_node_port(spec: wire.ServiceSpec, rejected: list[str]) -> int:
 
 def _ports(sources: Iterable[wire.ServicePort], rejected: list[str]) -> tuple[ServicePort, ...]:
     ports: dict[tuple[str, Protocol], ServicePort] = {}
+    numbers: set[tuple[str, Protocol, int]] = set()
     for index, source in enumerate(sources):
         try:
             port = _port(source)
         except ValueError as error:
             rejected.append(f"spec.ports[{index}]: {error}; it is not served: correct or remove it")
             continue
-        if ports.setdefault((port.name, port.protocol), port) is not port:
+        own = {("port", port.protocol, port.port), *([("nodePort", port.protocol, port.node_port)] if port.node_port else [])}
+        if taken := numbers & own:
+            field, protocol, number = min(taken)
+            sentence = f"spec.ports[{index}].{field}: another port has {number}/{protocol.name}; it is not served: choose another number"
+            rejected.append(sentence)
+        elif ports.setdefault((port.name, port.protocol), port) is not port:
             rejected.append(f"spec.ports[{index}]: another port has the name {quoted(port.name)} and protocol; it is not served: rename it")
+        else:
+            numbers |= own
     return tuple(ports.values())
 
 

@@ -120,6 +120,8 @@ class Service:
     health_check_node_port: int = 0
     """Only for a LoadBalancer with externalTrafficPolicy Local; else 0."""
     rejected: tuple[str, ...] = ()
+    created: str = ""
+    """creationTimestamp, as text: what the API server writes sorts by time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ class FullMetadata(Metadata, frozen=True, rename="camel", gc=False):
     uid: str = ""
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
+    creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
 
 

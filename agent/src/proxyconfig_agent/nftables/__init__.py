@@ -2,7 +2,7 @@
 
     Frontends ─▶ lower ─▶ delta ─▶ transaction ─▶ netlink
                    ▲                  ▲
-             book, ids, claims    resync ◀─ read
+             book, ids         resync ◀─ read
 
 `ruleset`, `containers`, `fixed`, `picks` say what a table holds; `book` remembers who has what; `port` alone talks to the kernel.
 """

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from proxyconfig_agent.nftables import containers as sets
 from proxyconfig_agent.nftables.book import Book, Known
-from proxyconfig_agent.nftables.claims import claimed
 from proxyconfig_agent.nftables.elements import chain_of, comment_of, value_of
 from proxyconfig_agent.nftables.ids import Slots
 from proxyconfig_agent.nftables.kernel import HeldElements
 from proxyconfig_agent.nftables.picks import pick_of
 from proxyconfig_agent.nftables.words import FIRST_PICK, LOW, id_in, low_in
 from proxyconfig_agent.select.frontends import Frontends
-
-_OWNED = (sets.SERVICES, sets.NODEPORTS, sets.NO_ENDPOINTS, sets.NO_LOCAL, sets.NO_ENDPOINTS_NODEPORTS)
 
 
 class Adoption:
@@ -29,7 +26,6 @@ class Adoption:
             book.ids.inherit(before.ids)
             self._unused = {record.identity for record in before.records.values()}
         self._ids = self._reserved(book)
-        self._owners = {} if before else self._named()
         self._unused |= {identity for identity in remembered if book.ids.claim(identity)}
         _adopt_classes(book, before, elements)
 
@@ -40,22 +36,11 @@ class Adoption:
             self._unused.discard(known.identity)
         return known
 
-    def conflict(self, frontends: Frontends) -> bool:
-        """Whether an address of it was another's before."""
-        if self._before:
-            return self._before.claims.conflict(frontends)
-        own = str(frontends.name)
-        return any(self._owners.get(key, own) != own for key, _ in claimed(frontends))
-
     def retire(self, book: Book) -> None:
         """Let the ids rest that nobody asked for: entries of clients may still carry them."""
         for identity in self._unused:
             book.ids.rest(identity)
         self._unused.clear()
-
-    def _named(self) -> dict[bytes, str]:
-        """The Service port that has each address, by the comments in the kernel."""
-        return {key: comment_of(tail) for name in _OWNED for key, tail in self._elements.items(name)}
 
     def _in_memory(self, frontends: Frontends) -> Known | None:
         record = self._before.records.get(frontends.name) if self._before else None

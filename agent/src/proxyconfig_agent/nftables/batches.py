@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from proxyconfig_agent.dataplane import Change
 from proxyconfig_agent.ingest.values import Family, ServiceName
-from proxyconfig_agent.nftables.claims import same_addresses
 from proxyconfig_agent.select.frontends import Frontends, PortName
 
 Ports = Mapping[PortName, Frontends | None]
@@ -50,4 +49,14 @@ def by_service(wanted: Mapping[Family, Ports]) -> dict[ServiceName, dict[Family,
 
 
 def _moves(change: Change) -> bool:
-    return change.old is None or change.new is None or not same_addresses(change.old, change.new)
+    return change.old is None or change.new is None or not _same_addresses(change.old, change.new)
+
+
+def _same_addresses(one: Frontends, other: Frontends) -> bool:
+    return (
+        one.cluster_ip == other.cluster_ip
+        and one.node_port == other.node_port
+        and one.port == other.port
+        and one.external_ips == other.external_ips
+        and one.load_balancer_ips == other.load_balancer_ips
+    )

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from proxyconfig_agent.dataplane import Settings
 from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.nftables import containers as sets
-from proxyconfig_agent.nftables.claims import Claims, RefusedError, same_addresses
 from proxyconfig_agent.nftables.delta import Delta, delta
 from proxyconfig_agent.nftables.ids import Classes, ExhaustedError, Ids, Slots
 from proxyconfig_agent.nftables.journal import Journal
 from proxyconfig_agent.nftables.lower import Numbers, lower, picks_of
 from proxyconfig_agent.nftables.picks import Pick, needed_by
+from proxyconfig_agent.nftables.refused import RefusedError
 from proxyconfig_agent.nftables.ruleset import Elements
 from proxyconfig_agent.nftables.words import LOCAL_LIST
 from proxyconfig_agent.select.frontends import Frontends, PortName
@@ -56,7 +56,6 @@ class Book:
         self.records: dict[PortName, Record] = {}
         self.ids = Ids(self._journal, now)
         self.classes = Classes(self._journal)
-        self.claims = Claims(self._journal)
         self._holders: dict[str, dict[bytes, int]] = {name: {} for name in SHARED}
         self._to_rest: dict[int, None] = {}
 
@@ -74,7 +73,6 @@ class Book:
         wanted = dict(changes)
         if without:
             wanted |= {name: None for name in (*self.records, *changes) if name.service in without}
-        self._claim(wanted)
         pairs = []
         for name, new in wanted.items():
             try:
@@ -114,18 +112,6 @@ class Book:
     def still_shared(self, elements: Elements) -> Elements:
         """Those of the elements that Service ports in the book need."""
         return {name: {key: b"" for key in elements.get(name, {}) if key in self._holders[name]} for name in SHARED}
-
-    def _claim(self, wanted: Mapping[PortName, Frontends | None]) -> None:
-        """First everything that becomes free, so that one may take over what another gives up."""
-        moved = []
-        for name, new in wanted.items():
-            record = self.records.get(name)
-            if record and not (new and same_addresses(record.frontends, new)):
-                self.claims.release(record.frontends, new)
-            if new and not (record and same_addresses(record.frontends, new)):
-                moved.append(new)
-        for new in moved:
-            self.claims.take(new)
 
     def _change(self, name: PortName, new: Frontends, settings: Settings, known: Callable[[Frontends], Known | None]) -> Pair:
         record = self.records.get(name)

@@ -11,8 +11,8 @@ from proxyconfig_agent.dataplane import Outcome, Refusal, Settings
 from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.nftables import transaction
 from proxyconfig_agent.nftables.ahead import Ahead
-from proxyconfig_agent.nftables.claims import RefusedError
 from proxyconfig_agent.nftables.netlink.connection import KernelError
+from proxyconfig_agent.nftables.refused import RefusedError
 from proxyconfig_agent.nftables.repairs import Repairs
 from proxyconfig_agent.nftables.resync import Chunk, Part, Resync
 from proxyconfig_agent.nftables.ruleset import table_of
@@ -46,16 +46,9 @@ class Fill:
         return Outcome(self._operations, refused, self._clock.took_s, str(self._repairs), abandoned)
 
     def _add_all(self, wanted: Iterable[Frontends]) -> None:
-        deferred = []
         for frontends in self._apart(wanted):
-            if frontends.family not in self._resyncs:
-                continue
-            if self._resyncs[frontends.family].belongs_to_another(frontends):
-                deferred.append(frontends)
-            else:
+            if frontends.family in self._resyncs:
                 self._add(frontends)
-        for frontends in deferred:
-            self._add(frontends)
         self._clock.lap("lower")
 
     def _finish(self) -> None:

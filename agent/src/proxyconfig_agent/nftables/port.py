@@ -12,13 +12,13 @@ from proxyconfig_agent.nftables import read, transaction
 from proxyconfig_agent.nftables.adoption import Adoption
 from proxyconfig_agent.nftables.batches import Ports, batches, by_family, by_service
 from proxyconfig_agent.nftables.book import Book, Pair
-from proxyconfig_agent.nftables.claims import RefusedError
 from proxyconfig_agent.nftables.delta import Delta
 from proxyconfig_agent.nftables.fill import Fill
 from proxyconfig_agent.nftables.kernel import HeldElements
 from proxyconfig_agent.nftables.netlink import messages as wire
 from proxyconfig_agent.nftables.netlink.connection import Connection, KernelError
 from proxyconfig_agent.nftables.probe import families, probe
+from proxyconfig_agent.nftables.refused import RefusedError
 from proxyconfig_agent.nftables.resync import BYTES_PER_ELEMENT, CHUNK, Resync
 from proxyconfig_agent.nftables.ruleset import table_of
 from proxyconfig_agent.nftables.stopwatch import Stopwatch

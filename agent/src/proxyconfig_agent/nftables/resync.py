@@ -17,7 +17,6 @@ from proxyconfig_agent.nftables import transaction
 from proxyconfig_agent.nftables.abandoned import udp_destinations
 from proxyconfig_agent.nftables.adoption import Adoption
 from proxyconfig_agent.nftables.book import Book
-from proxyconfig_agent.nftables.claims import RefusedError
 from proxyconfig_agent.nftables.delta import Delta
 from proxyconfig_agent.nftables.elements import counted
 from proxyconfig_agent.nftables.fixed import LAST_CHAIN, fixed
@@ -25,6 +24,7 @@ from proxyconfig_agent.nftables.kernel import Held, HeldElements
 from proxyconfig_agent.nftables.netlink import messages as wire
 from proxyconfig_agent.nftables.netlink.messages import Message
 from proxyconfig_agent.nftables.picks import chain_of
+from proxyconfig_agent.nftables.refused import RefusedError
 from proxyconfig_agent.nftables.ruleset import Chain, Elements, table_of
 from proxyconfig_agent.select.frontends import Frontends
 
@@ -93,10 +93,6 @@ class Resync:
     def full(self) -> bool:
         """Whether what has come together is to be committed before more is added. Only a table that was not there is filled in steps."""
         return self.cold and self._size >= self._limit
-
-    def belongs_to_another(self, frontends: Frontends) -> bool:
-        """Whether an address of it was another Service port's before: let that one, which had it first, be added before."""
-        return self._adoption.conflict(frontends)
 
     def add(self, frontends: Frontends) -> None:
         """Work out what this Service port still needs. Raises RefusedError; nothing is added then."""

@@ -18,7 +18,6 @@ from proxyconfig_agent.nftables import containers as sets
 from proxyconfig_agent.nftables import transaction
 from proxyconfig_agent.nftables.batches import batches, by_family
 from proxyconfig_agent.nftables.book import Book
-from proxyconfig_agent.nftables.claims import RefusedError
 from proxyconfig_agent.nftables.delta import delta
 from proxyconfig_agent.select.frontends import Frontends, PortName
 from proxyconfig_agent.watch.sinks import ServiceSink, SliceSink
@@ -34,14 +33,8 @@ class Table:
     def __init__(self, family: Family) -> None:
         self.book, self.kernel = Book(family, lambda: 0.0), KernelModel()
 
-    def apply(self, changes: Mapping[PortName, Frontends | None], refused: set[ServiceName]) -> None:
-        while True:
-            try:
-                planned = self.book.delta(self.book.lower(changes, SETTINGS, without=refused))
-                break
-            except RefusedError as refusal:
-                self.book.rollback()
-                refused.add(refusal.service)
+    def apply(self, changes: Mapping[PortName, Frontends | None]) -> None:
+        planned = self.book.delta(self.book.lower(changes, SETTINGS))
         fresh = self.book.classes.fresh()
         for message in transaction.changed(self.book.family, fresh, [planned]):
             assert message
@@ -63,7 +56,6 @@ class Pipeline:
             "EndpointSlice": Intake("endpointslices", decode_slice, slices, slices.set_aside).take,
         }
         self.tables = {family: Table(family) for family in Family}
-        self.refused: set[ServiceName] = set()
 
     def take(self, one: Object, kind: str = "", event: str = "ADDED") -> None:
         """An event about an object."""
@@ -74,12 +66,10 @@ class Pipeline:
 
     def sync(self) -> None:
         batch = self.cluster.changes()
-        refused = set[ServiceName]()
         for portion in batches(batch.changes):
             for family, changes in by_family(portion).items():
-                self.tables[family].apply(changes, refused)
-        self.cluster.settle(batch.wanted, refused)
-        self.refused |= refused
+                self.tables[family].apply(changes)
+        self.cluster.settle(batch.wanted)
 
     def selected(self) -> dict[ServiceName, Programmed]:
         return dict(self.cluster.everything())

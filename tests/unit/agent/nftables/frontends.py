@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from proxyconfig_agent.ingest.values import Address, Family, Network, Protocol, ServiceName
@@ -44,3 +46,23 @@ def frontends(service: str = "web", cluster_ip: str = "10.96.0.10", cluster: tup
         reachable=given.pop("reachable", bool(cluster or local)),
         **given,
     )
+
+
+def apart(ports: Iterable[Frontends], among: Iterable[Frontends] = ()) -> list[Frontends]:
+    """The ports without what others of them, or those that are there already, have: as a mode is given them. The first has it."""
+    owners: dict[object, PortName] = {}
+    kept = []
+    for is_there, port in [*((True, port) for port in among), *((False, port) for port in ports)]:
+
+        def free(kind: object, port: Frontends = port) -> bool:
+            return owners.setdefault((kind, port.name.protocol), port.name) == port.name
+
+        mine = replace(
+            port,
+            cluster_ip=port.cluster_ip if port.cluster_ip and free((port.cluster_ip, port.port)) else None,
+            external_ips=tuple(address for address in port.external_ips if free((address, port.port))),
+            load_balancer_ips=tuple(address for address in port.load_balancer_ips if free((address, port.port))),
+            node_port=port.node_port if free(port.node_port) else 0,
+        )
+        kept += [] if is_there else [mine]
+    return kept

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.agent.nftables.frontends import backends, frontends, ip, network, port_name
+from tests.unit.agent.nftables.frontends import apart, backends, frontends, ip, network, port_name
 from tests.unit.agent.nftables.kernelmodel import KernelModel, union
 
 from proxyconfig_agent.dataplane import Settings
-from proxyconfig_agent.ingest.values import Family, Policy, Protocol, ServiceName
+from proxyconfig_agent.ingest.values import Family, Policy, Protocol
 from proxyconfig_agent.nftables import containers as sets
 from proxyconfig_agent.nftables.adoption import Adoption
 from proxyconfig_agent.nftables.book import Book
-from proxyconfig_agent.nftables.claims import RefusedError
 from proxyconfig_agent.nftables.delta import delta
-from proxyconfig_agent.nftables.lower import Numbers, lower
+from proxyconfig_agent.nftables.lower import Numbers, lower, protocol_and_port
 from proxyconfig_agent.nftables.transaction import class_elements
 from proxyconfig_agent.select.frontends import Frontends, PortName
 
@@ -61,22 +58,18 @@ class World:
     def __init__(self) -> None:
         self.book = Book(Family.IPV4, lambda: 0.0)
         self.kernel = KernelModel()
-        self.refused: set[ServiceName] = set()
 
     def apply(self, changes: dict[PortName, Frontends | None]) -> None:
-        refused = set[ServiceName]()
-        while True:
-            try:
-                planned = self.book.delta(self.book.lower(changes, SETTINGS, without=refused))
-            except RefusedError as refusal:
-                self.book.rollback()
-                refused.add(refusal.service)
-            else:
-                break
+        planned = self.book.delta(self.book.lower(self.allowed(changes), SETTINGS))
         planned.absorb(self._new_classes())
         self.kernel.commit(planned)
         self.book.keep()
-        self.refused = refused
+
+    def allowed(self, changes: dict[PortName, Frontends | None]) -> dict[PortName, Frontends | None]:
+        """The changes without addresses that others have."""
+        staying = [record.frontends for name, record in self.book.records.items() if name not in changes]
+        kept = apart((new for new in changes.values() if new), staying)
+        return {**dict.fromkeys(changes), **{new.name: new for new in kept}}
 
     def _new_classes(self) -> Any:
         return delta({}, {sets.PICKS: class_elements(self.book.classes.fresh())})
@@ -100,7 +93,6 @@ def test_after_any_changes_the_kernel_has_what_the_last_state_asks_for_and_nothi
     for batch in changes:
         world.apply({port.name: None if gone else port for port, gone in batch})
         assert world.kernel.elements == world.lowered()
-        assert not {record.frontends.name.service for record in world.book.records.values()} & world.refused
 
 
 @settings(max_examples=50, deadline=None)
@@ -127,8 +119,7 @@ def test_what_the_kernel_refused_leaves_no_trace(changes: list[list[tuple[Fronte
     for batch in changes:
         world.apply({port.name: None if gone else port for port, gone in batch})
     before = world.lowered()
-    with contextlib.suppress(RefusedError):
-        world.book.delta(world.book.lower({port.name: port for port in refused}, SETTINGS))
+    world.book.delta(world.book.lower(world.allowed({port.name: port for port in refused}), SETTINGS))
     world.book.rollback()
     assert world.lowered() == before
     world.apply({})
@@ -164,14 +155,6 @@ def test_a_cluster_ip_stays_while_another_port_of_the_service_has_it() -> None:
     assert sets.CLUSTER_IPS not in world.kernel.elements
 
 
-def test_a_service_is_refused_by_the_one_that_had_its_address_first() -> None:
-    world = World()
-    first, second = frontends("first", "10.96.0.1", node_port=30080), frontends("second", "10.96.0.2", node_port=30080)
-    world.apply({first.name: first})
-    with pytest.raises(RefusedError, match=r"NodePort 30080/TCP of port shop/second:http belongs to shop/first:http"):
-        world.book.lower({second.name: second}, SETTINGS)
-
-
 def test_the_same_number_in_another_protocol_is_another_port() -> None:
     world = World()
     tcp = frontends("dns", port=53, node_port=30053)
@@ -190,7 +173,9 @@ def test_an_address_can_move_within_one_transaction() -> None:
             port_name("a"): frontends("a", "10.96.0.1"),
         }
     )
-    assert not world.refused
+    assert list(world.kernel.elements[sets.NO_ENDPOINTS]) == [
+        address + protocol_and_port(Protocol.TCP, 80) for address in (ip("10.96.0.1"), ip("10.96.0.2"), *vip)
+    ]
 
 
 def test_affinity_switched_off_and_on_gets_another_id() -> None:

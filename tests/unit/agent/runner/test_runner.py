@@ -190,17 +190,36 @@ def test_a_failure_is_retried_as_a_whole_with_growing_pauses() -> None:
 
 def test_a_service_that_cannot_be_programmed_is_set_aside_alone_and_comes_back_when_it_can() -> None:
     rig = Rig()
-    rig.cluster.put_service(service("first", "10.96.0.10"))
-    rig.advance(1)
-    rig.cluster.put_service(service("second", "10.96.0.10"))
-    rig.cluster.put_service(service("third", "10.96.0.12"))
+    rig.dataplane.refuses = {ServiceName("shop", "second")}
+    for number, name in enumerate(("first", "second", "third")):
+        rig.cluster.put_service(service(name, f"10.96.0.{number}"))
     rig.advance(1)
     assert [str(refusal.service) for refusal in rig.told[-1].refused] == ["shop/second"]
     assert {name.service.name for name, _ in rig.dataplane.state} == {"first", "third"}
+    rig.dataplane.refuses.clear()
     rig.cluster.drop_service(ServiceName("shop", "first"))
     rig.advance(1)
     assert rig.told[-1].refused == ()
     assert {name.service.name for name, _ in rig.dataplane.state} == {"second", "third"}
+
+
+def test_of_an_address_that_two_services_claim_only_that_is_refused_and_it_moves_when_it_is_free() -> None:
+    rig = Rig()
+    vip = (ip("192.0.2.1"),)
+    rig.cluster.put_service(service("young", "10.96.0.2", external_ips=(*vip, ip("192.0.2.2")), created="2026-02-01T00:00:00Z"))
+    rig.advance(1)
+    rig.cluster.put_service(service("old", "10.96.0.1", external_ips=vip, created="2026-01-01T00:00:00Z"))
+    rig.advance(1)
+    served = {name.service.name: one.external_ips for (name, _), one in rig.dataplane.state.items()}
+    assert served == {"old": vip, "young": (ip("192.0.2.2"),)}
+    (refusal,) = rig.told[-1].refused
+    assert refusal.reason.startswith(
+        "spec.externalIPs: 192.0.2.1 port 80/TCP of port shop/young:http belongs to shop/old:http, which is older"
+    )
+    rig.cluster.drop_service(ServiceName("shop", "old"))
+    rig.advance(1)
+    assert {one.external_ips for one in rig.dataplane.state.values()} == {(*vip, ip("192.0.2.2"))}
+    assert rig.told[-1].refused == ()
 
 
 def test_parts_of_a_service_that_cannot_be_read_are_named_until_they_are_gone() -> None:
