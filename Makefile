@@ -44,8 +44,8 @@ test: check ## everything: lint, types, layers, then unit, kernel, API server, c
 vm: venv ## the nftables kernel tests under another kernel (Debian's 6.1, under qemu)
 	$(BIN)/python -m tests.vm
 
-bench: venv ## kube-proxy and the agent side by side (SIZES=1000,5000 SUBJECTS=kube-proxy,proxyconfig), about 10 minutes
-	$(BIN)/python -m tests.bench $(if $(SIZES),--sizes $(SIZES)) $(if $(SUBJECTS),--subjects $(SUBJECTS))
+bench: venv ## kube-proxy and the agent side by side (MODES=nftables,iptables SIZES=1000,5000 SUBJECTS=kube-proxy,proxyconfig COLD=5000x50), about 40 minutes
+	$(BIN)/python -m tests.bench $(if $(MODES),--modes $(MODES)) $(if $(COLD),--cold $(COLD)) $(if $(SIZES),--sizes $(SIZES)) $(if $(SUBJECTS),--subjects $(SUBJECTS))
 
 demo: ## from nothing to Services that work: a cluster, the product, requests; prints each command (NODES=2 MODE=nftables)
 	$(PYTHON) -m tests.cluster demo --nodes $(NODES) --mode $(MODE)

@@ -1,4 +1,7 @@
-"""The command line: `python -m tests.bench [--sizes 1000,5000,20000] [--subjects kube-proxy,proxyconfig]`, as root."""
+"""The command line: `python -m tests.bench [--modes nftables,iptables] [--sizes 1000,5000] [--subjects proxyconfig] [--cold 5000x50]`.
+
+As root. What is not chosen is measured as well, but for cold starts alone: `--cold` by itself measures nothing else.
+"""
 
 from __future__ import annotations
 
@@ -8,118 +11,157 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
+import msgspec
 from tests.bench import machine
+from tests.bench.cold import SHAPES, cold_start
 from tests.bench.load import fill
 from tests.bench.measure import measure
+from tests.bench.modes import IPTABLES, IPTABLES_LEGACY, MODES, NFTABLES, Mode
 from tests.bench.priority import prefer
 from tests.bench.report import Report
-from tests.bench.results import Measurement, detailed, recorded
-from tests.bench.subjects import AGENT, KUBE_PROXY, SUBJECTS, Subject
+from tests.bench.results import ColdStart, Measurement, detailed, recorded
+from tests.bench.subjects import AGENT, KUBE_PROXY, NAMES, Subject, subject
 from tests.bench.world import ENDPOINTS, World
-from tests.cluster import packages
+from tests.cluster import binaries, packages
 from tests.cluster.controlplane import ControlPlane, controlplane
 from tests.cluster.errors import ClusterError
 from tests.cluster.process import remembered
 from tests.cluster.progress import say
 
 ROOT = Path(__file__).parents[2]
-SIZES = (1000, 5000, 20000)
+SIZES: Mapping[str, Sequence[int]] = {NFTABLES.name: (1000, 5000, 20000), IPTABLES.name: (1000, 5000), IPTABLES_LEGACY.name: (1000, 5000)}
+"""iptables itself is linear or worse in the number of Services, which 20,000 of them tell no better."""
 KUBE_PROXY_UP_TO = 5000
 """A first sync of 20,000 Services takes kube-proxy minutes, and tells nothing new."""
+
+Step = tuple[int, str, str]
+"""Services, subject, mode."""
 
 
 def main(words: Sequence[str]) -> int:
     """Measure, print, write; the exit status is 0 also when a goal was missed."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure kube-proxy and the agent side by side.")
-    parser.add_argument("--sizes", type=_sizes, default=SIZES, help="numbers of Services, comma separated (default: %(default)s)")
-    parser.add_argument("--subjects", type=_subjects, default=(), help=f"of {', '.join(SUBJECTS)} (default: {KUBE_PROXY},{AGENT})")
+    parser.add_argument("--modes", type=_of(MODES), default=(), help=f"of {', '.join(MODES)} (default: all)")
+    parser.add_argument("--sizes", type=_sizes, default=(), help="numbers of Services (default: those of each mode)")
+    parser.add_argument("--subjects", type=_of(NAMES), default=(), help=f"of {', '.join(NAMES)} (default: {KUBE_PROXY},{AGENT})")
+    parser.add_argument("--cold", type=_shapes, default=(), help="cold starts only: SERVICESxENDPOINTS, for instance 5000x50")
     chosen = parser.parse_args(words)
     signal.signal(signal.SIGTERM, _interrupt)
-    plan = list(plan_of(chosen.sizes, chosen.subjects))
+    everything = not (chosen.modes or chosen.sizes or chosen.subjects or chosen.cold)
     try:
-        report = _run(plan)
+        _ready()
+        if not chosen.cold:
+            for mode in chosen.modes or MODES:
+                _tell(_compared(mode, chosen.sizes, chosen.subjects), whole=not (chosen.sizes or chosen.subjects))
+        if chosen.cold or everything:
+            _tell(_cold(chosen.cold or SHAPES), whole=not chosen.cold or tuple(chosen.cold) == SHAPES)
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; what was started has been cleaned up", file=sys.stderr)
         return 130
-    print(f"\n{report.text()}\n")
-    _write(report, whole=plan == list(plan_of(SIZES, ())))
     return 0
 
 
-def plan_of(sizes: Sequence[int], subjects: Sequence[str]) -> Iterator[tuple[int, Subject]]:
+def plan_of(mode: str, sizes: Sequence[int], subjects: Sequence[str]) -> Iterator[Step]:
     """Sizes in growing order, as the world only grows; kube-proxy at the largest ones only if it was asked for."""
-    for services in sorted(sizes):
+    for services in sorted(sizes or SIZES[mode]):
         for name in subjects or (KUBE_PROXY, AGENT):
             if subjects or name != KUBE_PROXY or services <= KUBE_PROXY_UP_TO:
-                yield services, SUBJECTS[name]
+                yield services, name, mode
 
 
-def _run(plan: Sequence[tuple[int, Subject]]) -> Report:
+def _ready() -> None:
     if os.geteuid() != 0:
         raise ClusterError("the benchmark makes network namespaces: run it as root.")
     packages.ensure()
-    if (busy := machine.busy_cpus()) > machine.BUSY:
-        say(f"other programs use about {busy:.1f} CPUs of this machine: times will be longer than they are")
     prefer(os.getpid())
+
+
+def _compared(mode: str, sizes: Sequence[int], subjects: Sequence[str]) -> Report:
+    busy = _busy()
     with controlplane() as api:
         for component in remembered(api.folder):
             prefer(component.pid)
-        measurements = asyncio.run(_measure(api, plan))
-        return Report(
-            measurements,
-            [*machine.description(), f"load of others when it began: {busy:.1f} CPUs"],
-            machine.version(api.program("kube-proxy")),
-        )
+        measurements = asyncio.run(_measure(api, list(plan_of(mode, sizes, subjects))))
+        return Report(measurements, machine.description(), machine.version(api.program("kube-proxy")), busy_cpus={mode: busy})
 
 
-async def _measure(api: ControlPlane, plan: Sequence[tuple[int, Subject]]) -> list[Measurement]:
+def _cold(shapes: Sequence[tuple[int, int]]) -> Report:
+    busy = _busy()
+    starts: list[ColdStart] = [asyncio.run(cold_start(*shape)) for shape in shapes]
+    kube_proxy = machine.version(binaries.ensure("kubernetes")["kube-proxy"])
+    return Report([], machine.description(), kube_proxy, starts, {"cold starts": busy})
+
+
+def _busy() -> float:
+    if (busy := machine.busy_cpus()) > machine.BUSY:
+        say(f"other programs use about {busy:.1f} CPUs of this machine: times will be longer than they are")
+    return busy
+
+
+async def _measure(api: ControlPlane, plan: Sequence[Step]) -> list[Measurement]:
     world, measurements = World(), []
-    for services, subject in plan:
+    for services, name, mode in plan:
         if new := world.grow(services):
             say(f"creating {len(new):,} Services with {ENDPOINTS} endpoints each")
             await fill(api, world, new)
-        measurements.append(await _measured(api, subject, world))
+        measurements.append(await _measured(api, subject(name, MODES[mode]), world))
     return measurements
 
 
-async def _measured(api: ControlPlane, subject: Subject, world: World) -> Measurement:
+async def _measured(api: ControlPlane, measured: Subject, world: World) -> Measurement:
     """A subject that fails does not take the numbers of the others with it."""
     try:
-        return await measure(api, subject, world)
+        return await measure(api, measured, world)
     except ClusterError as error:
-        say(f"{subject.name} failed: {error}")
-        return Measurement(subject.name, subject.mode, world.services, ENDPOINTS, remarks=(str(error).partition("\n")[0],))
+        say(f"{measured.name} failed: {error}")
+        return Measurement(measured.name, measured.mode.name, world.services, ENDPOINTS, remarks=(str(error).partition("\n")[0],))
 
 
-def _write(report: Report, *, whole: bool) -> None:
+def _tell(report: Report, *, whole: bool) -> None:
+    """Print; keep what is the whole of a mode, and write the page of all that is kept."""
+    print(f"\n{report.text()}\n")
+    for missed in report.missed():
+        what = f"{missed.quantity.words} in mode {missed.mode} at {missed.services:,} Services"
+        print(f"missed: {what} is {missed.ratio:.4f} of kube-proxy's, the goal is {missed.goal}")
     folder = ROOT / ".bench"
     folder.mkdir(exist_ok=True)
+    kept = folder / "report.json"
+    all_of_it = msgspec.json.decode(kept.read_bytes(), type=Report).renewed(report) if kept.exists() else report
     for name, listed in (
-        ("results.json", [recorded(one) for one in report.measurements]),
-        ("details.json", [detailed(one) for one in report.measurements]),
+        ("results.json", [recorded(one) for one in all_of_it.measurements]),
+        ("details.json", [detailed(one) for one in all_of_it.measurements]),
     ):
         (folder / name).write_text(json.dumps(listed, indent=1) + "\n")
     if whole:
-        (ROOT / "docs" / "benchmarks.md").write_text(report.page())
-    for comparison in report.missed():
-        print(f"missed: {comparison.quantity.words} is {comparison.ratio:.4f} of kube-proxy's, the goal is {comparison.goal}")
+        kept.write_bytes(msgspec.json.encode(all_of_it))
+        (ROOT / "docs" / "benchmarks.md").write_text(all_of_it.page())
 
 
 def _sizes(words: str) -> tuple[int, ...]:
     return tuple(int(word) for word in words.split(","))
 
 
-def _subjects(words: str) -> tuple[str, ...]:
-    names = tuple(words.split(","))
-    if unknown := [name for name in names if name not in SUBJECTS]:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(SUBJECTS)}")
+def _shapes(words: str) -> tuple[tuple[int, int], ...]:
+    pairs = [word.partition("x") for word in words.split(",")]
+    return tuple((int(services), int(endpoints)) for services, _, endpoints in pairs)
+
+
+def _of(known: Mapping[str, Mode] | Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """A parser of comma-separated names."""
+
+    def names(words: str) -> tuple[str, ...]:
+        found = tuple(words.split(","))
+        if unknown := [name for name in found if name not in known]:
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(known)}")
+        return found
+
     return names
 
 

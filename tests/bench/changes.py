@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.load import Write, Writer
-from tests.bench.nftables import Events
+from tests.bench.modes import Events
 from tests.bench.results import Change
 from tests.bench.run import Run
 from tests.bench.watch import Watch, watching
@@ -21,6 +22,8 @@ from proxyconfig_client.connection import Connection
 PAUSE_S = 1.1
 """Before each single change: longer than kube-proxy's minSyncPeriod, so that its rest never counts as its time."""
 WITHIN_S = 30
+ALL_WITHIN_S, FEWEST = 180, 5
+"""When single changes take very long, there are fewer of them."""
 BURST_PER_S = 20
 BURST_WITHIN_S = 90
 
@@ -51,7 +54,7 @@ class Burst:
 async def instruments(kubeconfig: Path, world: World, run: Run) -> AsyncIterator[Instruments]:
     """Give the instruments for one run."""
     async with Connection(from_kubeconfig(kubeconfig), user_agent="bench") as api, watching(api) as watch:
-        events = Events(run.namespace)
+        events = run.subject.mode.events(run.namespace)
         try:
             yield Instruments(Writer(api, world), watch, events)
         finally:
@@ -59,9 +62,12 @@ async def instruments(kubeconfig: Path, world: World, run: Run) -> AsyncIterator
 
 
 async def one_by_one(instruments: Instruments, numbers: Sequence[int]) -> list[Change]:
-    """Change one endpoint of each of these Services; ends early with a change that does not arrive in time."""
+    """Change one endpoint of each of these Services; ends early with a change that does not arrive in time, or when it takes too long."""
     changes: list[Change] = []
+    end_s = time.monotonic() + ALL_WITHIN_S
     for number in numbers:
+        if time.monotonic() > end_s and len(changes) >= FEWEST:
+            break
         await asyncio.sleep(PAUSE_S)
         told = instruments.watch.arrival(number)
         write, seen = await instruments.change(number)

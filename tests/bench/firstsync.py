@@ -8,13 +8,14 @@ import time
 from dataclasses import dataclass, field
 
 from tests.bench import usage
-from tests.bench.nftables import InterruptedDumpError, Ruleset, word_of
+from tests.bench.modes import Tables
+from tests.bench.nftables import InterruptedDumpError, word_of
 from tests.bench.run import Run
 from tests.bench.world import World
 
 POLL_S = 0.002
 QUIET_S = 0.3
-WITHIN_S = 180
+WITHIN_S = 300
 LOOK_EVERY = 25
 """Polls between looks at the process itself, which cost more than a poll: who measures should not compete for the CPU."""
 
@@ -33,14 +34,14 @@ class Complete:
 async def first_sync(run: Run, world: World) -> Complete | None:
     """Wait until the ruleset is quiet, then count; until the last commit before everything was there it took. None: not within WITHIN_S."""
     wanted = words_of(world)
-    generation, committed_s, tool_mib = run.ruleset.generation(), 0.0, 0.0
+    generation, committed_s, tool_mib = run.tables.generation(), 0.0, 0.0
     for poll in itertools.count():
         if (now_s := time.monotonic()) > run.started_s + WITHIN_S:
             break
-        if (seen := run.ruleset.generation()) != generation:
+        if (seen := run.tables.generation()) != generation:
             generation, committed_s = seen, now_s
         elif committed_s and now_s > committed_s + QUIET_S:
-            if holds(run.ruleset, wanted):
+            if holds(run.tables, wanted):
                 return Complete(committed_s - run.started_s, run.cpu_s(), tool_mib, run.stages())
             committed_s = 0.0  # something is missing: there has to be another commit
         if poll % LOOK_EVERY == 0:
@@ -55,9 +56,9 @@ def words_of(world: World) -> set[int]:
     return {word_of(address) for address in world.cluster_ips() | world.endpoint_addresses()}
 
 
-def holds(ruleset: Ruleset, wanted: set[int]) -> bool:
+def holds(tables: Tables, wanted: set[int]) -> bool:
     """Return whether the kernel has all of it."""
     try:
-        return wanted <= ruleset.words()
+        return wanted <= tables.words()
     except InterruptedDumpError:
         return False

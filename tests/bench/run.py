@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tests.bench import environment, usage
 from tests.bench.load import place_node
-from tests.bench.nftables import Ruleset
+from tests.bench.modes import Tables
 from tests.bench.priority import prefer
 from tests.bench.stages import stages_s
 from tests.bench.subjects import METRICS_PORT, Place, Subject
@@ -27,7 +27,7 @@ class Run:
     subject: Subject
     process: Process
     namespace: str
-    ruleset: Ruleset
+    tables: Tables
     started_s: float
 
     def cpu_s(self) -> float:
@@ -52,19 +52,20 @@ class Run:
 async def running(api: ControlPlane, subject: Subject) -> AsyncIterator[Run]:
     """Give a subject that was started this moment; it and its namespace are gone afterwards."""
     place = api.attach(subject.name)
+    subject.mode.prepare(place.namespace)
     folder = api.folder / place.namespace
     folder.mkdir(exist_ok=True)
     command = subject.command(Place(folder, api.kubeconfig, api.program("kube-proxy"), environment.ready_python()))
     await place_node(api.kubeconfig, place.ipv4)
-    ruleset = Ruleset(place.namespace)
+    tables = subject.mode.tables(place.namespace)
     started_s = time.monotonic()
     process = start(subject.name, command, folder, namespace=place.namespace, env=subject.environment())
     try:
         prefer(process.pid)
-        yield Run(subject, process, place.namespace, ruleset, started_s)
+        yield Run(subject, process, place.namespace, tables, started_s)
     finally:
         process.stop()
-        ruleset.close()
+        tables.close()
         api.switch.detach(place)
 
 

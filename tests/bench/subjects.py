@@ -1,4 +1,4 @@
-"""The programs that are compared: how each is started on the measured node. Both get the same API server, user and node."""
+"""The programs that are compared: how each is started on the measured node, in each mode. All get the same API server, user and node."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import environment, world
+from tests.bench.modes import Mode
 
 METRICS_PORT = 10249
 
@@ -31,21 +32,34 @@ class Subject:
     """A program under measurement. `command` writes its configuration and returns its command line."""
 
     name: str
-    mode: str
+    mode: Mode
     command: Callable[[Place], tuple[str, ...]]
-    environment: Callable[[], Mapping[str, str]] = lambda: os.environ
+    variables: Mapping[str, str]
     tells_stages: bool = False
     """Whether its metrics say how long each stage of a sync took."""
 
+    def environment(self) -> dict[str, str]:
+        folder, path = self.mode.folder(), self.variables.get("PATH", os.defpath)
+        return {**self.variables, "PATH": f"{folder}:{path}" if folder else path}
 
-KUBE_PROXY, AGENT = "kube-proxy", "proxyconfig"
+
+KUBE_PROXY, KUBE_PROXY_EAGER, AGENT = "kube-proxy", "kube-proxy-eager", "proxyconfig"
+NAMES = (KUBE_PROXY, KUBE_PROXY_EAGER, AGENT)
 
 
-def _kube_proxy(place: Place, **nftables: str) -> tuple[str, ...]:
+def subject(name: str, mode: Mode) -> Subject:
+    """The program of this name in a mode."""
+    if name == AGENT:
+        return Subject(name, mode, lambda place: _agent(place, mode), environment.variables(), tells_stages=True)
+    pace = {"minSyncPeriod": "1ms"} if name == KUBE_PROXY_EAGER else {}
+    return Subject(name, mode, lambda place: _kube_proxy(place, mode, pace), os.environ)
+
+
+def _kube_proxy(place: Place, mode: Mode, section: Mapping[str, str]) -> tuple[str, ...]:
     configuration = {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
-        "mode": "nftables",
+        "mode": mode.proxy,
         "clientConnection": {"kubeconfig": str(place.kubeconfig)},
         "hostnameOverride": world.NODE,
         "clusterCIDR": world.CLUSTER_CIDR,
@@ -53,18 +67,18 @@ def _kube_proxy(place: Place, **nftables: str) -> tuple[str, ...]:
         "metricsBindAddress": f"127.0.0.1:{METRICS_PORT}",
         # A namespace does not own these limits, and they are not what is measured.
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
-        "nftables": nftables,
+        mode.proxy: section,
     }
     return (str(place.kube_proxy), f"--config={_written(place, 'kube-proxy.json', configuration)}")
 
 
-def _agent(place: Place) -> tuple[str, ...]:
+def _agent(place: Place, mode: Mode) -> tuple[str, ...]:
     manifest = {
         "apiVersion": "proxyconfig.dev/v1alpha1",
         "kind": "ProxyConfig",
         "metadata": {"name": "bench"},
         "spec": {
-            "mode": "nftables",
+            "mode": mode.proxy,
             "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
             "localTraffic": {"detectLocalMode": "ClusterCIDR", "clusterCIDR": [world.CLUSTER_CIDR]},
         },
@@ -84,13 +98,3 @@ def _written(place: Place, name: str, content: Mapping[str, Any]) -> Path:
     path = place.folder / name
     path.write_text(json.dumps(content, indent=1))
     return path
-
-
-SUBJECTS: Mapping[str, Subject] = {
-    subject.name: subject
-    for subject in (
-        Subject(KUBE_PROXY, "nftables", _kube_proxy),
-        Subject("kube-proxy-eager", "nftables", lambda place: _kube_proxy(place, minSyncPeriod="1ms")),
-        Subject(AGENT, "nftables", _agent, environment.variables, tells_stages=True),
-    )
-}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
-from tests.bench.results import QUANTITIES, Comparison, FirstSync, Measurement
+from tests.bench.results import QUANTITIES, ColdStart, Comparison, FirstSync, Measurement
 from tests.bench.subjects import AGENT, KUBE_PROXY
 
 Rows = Sequence[Sequence[str]]
@@ -34,7 +34,7 @@ def markdown(rows: Rows) -> str:
 def compared(comparisons: Iterable[Comparison]) -> Rows:
     """Both subjects at one size, with ratios and goals."""
     listed = list(comparisons)
-    head = (f"{listed[0].services:,} Services × 10 endpoints", KUBE_PROXY, AGENT, "ratio", "goal")
+    head = (f"{listed[0].services:,} Services × 10 endpoints, {listed[0].mode}", KUBE_PROXY, AGENT, "ratio", "goal")
     return [head, *(_compared(comparison) for comparison in listed)]
 
 
@@ -57,6 +57,20 @@ def first_sync_by_stage(measurements: Iterable[Measurement]) -> Rows:
     listed = [(measurement.services, measurement.first_sync) for measurement in measurements if measurement.first_sync]
     head = ("where the first sync's time goes", *(f"{services:,} Services" for services, _ in listed))
     return [head, *_transposed([_first_sync_parts(sync) for _, sync in listed])]
+
+
+def cold_starts(starts: Iterable[ColdStart]) -> Rows:
+    """One column per cluster."""
+    listed = list(starts)
+    head = ("cold start of the agent", *(f"{start.services:,} × {start.endpoints}" for start in listed))
+    rows = [
+        ("first complete sync", *(number(start.took_s, "s") for start in listed)),
+        ("CPU time of it", *(number(start.cpu_s, "s") for start in listed)),
+        ("transactions", *(f"{start.transactions:,}" for start in listed)),
+        ("largest memory meanwhile", *(number(start.peak_rss_mib, "MiB") for start in listed)),
+        ("soft lock-ups", *(f"{start.soft_lockups}" for start in listed)),
+    ]
+    return [head, *rows, *_transposed([_known(start.stages_ms) for start in listed])]
 
 
 def number(value: float | None, unit: str) -> str:

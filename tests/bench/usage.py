@@ -21,17 +21,26 @@ def cpu_s(pid: int) -> float:
 
 def rss_mib(pid: int) -> float:
     """Resident memory of a process; 0 if it has ended."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0
-    kib = next((line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")), "0")
-    return int(kib) / 1024
+    return _status_mib(pid, "VmRSS")
+
+
+def peak_rss_mib(pid: int) -> float:
+    """The most that a process had so far; 0 if it has ended."""
+    return _status_mib(pid, "VmHWM")
 
 
 def children_rss_mib(pid: int) -> float:
     """Resident memory of the children that run now (kube-proxy's nft)."""
     return sum(rss_mib(child) for child in _children(pid))
+
+
+def _status_mib(pid: int, field: str) -> float:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    kib = next((line.split()[1] for line in status.splitlines() if line.startswith(f"{field}:")), "0")
+    return int(kib) / 1024
 
 
 def _children(pid: int) -> Iterator[int]:

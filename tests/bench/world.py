@@ -1,7 +1,8 @@
 """The cluster that is measured against: Services and EndpointSlices by number, and the changes made to them.
 
-Every Service has one port and one slice of `ENDPOINTS` ready endpoints, with all the fields that a real one has (managed fields come
-from the API server), spread over many nodes. Endpoint addresses are unique, so an address stands for one endpoint of one Service.
+Every Service has one port and one slice of ready endpoints, `ENDPOINTS` of them if nothing else is said, with all the fields that a real
+one has (managed fields come from the API server), spread over many nodes.
+Endpoint addresses are unique, so an address stands for one endpoint of one Service.
 Knows no API server and no kernel.
 """
 
@@ -16,7 +17,7 @@ NAMESPACE = "bench"
 NODE = "node-0"
 """The node that is measured; like every other it has some of the endpoints."""
 CLUSTER_CIDR = "10.128.0.0/9"
-ORIGINAL = 30_000
+ORIGINAL = 60_000
 """The number of the Service that all others are copies of, beyond those that are measured."""
 
 NODES = 500
@@ -31,8 +32,10 @@ _REPLACEMENTS_FROM = int(ipaddress.IPv4Address("10.240.0.0"))
 class World:
     """What the API server has now; it grows, and endpoints are replaced."""
 
-    def __init__(self) -> None:
+    def __init__(self, endpoints: int = ENDPOINTS) -> None:
         self.services = 0
+        self.endpoints = endpoints
+        """Of each Service."""
         self._replaced: dict[tuple[int, int], str] = {}
         self._replacements = 0
 
@@ -49,7 +52,7 @@ class World:
 
     def replace_endpoint(self, number: int) -> None:
         """Give one endpoint of a Service `next_address`: a pod was replaced."""
-        self._replaced[number, self._replacements % ENDPOINTS] = self.next_address
+        self._replaced[number, self._replacements % self.endpoints] = self.next_address
         self._replacements += 1
 
     def cluster_ips(self) -> set[str]:
@@ -59,7 +62,7 @@ class World:
         return {address for number in range(self.services) for address in self.addresses_of(number)}
 
     def addresses_of(self, number: int) -> list[str]:
-        return [self._replaced.get((number, index)) or _pod_address(number, index) for index in range(ENDPOINTS)]
+        return [self._replaced.get((number, index)) or _pod_address(self._pod(number, index)) for index in range(self.endpoints)]
 
     def endpoint_slice(self, number: int) -> dict[str, Any]:
         """The EndpointSlice of a Service as the API takes it."""
@@ -88,8 +91,13 @@ class World:
             },
             "addressType": "IPv4",
             "ports": [{"name": "http", "protocol": "TCP", "port": TARGET_PORT}],
-            "endpoints": [_endpoint(number, index, address) for index, address in enumerate(self.addresses_of(number))],
+            "endpoints": [
+                _endpoint(number, index, self._pod(number, index), address) for index, address in enumerate(self.addresses_of(number))
+            ],
         }
+
+    def _pod(self, number: int, index: int) -> int:
+        return number * self.endpoints + index
 
 
 def service(number: int) -> dict[str, Any]:
@@ -130,12 +138,11 @@ def cluster_ip(number: int) -> str:
     return str(ipaddress.IPv4Address(_SERVICES_FROM + number))
 
 
-def _pod_address(number: int, index: int) -> str:
-    return str(ipaddress.IPv4Address(_PODS_FROM + number * ENDPOINTS + index))
+def _pod_address(pod: int) -> str:
+    return str(ipaddress.IPv4Address(_PODS_FROM + pod))
 
 
-def _endpoint(number: int, index: int, address: str) -> dict[str, Any]:
-    pod = number * ENDPOINTS + index
+def _endpoint(number: int, index: int, pod: int, address: str) -> dict[str, Any]:
     return {
         "addresses": [address],
         "conditions": {"ready": True, "serving": True, "terminating": False},

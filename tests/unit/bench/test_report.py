@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from tests.bench.__main__ import SIZES, plan_of
+from dataclasses import replace
+
+from tests.bench.__main__ import plan_of
 from tests.bench.machine import fact_of, version_of
 from tests.bench.report import Report
-from tests.bench.results import Change, FirstSync, Measurement
+from tests.bench.results import Change, ColdStart, FirstSync, Measurement
 from tests.bench.subjects import AGENT, KUBE_PROXY
 
 THEIRS = Measurement(KUBE_PROXY, "nftables", 5000, 10, first_syncs=(FirstSync(4.0, 5.0),), changes=(Change(5, 4, 1500),), tool_rss_mib=49.4)
@@ -21,7 +23,7 @@ def test_the_page_says_where_against_what_and_what_went_wrong() -> None:
     assert "- 2 CPUs" in page
     assert "Kubernetes v1.36.3" in page
     assert "up to 49 MiB" in page
-    assert "- proxyconfig, 5,000 Services: the burst did not finish." in page
+    assert "- proxyconfig, nftables, 5,000 Services: the burst did not finish." in page
     assert "$" not in page
 
 
@@ -37,14 +39,29 @@ def test_missed_goals_are_named() -> None:
 
 
 def test_kube_proxy_is_left_out_at_sizes_that_take_it_minutes_unless_it_was_asked_for() -> None:
-    assert [(services, subject.name) for services, subject in plan_of(SIZES, ())] == [
+    assert [step[:2] for step in plan_of("nftables", (), ())] == [
         *((1000, KUBE_PROXY), (1000, AGENT), (5000, KUBE_PROXY), (5000, AGENT), (20000, AGENT)),
     ]
-    assert [subject.name for _, subject in plan_of([20000], [KUBE_PROXY])] == [KUBE_PROXY]
+    assert [step[:2] for step in plan_of("nftables", [20000], [KUBE_PROXY])] == [(20000, KUBE_PROXY)]
+
+
+def test_iptables_is_measured_at_the_sizes_of_its_goals() -> None:
+    assert {step[0] for step in plan_of("iptables-legacy", (), ())} == {1000, 5000}
 
 
 def test_sizes_are_measured_from_the_smallest_as_the_world_only_grows() -> None:
-    assert [services for services, _ in plan_of([5000, 1000], [AGENT])] == [1000, 5000]
+    assert [step[0] for step in plan_of("nftables", [5000, 1000], [AGENT])] == [1000, 5000]
+
+
+def test_a_later_run_of_a_mode_takes_the_place_of_an_earlier_one_and_leaves_other_modes() -> None:
+    iptables = replace(OURS, mode="iptables")
+    later = Report([replace(iptables, cpu_ms_per_change=7.0)], ["2 CPUs"], "Kubernetes v1.36.3", busy_cpus={"iptables": 1.5})
+
+    both = Report([OURS, iptables], ["2 CPUs"], "Kubernetes v1.36.3", [ColdStart(5000, 50, 3.0)], {"nftables": 0.5}).renewed(later)
+
+    assert [(one.mode, one.cpu_ms_per_change) for one in both.measurements] == [("nftables", None), ("iptables", 7.0)]
+    assert both.cold_starts
+    assert "nftables 0.5, iptables 1.5" in both.page()
 
 
 def test_facts_of_a_machine_are_read_by_their_key() -> None:

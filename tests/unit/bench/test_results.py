@@ -27,7 +27,7 @@ OURS = Measurement(
 
 
 def compared(*measurements: Measurement, services: int = 5000) -> dict[str, Comparison]:
-    return {one.quantity.name: one for one in comparisons(measurements, services)}
+    return {one.quantity.name: one for one in comparisons(measurements, "nftables", services)}
 
 
 def test_a_change_is_told_by_its_median_and_its_worst() -> None:
@@ -54,6 +54,17 @@ def test_other_sizes_have_no_goals() -> None:
 
     assert found["first_sync_s"].ratio == pytest.approx(0.2)
     assert found["first_sync_s"].met is None
+
+
+def test_each_mode_has_goals_of_its_own() -> None:
+    alike = [replace(one, mode="iptables-legacy", services=1000) for one in (THEIRS, OURS)]
+    found = {one.quantity.name: one for one in comparisons(alike, "iptables-legacy", 1000)}
+
+    assert (found["first_sync_s"].goal, found["change_ms_median"].goal, found["change_ms_max"].goal) == (1.0, 0.5, None)
+
+
+def test_another_mode_is_not_compared_with() -> None:
+    assert compared(THEIRS, replace(OURS, mode="iptables"))["first_sync_s"].ours is None
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.bench import table
-from tests.bench.results import Change, FirstSync, Measurement, comparisons
+from tests.bench.results import Change, ColdStart, FirstSync, Measurement, comparisons
 from tests.bench.subjects import AGENT, KUBE_PROXY
 
 THEIRS = Measurement(KUBE_PROXY, "nftables", 5000, 10, first_syncs=(FirstSync(4.0, 5.0),))
@@ -55,14 +55,14 @@ def test_ratios_have_the_digits_that_goals_need(value: float | None, words: str)
 
 
 def test_a_comparison_tells_the_ratio_and_whether_the_goal_is_met() -> None:
-    head, first, *_ = table.compared(comparisons([THEIRS, OURS], 5000))
+    head, first, *_ = table.compared(comparisons([THEIRS, OURS], "nftables", 5000))
 
-    assert head == ("5,000 Services × 10 endpoints", KUBE_PROXY, AGENT, "ratio", "goal")
+    assert head == ("5,000 Services × 10 endpoints, nftables", KUBE_PROXY, AGENT, "ratio", "goal")
     assert first == ("first complete sync", "4.00 s", "0.500 s", "0.12", "≤ 0.2: met")
 
 
 def test_a_goal_that_could_not_be_compared_is_not_called_missed() -> None:
-    _, first, *_ = table.compared(comparisons([OURS], 5000))
+    _, first, *_ = table.compared(comparisons([OURS], "nftables", 5000))
 
     assert first[-2:] == ("–", "≤ 0.2")
 
@@ -82,3 +82,10 @@ def test_stages_come_in_the_order_of_the_pipeline_and_unknown_ones_are_not_lost(
     assert [row[0] for row in table.first_sync_by_stage([OURS])[1:]] == [
         *("decode", "commit", "audit", "starting Python, waiting for lists", "all"),
     ]
+
+
+def test_a_cold_start_that_did_not_finish_has_no_time() -> None:
+    head, first, *_ = table.cold_starts([ColdStart(5000, 50, 3.2, stages_ms={"commit": 100}), ColdStart(44000, 1, None)])
+
+    assert head[1:] == ("5,000 × 50", "44,000 × 1")
+    assert first == ("first complete sync", "3.20 s", "–")
