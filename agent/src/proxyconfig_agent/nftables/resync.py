@@ -130,7 +130,7 @@ class Resync:
             chunk.behind += self._last_chain()
             yield chunk
         else:
-            yield _protection(chunk, stale)
+            yield _protection(chunk, stale, self.book.family)
             yield from _in_steps(chunk.parts, self._limit)
             yield Chunk(elements=Delta(deleted=stale), behind=self._last_chain())
         yield from self._spare_picks()
@@ -173,14 +173,21 @@ class Resync:
         return [] if held and held.has_rules_of(wanted) else list(transaction.rewritten(self._table, LAST_CHAIN, wanted))
 
 
-def _protection(chunk: Chunk, stale: Elements) -> Chunk:
-    """The first of several transactions: all source ranges at once (the kernel copies that set each time), before any VIP they protect."""
+def _protection(chunk: Chunk, stale: Elements, family: Family) -> Chunk:
+    """The first of several transactions: all source ranges at once (the kernel copies that set each time), before any VIP they protect.
+
+    Of those that nobody wants any more only the ones that may overlap wanted ones go now, which is within the same VIP and port; the
+    others protect Services that are still there."""
     first = Chunk(chunk.before, chunk.elements)
-    first.elements.absorb(Delta(deleted={name: stale.pop(name) for name in _FIREWALL if name in stale}))
     for part in chunk.parts:
         for elements, into in ((part.delta.deleted, first.elements.deleted), (part.delta.added, first.elements.added)):
             for name in _FIREWALL & elements.keys():
                 into.setdefault(name, {}).update(elements.pop(name))
+    frontend = family.size + 8
+    changed = {key[:frontend] for key in first.elements.added.get(sets.SOURCE_RANGES, {})}
+    ranges = stale.get(sets.SOURCE_RANGES, {})
+    if overlapping := {key: ranges.pop(key) for key in list(ranges) if key[:frontend] in changed}:
+        first.elements.absorb(Delta(deleted={sets.SOURCE_RANGES: overlapping}))
     return first
 
 
