@@ -17,17 +17,19 @@ _AT_A_TIME = 50
 
 
 class SimulatedKernel(Connection):
-    """Stands where the netlink socket would. `before_commit` sees every transaction first, and can make it fail by what it raises."""
+    """Stands where the netlink socket would. `before_commit` is called before every transaction, and makes it fail by what it raises;
+    `after_commit` is called after those that did not fail. `capacity`: the bytes of one transaction, as the agent is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: int = 16 << 20) -> None:
         self.tables: dict[Name, Table] = {}
-        self.transactions = 0
-        self.before_commit: Callable[[list[Message]], None] = lambda _: None
+        self.before_commit: Callable[[], None] = _nothing
+        self.after_commit: Callable[[], None] = _nothing
+        self._capacity = capacity
         self._generation = 1
 
     @property
     def capacity(self) -> int:
-        return 16 << 20
+        return self._capacity
 
     def close(self) -> None:
         pass
@@ -39,14 +41,15 @@ class SimulatedKernel(Connection):
         listed = list(messages)
         if not listed:
             return 0
-        self.before_commit(listed)
+        if keep:
+            self.before_commit()
         transaction = Transaction(self.tables)
         for message in listed:
             transaction.take(message)
         if keep:
             self.tables = transaction.tables
-            self.transactions += 1
             self._generation += 1
+            self.after_commit()
         return len(listed)
 
     def get(self, kind: Kind, family: int, payload: bytes) -> bytes | None:
@@ -81,3 +84,7 @@ def _printed(table: Name, name: str, sets: Mapping[str, Set]) -> Iterator[bytes]
     elements = [attribute(1, element.octets) for element in sets[name].elements.values()]
     for at in range(0, len(elements), _AT_A_TIME):
         yield text(1, table[1]) + text(2, name) + nest(3, *elements[at : at + _AT_A_TIME])
+
+
+def _nothing() -> None:
+    pass

@@ -11,9 +11,9 @@ from tests.scenarios.cases import Case, Round, rounds_of
 from tests.scenarios.configs import CONFIGS
 from tests.scenarios.scenario import load
 from tests.simulator.cases import problems
+from tests.simulator.modes import MODES, SimulatedPipeline
 from tests.simulator.node import NetnsNode
 from tests.simulator.path import Memory
-from tests.simulator.world import MODES, pipeline
 
 ROUNDS = {mode: rounds_of(load(), mode=mode) for mode in MODES}
 SCENARIOS = sorted({case.scenario for rounds in ROUNDS.values() for round_ in rounds for case in round_.cases})
@@ -38,7 +38,7 @@ def played(request: pytest.FixtureRequest) -> Played:
 
 def _play(mode_name: str, config: str, rounds: list[Round]) -> Iterator[tuple[Case, str]]:
     mode, node, memory = MODES[mode_name](), NetnsNode(), Memory()
-    agent = pipeline(mode, node, CONFIGS[config])
+    agent = SimulatedPipeline(mode, node, CONFIGS[config])
     for round_ in rounds:
         agent.apply(round_.objects)
         for case in round_.cases:

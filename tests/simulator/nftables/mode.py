@@ -1,0 +1,37 @@
+"""Our nftables mode in front of a simulated kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.simulator.nftables.canonical import State, state_of
+from tests.simulator.nftables.kernel import SimulatedKernel
+from tests.simulator.nftables.rules import NftablesRules
+
+from proxyconfig_agent.nftables.netlink.connection import KernelError
+from proxyconfig_agent.nftables.port import Nftables
+
+SMALL = 6_000
+"""Bytes of a transaction that has some 40 elements."""
+
+
+class NftablesMode:
+    """See `modes.Mode`."""
+
+    def __init__(self, kernel: SimulatedKernel | None = None) -> None:
+        self._kernel = kernel or SimulatedKernel(SMALL)
+        self.dataplane = Nftables(self._kernel)
+        self.rules = NftablesRules(self._kernel)
+
+    def restarted(self) -> NftablesMode:
+        return NftablesMode(self._kernel)
+
+    def state(self) -> State:
+        return state_of(self._kernel)
+
+    def observe(self, before: Callable[[], None], after: Callable[[], None]) -> None:
+        self._kernel.before_commit, self._kernel.after_commit = before, after
+
+    @staticmethod
+    def refusal(number: int) -> Exception:
+        return KernelError(number, "a transaction")

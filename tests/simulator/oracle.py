@@ -1,0 +1,241 @@
+"""What has to become of a flow, computed straight from the API's objects by kube-proxy's decision table: a second opinion on the agent.
+
+Written from the reference alone (section 3 and the rows of its table), sharing nothing with `ingest`, `select` or any mode. It asks
+one question at a time and is slow; it knows what every mode has in common, and the few things in which `Habits` differ.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from tests.netns.probe import DROP, REJECT
+from tests.netns.topology import NODE, NODE_NAME, POD_CIDR, SERVICE_CIDR
+from tests.scenarios.book import BEYOND
+from tests.scenarios.configs import CLUSTER_CIDR, POD_INTERFACE, Config
+from tests.scenarios.objects import SERVICE_LABEL, Key
+from tests.scenarios.scenario import Object
+from tests.simulator.cases import ON_THE_NODE, Flow
+from tests.simulator.node import NetnsNode, packed
+
+KEPT, MASQUERADED = "kept", "masqueraded"
+Expected = dict[str, Fraction]
+"""`near1:8080 kept`, `REJECT`, `DROP` or `beyond`, and how large a part of the connections gets it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """What modes do differently (reference 6.5)."""
+
+    rejects_unknown_ports: bool
+    """Of a ClusterIP. Else such a packet goes on as if there were no proxy."""
+    drops_unallocated: bool
+    """Addresses of the Service network that no Service has."""
+    firewall_without_endpoints: bool
+    """Source ranges are looked at first, so who is not admitted is not told that there are no endpoints."""
+    serves_localhost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """An endpoint of a Service port, with what the table asks for."""
+
+    address: str
+    port: int
+    ready: bool
+    draining: bool
+    local: bool
+    zones: frozenset[str]
+    nodes: frozenset[str]
+
+
+class Oracle:
+    """One state of a cluster, on the node under test."""
+
+    def __init__(self, objects: Mapping[Key, Object], config: Config, habits: Habits, zone: str = "zone-a") -> None:
+        self._services = [one for one in objects.values() if one["kind"] == "Service" and _is_served(one)]
+        self._slices = sorted(
+            (one for one in objects.values() if one["kind"] == "EndpointSlice"), key=lambda one: str(one["metadata"]["name"])
+        )
+        self._config, self._habits, self._zone = config, habits, zone
+        self._node = NetnsNode()
+
+    def expects(self, flow: Flow) -> Expected:
+        family = "IPv6" if ":" in flow.address else "IPv4"
+        for service in self._services:
+            if family not in service["spec"]["ipFamilies"]:
+                continue
+            for port in service["spec"]["ports"]:
+                if kind := self._kind(service, port, flow):
+                    return self._served(service, port, kind, flow)
+        return {self._unserved(flow): Fraction(1)}
+
+    def _kind(self, service: Object, port: Object, flow: Flow) -> str:
+        """Which of the Service port's addresses is asked: internal, external, balancer; empty: none."""
+        if port["protocol"] != flow.protocol:
+            return ""
+        spec = service["spec"]
+        if flow.port == port["port"]:
+            if flow.address in spec["clusterIPs"]:
+                return "internal"
+            if flow.address in _vips(service):
+                return "balancer"
+            if flow.address in spec.get("externalIPs", ()):
+                return "external"
+        return "external" if flow.port == port.get("nodePort") and self._serves_node_ports(flow.address) else ""
+
+    def _serves_node_ports(self, address: str) -> bool:
+        if not self._node.is_local(packed(address)):
+            return False
+        if address.startswith("127."):
+            if not (self._habits.serves_localhost and self._config.localhost_node_ports):
+                return False
+        elif address == "::1":
+            return False
+        chosen = self._config.node_port_addresses
+        if chosen == ("primary",):
+            return address in NODE.both
+        return not chosen or any(_in(address, network) for network in chosen)
+
+    def _served(self, service: Object, port: Object, kind: str, flow: Flow) -> Expected:
+        backends = list(self._backends(service, port, flow))
+        cluster, local = self._cluster(backends), _usable([each for each in backends if each.local])
+        internal = service["spec"].get("internalTrafficPolicy") == "Local"
+        external = service["spec"].get("externalTrafficPolicy") == "Local" and _is_external(service)
+        anywhere = cluster if not (internal or external) else _usable(backends)
+        if kind == "balancer" and not self._admits(service, flow) and (anywhere or self._habits.firewall_without_endpoints):
+            return {DROP: Fraction(1)}
+        if not anywhere:
+            return {REJECT: Fraction(1)}
+        if kind == "internal":
+            chosen, masquerade = (local if internal else cluster), self._masquerades_internal(flow)
+        elif not external:
+            chosen, masquerade = cluster, True
+        elif self._is_pod(flow):
+            chosen, masquerade = cluster, False
+        elif flow.client in ON_THE_NODE:
+            chosen, masquerade = cluster, True
+        else:
+            chosen, masquerade = local, False
+        if not chosen:
+            return {DROP: Fraction(1)}
+        found: Expected = {}
+        for each in chosen:
+            answer = self._reached(each, masquerade=masquerade, flow=flow)
+            found[answer] = found.get(answer, Fraction(0)) + Fraction(1, len(chosen))
+        return found
+
+    def _reached(self, backend: Backend, *, masquerade: bool, flow: Flow) -> str:
+        """Also a client that reaches itself is masqueraded, but nobody on the way into the node. A server of the client's own node, if that
+        is another one, answers past this one."""
+        own, target = packed(flow.own), packed(backend.address)
+        masquerade = (masquerade or own == target) and not self._node.is_local(target)
+        if not masquerade and flow.client not in ON_THE_NODE and self._node.answers_past(own, target):
+            return DROP
+        return f"{self._node.server_at(target, backend.port)}:{backend.port} {MASQUERADED if masquerade else KEPT}"
+
+    def _unserved(self, flow: Flow) -> str:
+        """What happens to a packet that no Service port is asked by."""
+        address = packed(flow.address)
+        if name := self._node.server_at(address, flow.port):
+            return f"{name}:{flow.port} {KEPT}"
+        if self._node.is_local(address):
+            return REJECT
+        if self._habits.rejects_unknown_ports and any(flow.address in service["spec"]["clusterIPs"] for service in self._services):
+            return REJECT
+        if self._habits.drops_unallocated and any(_in(flow.address, cidr) for cidr in SERVICE_CIDR.both):
+            return DROP
+        return BEYOND
+
+    def _backends(self, service: Object, port: Object, flow: Flow) -> Iterator[Backend]:
+        found: dict[tuple[str, int], Object] = {}
+        for one in self._slices:
+            if one["metadata"]["labels"][SERVICE_LABEL] != service["metadata"]["name"]:
+                continue
+            if one["addressType"] != ("IPv6" if ":" in flow.address else "IPv4"):
+                continue
+            for target in one["ports"]:
+                if (target["name"], target["protocol"]) != (port["name"], port["protocol"]):
+                    continue
+                for endpoint in one["endpoints"]:
+                    key = endpoint["addresses"][0], target["port"]
+                    if key not in found or not endpoint["conditions"].get("terminating"):
+                        found[key] = endpoint
+        for (address, number), endpoint in found.items():
+            conditions, hints = endpoint["conditions"], endpoint.get("hints", {})
+            ready = conditions.get("ready", True)
+            yield Backend(
+                address=address,
+                port=number,
+                ready=ready,
+                draining=not ready and conditions.get("serving", True) and conditions.get("terminating", False),
+                local=endpoint.get("nodeName") == NODE_NAME,
+                zones=frozenset(zone["name"] for zone in hints.get("forZones", ())),
+                nodes=frozenset(node["name"] for node in hints.get("forNodes", ())),
+            )
+
+    def _cluster(self, backends: list[Backend]) -> list[Backend]:
+        ready = [each for each in backends if each.ready]
+        if not ready:
+            return _usable(backends)
+        if all(each.nodes for each in ready) and any(NODE_NAME in each.nodes for each in ready):
+            return [each for each in ready if NODE_NAME in each.nodes]
+        if self._zone and all(each.zones for each in ready) and any(self._zone in each.zones for each in ready):
+            return [each for each in ready if self._zone in each.zones]
+        return ready
+
+    def _admits(self, service: Object, flow: Flow) -> bool:
+        """The node may come with the address itself, if a range holds the node; here no interface has such an address."""
+        ranges = [text.strip() for text in service["spec"].get("loadBalancerSourceRanges", ())]
+        if not ranges or any(text.endswith("/0") for text in ranges):
+            return True
+        of_family = [text for text in ranges if (":" in text) == (":" in flow.address)]
+        return not of_family or any(_in(self._source(flow), text) for text in of_family)
+
+    def _source(self, flow: Flow) -> str:
+        if flow.client not in ON_THE_NODE:
+            return flow.own
+        return str(ipaddress.ip_address(self._node.source_towards(packed(flow.address))))
+
+    def _masquerades_internal(self, flow: Flow) -> bool:
+        return self._config.masquerade_all or (bool(self._config.detect) and not self._is_pod(flow))
+
+    def _is_pod(self, flow: Flow) -> bool:
+        """Whether the configuration tells the client to be a pod of this node."""
+        device = "" if flow.client in ON_THE_NODE else self._node.device_from(packed(flow.own))
+        match self._config.detect:
+            case "NodeCIDR":
+                return any(_in(self._source(flow), cidr) for cidr in POD_CIDR.both)
+            case "ClusterCIDR":
+                return any(_in(self._source(flow), cidr) for cidr in CLUSTER_CIDR.both)
+            case "InterfaceNamePrefix":
+                return device.startswith("veth-")
+            case "BridgeInterface":
+                return device == POD_INTERFACE
+            case _:
+                return False
+
+
+def _usable(backends: list[Backend]) -> list[Backend]:
+    """The ready ones; if there are none, those that drain."""
+    return [each for each in backends if each.ready] or [each for each in backends if each.draining]
+
+
+def _is_served(service: Object) -> bool:
+    labels = service["metadata"].get("labels", {})
+    return "service.kubernetes.io/service-proxy-name" not in labels and service["spec"].get("clusterIP") != "None"
+
+
+def _is_external(service: Object) -> bool:
+    return service["spec"]["type"] != "ClusterIP" or bool(service["spec"].get("externalIPs"))
+
+
+def _vips(service: Object) -> list[str]:
+    ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress", ())
+    return [entry["ip"] for entry in ingress if entry.get("ipMode", "VIP") == "VIP"]
+
+
+def _in(address: str, network: str) -> bool:
+    return ipaddress.ip_address(address) in ipaddress.ip_network(network, strict=False)

@@ -1,0 +1,32 @@
+"""Oracles for each mode, and the simulator's answers in the words of an oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from tests.scenarios.book import BEYOND
+from tests.simulator.answers import shares
+from tests.simulator.cases import Flow
+from tests.simulator.node import NetnsNode
+from tests.simulator.oracle import KEPT, MASQUERADED, Expected, Habits
+from tests.simulator.path import Rules
+
+HABITS: Mapping[str, Habits] = {
+    "nftables": Habits(rejects_unknown_ports=True, drops_unallocated=True, firewall_without_endpoints=True),
+}
+NO_RULES = Habits(rejects_unknown_ports=False, drops_unallocated=False, firewall_without_endpoints=False)
+"""Of a node where nothing is served."""
+
+
+def heard(rules: Rules, flow: Flow, node: NetnsNode) -> Expected:
+    """What becomes of a flow on the simulator."""
+    said: Expected = {}
+    for answer, share in shares(rules, flow.packet(node), node).items():
+        words = answer.split()
+        if words[0] == BEYOND:
+            words = [BEYOND]
+        elif len(words) == 3:
+            words = [f"{words[0]}:{words[2]}", KEPT if words[1] == flow.own else MASQUERADED]
+        said[" ".join(words)] = said.get(" ".join(words), Fraction(0)) + share
+    return said

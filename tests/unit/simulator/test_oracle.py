@@ -1,0 +1,31 @@
+"""The rules that a mode writes for any cluster do what kube-proxy's decision table says, worked out a second time from the objects."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.scenarios.configs import CONFIGS
+from tests.simulator.clusters import Clusters
+from tests.simulator.modes import MODES, SimulatedPipeline
+from tests.simulator.node import NetnsNode
+from tests.simulator.oracle import Oracle
+from tests.simulator.oracles import HABITS, heard
+from tests.simulator.questions import questions, some
+
+EXAMPLES = 25
+QUESTIONS = 150
+
+
+@pytest.mark.parametrize("mode_name", MODES)
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(seed=st.integers(0, 1 << 32), config=st.sampled_from(sorted(CONFIGS)))
+def test_simulated_packets_go_where_the_decision_table_says(mode_name: str, seed: int, config: str) -> None:
+    random, node, mode = Random(seed), NetnsNode(), MODES[mode_name]()
+    objects = Clusters(random).cluster()
+    SimulatedPipeline(mode, node, CONFIGS[config]).apply(objects)
+    oracle = Oracle(objects, CONFIGS[config], HABITS[mode_name])
+    for flow in some(random, questions(objects), QUESTIONS):
+        assert heard(mode.rules, flow, node) == oracle.expects(flow), flow
