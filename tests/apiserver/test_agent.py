@@ -163,8 +163,8 @@ def test_a_service_with_an_address_of_the_wrong_family_is_named_and_harms_no_oth
     assert "2001:db8::7 is IPv6, but the Service has no IPv6 cluster IP" in named["reason"]
     assert {"10.96.7.3", "10.96.7.4"} <= served(home)
     assert eventually(lambda: conditions(api)["Degraded"], 10, until=lambda each: each[0] == "True")[1] == "QuarantinedServices"
-    (event,) = eventually(lambda: events(api, "Quarantined"), 10)
-    assert event["regarding"]["name"] == "bad"
+    (event,) = eventually(lambda: events(api, "Quarantined"), 30)
+    assert (event["regarding"]["name"], event["reportingInstance"]) == ("bad", NODE)
     api.delete(f"{SERVICES}/bad")
     eventually(lambda: not status(api).get("quarantined"), 10)
 

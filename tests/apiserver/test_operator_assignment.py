@@ -28,7 +28,7 @@ def test_of_two_that_select_a_node_the_higher_priority_gets_it_and_both_say_so(a
     assert api.have(f"{PROXIES}/e1")["spec"]["config"] == "edge"
     assert api.have(f"{NODES}/e1")["metadata"]["labels"][names.CONFIG_LABEL] == "edge"
     overlapping = says(api, "all", "Overlapping", "True")
-    assert overlapping["message"].startswith("e1 also match and belong to edge")
+    assert overlapping["message"].startswith("nodes that spec.nodeSelector matches belong to edge, by spec.priority or age: e1;")
     assert api.have(f"{CONFIGS}/all")["status"]["nodes"]["overlapping"] == 1
     soon(lambda: [pod["metadata"]["name"] for pod in api.every(PODS) if pod["spec"]["nodeName"] == "e1"] == ["agent-edge-e1"])
     assert fleet.removals == []  # it was handed over as it was

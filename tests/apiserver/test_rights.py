@@ -145,8 +145,7 @@ AGENT_MAY = [
     *((verb, resource) for verb in ("list", "watch") for resource in ("endpointslices.discovery.k8s.io", "servicecidrs.networking.k8s.io")),
     ("patch", "nodeproxies.proxyconfig.dev:status"),
     ("get", "controllerrevisions.apps"),
-    ("create", "events.events.k8s.io"),
-    ("patch", "events.events.k8s.io"),
+    *((verb, "events.events.k8s.io") for verb in ("get", "create", "patch")),
 ]
 AGENT_MAY_NOT = [
     ("get", "secrets"),

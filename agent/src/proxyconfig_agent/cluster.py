@@ -199,7 +199,8 @@ class Cluster:
 
     def _note_rejections(self, name: ServiceName) -> None:
         service = self._services.get(name)
-        of_slices = [sentence for piece in self._slices_of.get(name, ()) for sentence in piece.rejected] if service else []
+        pieces = sorted(self._slices_of.get(name, ()), key=lambda piece: piece.name) if service else ()
+        of_slices = [sentence for piece in pieces for sentence in piece.rejected]
         lost = self._claims.sentences(service) if service else []
         if service and (service.rejected or of_slices or lost):
             self._rejections[name] = (*service.rejected, *few(lost), *few(of_slices))

@@ -46,10 +46,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A Service that could not be programmed, and why, in one sentence for an Event on it."""
+    """A Service that is not served, whole or in part, and why, in one sentence for an Event."""
 
     service: ServiceName
     reason: str
+    everywhere: bool = False
+    """The Service itself is the reason, so every node says the same; else it is this node's kernel."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,11 +220,10 @@ class Runner:
         )
 
     def refused(self) -> tuple[Refusal, ...]:
-        """All Services that are set aside, by the data plane or, in whole or in part, when they were read."""
-        reasons: dict[ServiceName, str] = {name: "; ".join(sentences) for name, sentences in self._cluster.rejections()}
-        for name, reason in self._refused.items():
-            reasons[name] = f"{reason}; {reasons[name]}" if name in reasons else reason
-        return tuple(Refusal(name, reasons[name]) for name in sorted(reasons))
+        """All Services that are set aside, by the data plane or, in whole or in part, for what they are."""
+        everywhere = [Refusal(name, "; ".join(sentences), everywhere=True) for name, sentences in self._cluster.rejections()]
+        here = [Refusal(name, reason) for name, reason in self._refused.items()]
+        return tuple(sorted(here + everywhere, key=lambda refusal: refusal.service))
 
     def _failed(self, reason: Reason, started: float, error: Exception) -> None:
         now, wait_s = self._clock.monotonic(), self._backoff.wait_s()

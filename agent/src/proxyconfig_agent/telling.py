@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import Callable
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 from proxyconfig_agent.cluster import Cluster
-from proxyconfig_agent.ingest.values import Family, Node
+from proxyconfig_agent.ingest.values import Family, Node, ServiceName
 from proxyconfig_agent.node.finding import Finding, Topic
 from proxyconfig_agent.report.conditions import Drift, NodeState
 from proxyconfig_agent.report.health import Health
+from proxyconfig_agent.report.herald import Herald
 from proxyconfig_agent.report.metrics import Metrics
 from proxyconfig_agent.report.nodeproxy import Reporter
 from proxyconfig_agent.report.notices import Notice, Told, news, repaired
 from proxyconfig_agent.sync import Sync
-from proxyconfig_client.events import Events, Reference
-
-WAITING_EVENTS = 100
-"""More than that at once are dropped: an Event is a courtesy, and the status names what matters."""
+from proxyconfig_client.events import Events
 
 
 class Telling:
@@ -32,7 +29,7 @@ class Telling:
         self._told = Told()
         self._services_changed = self._endpoints_changed = 0
         self._findings: dict[str, tuple[Finding, ...]] = {}
-        self._notices: asyncio.Queue[Notice] = asyncio.Queue(WAITING_EVENTS)
+        self._herald = Herald(self._uid_of, self._holds)
         metrics.count_local(cluster.programmed)
 
     def report_to(self, reporter: Reporter) -> None:
@@ -54,7 +51,7 @@ class Telling:
         """`source` (the settings, the kernel, …) finds this now, instead of what it found before."""
         self._findings[source] = findings
         self.update(findings=tuple(finding for each in self._findings.values() for finding in each))
-        self._notify(*self._news())
+        self._herald.announce(*self._news())
 
     def node(self, node: Node, *, known: bool) -> None:
         self._health.node(known=known, deleted=node.deleted)
@@ -88,10 +85,10 @@ class Telling:
         self.found("sync")
         self._health.synced(Family)
         if sync.repaired:
-            self._notify(repaired(sync.repaired))
+            self._herald.announce(repaired(sync.repaired))
             self.update(drift=Drift(self.state.drift.repairs + 1, sync.ended_at, sync.repaired))
         self.update(programmed=True, services=sync.services, endpoints=sync.endpoints, refused=sync.refused)
-        self._notify(*self._news())
+        self._herald.announce(*self._news())
 
     def _count(self) -> None:
         if self._services_changed or self._endpoints_changed:
@@ -102,20 +99,13 @@ class Telling:
         notices, self._told = news(self._told, self.state.refused, self.state.findings)
         return notices
 
-    def _notify(self, *notices: Notice) -> None:
-        for notice in notices:
-            if not self._notices.full():
-                self._notices.put_nowait(notice)
-
     async def post(self, events: Events, node: str) -> NoReturn:
         """Post Events until cancelled."""
-        while True:
-            notice = await self._notices.get()
-            kind: Literal["Normal", "Warning"] = "Warning" if notice.warning else "Normal"
-            await events.post(self._about(notice, node), notice.reason, notice.note, action=notice.action, kind=kind)
+        await self._herald.run(events, node)
 
-    def _about(self, notice: Notice, node: str) -> Reference:
-        if notice.service is None:
-            return Reference("v1", "Node", node, uid=node)  # kubelet's and kube-proxy's Events on a Node have its name as uid, too
-        service = self._cluster.service(notice.service)
-        return Reference("v1", "Service", notice.service.name, notice.service.namespace, service.uid if service else "")
+    def _holds(self, notice: Notice) -> bool:
+        return any((each.service, each.reason) == (notice.service, notice.note) for each in self._told.refused)
+
+    def _uid_of(self, name: ServiceName) -> str:
+        service = self._cluster.service(name)
+        return service.uid if service else ""

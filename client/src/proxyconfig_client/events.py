@@ -5,6 +5,7 @@ An Event is a courtesy: when it cannot be posted, that is logged, and nothing el
 
 from __future__ import annotations
 
+import hashlib
 import time
 import uuid
 from collections import OrderedDict
@@ -17,7 +18,7 @@ import aiohttp
 import structlog
 
 from proxyconfig_client.connection import Connection, path_of
-from proxyconfig_client.errors import ClientError, is_missing
+from proxyconfig_client.errors import ClientError, is_conflict, is_missing
 
 REPEAT_S = 60.0
 """The same Event within this time is only counted."""
@@ -59,7 +60,7 @@ class Events:
         self, regarding: Reference, reason: str, note: str, *, action: str, kind: Literal["Normal", "Warning"] = "Normal"
     ) -> None:
         """Tell `note` about an object. `reason` and `action` are CamelCase words; never raises for the API's sake."""
-        note = note if len(note.encode()) <= NOTE_LIMIT else note.encode()[: NOTE_LIMIT - 3].decode(errors="ignore") + "…"
+        note = _short(note)
         now, identity = self._clock(), (regarding, reason, note)
         known = self._posted.get(identity)
         if known is not None and now - known.first_s < FORGET_S:
@@ -69,13 +70,33 @@ class Events:
             known.sent_s = now
             if await self._send("PATCH", regarding, known.name, {"series": {"count": known.count, "lastObservedTime": _stamp(now)}}):
                 return
-        name = f"{regarding.name[:200]}.{uuid.uuid4().hex[:16]}"
+        name = _named(regarding, uuid.uuid4().hex)
         self._remember(identity, _Posted(name, now, now))
-        body = {
+        await self._send("POST", regarding, "", self._event(name, regarding, reason, note, action=action, kind=kind))
+
+    async def post_once(
+        self, regarding: Reference, reason: str, note: str, *, action: str, kind: Literal["Normal", "Warning"] = "Normal"
+    ) -> None:
+        """As `post`, for what many processes say alike: if one has posted it, and it was not forgotten (after an hour), do nothing.
+
+        The name of the Event follows from the object, `reason` and `note`."""
+        note = _short(note)
+        name = _named(regarding, hashlib.sha256("\0".join((regarding.uid, reason, note)).encode()).hexdigest())
+        path = path_of("events.k8s.io/v1", "events", name, namespace=regarding.namespace or "default")
+        try:
+            await self._connection.get(path)
+        except (ClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            if not is_missing(error):
+                _log_failure(regarding, reason, error)
+                return
+            await self._send("POST", regarding, "", self._event(name, regarding, reason, note, action=action, kind=kind))
+
+    def _event(self, name: str, regarding: Reference, reason: str, note: str, *, action: str, kind: str) -> dict[str, Any]:
+        return {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": {"name": name, "namespace": regarding.namespace or "default"},
-            "eventTime": _stamp(now),
+            "eventTime": _stamp(self._clock()),
             "reportingController": self._reporter,
             "reportingInstance": self._instance[:128],
             "action": action,
@@ -84,7 +105,6 @@ class Events:
             "note": note,
             "regarding": _reference(regarding),
         }
-        await self._send("POST", regarding, "", body)
 
     def _remember(self, identity: tuple[Reference, str, str], posted: _Posted) -> None:
         self._posted[identity] = posted
@@ -98,10 +118,23 @@ class Events:
         try:
             await self._connection.call(method, path, body=body, content_type=content_type)
         except (ClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-            if not (method == "PATCH" and is_missing(error)):
-                _log.warning("event not posted", object=regarding.name, reason=body.get("reason"), error=str(error) or type(error).__name__)
+            if not (method == "PATCH" and is_missing(error)) and not (method == "POST" and is_conflict(error)):
+                _log_failure(regarding, body.get("reason", ""), error)
             return False
         return True
+
+
+def _log_failure(regarding: Reference, reason: str, error: Exception) -> None:
+    _log.warning("event not posted", object=regarding.name, reason=reason, error=str(error) or type(error).__name__)
+
+
+def _short(note: str) -> str:
+    return note if len(note.encode()) <= NOTE_LIMIT else note.encode()[: NOTE_LIMIT - 3].decode(errors="ignore") + "…"
+
+
+def _named(regarding: Reference, unique: str) -> str:
+    """A name for an Event on an object; names have 253 characters at most."""
+    return f"{regarding.name[:200]}.{unique[:16]}"
 
 
 def _reference(of: Reference) -> dict[str, str]:

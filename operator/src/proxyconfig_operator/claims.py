@@ -127,7 +127,8 @@ def _overlapping(found: Findings) -> Claim:
         message = "every node that spec.nodeSelector matches belongs to this ProxyConfig"
         return Claim("Overlapping", holds=False, reason="NoOverlap", message=message)
     others = some(sorted(set(found.lost.values())))
-    message = f"{some(sorted(found.lost))} also match and belong to {others}, by spec.priority or age: narrow spec.nodeSelector of one"
+    nodes = some(sorted(found.lost))
+    message = f"nodes that spec.nodeSelector matches belong to {others}, by spec.priority or age: {nodes}; narrow spec.nodeSelector of one"
     return Claim("Overlapping", holds=True, reason="NodesBelongToOthers", message=message)
 
 

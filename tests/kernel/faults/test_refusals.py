@@ -33,7 +33,7 @@ def test_a_service_with_an_address_of_the_wrong_family_is_set_aside_alone(agent:
         agent.serves()
         api_cluster.put({**web.objects, ("Service", "wrong-family", "four-only"): wrong})
 
-        (event,) = eventually(lambda: agent.events("Quarantined", "Service"), within_s=10, every_s=0.2)
+        (event,) = eventually(lambda: agent.events("Quarantined", "Service"), within_s=30, every_s=0.2)
         assert event["regarding"]["name"] == "four-only"
         assert "fd00:60::99 is IPv6, but the Service has no IPv6 cluster IP" in event["note"]
         told = eventually(lambda: agent.status().get("quarantined", []), within_s=10, every_s=0.2)
@@ -44,6 +44,45 @@ def test_a_service_with_an_address_of_the_wrong_family_is_set_aside_alone(agent:
 
         api_cluster.put(web.objects)
         eventually(lambda: agent.condition("Degraded")[0] == "False", within_s=10, every_s=0.2)
+
+
+def test_of_two_services_with_one_address_the_older_has_it_and_the_other_has_the_rest(agent: Agent, api_cluster: Cluster, web: Web) -> None:
+    """The API server takes it; kube-proxy leaves to chance which of the two it is."""
+    older = web.objects[SERVICE]
+    rival = copy.deepcopy(older)
+    rival["metadata"] = {"name": "a-rival", "namespace": "rivals"}
+    rival["spec"] |= {"clusterIP": "10.96.254.2", "clusterIPs": ["10.96.254.2", "fd00:10:96::fe02"]}
+    rival["spec"]["externalIPs"] = [*older["spec"]["externalIPs"], "203.0.113.9"]
+    for port in rival["spec"]["ports"]:
+        port["nodePort"] += 40
+    slices = {
+        ("EndpointSlice", "rivals", f"rival-{name}"): {
+            **one,
+            "metadata": {"name": f"rival-{name}", "namespace": "rivals", "labels": {"kubernetes.io/service-name": "a-rival"}},
+            "endpoints": one["endpoints"][:1],
+        }
+        for (kind, _, name), one in web.objects.items()
+        if kind == "EndpointSlice"
+    }
+    shared = older["spec"]["externalIPs"][0]
+
+    def reached(address: str) -> set[str]:
+        (answers,) = web.pod.ask([{"address": address, "port": 80, "patience_s": 1, "attempts": 24, "least": 24}])
+        return {answer.split()[0] for answer in answers}
+
+    with agent.running():
+        agent.serves()
+        everything = {**web.objects, ("Service", "rivals", "a-rival"): rival, **slices}
+        api_cluster.put(everything)
+        eventually(lambda: reached("10.96.254.2") == {"near1"}, within_s=10)
+        assert reached("203.0.113.9") == {"near1"}
+        assert reached(shared) == {"near1", "near2", "far1", "far2"}
+        events = eventually(lambda: agent.events("Quarantined", "Service"), within_s=30, every_s=0.2)
+        assert [event["regarding"]["name"] for event in events] == ["a-rival"]
+        assert "of port rivals/a-rival:web-tcp belongs to matrix-load-balancer/web:web-tcp, which is older" in events[0]["note"]
+
+        api_cluster.put({key: one for key, one in everything.items() if key != SERVICE})
+        eventually(lambda: reached(shared) == {"near1"}, within_s=10)
 
 
 def test_a_mode_that_the_node_cannot_do_leaves_what_runs_as_it_is(agent: Agent, plane: ControlPlane, web: Web) -> None:

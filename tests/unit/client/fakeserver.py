@@ -28,6 +28,7 @@ class FakeServer:
         self.history: list[tuple[int, str, Thing]] = []
         self.requests: list[dict[str, str]] = []
         self.bodies: list[tuple[str, str, Any]] = []
+        self.created: dict[str, Any] = {}  # what was posted, by its path
         self.answers: list[web.Response] = []  # given to the next requests instead of the truth
         self.url = ""
         self._changed = asyncio.Condition()
@@ -118,8 +119,21 @@ class FakeServer:
             await self._changed.wait_for(lambda: self.version > since or self._stopping)
 
     async def _write(self, request: web.Request) -> web.Response:
-        self.bodies.append((request.method, str(request.rel_url), json.loads(await request.read())))
-        return self.answers.pop(0) if self.answers else web.json_response({})
+        body = json.loads(await request.read())
+        self.bodies.append((request.method, str(request.rel_url), body))
+        if self.answers:
+            return self.answers.pop(0)
+        if request.method == "POST":
+            path = f"{request.path}/{body['metadata']['name']}"
+            if path in self.created:
+                return status(409, "AlreadyExists", "it exists already")
+            self.created[path] = body
+        return web.json_response({})
+
+    async def _created(self, request: web.Request) -> web.Response:
+        self.requests.append({"path": request.path})
+        found = self.created.get(request.path)
+        return web.json_response(found) if found else status(404, "NotFound", "not found")
 
     async def stop(self) -> None:
         async with self._changed:
@@ -147,6 +161,7 @@ async def served(server: FakeServer, *, answer_limit: int = ANSWER_LIMIT, **acce
     """Run `server` on a free loopback port; yields a connection to it."""
     app = web.Application()
     app.router.add_get(PATH, server._get)
+    app.router.add_get("/apis/{rest:.*}", server._created)
     for method in ("POST", "PATCH"):
         app.router.add_route(method, "/{rest:.*}", server._write)
     runner = web.AppRunner(app, shutdown_timeout=0.1)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -60,6 +61,27 @@ async def test_a_repeated_event_is_counted_and_not_piled_up() -> None:
     assert first["regarding"] == {"apiVersion": "v1", "kind": "Service", "name": "web", "namespace": "shop", "uid": "uid-1"}
     assert first["eventTime"] == "1970-01-01T00:16:40.000000Z"
     assert server.bodies[1][2]["series"]["count"] == 4
+
+
+async def test_what_many_say_alike_is_posted_once() -> None:
+    server = FakeServer()
+    async with served(server) as connection:
+        for node in ("a", "b", "a"):
+            await Events(connection, "agent", node).post_once(SERVICE, "Quarantined", "no", action="Program", kind="Warning")
+        assert [body["reportingInstance"] for _, _, body in server.bodies] == ["a"]
+        await Events(connection, "agent", "b").post_once(SERVICE, "Quarantined", "other words", action="Program", kind="Warning")
+        await Events(connection, "agent", "b").post_once(
+            Reference("v1", "Service", "web", "shop", "uid-2"), "Quarantined", "no", action="P"
+        )
+    assert len(server.created) == len(server.bodies) == 3
+
+
+async def test_of_two_that_look_at_the_same_moment_one_is_told_that_it_is_there() -> None:
+    server = FakeServer()
+    async with served(server) as connection:
+        both = [Events(connection, "agent", node).post_once(SERVICE, "Quarantined", "no", action="Program") for node in ("a", "b")]
+        await asyncio.gather(*both)
+    assert len(server.created) == 1
 
 
 async def test_a_long_note_is_cut_to_what_the_api_takes() -> None:

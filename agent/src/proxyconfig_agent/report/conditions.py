@@ -104,7 +104,7 @@ def _part(topic: Topic, findings: Iterable[Finding]) -> Verdict:
 def _degraded(state: NodeState, others: Iterable[Verdict]) -> Verdict:
     wrong = [(verdict.reason, verdict.message) for verdict in others if not verdict.status and verdict.reason != "Starting"]
     if state.refused:
-        wrong.append(("QuarantinedServices", f"cannot be programmed: {_names(state.refused)}"))
+        wrong.append(("QuarantinedServices", f"set aside, whole or in part: {_names(state.refused)}"))
     wrong += [(finding.reason, finding.message) for finding in _wrong(Topic.AGENT, state.findings)]
     if not wrong:
         return Verdict("Degraded", status=False, reason="AsWanted", message="everything is as the ProxyConfig wants it")
@@ -115,9 +115,7 @@ def _ready(programmed: Verdict, degraded: Verdict) -> Verdict:
     if not programmed.status:
         return Verdict("Ready", status=False, reason=programmed.reason, message=programmed.message)
     if degraded.status:
-        return Verdict(
-            "Ready", status=True, reason=degraded.reason, message=_cut(f"the Services are in the kernel, but {degraded.message}")
-        )
+        return Verdict("Ready", status=True, reason=degraded.reason, message=_cut(f"the Services are in the kernel; {degraded.message}"))
     return Verdict("Ready", status=True, reason=programmed.reason, message=programmed.message)
 
 

@@ -120,7 +120,7 @@ class Metrics:
         self._endpoints_pending.set(0)
         self._operations.inc(sync.operations)
         self._repairs.inc(bool(sync.repaired))
-        self._quarantined.set(len(sync.refused))
+        self._quarantined.set(len({refusal.service for refusal in sync.refused}))
         for stage, seconds in sync.stages_s.items():
             self._stage.labels(stage).observe(seconds)
         for kind, number in (("services", sync.services), ("ports", sync.ports), ("endpoints", sync.endpoints)):

@@ -9,12 +9,14 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import aiohttp
 import msgspec
 import structlog
 
+from proxyconfig_agent.dataplane import Refusal
 from proxyconfig_agent.report.conditions import NodeState, Verdict, verdicts
 from proxyconfig_api import codec
 from proxyconfig_api.conditions import Condition, ConditionStatus, with_condition
@@ -39,12 +41,21 @@ def status_of(state: NodeState, before: Iterable[Condition], now_s: float) -> No
         version=state.version,
         services=state.services,
         endpoints=state.endpoints,
-        quarantined=tuple(Quarantined(service=str(each.service), reason=each.reason) for each in state.refused[:QUARANTINED_LIMIT]),
+        quarantined=_quarantined(state.refused),
         capabilities=state.capabilities,
         drift=_drift(state),
         removed=None if state.removed_objects is None else Removed(objects=state.removed_objects),
         conditions=tuple(_condition(each, state.generation, before, now) for each in verdicts(state)),
     )
+
+
+def _quarantined(refused: Iterable[Refusal]) -> tuple[Quarantined, ...]:
+    """Each Service once, as many as a status names."""
+    reasons: dict[str, str] = {}
+    for each in refused:
+        before = reasons.get(name := str(each.service))
+        reasons[name] = f"{before}; {each.reason}" if before else each.reason
+    return tuple(Quarantined(service=name, reason=reason) for name, reason in islice(reasons.items(), QUARANTINED_LIMIT))
 
 
 def _drift(state: NodeState) -> Drift:

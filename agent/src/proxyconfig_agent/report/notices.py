@@ -37,10 +37,17 @@ def news(told: Told, refused: Iterable[Refusal], findings: Iterable[Finding]) ->
     quarantined = sorted(now.refused - told.refused, key=lambda refusal: (refusal.service, refusal.reason))
     found = sorted(now.findings - told.findings, key=lambda finding: (finding.reason, finding.message))
     notices = (
-        *(Notice(refusal.service, "Quarantined", "Programming", refusal.reason) for refusal in quarantined),
+        *(_quarantined(refusal) for refusal in quarantined),
         *(Notice(None, finding.reason, "Configuring", finding.message) for finding in found),
     )
     return notices, now
+
+
+def _quarantined(refusal: Refusal) -> Notice:
+    """What is wrong with the Service itself is told there, once for the cluster; what only this node cannot do, here."""
+    if refusal.everywhere:
+        return Notice(refusal.service, "Quarantined", "Programming", refusal.reason)
+    return Notice(None, "ServiceRefused", "Programming", f"Service {refusal.service} is not served on this node: {refusal.reason}")
 
 
 def repaired(what: str) -> Notice:

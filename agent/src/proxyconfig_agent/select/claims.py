@@ -59,7 +59,7 @@ class Claims:
 
     def sentences(self, service: Service) -> list[str]:
         """What it does not get, for an Event on it."""
-        return [_sentence(service, port, key, owner) for (port, key), owner in self._lost.get(service.name, {}).items()]
+        return sorted(_sentence(service, port, key, owner) for (port, key), owner in self._lost.get(service.name, {}).items())
 
     def _ask_for(self, key: Key, claim: Claim) -> set[ServiceName]:
         if key in self._contested:

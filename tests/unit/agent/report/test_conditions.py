@@ -43,7 +43,7 @@ def test_what_traffic_does_not_need_degrades_a_ready_node_and_ready_says_so() ->
     found = by_type(replace(RUNNING, findings=(SMALL,)))
     assert found["Ready"].status
     assert found["Ready"].reason == "SysctlReadOnly"
-    assert found["Ready"].message == "the Services are in the kernel, but nf_conntrack_max: Read-only file system"
+    assert found["Ready"].message == "the Services are in the kernel; nf_conntrack_max: Read-only file system"
     assert (found["Degraded"].status, found["Degraded"].reason) == (True, "SysctlReadOnly")
     assert not found["ConntrackConfigured"].status
     assert found["SysctlsApplied"].status
@@ -63,14 +63,14 @@ def test_without_traffic_it_is_not_ready_and_that_comes_first() -> None:
     assert not found["Programmed"].status
     assert found["Ready"].message == BROKEN.message
     assert found["Degraded"].reason == "ModeUnsupported"
-    assert found["Degraded"].message == f"{BROKEN.message}; {SMALL.message}; cannot be programmed: a/b"
+    assert found["Degraded"].message == f"{BROKEN.message}; {SMALL.message}; set aside, whole or in part: a/b"
 
 
 def test_services_set_aside_are_named_each_once_and_not_all_of_many() -> None:
     refused = tuple(Refusal(ServiceName("ns", f"s{number:02}"), "bad") for number in range(25)) * 2
     degraded = by_type(replace(RUNNING, refused=refused))["Degraded"]
     assert degraded.reason == "QuarantinedServices"
-    assert degraded.message.startswith("cannot be programmed: ns/s00, ns/s01, ")
+    assert degraded.message.startswith("set aside, whole or in part: ns/s00, ns/s01, ")
     assert degraded.message.endswith("ns/s19 and 5 more")
 
 

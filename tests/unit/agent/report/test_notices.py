@@ -7,7 +7,7 @@ from proxyconfig_agent.ingest.values import ServiceName
 from proxyconfig_agent.node.finding import Finding, Topic
 from proxyconfig_agent.report.notices import Notice, Told, news, repaired
 
-WEB = Refusal(ServiceName("default", "web"), "its address 10.0.0.1 belongs to default/old")
+WEB = Refusal(ServiceName("default", "web"), "its address 10.0.0.1 belongs to default/old", everywhere=True)
 TAKEN = Finding(Topic.AGENT, "PortTaken", "healthz cannot listen")
 NOTE = Finding(Topic.CONNTRACK, "LargerValueKept", "kept", harmless=True)
 
@@ -23,7 +23,7 @@ def test_news_is_told_once() -> None:
 
 def test_another_reason_is_news() -> None:
     _, told = news(Told(), [WEB], [])
-    other = Refusal(WEB.service, "its port is taken")
+    other = Refusal(WEB.service, "its port is taken", everywhere=True)
     assert [notice.note for notice in news(told, [WEB, other], [])[0]] == ["its port is taken"]
 
 
@@ -37,3 +37,9 @@ def test_a_repair_names_what_it_was() -> None:
     notice = repaired("2 elements of ip proxyconfig services")
     assert notice.service is None
     assert notice.note.endswith("repaired: 2 elements of ip proxyconfig services")
+
+
+def test_what_only_this_node_cannot_do_is_told_on_the_node() -> None:
+    (notice,), _ = news(Told(), [Refusal(WEB.service, "port default/web: Cannot allocate memory (ENOMEM)")], [])
+    assert (notice.service, notice.reason) == (None, "ServiceRefused")
+    assert notice.note == "Service default/web is not served on this node: port default/web: Cannot allocate memory (ENOMEM)"
