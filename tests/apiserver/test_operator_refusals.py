@@ -14,7 +14,7 @@ from tests.polling import eventually
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
 
 
-@pytest.mark.parametrize("mode", ["iptables", "ipvs", "userspace"])
+@pytest.mark.parametrize("mode", ["ipvs", "userspace"])
 def test_a_mode_that_is_not_built_is_refused_and_nodes_keep_what_they_have(api: Api, fleet: Fleet, mode: str) -> None:
     fleet.join("n1")
     api.apply(f"{CONFIGS}/x", config("x"))

@@ -94,6 +94,7 @@ class Agent:
         self._adopting: Desired | None = None
         self._configured: ProxyConfigSpec | None = None
         self._dataplane: Dataplane | None = None
+        self._mode: Mode | None = None
         self._impossible = ""
         self._reporter: Reporter | None = None
         self._reporting: asyncio.Task[None] | None = None
@@ -247,7 +248,8 @@ class Agent:
 
     def _dataplane_of(self, mode: Mode) -> Dataplane | None:
         """The data plane of a mode, probed; None, with a finding, if this node cannot do it (then what runs goes on)."""
-        if self._dataplane is not None and mode in (Mode.NFTABLES, Mode.AUTO):
+        mode = Mode.NFTABLES if mode is Mode.AUTO else mode
+        if self._dataplane is not None and mode is self._mode:
             self._telling.found("mode")
             return self._dataplane
         dataplane = None
@@ -261,14 +263,23 @@ class Agent:
             asyncio.get_running_loop().call_later(PROBE_AGAIN_S, self._news.set)
             return None
         if dataplane is None:
-            self._cannot(f"spec.mode: {mode.value} is not built into this agent yet; use nftables")
+            self._cannot(f"spec.mode: {mode.value} is not built into this agent yet; use nftables or iptables")
             return None
         self._telling.found("mode")
         self._telling.broken("")
         self._impossible = ""
-        self._telling.update(mode=Mode.NFTABLES.value, capabilities=capabilities.of(probed))
-        self._dataplane = dataplane
+        self._telling.update(mode=mode.value, capabilities=capabilities.of(probed))
+        if self._dataplane is not None:
+            self._stop()
+            self._dataplane.close()
+        self._dataplane, self._mode = dataplane, mode
         return dataplane
+
+    def _stop(self) -> None:
+        """End the runner; the kernel's state stays."""
+        if self._running is not None:
+            self._running.cancel()
+        self._runner = self._running = None
 
     def _cannot(self, sentence: str) -> None:
         """This node cannot do the mode that is wanted; what already runs goes on."""
@@ -316,9 +327,8 @@ class Agent:
         """Leave nothing in the kernel, and prove it; once is enough."""
         if self._telling.state.removed_objects == 0 and self._telling.state.generation == desired.generation:
             return
-        if self._running is not None:
-            self._running.cancel()
-        self._runner = self._running = self._adopting = self._configured = None
+        self._stop()
+        self._adopting = self._configured = None
         dataplane = self._dataplane or self._modes(Mode.NFTABLES)
         try:
             left = _removed(dataplane) if dataplane else []

@@ -7,15 +7,16 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import structlog
 
 from proxyconfig_agent import __version__, lock
 from proxyconfig_agent.agent import Agent, Modes, Reporters, Sources
 from proxyconfig_agent.cluster import Cluster
-from proxyconfig_agent.dataplane import Dataplane
+from proxyconfig_agent.dataplane import Dataplane, DataplaneError
 from proxyconfig_agent.ingest.values import Address, Node, NodeName
+from proxyconfig_agent.iptables.owned import Owned
 from proxyconfig_agent.memory import Memory
 from proxyconfig_agent.node import addresses, ctnetlink
 from proxyconfig_agent.node.cleanup import FlowCleanup, Served
@@ -27,6 +28,7 @@ from proxyconfig_agent.report.metrics import Metrics
 from proxyconfig_agent.report.nodeproxy import Reporter, body_of
 from proxyconfig_agent.report.pages import health_routes, metrics_routes
 from proxyconfig_agent.report.server import Bind, Routes, serve
+from proxyconfig_agent.takeover import Takeover
 from proxyconfig_agent.telling import Telling
 from proxyconfig_agent.watch.desired import FromFile, FromNodeProxy
 from proxyconfig_api.conditions import Condition
@@ -42,15 +44,41 @@ _log = structlog.get_logger("process")
 
 
 def data_plane(mode: Mode) -> Dataplane | None:
-    """The data plane of a mode, if this agent has it."""
-    return _nftables() if mode in (Mode.NFTABLES, Mode.AUTO) else None
+    """The data plane of a mode, if this agent has it; it takes over from the others."""
+    match mode:
+        case Mode.NFTABLES:
+            return Takeover(_nftables(), _left_by_iptables)
+        case Mode.IPTABLES:
+            return Takeover(_iptables(), _left_by_nftables)
+        case _:
+            return None
+
+
+# A mode is imported only where it is used: each costs memory.
 
 
 def _nftables() -> Dataplane:
-    """A mode is imported only where it is used: each costs memory."""
     from proxyconfig_agent.nftables.port import Nftables  # noqa: PLC0415
 
     return Nftables()
+
+
+def _iptables() -> Dataplane:
+    from proxyconfig_agent.iptables.port import Iptables  # noqa: PLC0415
+
+    return Iptables()
+
+
+def _left_by_nftables() -> Iterator[Dataplane]:
+    """A kernel without nf_tables has nothing of it."""
+    with contextlib.suppress(DataplaneError):
+        yield _nftables()
+
+
+def _left_by_iptables() -> Iterator[Dataplane]:
+    """Only where an agent programmed iptables: the chains have kube-proxy's names, and may be those of one that runs."""
+    if Owned():
+        yield _iptables()
 
 
 def clean_up() -> int:
@@ -61,7 +89,7 @@ def clean_up() -> int:
     if held is None:
         sys.stderr.write("an agent runs in this network namespace and would make everything again: stop it first\n")
         return 1
-    dataplane = _nftables()
+    dataplane = Takeover(_nftables(), _left_by_iptables)
     with held, contextlib.closing(dataplane):
         dataplane.remove()
         findings = Host().restore()

@@ -11,6 +11,7 @@ import yaml
 
 from proxyconfig_api import codec, names
 from proxyconfig_api.pods import Agent
+from proxyconfig_api.spec import Mode
 from proxyconfig_operator.observed import Config, DaemonSet
 from proxyconfig_operator.settings import Address
 
@@ -59,6 +60,7 @@ def render(config: Config, installation: Installation) -> dict[str, Any]:
         arguments=_arguments(agent),
         init_arguments=[*_arguments(agent), "--init", *(f"--module={module}" for module in config.spec.kernel.modules)],
         api_server=installation.api_server,
+        iptables=config.spec.mode is Mode.IPTABLES,
         probe=_probe(agent.healthz_bind_address),
     )
     manifest: dict[str, Any] = yaml.safe_load(text)

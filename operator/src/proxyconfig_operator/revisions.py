@@ -18,7 +18,7 @@ from proxyconfig_api.spec import Mode
 from proxyconfig_operator.observed import Config, Revision
 from proxyconfig_operator.writes import Apply, Delete, Resource
 
-BUILT = (Mode.NFTABLES, Mode.AUTO)
+BUILT = (Mode.NFTABLES, Mode.IPTABLES, Mode.AUTO)
 """The modes that agents can do; `auto` is nftables for now."""
 KEPT = 10
 """Revisions to go back to, besides those that nodes are on."""

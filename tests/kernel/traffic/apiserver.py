@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.traffic.clusterobjects import node_object
+from tests.kernel.traffic.inprocess import empty
 from tests.kernel.traffic.manifest import EVERYWHERE, proxy_config
 from tests.kernel.traffic.subject import Running
 from tests.netns.namespace import run
@@ -72,7 +73,7 @@ class AgentProcess:
             yield self._cluster
         printed = self._topology.node.run(sys.executable, "-m", "proxyconfig_agent", "--cleanup")
         assert "0 kernel objects" in printed, printed
-        assert self._topology.node.run("nft", "list", "ruleset") == ""
+        empty(self._topology.node)
 
 
 def agent_argv(kubeconfig: Path, config: Path) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
+from tests.kernel.entered import Entered
 from tests.kernel.traffic.clusterobjects import node_object
 from tests.kernel.traffic.manifest import proxy_config
 from tests.kernel.traffic.subject import Running
+from tests.netns.namespace import Namespace
 from tests.netns.topology import NODE, NODE_NAME, POD_CIDR, SERVICE_CIDR, Topology
 from tests.scenarios.configs import Config
 from tests.scenarios.objects import Key
@@ -21,8 +23,10 @@ from proxyconfig_agent.ingest import wire
 from proxyconfig_agent.ingest.addresses import parse_network
 from proxyconfig_agent.ingest.nodes import node_of
 from proxyconfig_agent.ingest.values import Network
+from proxyconfig_agent.iptables.port import Iptables
 from proxyconfig_agent.nftables.port import Nftables
 from proxyconfig_agent.node import addresses
+from proxyconfig_agent.node.host import ROUTE_LOCALNET
 from proxyconfig_agent.node.settings import resolve
 from proxyconfig_agent.pace import Pace
 from proxyconfig_agent.runner import Clock, Runner
@@ -95,18 +99,27 @@ class InProcess:
     @contextlib.contextmanager
     def running(self, config: Config) -> Iterator[Running]:
         with dataplane(self._topology, self.mode) as made:
+            self._topology.node.sysctl({ROUTE_LOCALNET: str(int(config.localhost_node_ports))})
             yield Pipeline(self._topology, made, config, self.mode)
-        assert self._topology.node.run("nft", "list", "ruleset") == ""
+        self._topology.node.sysctl({ROUTE_LOCALNET: "0"})
+        empty(self._topology.node)
 
 
-DATAPLANES: Mapping[str, Callable[[], Dataplane]] = {"nftables": Nftables}
+def empty(node: Namespace) -> None:
+    """Leave no rules on a node, and find none that ours should have taken away: iptables' own tables stay, and kubelet's chain."""
+    left = node.run("nft", "list", "ruleset")
+    assert not [line for line in left.splitlines() if "proxyconfig" in line or ("KUBE-" in line and "KUBE-FIREWALL" not in line)], left
+    node.run("nft", "flush", "ruleset")
+
+
+DATAPLANES: Mapping[str, Callable[[], Dataplane]] = {"nftables": Nftables, "iptables": Iptables}
 """What each mode that is built is made of."""
 
 
 @contextlib.contextmanager
 def dataplane(topology: Topology, mode: str) -> Iterator[Dataplane]:
     """The data plane on the node under test; it removes all of its state at the end."""
-    made = topology.node.call(DATAPLANES[mode])
+    made = Entered(topology.node, DATAPLANES[mode])
     try:
         yield made
         made.remove()

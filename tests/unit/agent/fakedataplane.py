@@ -63,6 +63,7 @@ class FakeDataplane:
         return self.touched
 
     def remove(self) -> None:
+        self._maybe_fail()
         self.state = {}
 
     def close(self) -> None:

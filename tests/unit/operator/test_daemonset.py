@@ -65,6 +65,16 @@ def test_what_it_needs_is_named_and_nothing_else() -> None:
     assert "privileged" not in container["securityContext"]
 
 
+def test_iptables_mode_shares_the_lock_of_the_host_and_may_open_raw_sockets() -> None:
+    rendered = render(config(mode="iptables"), INSTALLATION)
+    container = agent_of(rendered)
+
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]}
+    assert {"name": "xtables-lock", "mountPath": "/run/xtables.lock"} in container["volumeMounts"]
+    volumes = rendered["spec"]["template"]["spec"]["volumes"]
+    assert {"name": "xtables-lock", "hostPath": {"path": "/run/xtables.lock", "type": "FileOrCreate"}} in volumes
+
+
 @settings(deadline=None)
 @given(st.text(min_size=1).filter(str.isprintable))
 def test_no_value_can_become_structure(image: str) -> None:

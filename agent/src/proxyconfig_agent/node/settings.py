@@ -12,7 +12,9 @@ from proxyconfig_agent.ingest.values import Address, Family, Network, Node, fami
 from proxyconfig_agent.node.addresses import LocalAddress
 from proxyconfig_agent.node.finding import Finding, Topic
 from proxyconfig_api.cidr import ALL_ADDRESSES, Cidr, NodeAddresses
-from proxyconfig_api.spec import DetectLocalMode, ProxyConfigSpec
+from proxyconfig_api.spec import DetectLocalMode, Iptables, Mode, ProxyConfigSpec
+
+LOOPBACK = Address(bytes((127, 0, 0, 1)))
 
 
 def resolve(
@@ -21,17 +23,28 @@ def resolve(
     """The settings, and what in them is not as the user will have meant it."""
     wanted = spec.node_addresses
     local_traffic = _local_traffic(spec, node)
-    serving = _serving(wanted, node, local)
+    serving = _serving(wanted, node, [each for each in local if not each.is_loopback or _serves(each, spec)])
     settings = Settings(
         local_traffic=local_traffic,
         masquerade_all=spec.masquerade.all,
         masquerade_bit=spec.masquerade.bit,
         node_port_addresses=serving,
         node_addresses=node.addresses or _sorted(each.address for each in local if not each.is_loopback),
+        localhost_node_ports=localhost_node_ports(spec),
         service_cidrs=tuple(sorted(service_cidrs, key=lambda network: (len(network.base), network.base, network.prefix))),
     )
     findings = (*_about_local_traffic(spec, node, local_traffic), *_about_node_ports(wanted, serving, local))
     return settings, findings
+
+
+def localhost_node_ports(spec: ProxyConfigSpec) -> bool:
+    """Whether NodePorts are served on IPv4's loopback addresses: in iptables mode, where their addresses are all, or hold one of those."""
+    if spec.mode is not Mode.IPTABLES or not (spec.iptables or Iptables()).localhost_node_ports:
+        return False
+    wanted = spec.node_addresses
+    return wanted == ALL_ADDRESSES or any(
+        LOOPBACK in _network(cidr) or cidr.network.is_loopback for cidr in wanted.cidrs if cidr.network.version == 4
+    )
 
 
 def _local_traffic(spec: ProxyConfigSpec, node: Node) -> LocalTraffic:
@@ -54,7 +67,11 @@ def _serving(wanted: NodeAddresses, node: Node, local: Iterable[LocalAddress]) -
     if wanted.primary:
         return primary(node.addresses)
     networks = [_network(cidr) for cidr in wanted.cidrs]
-    return _sorted(each.address for each in local if not each.is_loopback and any(each.address in network for network in networks))
+    return _sorted(each.address for each in local if any(each.address in network for network in networks))
+
+
+def _serves(loopback: LocalAddress, spec: ProxyConfigSpec) -> bool:
+    return family_of(loopback.address) is Family.IPV4 and localhost_node_ports(spec)
 
 
 def primary(addresses: Iterable[Address]) -> tuple[Address, ...]:

@@ -13,7 +13,7 @@ from proxyconfig_agent.node.addresses import LocalAddress
 from proxyconfig_agent.node.finding import Finding
 from proxyconfig_agent.node.settings import resolve
 from proxyconfig_api.cidr import Cidr, NodeAddresses
-from proxyconfig_api.spec import DetectLocalMode, Mode, NodePorts, ProxyConfigSpec
+from proxyconfig_api.spec import DetectLocalMode, Iptables, Mode, NodePorts, ProxyConfigSpec
 from proxyconfig_api.spec import LocalTraffic as LocalTrafficSpec
 
 
@@ -145,3 +145,24 @@ def test_service_networks_are_sorted() -> None:
     networks = [network("fd00::/112"), network("10.96.0.0/12"), network("10.64.0.0/12")]
     settings, _ = resolve(ProxyConfigSpec(), NODE, LOCAL, networks)
     assert settings.service_cidrs == (network("10.64.0.0/12"), network("10.96.0.0/12"), network("fd00::/112"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "serves"),
+    [
+        pytest.param(ProxyConfigSpec(mode=Mode.IPTABLES), True, id="everywhere"),
+        pytest.param(ProxyConfigSpec(), False, id="nftables"),
+        pytest.param(ProxyConfigSpec(mode=Mode.IPTABLES, iptables=Iptables(localhost_node_ports=False)), False, id="switched-off"),
+        pytest.param(node_ports("10.0.0.0/24", mode=Mode.IPTABLES), False, id="addresses-without-loopback"),
+        pytest.param(node_ports("10.0.0.0/24", "127.0.0.0/8", mode=Mode.IPTABLES), True, id="addresses-with-loopback"),
+        pytest.param(node_ports("::1/128", mode=Mode.IPTABLES), False, id="ipv6-cannot"),
+    ],
+)
+def test_localhost_serves_node_ports_where_the_mode_can_and_the_addresses_hold_it(spec: ProxyConfigSpec, serves: bool) -> None:
+    assert resolved(spec)[0].localhost_node_ports == serves
+
+
+def test_loopback_addresses_are_among_those_that_serve_if_they_can() -> None:
+    wanted = ("127.0.0.0/8", "::1/128", "10.0.0.5/32")
+    assert resolved(node_ports(*wanted, mode=Mode.IPTABLES))[0].node_port_addresses == addresses("10.0.0.5", "127.0.0.1")
+    assert resolved(node_ports(*wanted))[0].node_port_addresses == addresses("10.0.0.5")
