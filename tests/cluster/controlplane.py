@@ -40,6 +40,8 @@ class ControlPlane:
     """The control plane of one cluster, in a folder that holds its certificates, logs and pids."""
 
     def __init__(self, folder: Path, switch: Switch, programs: Mapping[str, Path], ca: Authority) -> None:
+        self.server_flags: tuple[str, ...] = ()
+        """Flags of kube-apiserver besides those that every cluster has."""
         self.folder = folder
         self.switch = switch
         self.authority = ca
@@ -209,6 +211,7 @@ class ControlPlane:
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",  # besides the default ones
             "--allow-privileged=true",
+            *self.server_flags,
         )
 
     def _controller_flags(self, user: Path) -> tuple[str, ...]:
@@ -234,8 +237,8 @@ def create(folder: Path, number: int) -> ControlPlane:
 
 
 @contextmanager
-def controlplane(*, controllers: bool = False) -> Iterator[ControlPlane]:
-    """Give a running control plane of its own; everything of it is gone afterwards.
+def controlplane(*, controllers: bool = False, server_flags: tuple[str, ...] = ()) -> Iterator[ControlPlane]:
+    """Give a running control plane of its own, with these flags of kube-apiserver added; everything of it is gone afterwards.
 
     Raises ClusterError.
     """
@@ -244,6 +247,7 @@ def controlplane(*, controllers: bool = False) -> Iterator[ControlPlane]:
     entry = registry.reserve(folder)
     try:
         made = create(folder, entry.number)
+        made.server_flags = server_flags
         made.start()
         if controllers:
             made.start_controllers()

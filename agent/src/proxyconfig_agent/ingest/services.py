@@ -103,9 +103,10 @@ def _load_balancer_ips(source: wire.Service, families: set[Family], rejected: li
 
 
 def _source_ranges(spec: wire.ServiceSpec, rejected: list[str]) -> tuple[Network, ...]:
-    """The ranges; any /0 among them means everybody, in both families (row 19)."""
+    """The ranges; a /0 among them means everybody of its family (row 19), and says nothing of the other one."""
     ranges = _parsed("spec.loadBalancerSourceRanges", spec.load_balancer_source_ranges, parse_network, rejected)
-    return () if any(network.prefix == 0 for network in ranges) else tuple(ranges)
+    open_to_all = {family_of(network.base) for network in ranges if network.prefix == 0}
+    return tuple(network for network in ranges if family_of(network.base) not in open_to_all)
 
 
 def _affinity_s(spec: wire.ServiceSpec, rejected: list[str]) -> int:

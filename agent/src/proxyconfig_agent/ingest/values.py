@@ -110,7 +110,7 @@ class Service:
     external_ips: tuple[Address, ...] = ()
     load_balancer_ips: tuple[Address, ...] = ()
     source_ranges: tuple[Network, ...] = ()
-    """Empty: everybody. A /0 among them has already emptied it."""
+    """None of a family: everybody of that family. A /0 among them has already taken the others of its family away."""
     internal_policy: Policy = Policy.CLUSTER
     external_policy: Policy = Policy.CLUSTER
     externally_accessible: bool = False

@@ -82,7 +82,7 @@ def test_row_22_only_ingress_addresses_that_reach_the_node_count() -> None:
     [
         pytest.param([" 203.0.113.000/025", "198.51.100.0/24 "], ["203.0.113.0/25", "198.51.100.0/24"], id="18-normalised"),
         pytest.param(["203.0.113.0/24", "0.0.0.0/0"], [], id="19-everybody"),
-        pytest.param(["203.0.113.0/24", "::/0"], [], id="19-everybody-of-one-family"),
+        pytest.param(["203.0.113.0/24", "::/0", "fd00::/64"], ["203.0.113.0/24"], id="19-everybody-of-one-family"),
     ],
 )
 def test_source_ranges(ranges: list[str], kept: list[str]) -> None:

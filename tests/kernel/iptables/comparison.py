@@ -1,0 +1,77 @@
+"""kube-proxy and we side by side on the same objects, and what their tables differ in."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.controlplane import ControlPlane
+from tests.kernel.iptables import rules
+from tests.kernel.iptables.api import Api, Mark
+from tests.kernel.iptables.sides import Setting, Side, kube_proxy, side
+from tests.kernel.iptables.tables import Tables, differences
+from tests.scenarios.objects import Key
+from tests.scenarios.scenario import Object
+
+_SERVICE = re.compile(r'--comment "?([a-z0-9-]+/[a-z0-9-]+)')
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Of one comparison: how many Services have rules, how many rules there are in both families, and each difference."""
+
+    services: int
+    rules: int
+    differences: list[str]
+
+    def __str__(self) -> str:
+        return f"{self.services} Services, {self.rules} rules, {len(self.differences)} differences"
+
+
+class Pair:
+    """Both of them, running. `mark` is in the rules of who knows the newest objects."""
+
+    def __init__(self, laboratory: Laboratory, setting: Setting, theirs: Side, ours: Side, mark: Mark) -> None:
+        self._laboratory, self._setting, self._theirs, self._ours, self._mark = laboratory, setting, theirs, ours, mark
+
+    def change(self, objects: Mapping[Key, Object]) -> None:
+        """Make these the only objects."""
+        self._mark = self._laboratory.api.put(objects)
+
+    def compare(self, *, large: bool = False) -> Result:
+        """Once both know all objects, say what differs."""
+        expected = self._theirs.tables(self._mark)
+        rules.write(self._ours, self._setting, self._laboratory.node, self._laboratory.api.everything(), large=large)
+        got = self._ours.tables(self._mark)
+        return Result(
+            services=len(set().union(*map(_services, expected.values()))),
+            rules=sum(tables.rules for tables in expected.values()),
+            differences=[f"IPv{family} {line}" for family in expected for line in differences(expected[family], got[family])],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Laboratory:
+    """Where pairs are made."""
+
+    control_plane: ControlPlane
+    api: Api
+    node: Object
+    folder: Path
+
+    @contextlib.contextmanager
+    def pair(self, setting: Setting, backend: str, objects: Mapping[Key, Object]) -> Iterator[Pair]:
+        """Make these the only objects, and start both on nodes of their own with this back end of iptables."""
+        mark = self.api.put(objects)
+        with contextlib.ExitStack() as running:
+            theirs, ours = (running.enter_context(side(self.control_plane, name, backend)) for name in ("theirs", "ours"))
+            running.enter_context(kube_proxy(self.control_plane, theirs, setting, self.folder))
+            yield Pair(self, setting, theirs, ours, mark)
+
+
+def _services(tables: Tables) -> set[str]:
+    """The `namespace/name` of those that the comments speak of."""
+    return {name for chain in tables.chains.values() for rule in chain for name in _SERVICE.findall(rule)}

@@ -1,0 +1,53 @@
+"""An API server of its own, that takes addresses with leading zeros, and what the comparisons found at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.cluster.controlplane import ControlPlane, controlplane
+from tests.kernel.iptables.api import Api, place_node
+from tests.kernel.iptables.comparison import Laboratory
+from tests.kernel.traffic.clusterobjects import node_object
+from tests.netns.topology import NODE, NODE_NAME, POD_CIDR
+from tests.scenarios.scenario import Object
+
+LENIENT = "--feature-gates=StrictIPCIDRValidation=false"
+"""Kubernetes 1.36 refuses such addresses in new objects; clusters have them in old ones."""
+
+
+@pytest.fixture(scope="session")
+def lenient() -> Iterator[ControlPlane]:
+    with controlplane(server_flags=(LENIENT,)) as api:
+        yield api
+
+
+@pytest.fixture(scope="session")
+def node(lenient: ControlPlane) -> Object:
+    """The Node that both sides are."""
+    made = node_object(NODE_NAME, POD_CIDR, NODE)
+    place_node(lenient.kubeconfig, made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def api(lenient: ControlPlane) -> Api:
+    """The objects that both sides serve."""
+    return Api(lenient.kubeconfig)
+
+
+@pytest.fixture
+def laboratory(lenient: ControlPlane, api: Api, node: Object, tmp_path: Path) -> Laboratory:
+    """Two nodes' worth of everything, and no Services yet."""
+    api.put({})
+    return Laboratory(lenient, api, node, tmp_path)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was compared, and in how much it differed."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            found = [text for name, text in getattr(report, "user_properties", ()) if name == "compared"]
+            for text in found:
+                terminalreporter.write_line(f"iptables-save of kube-proxy and of ours, {text}")
