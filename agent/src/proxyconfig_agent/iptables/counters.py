@@ -12,13 +12,13 @@ from proxyconfig_agent.node import netlink
 _NETFILTER = 12
 _ACCOUNTING = 7 << 8
 _NEW, _DELETE, _NAME = _ACCOUNTING | 0, _ACCOUNTING | 3, 1
-_CREATE = 0x400
+_CREATE, _EXCLUSIVE = 0x400, 0x200
 _NFGENMSG = struct.Struct("=BBH")
 
 
 def ensure() -> bool:
     """Make the counters, if they are not there; whether the kernel has such objects."""
-    return all(_done(_NEW, _CREATE, name) in (0, errno.EEXIST) for name in COUNTERS)
+    return all(_done(_NEW, _CREATE | _EXCLUSIVE, name) in (0, errno.EEXIST) for name in COUNTERS)
 
 
 def remove() -> None:

@@ -19,7 +19,7 @@ from proxyconfig_agent.iptables.ruleset import Features
 from proxyconfig_agent.iptables.saved import Saved
 from proxyconfig_agent.iptables.search import Search
 from proxyconfig_agent.iptables.stopwatch import Stopwatch
-from proxyconfig_agent.iptables.tool import ToolError
+from proxyconfig_agent.iptables.tool import LockedError, ToolError
 from proxyconfig_agent.iptables.writer import Writer, writer
 from proxyconfig_agent.node.procsys import ProcSys
 from proxyconfig_agent.select.frontends import Frontends, PortName
@@ -74,6 +74,7 @@ class Iptables:
                     operations += self._apply(lowering, portion, refused, clock)
             if refused:
                 operations += self._take_out(by_family, refused)
+                self._writer.watch.doubt()
         for family, lowering in self._lowerings.items():
             lowering.count(by_family.get(family, ()))
         return Outcome(operations, _refusals(refused), clock.took_s)
@@ -157,12 +158,20 @@ class Iptables:
         clock.lap("lower")
         try:
             return self._writer.commit(lowering.family, given)
-        except ToolError:
-            # Whatever the reason is, the tables may not be what we think.
+        except LockedError:
             self._writer.watch.doubt()
-            return Search(self._writer, lowering, refused).carry_out(changes)
+            raise
+        except ToolError:
+            return self._search(lowering, changes, refused)
         finally:
             clock.lap("commit")
+
+    def _search(self, lowering: Lowering, changes: Sequence[Change], refused: dict[ServiceName, str]) -> int:
+        """An audit follows: others may have changed more than this met, and a refused Service has rules in the other family."""
+        try:
+            return Search(self._writer, lowering, refused).carry_out(changes)
+        finally:
+            self._writer.watch.doubt()
 
     def _take_out(self, by_family: dict[Family, list[Change]], refused: dict[ServiceName, str]) -> int:
         """Refused Services, in both families."""

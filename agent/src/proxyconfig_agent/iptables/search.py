@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from proxyconfig_agent.dataplane import Change, DataplaneError
 from proxyconfig_agent.ingest.values import ServiceName
 from proxyconfig_agent.iptables.adoption import Adoption, without
 from proxyconfig_agent.iptables.lowering import Lowering
-from proxyconfig_agent.iptables.ruleset import PortRules
+from proxyconfig_agent.iptables.ruleset import Chain, PortRules, Rules
 from proxyconfig_agent.iptables.tool import LockedError, ToolError
 from proxyconfig_agent.iptables.writer import Writer
 from proxyconfig_agent.select.frontends import Frontends
@@ -28,9 +28,8 @@ class Search:
 
     def take_out(self, gone: Sequence[Frontends]) -> int:
         """Remove whatever is there of refused ones. Raises ToolError."""
-        saved, given = self._writer.read(self._lowering.family), self._lowering.input()
-        for frontends in gone:
-            given.add(without(saved, self._lowering.rules(frontends)))
+        saved, given = self._writer.read_again(self._lowering.family), self._lowering.input()
+        given.add(without(saved, _together(self._lowering.rules(frontends) for frontends in gone)))
         return self._writer.commit(self._lowering.family, given)
 
     def _half(self, services: list[list[Change]]) -> int:
@@ -47,7 +46,7 @@ class Search:
 
     def _commit(self, changes: Sequence[Change]) -> int:
         family = self._lowering.family
-        saved = self._writer.read(family)
+        saved = self._writer.read_again(family)
         adoption, given = Adoption(self._lowering.fixed, saved), self._lowering.input()
         given.add(adoption.structure())
         try:
@@ -76,6 +75,15 @@ def name_of(change: Change) -> ServiceName:
     if known is None:
         raise ValueError("a change from nothing to nothing")
     return known.name.service
+
+
+def _together(several: Iterable[PortRules]) -> PortRules:
+    """What a Service port was and what it was to be have most in common."""
+    shared, own = dict[tuple[Chain, str], None](), dict[str, Rules]()
+    for rules in several:
+        shared.update(dict.fromkeys(rules.shared))
+        own.update(rules.own)
+    return PortRules(tuple(shared), own)
 
 
 def _surplus(old: PortRules, new: PortRules) -> PortRules:

@@ -25,6 +25,11 @@ class Writer:
         """Raises ToolError."""
         return parse(self.tools[family].save())
 
+    def read_again(self, family: Family) -> Saved:
+        """After a commit that failed, and of which some tables may have been carried out. Raises ToolError, OSError."""
+        self.watch.anew()
+        return self.read(family)
+
     def commit(self, family: Family, given: Input) -> int:
         """Carry it out; how many operations it was. Each table of it is atomic, not all together: after ToolError only `read` tells."""
         if given.commits:
