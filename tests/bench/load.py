@@ -105,9 +105,9 @@ class Writer:
         body = msgspec.json.encode(self._world.endpoint_slice(number))
         path = f"{SLICES}/{world.slice_name(number)}"
         sent_s = time.monotonic()
-        async with self._api.open("PUT", path, body=body) as response:
+        async with self._api.open("PUT", path, body=body) as answer:
             answered_s = time.monotonic()
-            await response.read()
+            await answer.read(1 << 20)
         return Write(sent_s, answered_s)
 
 

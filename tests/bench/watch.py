@@ -7,15 +7,14 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import aiohttp
 import msgspec
 from tests.bench import world
 
 from proxyconfig_client.connection import Connection, path_of
+from proxyconfig_client.http import Answer, Times
 from proxyconfig_client.lines import lines_of
 
 _FOR_S = 3600
-_ENDLESS = aiohttp.ClientTimeout(sock_connect=5)
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -43,9 +42,9 @@ class Watch:
         self._awaited[world.slice_name(number)] = future
         return future
 
-    async def follow(self, response: aiohttp.ClientResponse) -> None:
+    async def follow(self, answer: Answer) -> None:
         decode = msgspec.json.Decoder(_Event).decode
-        async for line in lines_of(response.content):
+        async for line in lines_of(answer.blocks()):
             now_s = time.monotonic()
             future = self._awaited.pop(decode(line).object.metadata.name, None)
             if future is not None and not future.done():
@@ -59,8 +58,8 @@ async def watching(api: Connection) -> AsyncIterator[Watch]:
     listed = msgspec.json.decode(await api.get(path, query={"limit": "1"}), type=_Object)
     query = {"watch": "true", "resourceVersion": listed.metadata.resource_version, "timeoutSeconds": str(_FOR_S)}
     watch = Watch()
-    async with api.open("GET", path, query=query, timeout=_ENDLESS) as response:
-        following = asyncio.create_task(watch.follow(response))
+    async with api.open("GET", path, query=query, times=Times()) as answer:
+        following = asyncio.create_task(watch.follow(answer))
         try:
             yield watch
         finally:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 
 class ClientError(Exception):
-    """Root of this package's errors; connection errors of aiohttp and TimeoutError pass through as they are."""
+    """Root of this package's errors; OSError and TimeoutError of connections pass through as they are."""
 
 
 class ConfigurationError(ClientError):

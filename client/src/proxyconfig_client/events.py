@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import aiohttp
 import structlog
 
 from proxyconfig_client.connection import Connection, path_of
@@ -85,7 +84,7 @@ class Events:
         path = path_of("events.k8s.io/v1", "events", name, namespace=regarding.namespace or "default")
         try:
             await self._connection.get(path)
-        except (ClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (ClientError, TimeoutError, OSError) as error:
             if not is_missing(error):
                 _log_failure(regarding, reason, error)
                 return
@@ -117,7 +116,7 @@ class Events:
         content_type = "application/json" if method == "POST" else "application/merge-patch+json"
         try:
             await self._connection.call(method, path, body=body, content_type=content_type)
-        except (ClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (ClientError, TimeoutError, OSError) as error:
             if not (method == "PATCH" and is_missing(error)) and not (method == "POST" and is_conflict(error)):
                 _log_failure(regarding, body.get("reason", ""), error)
             return False

@@ -53,7 +53,9 @@ class _PageMetadata(msgspec.Struct, rename="camel"):
     continue_: str | None = msgspec.field(name="continue", default=None)
 
 
-class _Page(msgspec.Struct):
+class Page(msgspec.Struct):
+    """`metadata.continue_` is the token of the next one, if there is one."""
+
     metadata: _PageMetadata
     items: list[msgspec.Raw] | None = None
 
@@ -82,7 +84,7 @@ class Intake(Generic[T]):
         self._path, self._decode, self._sink = path, decode, sink
         self._set_aside = set_aside or self._report
         self._seen: set[Key] | None = None  # the keys of a list that is still coming in
-        self._events, self._pages = msgspec.json.Decoder(_Event), msgspec.json.Decoder(_Page)
+        self._events, self._pages = msgspec.json.Decoder(_Event), msgspec.json.Decoder(Page)
         self._bare, self._bookmarks = msgspec.json.Decoder(_Bare, strict=False), msgspec.json.Decoder(_Bookmark, strict=False)
 
     def begin_list(self) -> None:
@@ -98,19 +100,21 @@ class Intake(Generic[T]):
         self.version = version
         self.counters.lists += 1
 
-    def page(self, raw: bytes) -> str:
-        """One page of a list; returns the token of the next one, or nothing and the list is complete. Raises StreamError."""
+    def page(self, raw: bytes) -> Page:
+        """One page of a list, to be put in with `put_page`. Raises StreamError."""
         try:
             page = self._pages.decode(raw)
         except UNDECODABLE as error:
             raise StreamError(f"the list cannot be understood: {error}") from error
         self.counters.bytes += len(raw)
+        return page
+
+    def put_page(self, page: Page) -> None:
+        """Put its objects in; after the last page the list is complete."""
         for item in page.items or ():
             self._put(item)
-        if page.metadata.continue_:
-            return page.metadata.continue_
-        self.end_list(page.metadata.resource_version)
-        return ""
+        if not page.metadata.continue_:
+            self.end_list(page.metadata.resource_version)
 
     def take(self, line: bytes) -> None:
         """One event of a stream. Raises StreamError for nonsense, ApiError for an ERROR event."""

@@ -5,7 +5,8 @@
     task = asyncio.create_task(nodes.run())
     await nodes.synced.wait()
 
-Where the server streams lists (WatchList), list and watch are one request; else lists come in pages. Memory holds one page or one event.
+Where the server streams lists (WatchList), list and watch are one request; else, or where we say so, lists come in pages. Memory holds
+two pages or one event.
 A list that is run again drops from the sink what it does not name, so deletions are seen that the watch has missed. A stream that
 breaks, is cut, falls silent or talks nonsense is dropped and resumed at the last known version, after a jittered back-off.
 An object that cannot be decoded is set aside alone: the sink keeps what it had of it.
@@ -19,13 +20,13 @@ import time
 from collections.abc import Callable
 from typing import Generic, NoReturn
 
-import aiohttp
 import msgspec
 import structlog
 
 from proxyconfig_client.backoff import Backoff
 from proxyconfig_client.connection import Connection
 from proxyconfig_client.errors import ApiError, ClientError, StreamError, is_expired, is_missing
+from proxyconfig_client.http import Times
 from proxyconfig_client.intake import Counters, Intake
 from proxyconfig_client.lines import lines_of
 from proxyconfig_client.objects import Key, Sink, T
@@ -37,7 +38,7 @@ ABSENT_S = 300.0
 """How often an optional resource is asked for again that the server does not have."""
 
 _log = structlog.get_logger("reflector")
-_INTERRUPTIONS = (ClientError, aiohttp.ClientError, TimeoutError, OSError)
+_INTERRUPTIONS = (ClientError, TimeoutError, OSError)
 
 
 class Reflector(Generic[T]):
@@ -53,18 +54,21 @@ class Reflector(Generic[T]):
         label_selector: str = "",
         field_selector: str = "",
         optional: bool = False,
+        streams_lists: bool = True,
         silence_s: float = SILENCE_S,
         backoff: Backoff | None = None,
         set_aside: Callable[[Key, str], None] | None = None,
     ) -> None:
-        """`optional`: a server without this resource counts as one that has no such objects."""
+        """`optional`: a server without this resource counts as one that has no such objects.
+
+        `streams_lists` (WatchList) where the server can: of thousands of objects a list in pages costs both sides half the CPU time."""
         self.synced = asyncio.Event()
         self.connected = False
         self._connection, self._path = connection, path
         self._intake = Intake(path, decode, sink, set_aside)
         self._selectors = {k: v for k, v in (("labelSelector", label_selector), ("fieldSelector", field_selector)) if v}
         self._optional, self._silence_s, self._backoff = optional, silence_s, backoff or Backoff()
-        self._streams_lists = True
+        self._streams_lists = streams_lists
         self._expired = False  # and no progress since
         self._failing = ""  # the last error told
 
@@ -122,13 +126,25 @@ class Reflector(Generic[T]):
         self._expired = False
 
     async def _list(self) -> None:
-        """List page by page."""
+        """List page by page; while one is put in, the server works on the next."""
         self._intake.begin_list()
-        query = self._selectors | {"limit": str(PAGE)}
-        while token := self._intake.page(await self._connection.get(self._path, query=query)):
-            query = query | {"continue": token}
-            await asyncio.sleep(0)
+        coming: asyncio.Task[bytes] | None = self._asked({})
+        try:
+            while coming is not None:
+                page = self._intake.page(await coming)
+                token = page.metadata.continue_
+                coming = self._asked({"continue": token}) if token else None
+                await asyncio.sleep(0)  # now the request is on its way
+                self._intake.put_page(page)
+        finally:
+            if coming is not None:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
         self.synced.set()
+
+    def _asked(self, more: dict[str, str]) -> asyncio.Task[bytes]:
+        query = self._selectors | {"limit": str(PAGE)} | more
+        return asyncio.create_task(self._connection.get(self._path, query=query))
 
     async def _follow(self) -> None:
         """Follow one watch stream until the server ends it."""
@@ -138,11 +154,11 @@ class Reflector(Generic[T]):
         else:
             query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
             self._intake.begin_list()
-        limits = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=self._silence_s)
+        times = Times(silence_s=self._silence_s)
         started, events = time.monotonic(), 0
-        async with self._connection.open("GET", self._path, query=query, timeout=limits) as response:
+        async with self._connection.open("GET", self._path, query=query, times=times) as answer:
             self._opened()
-            async for line in lines_of(response.content.iter_any()):
+            async for line in lines_of(answer.blocks()):
                 self._intake.take(line)
                 events += 1
                 if self._intake.version:

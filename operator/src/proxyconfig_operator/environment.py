@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import aiohttp
 import msgspec
 
 from proxyconfig_api import names
@@ -59,7 +58,7 @@ async def _check(connection: Connection, access: Access) -> None:
                 f"the API server at {access.server} refuses us: {error}; check the operator's RBAC and token"
             ) from error
         missing = list(PLURALS)
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+    except (TimeoutError, OSError) as error:
         words = str(error) or type(error).__name__
         raise ConfigurationError(
             f"cannot reach the API server at {access.server}: {words}; check the address in the kubeconfig or in KUBERNETES_SERVICE_HOST"

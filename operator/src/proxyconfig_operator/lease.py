@@ -12,7 +12,6 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
 import msgspec
 import structlog
 
@@ -57,7 +56,7 @@ class Lease:
             if held.get("spec", {}).get("holderIdentity") == self._identity:
                 held["spec"]["holderIdentity"] = ""
                 await self._write(held)
-        except (ClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (ClientError, TimeoutError, OSError) as error:
             _log.warning("lease not released", error=str(error) or type(error).__name__)
 
     async def _try(self) -> bool:
@@ -65,7 +64,7 @@ class Lease:
         try:
             async with asyncio.timeout(RENEW_S * 2):
                 return await self._take()
-        except (ClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (ClientError, TimeoutError, OSError) as error:
             if not is_conflict(error):
                 _log.warning("lease not renewed", error=str(error) or type(error).__name__)
             return False

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-import aiohttp
 import msgspec
 import structlog
 
@@ -148,7 +147,7 @@ class Reporter:
             return True
         try:
             await self._write(status)
-        except (ClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (ClientError, TimeoutError, OSError) as error:
             _log.warning("status not written", error=str(error) or type(error).__name__)
             self._news.set()
             return False

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-import aiohttp
 import msgspec
 import structlog
 
@@ -108,7 +107,7 @@ class FromNodeProxy:
             sentence = f"ControllerRevision {name} cannot be used: {error}; the last good one stays"
             self._trouble(Finding(Topic.AGENT, "RevisionInvalid", sentence))
             return True
-        except (ClientError, aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError) as error:
+        except (ClientError, TimeoutError, OSError, msgspec.MsgspecError) as error:
             sentence = f"ControllerRevision {name} cannot be read: {str(error) or type(error).__name__}; the last good one stays"
             self._trouble(Finding(Topic.AGENT, "RevisionUnreadable", sentence))
             _log.warning("revision not read", revision=name, error=str(error) or type(error).__name__)

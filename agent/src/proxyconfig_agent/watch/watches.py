@@ -19,6 +19,7 @@ def services(connection: Connection, sink: ServiceSink) -> Reflector[wire.Servic
         path_of("v1", "services"),
         msgspec.json.Decoder(wire.Service, strict=False).decode,
         sink,
+        streams_lists=False,
         label_selector=f"!{PROXY_NAME}",
         field_selector="spec.clusterIP!=None",
         set_aside=sink.set_aside,
@@ -31,6 +32,7 @@ def slices(connection: Connection, sink: SliceSink) -> Reflector[wire.EndpointSl
         path_of("discovery.k8s.io/v1", "endpointslices"),
         msgspec.json.Decoder(wire.EndpointSlice, strict=False).decode,
         sink,
+        streams_lists=False,
         label_selector=f"!{HEADLESS}",
     )
 
