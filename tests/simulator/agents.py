@@ -57,8 +57,11 @@ class Agent:
         self._pipeline = self._started(self.mode)
 
     def sync(self) -> None:
-        """Do what is to be done, however often the kernel refuses it."""
+        """Do what is to be done, however often the kernel refuses it; and as the runner does every second, see whether all is well."""
         self._pipeline.persist()
+        while self.mode.dataplane.disturbed():
+            self._pipeline.runner.resync(Reason.DISTURBED)
+            self._pipeline.persist()
 
     @property
     def complete(self) -> bool:

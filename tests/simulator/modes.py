@@ -9,6 +9,7 @@ from tests.kernel.traffic.inprocess import Pipeline
 from tests.netns.namespace import Namespace
 from tests.netns.topology import Topology
 from tests.scenarios.configs import Config
+from tests.simulator.iptables.mode import IptablesMode
 from tests.simulator.nftables.mode import NftablesMode
 from tests.simulator.node import NetnsNode
 from tests.simulator.path import Rules
@@ -20,6 +21,8 @@ _NEVER = float("inf")
 
 class Mode(Protocol):
     """A mode of the agent in front of a kernel of its own."""
+
+    name: str
 
     @property
     def dataplane(self) -> Dataplane: ...
@@ -44,14 +47,14 @@ class Mode(Protocol):
         ...
 
 
-MODES: Mapping[str, Callable[[], Mode]] = {"nftables": NftablesMode}
+MODES: Mapping[str, Callable[[], Mode]] = {"nftables": NftablesMode, "iptables": IptablesMode}
 
 
 class SimulatedPipeline(Pipeline):
     """The agent's stages, driven by hand."""
 
     def __init__(self, mode: Mode, node: NetnsNode, config: Config) -> None:
-        super().__init__(_topology_of(node), mode.dataplane, config)
+        super().__init__(_topology_of(node), mode.dataplane, config, mode.name)
 
     def persist(self) -> None:
         """Like `sync`, but a failure is none of the test's: the runner tries again until it succeeds."""

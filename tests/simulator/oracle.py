@@ -18,7 +18,7 @@ from tests.scenarios.configs import CLUSTER_CIDR, POD_INTERFACE, Config
 from tests.scenarios.objects import SERVICE_LABEL, Key
 from tests.scenarios.scenario import Object
 from tests.simulator.cases import ON_THE_NODE, Flow
-from tests.simulator.node import NetnsNode, packed
+from tests.simulator.node import NetnsNode, is_loopback, packed
 
 KEPT, MASQUERADED = "kept", "masqueraded"
 Expected = dict[str, Fraction]
@@ -36,6 +36,10 @@ class Habits:
     firewall_without_endpoints: bool
     """Source ranges are looked at first, so who is not admitted is not told that there are no endpoints."""
     serves_localhost: bool = False
+    refuses_the_node: bool = True
+    """Also processes of the node are told that an external address has no endpoints. Else it is as if there were no proxy."""
+    refuses_on_every_address: bool = False
+    """A NodePort that external traffic is refused on is refused on local addresses that serve no NodePorts, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ class Oracle:
             for port in service["spec"]["ports"]:
                 if kind := self._kind(service, port, flow):
                     return self._served(service, port, kind, flow)
-        return {self._unserved(flow): Fraction(1)}
+        return {self._refused(flow) or self._unserved(flow): Fraction(1)}
 
     def _kind(self, service: Object, port: Object, flow: Flow) -> str:
         """Which of the Service port's addresses is asked: internal, external, balancer; empty: none."""
@@ -108,7 +112,8 @@ class Oracle:
         if kind == "balancer" and not self._admits(service, flow) and (anywhere or self._habits.firewall_without_endpoints):
             return {DROP: Fraction(1)}
         if not anywhere:
-            return {REJECT: Fraction(1)}
+            passes = kind != "internal" and flow.client in ON_THE_NODE and not self._habits.refuses_the_node
+            return {self._unserved(flow) if passes else REJECT: Fraction(1)}
         if kind == "internal":
             chosen, masquerade = (local if internal else cluster), self._masquerades_internal(flow)
         elif not external:
@@ -127,11 +132,31 @@ class Oracle:
             found[answer] = found.get(answer, Fraction(0)) + Fraction(1, len(chosen))
         return found
 
+    def _refused(self, flow: Flow) -> str:
+        """By the NodePort of a Service that does not serve it on this address."""
+        if not self._habits.refuses_on_every_address or not self._node.is_local(packed(flow.address)):
+            return ""
+        family = "IPv6" if ":" in flow.address else "IPv4"
+        for service in self._services:
+            for port in service["spec"]["ports"]:
+                asked = (port.get("nodePort"), port["protocol"]) == (flow.port, flow.protocol)
+                if asked and family in service["spec"]["ipFamilies"]:
+                    return self._refuses(service, port, flow)
+        return ""
+
+    def _refuses(self, service: Object, port: Object, flow: Flow) -> str:
+        """What happens to external traffic that nothing short-circuits, if it has no endpoints."""
+        backends = list(self._backends(service, port, flow))
+        if service["spec"].get("externalTrafficPolicy") == "Local":
+            local = _usable([each for each in backends if each.local])
+            return "" if local else DROP if _usable(backends) else REJECT
+        return "" if self._cluster(backends) else REJECT
+
     def _reached(self, backend: Backend, *, masquerade: bool, flow: Flow) -> str:
-        """Also a client that reaches itself is masqueraded, but nobody on the way into the node. A server of the client's own node, if that
-        is another one, answers past this one."""
+        """Also a client that reaches itself is masqueraded, but nobody is who comes to the node itself; of the node's own addresses only a
+        loopback one tells. A server of the client's own node, if that is another one, answers past this one."""
         own, target = packed(flow.own), packed(backend.address)
-        masquerade = (masquerade or own == target) and not self._node.is_local(target)
+        masquerade = (masquerade or own == target) and (is_loopback(own) or not self._node.is_local(target))
         if not masquerade and flow.client not in ON_THE_NODE and self._node.answers_past(own, target):
             return DROP
         return f"{self._node.server_at(target, backend.port)}:{backend.port} {MASQUERADED if masquerade else KEPT}"

@@ -14,6 +14,14 @@ from tests.simulator.path import Rules
 
 HABITS: Mapping[str, Habits] = {
     "nftables": Habits(rejects_unknown_ports=True, drops_unallocated=True, firewall_without_endpoints=True),
+    "iptables": Habits(
+        rejects_unknown_ports=False,
+        drops_unallocated=False,
+        firewall_without_endpoints=False,
+        serves_localhost=True,
+        refuses_the_node=False,
+        refuses_on_every_address=True,
+    ),
 }
 NO_RULES = Habits(rejects_unknown_ports=False, drops_unallocated=False, firewall_without_endpoints=False)
 """Of a node where nothing is served."""

@@ -18,6 +18,8 @@ SMALL = 6_000
 class NftablesMode:
     """See `modes.Mode`."""
 
+    name = "nftables"
+
     def __init__(self, kernel: SimulatedKernel | None = None) -> None:
         self._kernel = kernel or SimulatedKernel(SMALL)
         self.dataplane = Nftables(self._kernel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.unit.agent.iptables.tables import Tables
+from tests.simulator.iptables.tables import Tables
 from tests.unit.agent.iptables.test_delta import ENDPOINTS, SERVICES, adopted, contents, lowering
 from tests.unit.agent.nftables.frontends import frontends, ip
 

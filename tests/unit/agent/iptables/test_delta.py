@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.simulator.iptables.tables import Tables
 from tests.unit.agent.iptables.listing import SETTINGS
-from tests.unit.agent.iptables.tables import Tables
 from tests.unit.agent.nftables.frontends import frontends, ip, network
 
 from proxyconfig_agent.ingest.values import Family, Policy

@@ -1,0 +1,113 @@
+"""The simulator and the kernel say the same of random clusters: what tests/unit proves on the simulator holds for real packets.
+
+`AGREEMENT_S` is how long each mode is tried (default: 20), `AGREEMENT_SEED` the first seed (default: another one each time, printed
+when the test fails).
+"""
+
+from __future__ import annotations
+
+import os
+import random as randomness
+import time
+from collections.abc import Iterator, Mapping
+from random import Random
+from typing import Any
+
+import pytest
+from tests.kernel.traffic.inprocess import DATAPLANES, InProcess
+from tests.netns.peers import Answers, Prober
+from tests.netns.probe import DROP, REJECT
+from tests.netns.topology import Topology
+from tests.scenarios.book import NETNS
+from tests.scenarios.configs import CONFIGS
+from tests.simulator.answers import ask, shares
+from tests.simulator.cases import Flow
+from tests.simulator.clusters import Clusters
+from tests.simulator.modes import MODES, SimulatedPipeline
+from tests.simulator.node import NetnsNode
+from tests.simulator.path import Rules
+from tests.simulator.questions import questions, some
+
+LASTING_S = float(os.environ.get("AGREEMENT_S", "20"))
+FIRST_SEED = int(os.environ.get("AGREEMENT_SEED", randomness.SystemRandom().randrange(1 << 32)))
+QUESTIONS = 150
+STATES = 3
+"""Of each cluster, one after the other."""
+
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(LASTING_S * 4 + 120)]
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode in DATAPLANES])
+def test_real_packets_go_where_simulated_ones_go(mode: str, world: Topology, probers: Mapping[str, Prober]) -> None:
+    ends, seed, flows = time.monotonic() + LASTING_S, FIRST_SEED, 0
+    while time.monotonic() < ends:
+        for problem, count in _compared(mode, Random(seed), world, probers):
+            assert not problem, f"AGREEMENT_SEED={seed} {problem}"
+            flows += count
+        seed += 1
+    print(f"{mode}: {flows} flows in {seed - FIRST_SEED} clusters")
+    assert flows
+
+
+def _compared(mode: str, random: Random, world: Topology, probers: Mapping[str, Prober]) -> Iterator[tuple[str, int]]:
+    """The differences in each state of one cluster, and how many flows were compared."""
+    config, clusters, node, simulated = CONFIGS[random.choice(sorted(CONFIGS))], Clusters(random), NetnsNode(), MODES[mode]()
+    objects, agent = clusters.cluster(), SimulatedPipeline(simulated, node, config)
+    with InProcess(world, mode).running(config) as real:
+        for _ in range(STATES):
+            agent.apply(objects)
+            real.apply(objects)
+            flows = some(random, filter(_can_be_told, questions(objects)), QUESTIONS)
+            expected = [_Expected(flow, simulated.rules, node) for flow in flows]
+            problems = [each.problem(answers) for each, answers in _asked(expected, probers)]
+            yield "; ".join(filter(None, problems)), len(flows)
+            objects = clusters.changed(objects)
+
+
+def _can_be_told(flow: Flow) -> bool:
+    """A raw socket on the node hears its own questions to the node: it cannot tell a refusal from silence."""
+    return not (flow.protocol == "SCTP" and flow.client == "node" and flow.address in (*NETNS.node.both, *NETNS.alternative.both))
+
+
+class _Expected:
+    """What the simulator says of a flow."""
+
+    def __init__(self, flow: Flow, rules: Rules, node: NetnsNode) -> None:
+        self.flow = flow
+        self.space = NETNS.clients[flow.client].space
+        packet = flow.packet(node)
+        self._answers = set(shares(rules, packet, node))
+        first = next(ask(rules, packet, node))
+        self.sticky = len(self._answers) > 1 and set(shares(rules, packet, node, first.memory)) == {first.answer}
+
+    def question(self) -> dict[str, Any]:
+        """For probe.py: as many attempts as it takes to see every answer, and one too many."""
+        client = NETNS.clients[self.flow.client]
+        question: dict[str, Any] = {"address": self.flow.address, "port": self.flow.port, "protocol": self.flow.protocol.lower()}
+        if client.bound:
+            question["source"] = self.flow.own
+        if self._answers == {DROP}:
+            return {**question, "patience_s": 0.4}
+        if self._answers == {REJECT}:
+            return {**question, "again": 2}
+        return {**question, "attempts": 100, "least": 12, "enough": 1 if self.sticky else len(self._answers)}
+
+    def problem(self, answers: Answers) -> str:
+        agree = len(answers) == 1 and set(answers) <= self._answers if self.sticky else set(answers) == self._answers
+        return "" if agree else f"{self.flow}: simulated {sorted(self._answers)}, real {answers}"
+
+
+def _asked(expected: list[_Expected], probers: Mapping[str, Prober]) -> Iterator[tuple[_Expected, Answers]]:
+    """All at the same time, each client on its own; then one by one those that meet an affinity: two first connections at the same time
+    may go to two endpoints."""
+    by_space: dict[str, list[_Expected]] = {}
+    for each in expected:
+        if not each.sticky:
+            by_space.setdefault(each.space, []).append(each)
+    for space, members in by_space.items():
+        probers[space].send([each.question() for each in members])
+    for space, members in by_space.items():
+        yield from zip(members, probers[space].receive(), strict=True)
+    for each in expected:
+        if each.sticky:
+            yield each, probers[each.space].ask([each.question()])[0]

@@ -1,0 +1,104 @@
+"""Our iptables mode in front of tables in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tests.simulator.iptables.rules import IptablesRules
+from tests.simulator.iptables.tables import Tables
+from tests.simulator.iptables.tool import SimulatedTool
+
+from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.iptables.adoption import KUBELET, SHARED
+from proxyconfig_agent.iptables.normal import normal
+from proxyconfig_agent.iptables.owned import Owned
+from proxyconfig_agent.iptables.port import Iptables
+from proxyconfig_agent.iptables.ruleset import Features
+from proxyconfig_agent.iptables.tool import ToolError
+from proxyconfig_agent.iptables.watch import Watch
+from proxyconfig_agent.iptables.writer import Writer
+
+State = Mapping[str, object]
+
+
+class IptablesMode:
+    """See `modes.Mode`."""
+
+    name = "iptables"
+
+    def __init__(self, tables: Mapping[Family, Tables] | None = None) -> None:
+        self._tables = tables or {family: Tables() for family in Family}
+        self._tools = {family: SimulatedTool(family, each) for family, each in self._tables.items()}
+        self.dataplane = _Simulated(self._tools)
+        self.rules = IptablesRules({family.value: each for family, each in self._tables.items()})
+
+    def restarted(self) -> IptablesMode:
+        return IptablesMode(self._tables)
+
+    def state(self) -> State:
+        """In the chains of all Services order is nobody's business, but for what has to be last. The kubelet's chain is the kubelet's."""
+        state: dict[str, object] = {}
+        for family, tables in self._tables.items():
+            for chain, rules in tables.chains.items():
+                if chain != KUBELET:
+                    forms = [normal(rule) for rule in rules]
+                    name = f"{family.value} {chain.table} {chain.name}"
+                    state[name] = (sorted(forms), _lasts_are_last(rules)) if chain in SHARED else forms
+        return state
+
+    def observe(self, before: Callable[[], None], after: Callable[[], None]) -> None:
+        for tool in self._tools.values():
+            tool.before_commit, tool.after_commit = before, after
+
+    @staticmethod
+    def refusal(number: int) -> Exception:
+        return ToolError(f"error {number}")
+
+
+def _lasts_are_last(rules: list[str]) -> bool:
+    lasts = ["this must be the last rule" in rule for rule in rules]
+    return lasts == sorted(lasts)
+
+
+class _Simulated(Iptables):
+    """With tools of ours, and without looking at the machine that the test runs on."""
+
+    def __init__(self, tools: Mapping[Family, SimulatedTool]) -> None:
+        super().__init__()
+        self._owned = _Forgetful()
+        self._opened = Writer(tools, Watch(_Commits(tools)))
+
+    def _features(self) -> Features:
+        return Features()
+
+
+class _Commits:
+    """The state of the rules is how often somebody wrote."""
+
+    def __init__(self, tools: Mapping[Family, SimulatedTool]) -> None:
+        self._tools = tools
+
+    def state(self) -> int:
+        return sum(tool.commits for tool in self._tools.values())
+
+    def follows(self, before: int, after: int, commits: int) -> bool:
+        return after - before == commits
+
+    def close(self) -> None:
+        pass
+
+
+class _Forgetful(Owned):
+    """Leaves no file behind."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __bool__(self) -> bool:
+        return False
+
+    def claim(self) -> None:
+        pass
+
+    def release(self) -> None:
+        pass
