@@ -20,15 +20,16 @@ from proxyconfig_agent.cluster import Cluster
 from proxyconfig_agent.dataplane import Dataplane, DataplaneError
 from proxyconfig_agent.ingest import wire
 from proxyconfig_agent.ingest.nodes import node_of, service_cidrs_of
-from proxyconfig_agent.ingest.values import Network
+from proxyconfig_agent.ingest.values import Address, Network
 from proxyconfig_agent.memory import order_of
 from proxyconfig_agent.node import addresses, capabilities
 from proxyconfig_agent.node.addresses import LocalAddress
 from proxyconfig_agent.node.finding import Finding, Topic
 from proxyconfig_agent.node.host import Host
-from proxyconfig_agent.node.settings import resolve
+from proxyconfig_agent.node.settings import listen_addresses, resolve
 from proxyconfig_agent.pace import Pace
 from proxyconfig_agent.recall import Recall
+from proxyconfig_agent.report.healthports import HealthPorts
 from proxyconfig_agent.report.nodeproxy import Reporter
 from proxyconfig_agent.runner import Clock, Runner
 from proxyconfig_agent.sync import Reason, Sync
@@ -82,14 +83,17 @@ class Agent:
         sources: Sources,
         modes: Modes,
         reporters: Reporters,
+        health_ports: HealthPorts,
         recall: Recall | None = None,
     ) -> None:
         self._connection, self._cluster, self._telling, self._host = connection, cluster, telling, host
         self._sources, self._modes, self._reporters, self._recall = sources, modes, reporters, recall
         self._nodes, self._cidrs = Cache[wire.Node](self._node_changed), Cache[wire.ServiceCIDR](lambda _key, _item: self._news.set())
+        self._health_ports = health_ports
         self._known = False
         self._remembered_cidrs: tuple[Network, ...] = ()
         self._local: tuple[LocalAddress, ...] | None = None
+        self._listen_on: tuple[Address, ...] | None = ()
         self._desired: Desired | None = None
         self._adopting: Desired | None = None
         self._configured: ProxyConfigSpec | None = None
@@ -120,7 +124,16 @@ class Agent:
         cidrs = watches.service_cidrs(self._connection, self._cidrs)
         source = self._sources(self._desire, self._trouble)
         async with asyncio.TaskGroup() as group:
-            for watch in (services.run(), slices.run(), node.run(), cidrs.run(), source.run(), self._addresses(), self._beat()):
+            for watch in (
+                services.run(),
+                slices.run(),
+                node.run(),
+                cidrs.run(),
+                source.run(),
+                self._addresses(),
+                self._beat(),
+                self._health_ports.run(),
+            ):
                 group.create_task(watch)
             group.create_task(self._learn(services.synced, slices.synced, node.synced, within_reason=cidrs.synced))
             if self._recall is not None:
@@ -236,6 +249,8 @@ class Agent:
             return
         settings, findings = resolve(spec, self._cluster.node, self._local, self._service_cidrs())
         self._telling.found("settings", *findings)
+        self._listen_on = listen_addresses(settings, self._local)
+        self._answer_health_checks()
         pace = _pace(spec)
         if self._runner is None:
             self._runner = Runner(self._cluster, dataplane, settings, self._synced, pace=pace, clock=Clock(), backoff=Backoff(first_s=0.5))
@@ -266,7 +281,7 @@ class Agent:
             self._cannot(f"spec.mode: {mode.value} is not built into this agent yet; use nftables or iptables")
             return None
         self._telling.found("mode")
-        self._telling.broken("")
+        self._telling.broken("mode", "")
         self._impossible = ""
         self._telling.update(mode=mode.value, capabilities=capabilities.of(probed))
         if self._dataplane is not None:
@@ -288,7 +303,7 @@ class Agent:
         self._impossible = sentence
         self._telling.found("mode", Finding(Topic.TRAFFIC, "ModeUnsupported", sentence))
         if self._runner is None:
-            self._telling.broken(sentence)
+            self._telling.broken("mode", sentence)
 
     def _decode_s(self) -> float:
         """Seconds from the bytes of Services and EndpointSlices to values, since the start."""
@@ -299,6 +314,7 @@ class Agent:
         self._telling.synced(replace(sync, stages_s={"decode": self._decoded_s - before_s, **sync.stages_s}))
         if sync.error:
             return
+        self._answer_health_checks()
         self._note()
         if self._adopting is not None:
             self._adopt(self._adopting)
@@ -308,6 +324,9 @@ class Agent:
         if sync.full and self._configured is not None:
             # After the first sync as well: conntrack's sysctls may have come with the rules that use it.
             self._telling.found("host", *self._host.configure(self._configured))
+
+    def _answer_health_checks(self) -> None:
+        self._health_ports.want(self._cluster.health_checks(), self._listen_on)
 
     def _note(self) -> None:
         """Have what is known now kept for the next boot."""
@@ -338,6 +357,8 @@ class Agent:
             asyncio.get_running_loop().call_later(PROBE_AGAIN_S, self._news.set)
             return
         self._cluster.forget()
+        self._answer_health_checks()
+        self._telling.broken("start", "this node's proxy was removed")
         self._telling.found("host", *self._host.restore())
         self._telling.update(
             generation=desired.generation, revision=desired.revision, programmed=False, services=0, endpoints=0, removed_objects=len(left)

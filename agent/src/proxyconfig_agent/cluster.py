@@ -14,6 +14,7 @@ from proxyconfig_agent.ingest.sentences import few
 from proxyconfig_agent.ingest.values import EndpointSlice, Family, Node, Service, ServiceName
 from proxyconfig_agent.select.claims import Claims
 from proxyconfig_agent.select.frontends import Frontends, PortName, count
+from proxyconfig_agent.select.healthchecks import HealthCheck, health_checks
 from proxyconfig_agent.select.select import select
 from proxyconfig_client.objects import Key
 
@@ -51,6 +52,7 @@ class Cluster:
         self._dirty: dict[ServiceName, dict[Family, float]] = {}  # with the earliest trigger times
         self._programmed: dict[ServiceName, Programmed] = {}
         self._rejections: dict[ServiceName, tuple[str, ...]] = {}
+        self._health_checks: dict[ServiceName, tuple[HealthCheck, ...]] = {}
         self._undecodable: dict[ServiceName, str] = {}
         self._claims = Claims()
 
@@ -175,11 +177,13 @@ class Cluster:
             self._dirty.pop(name, None)
             self._program(name, () if name in gone else frontends)
             self._note_rejections(name)
+            self._note_health_checks(name, refused=name in gone)
 
     def forget(self) -> None:
         """The kernel has nothing, and nobody waits: a resync settles everything that there is."""
         self._programmed.clear()
         self._rejections.clear()
+        self._health_checks.clear()
         self._dirty.clear()
         self.endpoints = self.ports = 0
 
@@ -187,6 +191,10 @@ class Cluster:
         """What the kernel has, by all we know. The page of metrics asks from its own thread: the list is made at once."""
         for frontends in list(self._programmed.values()):
             yield from frontends
+
+    def health_checks(self) -> list[HealthCheck]:
+        """Of the Services that have such a port, as of the last sync."""
+        return [check for checks in self._health_checks.values() for check in checks]
 
     def _program(self, name: ServiceName, frontends: Programmed) -> None:
         before = self._programmed.get(name, ())
@@ -206,6 +214,14 @@ class Cluster:
             self._rejections[name] = (*service.rejected, *few(lost), *few(of_slices))
         else:
             self._rejections.pop(name, None)
+
+    def _note_health_checks(self, name: ServiceName, *, refused: bool) -> None:
+        """A Service that could not be programmed has no endpoint here, for a load balancer."""
+        service = self._services.get(name)
+        if service is None or not service.health_check_node_port:
+            self._health_checks.pop(name, None)
+            return
+        self._health_checks[name] = health_checks(service, () if refused else self._slices_of.get(name, ()), self.node)
 
     def _wanted(self, name: ServiceName) -> Programmed:
         service = self._services.get(name)

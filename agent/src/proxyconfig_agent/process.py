@@ -24,6 +24,7 @@ from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.options import Options
 from proxyconfig_agent.recall import Recall
 from proxyconfig_agent.report.health import Health
+from proxyconfig_agent.report.healthports import HealthPorts
 from proxyconfig_agent.report.metrics import Metrics
 from proxyconfig_agent.report.nodeproxy import Reporter, body_of
 from proxyconfig_agent.report.pages import health_routes, metrics_routes
@@ -126,7 +127,17 @@ async def _work(options: Options, connection: Connection, release: str) -> None:
         telling = Telling(cluster, metrics, health, release, time.time)
         sources, reporters = _sources(options, connection), _reporters(options, connection)
         recall = Recall(Memory(options.state, options.node), cluster) if options.state else None
-        agent = Agent(connection, cluster, telling, Host(), sources=sources, modes=_modes(metrics), reporters=reporters, recall=recall)
+        agent = Agent(
+            connection,
+            cluster,
+            telling,
+            Host(),
+            sources=sources,
+            modes=_modes(metrics),
+            reporters=reporters,
+            health_ports=HealthPorts(health.serves, telling.unopened),
+            recall=recall,
+        )
         with contextlib.closing(agent):
             async with asyncio.TaskGroup() as group:
                 group.create_task(agent.run())

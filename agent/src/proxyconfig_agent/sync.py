@@ -47,5 +47,10 @@ class Sync:
     error: str = ""
 
     @property
+    def audit(self) -> bool:
+        """It was to find what others did to the kernel's rules."""
+        return self.reason in (Reason.PERIOD, Reason.DISTURBED)
+
+    @property
     def full(self) -> bool:
         return self.reason is not Reason.CHANGE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from proxyconfig_agent.cluster import Cluster
@@ -11,12 +11,16 @@ from proxyconfig_agent.ingest.values import Family, Node, ServiceName
 from proxyconfig_agent.node.finding import Finding, Topic
 from proxyconfig_agent.report.conditions import Drift, NodeState
 from proxyconfig_agent.report.health import Health
+from proxyconfig_agent.report.healthports import Unopened
 from proxyconfig_agent.report.herald import Herald
 from proxyconfig_agent.report.metrics import Metrics
 from proxyconfig_agent.report.nodeproxy import Reporter
-from proxyconfig_agent.report.notices import Notice, Told, news, repaired
+from proxyconfig_agent.report.notices import Notice, Told, news, not_opened, repaired
 from proxyconfig_agent.sync import Sync
 from proxyconfig_client.events import Events
+
+NAMED = 5
+"""Things are named in a sentence up to so many."""
 
 
 class Telling:
@@ -30,7 +34,9 @@ class Telling:
         self._services_changed = self._endpoints_changed = 0
         self._findings: dict[str, tuple[Finding, ...]] = {}
         self._herald = Herald(self._uid_of, self._holds)
+        self._unopened: tuple[Unopened, ...] = ()
         metrics.count_local(cluster.programmed)
+        health.broken("start", "the first sync has not ended yet")
 
     def report_to(self, reporter: Reporter) -> None:
         """Tell `reporter` the state, now and whenever it changes."""
@@ -61,9 +67,17 @@ class Telling:
         self._health.beat()
         self._count()
 
-    def broken(self, reason: str) -> None:
-        """Nothing can be programmed, and why; empty: it can."""
-        self._health.broken(reason)
+    def broken(self, source: str, reason: str) -> None:
+        """Services cannot be expected to work here, and why; an empty reason takes back what `source` said before."""
+        self._health.broken(source, reason)
+
+    def unopened(self, ports: Sequence[Unopened]) -> None:
+        """These health check node ports cannot be opened: told on their Services, and in the status."""
+        before, self._unopened = self._unopened, tuple(ports)
+        self._herald.announce(*(not_opened(port) for port in ports if port not in before))
+        names = ", ".join(map(str, ports[:NAMED])) + (f" and {len(ports) - NAMED} more" if len(ports) > NAMED else "")
+        text = f"load balancers take this node for one without endpoints of these Services: {names}"
+        self.found("health checks", *([Finding(Topic.AGENT, "HealthCheckNodePortsClosed", text)] if ports else []))
 
     def changed(self, *, services: int = 0, endpoints: int = 0) -> None:
         """Changes came in. Ten thousand at a start: they reach the metrics in sums."""
@@ -81,8 +95,11 @@ class Telling:
         self._metrics.synced(sync)
         if sync.error:
             self.found("sync", Finding(Topic.TRAFFIC, "SyncFailed", sync.error))
+            self._health.broken("sync", f"the last {'audit' if sync.audit else 'sync'} failed: {sync.error}")
             return
         self.found("sync")
+        self._health.broken("start", "")
+        self._health.broken("sync", "")
         self._health.synced(Family)
         if sync.repaired:
             self._herald.announce(repaired(sync.repaired))
@@ -104,7 +121,8 @@ class Telling:
         await self._herald.run(events, node)
 
     def _holds(self, notice: Notice) -> bool:
-        return any((each.service, each.reason) == (notice.service, notice.note) for each in self._told.refused)
+        refused = any((each.service, each.reason) == (notice.service, notice.note) for each in self._told.refused)
+        return refused or notice in map(not_opened, self._unopened)
 
     def _uid_of(self, name: ServiceName) -> str:
         service = self._cluster.service(name)

@@ -23,7 +23,7 @@ from proxyconfig_api.names import API_VERSION, NAMESPACE
 from proxyconfig_api.proxyconfig import ProxyConfig
 from proxyconfig_api.revision import revision_of
 
-METRICS = ("127.0.0.1", 10249)
+METRICS, HEALTH = ("127.0.0.1", 10249), ("127.0.0.1", 10256)
 
 
 def order(api: ControlPlane, action: str = "Apply", **spec: Any) -> None:
@@ -108,10 +108,22 @@ class Agent:
     def ready(self) -> bool:
         return self.condition("Ready")[0] == "True"
 
+    def page(self, path: str) -> str:
+        """What its port for metrics answers."""
+        return self._topology.node.call(_get, path)[1]
+
+    def asked(self, path: str) -> tuple[int, dict[str, Any]]:
+        """What its port for health answers: the status, and the body as JSON. 0 if it does not listen."""
+        try:
+            status, body = self._topology.node.call(_get, path, HEALTH)
+        except OSError:
+            return 0, {}
+        return status, json.loads(body)
+
     def metric(self, name: str) -> float:
         """The sum of a metric over its labels, or its value for the labels that `name` has, as the agent tells it now. 0 if it is down."""
         try:
-            page = self._topology.node.call(_get, "/metrics")
+            page = self.page("/metrics")
         except OSError:
             return 0
         return sum(float(value) for value in re.findall(rf"^{re.escape(name)}(?:\{{.*\}})? (\S+)$", page, re.MULTILINE))
@@ -130,10 +142,11 @@ class Agent:
         eventually(self.ready, within_s=30, every_s=0.2)
 
 
-def _get(path: str) -> str:
-    connection = http.client.HTTPConnection(*METRICS, timeout=5)
+def _get(path: str, port: tuple[str, int] = METRICS) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(*port, timeout=5)
     try:
         connection.request("GET", path)
-        return connection.getresponse().read().decode()
+        response = connection.getresponse()
+        return response.status, response.read().decode()
     finally:
         connection.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.node.udp import (
-    EXTERNAL_IP,
+    MOVES_WITHIN_S,
     NODE_PORT,
     PORT,
     WAYS,
@@ -21,35 +21,30 @@ from tests.kernel.node.udp import (
     cleaned,
     clients,
     exposed,
+    reach,
     ready,
+    served_by,
     service,
 )
 from tests.kernel.traffic.apiserver import Cluster, KubeProxy
-from tests.kernel.traffic.inprocess import Pipeline, dataplane
+from tests.kernel.traffic.inprocess import Pipeline
 from tests.kernel.traffic.subject import Running
-from tests.netns.topology import NODE, NODE2, PODS, Topology
+from tests.netns.topology import NODE2, PODS, Topology
 from tests.polling import eventually
 from tests.scenarios.configs import CONFIGS
 
-from proxyconfig_agent.nftables.port import Nftables
-from proxyconfig_agent.node.cleanup import Served
-from proxyconfig_agent.node.flows import Stale
-from proxyconfig_agent.sync import Reason
-
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(240)]
 
-OURS, KUBE_PROXY = "nftables", "kube-proxy"
-MOVES_WITHIN_S = 2
-"""kube-proxy has its minSyncPeriod; ours have moved everything when `apply` returns."""
+OURS, KUBE_PROXY = ("nftables", "iptables"), "kube-proxy"
 
 
-@pytest.fixture(scope="module", params=[OURS, KUBE_PROXY])
+@pytest.fixture(scope="module", params=[*OURS, KUBE_PROXY])
 def proxy(request: pytest.FixtureRequest, world: Topology) -> Iterator[tuple[str, Running]]:
     """The name of a proxy, and it at work on the node under test."""
     with contextlib.ExitStack() as stack:
-        if request.param == OURS:
-            mode = stack.enter_context(dataplane(world, "nftables"))
-            yield OURS, Pipeline(world, cleaned(world, mode)[0], CONFIGS["default"])
+        if request.param in OURS:
+            mode = stack.enter_context(served_by(world, request.param))
+            yield request.param, Pipeline(world, cleaned(world, mode)[0], CONFIGS["default"], request.param)
         else:
             api: ControlPlane = request.getfixturevalue("control_plane")
             api_cluster: Cluster = request.getfixturevalue("api_cluster")
@@ -63,13 +58,6 @@ def running(proxy: tuple[str, Running], world: Topology) -> Iterator[Running]:
     Table(world.node).empty()
     yield proxy[1]
     proxy[1].apply({})
-
-
-def reach(clients_: list[Client], answer: str, within_s: float = MOVES_WITHIN_S) -> None:
-    """All clients get this answer, and go on to."""
-    for client in clients_:
-        eventually(client.ask, within_s=within_s, every_s=0.02, until=lambda got: got == answer)
-    assert {client.ask() for client in clients_} == {answer}
 
 
 def test_row_120_flows_leave_an_endpoint_that_is_gone_and_tcp_connections_stay(running: Running, world: Topology) -> None:
@@ -103,7 +91,7 @@ def test_row_121_clients_are_refused_when_no_endpoint_is_left(proxy: tuple[str, 
         reach(sending, "near1 8080")
         running.apply(exposed([]))
         # kube-proxy leaves such flows where they are: its clean-up skips Services without endpoints (its documented weakness 24).
-        reach(sending, "refused" if proxy[0] == OURS else "near1 8080")
+        reach(sending, "refused" if proxy[0] in OURS else "near1 8080")
 
 
 def test_row_122_clients_of_every_address_move_to_the_pod_that_replaces_theirs(running: Running, world: Topology) -> None:
@@ -150,7 +138,7 @@ def test_row_123_clients_follow_the_target_port(running: Running, world: Topolog
         reach(sending, "near1 9090")
 
 
-@pytest.mark.parametrize("proxy", [OURS], indirect=True)
+@pytest.mark.parametrize("proxy", OURS, indirect=True)
 def test_the_first_endpoint_serves_clients_that_were_sending_before(running: Running, world: Topology) -> None:
     with clients(world, *WAYS) as sending:
         for client in sending[4:]:
@@ -161,7 +149,7 @@ def test_the_first_endpoint_serves_clients_that_were_sending_before(running: Run
         reach(sending, "near1 8080")
 
 
-@pytest.mark.parametrize("proxy", [OURS], indirect=True)
+@pytest.mark.parametrize("proxy", OURS, indirect=True)
 def test_new_addresses_of_a_service_serve_clients_that_were_sending_to_them_before(running: Running, world: Topology) -> None:
     with clients(world, *WAYS[2:]) as sending:
         running.apply(service(ready("near1")))
@@ -172,7 +160,7 @@ def test_new_addresses_of_a_service_serve_clients_that_were_sending_to_them_befo
         reach(sending, "near1 8080")
 
 
-@pytest.mark.parametrize("proxy", [OURS], indirect=True)
+@pytest.mark.parametrize("proxy", OURS, indirect=True)
 def test_a_deleted_service_has_no_flows(running: Running, world: Topology) -> None:
     with clients(world, *WAYS) as sending:
         running.apply(exposed(ready("near1")))
@@ -181,7 +169,7 @@ def test_a_deleted_service_has_no_flows(running: Running, world: Topology) -> No
         assert answered_by(Table(world.node).all(), "near1") == []
 
 
-@pytest.mark.parametrize("proxy", [OURS], indirect=True)
+@pytest.mark.parametrize("proxy", OURS, indirect=True)
 def test_flows_of_others_are_left_alone(running: Running, world: Topology) -> None:
     other = service(ready("near1"), name="other", clusterIP="10.96.0.201", clusterIPs=["10.96.0.201", "fd00:10:96::c9"])
     foreign = Client(world["client"], NODE2.v4, NODE_PORT), Client(world["client"], PODS["near1"].v4, 8080)
@@ -196,72 +184,3 @@ def test_flows_of_others_are_left_alone(running: Running, world: Topology) -> No
         after = Table(world.node).all()
         assert len(after) == 3, "a node port's number at a foreign host, an endpoint itself, another Service"
         beside.close()
-
-
-@pytest.mark.parametrize("gone", [False, True], ids=["an endpoint", "a Service"])
-def test_an_agent_that_starts_again_ends_what_became_stale_meanwhile_and_nothing_else(world: Topology, gone: bool) -> None:
-    other = service(ready("near1", "near2"), name="other", clusterIP="10.96.0.201", clusterIPs=["10.96.0.201", "fd00:10:96::c9"])
-    Table(world.node).empty()
-    with dataplane(world, "nftables") as mode, clients(world, *WAYS) as sending:
-        Pipeline(world, cleaned(world, mode)[0], CONFIGS["default"]).apply({**exposed(ready("near1")), **other})
-        beside = [Client(world["client"], "10.96.0.201", PORT) for _ in range(20)]
-        answers = [client.ask() for client in beside]
-        assert len(set(answers)) == 2
-        reach(sending, "near1 8080")
-        with contextlib.closing(world.node.call(Nftables)) as later:
-            cleanup, _, told = cleaned(world, later)
-            Pipeline(world, cleanup, CONFIGS["default"]).apply(other if gone else {**exposed(ready("near2")), **other})
-        if not gone:
-            reach(sending, "near2 8080")
-        assert sum(map(sum, (reasons.values() for reasons in told))) == len(sending)
-        assert {why for reasons in told for why in reasons} == {Stale.SERVICE_GONE if gone else Stale.ENDPOINT_GONE}
-        assert [client.ask() for client in beside] == answers
-        for client in beside:
-            client.close()
-
-
-def test_rules_that_were_missing_for_a_while_leave_no_flow_untranslated(world: Topology) -> None:
-    Table(world.node).empty()
-    with dataplane(world, "nftables") as mode, clients(world, ("outside", EXTERNAL_IP, PORT), ("outside", NODE, NODE_PORT)) as sending:
-        cleanup, _, told = cleaned(world, mode)
-        pipeline = Pipeline(world, cleanup, CONFIGS["default"])
-        pipeline.apply(exposed(ready("near1")))
-        for family in ("ip", "ip6"):
-            world.node.run("nft", "flush", "chain", family, "proxyconfig", "nat-prerouting")
-        for client in sending:
-            client.ask(0.01)
-        told.clear()
-        pipeline.runner.resync(Reason.DISTURBED)
-        pipeline.sync()
-        reach(sending, "near1 8080")
-        assert {why for reasons in told for why in reasons} == {Stale.UNTRANSLATED}
-
-
-def test_a_mode_that_takes_over_ends_what_the_one_before_can_no_longer_end(world: Topology) -> None:
-    served: Served = {}
-    Table(world.node).empty()
-    with dataplane(world, "nftables") as mode, clients(world, *WAYS[:1]) as sending:
-        Pipeline(world, cleaned(world, mode, served)[0], CONFIGS["default"]).apply(service(ready("near1")))
-        reach(sending, "near1 8080")
-        mode.remove()  # no rules tell the next one what there was
-        cleanup, _, told = cleaned(world, mode, served)
-        Pipeline(world, cleanup, CONFIGS["default"]).apply({})
-        assert [dict(reasons) for reasons in told] == [{Stale.SERVICE_GONE: 1}] * 2
-
-
-def test_hundreds_of_changed_services_cost_one_dump_per_family(world: Topology) -> None:
-    def many(place: str) -> dict[tuple[str, str, str], dict[str, object]]:
-        objects: dict[tuple[str, str, str], dict[str, object]] = {}
-        for number in range(300):
-            pair = [f"10.96.{2 + number // 250}.{1 + number % 250}", f"fd00:10:96::{0x2000 + number:x}"]
-            ports = [{"name": "dns", "protocol": "UDP", "port": 1000 + number}]
-            objects |= service(ready(place), name=f"dns-{number}", clusterIP=pair[0], clusterIPs=pair, ports=ports)
-        return objects
-
-    with dataplane(world, "nftables") as mode:
-        cleanup, table, _ = cleaned(world, mode)
-        pipeline = Pipeline(world, cleanup, CONFIGS["default"])
-        pipeline.apply(many("near1"))
-        table.dumps.clear()
-        pipeline.apply(many("near2"))
-        assert table.dumps == [None, None]

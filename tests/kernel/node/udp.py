@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.kernel.traffic.inprocess import dataplane, empty
 from tests.netns.namespace import Namespace
 from tests.netns.topology import NODE, NODE_NAME, PODS, Pair, Topology
+from tests.polling import eventually
 from tests.scenarios.book import NETNS
 from tests.scenarios.objects import SERVICE_LABEL, Key
 from tests.scenarios.scenario import Object
@@ -19,6 +21,7 @@ from proxyconfig_agent.ingest.values import Family
 from proxyconfig_agent.node import addresses, ctnetlink
 from proxyconfig_agent.node.cleanup import FlowCleanup, Served
 from proxyconfig_agent.node.flows import Flow, Lookup, Stale
+from proxyconfig_agent.node.host import ROUTE_LOCALNET
 
 NAMESPACE = "udp"
 PORT, NODE_PORT = 5300, 32753
@@ -181,3 +184,23 @@ WAYS = (
 """A pod, a process of the node, and clients outside of every kind of address."""
 
 POD = PODS["client"]
+
+
+MOVES_WITHIN_S = 2
+"""kube-proxy has its minSyncPeriod; ours have moved everything when `apply` returns."""
+
+
+def reach(clients_: list[Client], answer: str, within_s: float = MOVES_WITHIN_S) -> None:
+    """All clients get this answer, and go on to."""
+    for client in clients_:
+        eventually(client.ask, within_s=within_s, every_s=0.02, until=lambda got: got == answer)
+    assert {client.ask() for client in clients_} == {answer}
+
+
+@contextlib.contextmanager
+def served_by(world: Topology, mode: str) -> Iterator[Dataplane]:
+    """A data plane of ours; the node is clean afterwards."""
+    with dataplane(world, mode) as made:
+        yield made
+    world.node.sysctl({ROUTE_LOCALNET: "0"})
+    empty(world.node)

@@ -74,6 +74,16 @@ def _serves(loopback: LocalAddress, spec: ProxyConfigSpec) -> bool:
     return family_of(loopback.address) is Family.IPV4 and localhost_node_ports(spec)
 
 
+def listen_addresses(settings: Settings, local: Iterable[LocalAddress]) -> tuple[Address, ...] | None:
+    """Where the agent's own servers on node ports listen; None: everywhere.
+
+    Only addresses that the node has now, as kube-proxy does; an IPv6 link-local one means nothing without its interface."""
+    if settings.node_port_addresses is None:
+        return None
+    own = {each.address for each in local if len(each.address) == Family.IPV4.size or not each.is_link_local}
+    return tuple(address for address in settings.node_port_addresses if address in own)
+
+
 def primary(addresses: Iterable[Address]) -> tuple[Address, ...]:
     """The first address of each family, IPv4 before IPv6."""
     first: dict[Family, Address] = {}

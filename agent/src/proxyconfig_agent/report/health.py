@@ -1,8 +1,9 @@
 """/healthz and /livez as kube-proxy answers them: load balancers and cluster autoscalers read these. Pure, but for the clock it is given.
 
-Unhealthy is a node on which a change has been waiting for a minute without a successful sync. /healthz additionally fails for a node
-that is about to be deleted, or whose kernel cannot do what is asked, so that load balancers drain it; /livez does not: the agent
-still has work to do there, and a restart would not help.
+/livez fails where a change has been waiting for a minute without a successful sync. /healthz means that Services can be expected to work
+here: it also fails, with the reason, before the first sync, while the last commit or audit has failed, where the kernel cannot do what is
+asked, and on a node that is about to be deleted, so that load balancers drain it. /livez does not: the agent still has work to do there,
+and a restart would not help.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Health:
         self._waiting_since_s: float | None = None
         self._beat_s = clock()
         self._node_problem = "the Node object was not seen yet"
-        self._broken = ""
+        self._broken: dict[str, str] = {}
 
     def beat(self) -> None:
         """The event loop runs."""
@@ -74,9 +75,14 @@ class Health:
         self._synced_s = self._synced_s | dict.fromkeys(families, now)
         self._waiting_since_s = None
 
-    def broken(self, reason: str) -> None:
-        """The data path is known not to work (a mode that the kernel cannot do, …); empty: it works again."""
-        self._broken = reason
+    def broken(self, source: str, reason: str) -> None:
+        """The data path is not to be relied on, as `source` (the mode, the sync, …) knows; an empty reason takes that back."""
+        others = {other: said for other, said in self._broken.items() if other != source}
+        self._broken = others | ({source: reason} if reason else {})
+
+    def serves(self) -> bool:
+        """Whether the rules of this node can be relied on, whatever becomes of the node."""
+        return not self._broken and not self._problem(self._clock())
 
     def node(self, *, known: bool, deleted: bool) -> None:
         """Whether the Node object exists, and is to stay."""
@@ -90,7 +96,7 @@ class Health:
 
     def _answer(self, *, about_node: bool) -> Answer:
         now = self._clock()
-        problem = (about_node and self._broken) or self._problem(now)
+        problem = (about_node and "; ".join(self._broken.values())) or self._problem(now)
         node_problem = self._node_problem if about_node else ""
         updated = now if not problem else max(self._synced_s.values(), default=0.0)
         body = _Body(

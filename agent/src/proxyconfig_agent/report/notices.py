@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from proxyconfig_agent.dataplane import Refusal
 from proxyconfig_agent.ingest.values import ServiceName
 from proxyconfig_agent.node.finding import Finding
+from proxyconfig_agent.report.healthports import Unopened
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +54,13 @@ def _quarantined(refusal: Refusal) -> Notice:
 def repaired(what: str) -> Notice:
     """Rules that somebody else changed were put right."""
     return Notice(None, "DriftRepaired", "Repairing", f"somebody else changed the proxy's rules on this node; repaired: {what}")
+
+
+def not_opened(port: Unopened) -> Notice:
+    """By kube-proxy's words for reason and action; the same words whichever node says it, as it is told once in the cluster."""
+    fix = "stop what listens there" if port.taken else "free it there"
+    note = (
+        f"a node cannot open spec.healthCheckNodePort {port.port}: {port.reason}; {fix}, or choose another port: until then load balancers "
+        "send such nodes nothing; their NodeProxies say HealthCheckNodePortsClosed"
+    )
+    return Notice(port.service, "FailedToStartServiceHealthcheck", "Listen", note)

@@ -95,13 +95,29 @@ def test_before_the_node_was_seen_only_livez_is_fine(clock: Clock) -> None:
 
 
 def test_a_broken_data_path_drains_the_node_and_does_not_restart_the_agent(health: Health) -> None:
-    health.broken("the kernel has no nft_numgen")
+    health.broken("mode", "the kernel has no nft_numgen")
+    health.broken("sync", "the last sync failed: out of memory")
     answer = health.healthz()
     assert answer.status == 503
-    assert (body(answer)["healthy"], body(answer)["reason"]) == (False, "the kernel has no nft_numgen")
+    assert (body(answer)["healthy"], body(answer)["reason"]) == (
+        False,
+        "the kernel has no nft_numgen; the last sync failed: out of memory",
+    )
     assert health.livez().status == 200
-    health.broken("")
+    assert not health.serves()
+    health.broken("mode", "")
+    assert body(health.healthz())["reason"] == "the last sync failed: out of memory"
+    health.broken("sync", "")
     assert health.healthz().status == 200
+    assert health.serves()
+
+
+def test_rules_of_a_node_that_goes_can_be_relied_on_until_it_has_gone(health: Health, clock: Clock) -> None:
+    health.node(known=True, deleted=True)
+    assert health.serves()
+    health.queued()
+    passes(health, clock, STALE_S + 1)
+    assert not health.serves()
 
 
 def test_a_hanging_event_loop_is_unhealthy(health: Health, clock: Clock) -> None:

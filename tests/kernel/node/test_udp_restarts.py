@@ -1,0 +1,112 @@
+"""UDP flows over restarts, repairs, a change of mode, and storms of changes: bounded work, and nothing stale that stays."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from tests.kernel.entered import Entered
+from tests.kernel.node.udp import (
+    EXTERNAL_IP,
+    NODE_PORT,
+    PORT,
+    WAYS,
+    Client,
+    Table,
+    cleaned,
+    clients,
+    exposed,
+    reach,
+    ready,
+    served_by,
+    service,
+)
+from tests.kernel.traffic.inprocess import DATAPLANES, Pipeline
+from tests.netns.topology import NODE, Topology
+from tests.scenarios.configs import CONFIGS
+
+from proxyconfig_agent.node.cleanup import Served
+from proxyconfig_agent.node.flows import Stale
+from proxyconfig_agent.sync import Reason
+
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(240)]
+
+OURS = ("nftables", "iptables")
+NO_LONGER_TRANSLATED = {
+    "nftables": [f"nft flush chain {family} proxyconfig nat-prerouting" for family in ("ip", "ip6")],
+    "iptables": [f"{program} -t nat -F KUBE-SERVICES" for program in ("iptables", "ip6tables")],
+}
+"""What an administrator may do."""
+
+
+@pytest.mark.parametrize("kind", OURS)
+@pytest.mark.parametrize("gone", [False, True], ids=["an endpoint", "a Service"])
+def test_an_agent_that_starts_again_ends_what_became_stale_meanwhile_and_nothing_else(world: Topology, kind: str, gone: bool) -> None:
+    other = service(ready("near1", "near2"), name="other", clusterIP="10.96.0.201", clusterIPs=["10.96.0.201", "fd00:10:96::c9"])
+    Table(world.node).empty()
+    with served_by(world, kind) as mode, clients(world, *WAYS) as sending:
+        Pipeline(world, cleaned(world, mode)[0], CONFIGS["default"], kind).apply({**exposed(ready("near1")), **other})
+        beside = [Client(world["client"], "10.96.0.201", PORT) for _ in range(20)]
+        answers = [client.ask() for client in beside]
+        assert len(set(answers)) == 2
+        reach(sending, "near1 8080")
+        with contextlib.closing(Entered(world.node, DATAPLANES[kind])) as later:
+            cleanup, _, told = cleaned(world, later)
+            Pipeline(world, cleanup, CONFIGS["default"], kind).apply(other if gone else {**exposed(ready("near2")), **other})
+        if not gone:
+            reach(sending, "near2 8080")
+        assert sum(map(sum, (reasons.values() for reasons in told))) == len(sending)
+        assert {why for reasons in told for why in reasons} == {Stale.SERVICE_GONE if gone else Stale.ENDPOINT_GONE}
+        assert [client.ask() for client in beside] == answers
+        for client in beside:
+            client.close()
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_rules_that_were_missing_for_a_while_leave_no_flow_untranslated(world: Topology, kind: str) -> None:
+    Table(world.node).empty()
+    with served_by(world, kind) as mode, clients(world, ("outside", EXTERNAL_IP, PORT), ("outside", NODE, NODE_PORT)) as sending:
+        cleanup, _, told = cleaned(world, mode)
+        pipeline = Pipeline(world, cleanup, CONFIGS["default"], kind)
+        pipeline.apply(exposed(ready("near1")))
+        for command in NO_LONGER_TRANSLATED[kind]:
+            world.node.run(*command.split())
+        for client in sending:
+            client.ask(0.01)
+        told.clear()
+        pipeline.runner.resync(Reason.DISTURBED)
+        pipeline.sync()
+        reach(sending, "near1 8080")
+        assert {why for reasons in told for why in reasons} == {Stale.UNTRANSLATED}
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_a_mode_that_takes_over_ends_what_the_one_before_can_no_longer_end(world: Topology, kind: str) -> None:
+    served: Served = {}
+    Table(world.node).empty()
+    with served_by(world, kind) as mode, clients(world, *WAYS[:1]) as sending:
+        Pipeline(world, cleaned(world, mode, served)[0], CONFIGS["default"], kind).apply(service(ready("near1")))
+        reach(sending, "near1 8080")
+        mode.remove()  # no rules tell the next one what there was
+        cleanup, _, told = cleaned(world, mode, served)
+        Pipeline(world, cleanup, CONFIGS["default"], kind).apply({})
+        assert [dict(reasons) for reasons in told] == [{Stale.SERVICE_GONE: 1}] * 2
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_hundreds_of_changed_services_cost_one_dump_per_family(world: Topology, kind: str) -> None:
+    def many(place: str) -> dict[tuple[str, str, str], dict[str, object]]:
+        objects: dict[tuple[str, str, str], dict[str, object]] = {}
+        for number in range(300):
+            pair = [f"10.96.{2 + number // 250}.{1 + number % 250}", f"fd00:10:96::{0x2000 + number:x}"]
+            ports = [{"name": "dns", "protocol": "UDP", "port": 1000 + number}]
+            objects |= service(ready(place), name=f"dns-{number}", clusterIP=pair[0], clusterIPs=pair, ports=ports)
+        return objects
+
+    with served_by(world, kind) as mode:
+        cleanup, table, _ = cleaned(world, mode)
+        pipeline = Pipeline(world, cleanup, CONFIGS["default"], kind)
+        pipeline.apply(many("near1"))
+        table.dumps.clear()
+        pipeline.apply(many("near2"))
+        assert table.dumps == [None, None]
