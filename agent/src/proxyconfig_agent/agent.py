@@ -39,6 +39,7 @@ from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.sinks import ServiceSink, SliceSink
 from proxyconfig_api import codec
 from proxyconfig_api.conditions import Condition
+from proxyconfig_api.names import GROUP
 from proxyconfig_api.spec import Mode, ProxyConfigSpec
 from proxyconfig_client.backoff import Backoff
 from proxyconfig_client.connection import Connection
@@ -181,8 +182,8 @@ class Agent:
         self._news.set()
 
     def configuration(self) -> bytes:
-        """The spec in effect as JSON, for /configz."""
-        return msgspec.json.encode(codec.builtins(self._configured) if self._configured else {})
+        """The spec in effect as JSON under our group's name, as /configz of Kubernetes' components has it."""
+        return msgspec.json.encode({GROUP: codec.builtins(self._configured)} if self._configured else {})
 
     def _desire(self, desired: Desired) -> None:
         before, self._desired = self._desired, desired

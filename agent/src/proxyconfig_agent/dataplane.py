@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -64,6 +64,14 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """Of one table of iptables: rules that are ours, and those that the last sync wrote."""
+
+    total: int
+    written: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a commit did. `took_s` has the seconds per stage: lower, delta, commit (and read, for a full resync)."""
 
@@ -75,6 +83,8 @@ class Outcome:
     """Of a resync: what of it was missing or wrong in the kernel, in words (`2 chains, 40 elements of services`); empty if unknown."""
     abandoned: tuple[Destination, ...] = ()
     """Of a resync: UDP destinations that the kernel's rules still served, as far as the mode can tell. Some may have another owner now."""
+    rules: Mapping[tuple[Family, str], Rules] = field(default_factory=dict)
+    """By family and table; only where rules are what a mode consists of."""
 
 
 class DataplaneError(Exception):

@@ -214,6 +214,7 @@ class Runner:
             refused=self.refused(),
             stages_s={"select": select_s, **outcome.took_s},
             delays_s=delays_s,
+            rules=outcome.rules,
             services=self._cluster.services,
             ports=self._cluster.ports,
             endpoints=self._cluster.endpoints,

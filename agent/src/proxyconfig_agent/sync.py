@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from proxyconfig_agent.dataplane import Refusal
+from proxyconfig_agent.dataplane import Refusal, Rules
 from proxyconfig_agent.ingest.values import Family
 
 
@@ -40,6 +40,8 @@ class Sync:
     """Seconds of decode since the last sync, of select, and of what the data plane names (read, lower, delta, commit)."""
     delays_s: tuple[tuple[Family, float], ...] = ()
     """Seconds from the change of an endpoint in the cluster to the kernel, for the Services of this sync that tell when it was."""
+    rules: Mapping[tuple[Family, str], Rules] = field(default_factory=dict)
+    """Of iptables' tables."""
     services: int = 0
     ports: int = 0
     """Service ports, per family."""

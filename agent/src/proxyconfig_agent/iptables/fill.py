@@ -8,6 +8,7 @@ from proxyconfig_agent.dataplane import Change, Destination
 from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.iptables.abandoned import udp_destinations
 from proxyconfig_agent.iptables.adoption import Adoption
+from proxyconfig_agent.iptables.delta import NONE
 from proxyconfig_agent.iptables.lowering import Lowering
 from proxyconfig_agent.iptables.search import Search
 from proxyconfig_agent.iptables.stopwatch import Stopwatch
@@ -45,6 +46,7 @@ class Fill:
         if frontends.name.service in self._refused:
             return
         rules = self._lowering.rules(frontends)
+        self._lowering.tally(NONE, rules)
         self._clock.lap("lower")
         self._input.add(self._adoption.port(rules))
         self._batch.append(Change(None, frontends))

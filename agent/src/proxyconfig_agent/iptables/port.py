@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 
-from proxyconfig_agent.dataplane import Change, DataplaneError, Outcome, Refusal, Settings
+from proxyconfig_agent.dataplane import Change, DataplaneError, Outcome, Refusal, Rules, Settings
 from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.iptables import adoption, counters
 from proxyconfig_agent.iptables.delta import delta
@@ -60,7 +60,7 @@ class Iptables:
         self._lowerings = lowerings
         operations = sum(fill.operations for fill in fills)
         abandoned = tuple(destination for fill in fills for destination in fill.abandoned)
-        return Outcome(operations, _refusals(refused), clock.took_s, abandoned=abandoned)
+        return Outcome(operations, _refusals(refused), clock.took_s, abandoned=abandoned, rules=self._rules())
 
     def apply(self, changes: Iterable[Change]) -> Outcome:
         if not self._lowerings:
@@ -69,6 +69,7 @@ class Iptables:
         by_family = _by_family(changes)
         with _told():
             for lowering in self._lowerings.values():
+                lowering.begin()
                 of_family = by_family.get(lowering.family, [])
                 for portion in _portions(of_family, PORTION[self._writer.backend]):
                     operations += self._apply(lowering, portion, refused, clock)
@@ -77,7 +78,7 @@ class Iptables:
                 self._writer.watch.doubt()
         for family, lowering in self._lowerings.items():
             lowering.count(by_family.get(family, ()))
-        return Outcome(operations, _refusals(refused), clock.took_s)
+        return Outcome(operations, _refusals(refused), clock.took_s, rules=self._rules())
 
     def disturbed(self) -> bool:
         with _told():
@@ -122,6 +123,9 @@ class Iptables:
             self._opened = writer(usable())
         return self._opened
 
+    def _rules(self) -> dict[tuple[Family, str], Rules]:
+        return {key: rules for lowering in self._lowerings.values() for key, rules in lowering.counted().items()}
+
     def _features(self) -> Features:
         return Features(liberal=_is_liberal(), counters=self._counters())
 
@@ -154,7 +158,9 @@ class Iptables:
         """One input; how many operations it was."""
         given = lowering.input()
         for change in changes:
-            given.add(delta(lowering.rules(change.old), lowering.rules(change.new)))
+            old, new = lowering.rules(change.old), lowering.rules(change.new)
+            lowering.tally(old, new)
+            given.add(delta(old, new))
         clock.lap("lower")
         try:
             return self._writer.commit(lowering.family, given)

@@ -10,6 +10,7 @@ Each table of it takes effect at once, one after the other:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 
 from proxyconfig_agent.iptables.delta import Edits
@@ -37,14 +38,18 @@ class _Block:
 class Input:
     """Collects edits. `on_top`: the chains whose last rules have to stay last, so that what is added goes on top."""
 
-    def __init__(self, on_top: Collection[Chain]) -> None:
+    def __init__(self, on_top: Collection[Chain], written: Counter[Table] | None = None) -> None:
+        """`written` counts rules."""
         self._on_top = on_top
+        self._written = Counter[Table]() if written is None else written
         self._new, self._nat, self._old, self._mangle = (_Block(table) for table in (Table.FILTER, Table.NAT, Table.FILTER, Table.MANGLE))
         self.operations = 0
 
     def add(self, edits: Edits) -> None:
         """Edits that concern no chain of those before."""
+        self._written.update(chain.table for chain, _ in edits.added)
         for chain, rules in edits.chains.items():
+            self._written[chain.table] += len(rules)
             block = self._block(chain)
             block.chains += _declared(chain)
             for rule in rules:

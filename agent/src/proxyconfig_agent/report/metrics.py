@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 
+from proxyconfig_agent.dataplane import Rules
 from proxyconfig_agent.ingest.values import Family, Policy
 from proxyconfig_agent.node.flows import Stale
+from proxyconfig_agent.report import catalogue as of
 from proxyconfig_agent.report.health import Answer
 from proxyconfig_agent.select.frontends import Frontends
-from proxyconfig_agent.sync import Sync
+from proxyconfig_agent.sync import Reason, Sync
 
-_SYNC_S = tuple(0.001 * 2**power for power in range(15))
-_PROGRAMMING_S = (0.25, 0.5, *range(1, 60), *range(60, 121, 5), *range(150, 301, 30))
-_STAGE_S = tuple(0.00001 * 4**power for power in range(11))
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 LABEL = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}
@@ -32,66 +32,61 @@ class Metrics:
 
     def __init__(self, version: str, mode: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # kube-proxy has none, and they double the page
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._of_mode = {each: _made(each) for each in of.CATALOGUE if each.modes}
+        self._registered: set[of.Metric] = set()
 
-        def histogram(name: str, what: str, buckets: Iterable[float], *labels: str) -> Histogram:
-            return Histogram(name, what, labels, buckets=tuple(buckets), registry=registry)
+        def counter(metric: of.Metric) -> Counter:
+            return cast(Counter, self._there(metric))
 
-        def gauge(name: str, what: str, *labels: str) -> Gauge:
-            return Gauge(name, what, labels, registry=registry)
+        def gauge(metric: of.Metric) -> Gauge:
+            return cast(Gauge, self._there(metric))
 
-        def counter(name: str, what: str, *labels: str) -> Counter:
-            return Counter(name, what, labels, registry=registry)
+        def histogram(metric: of.Metric) -> Histogram:
+            return cast(Histogram, self._there(metric))
 
-        self._sync = histogram("kubeproxy_sync_proxy_rules_duration_seconds", "Seconds of a sync", _SYNC_S, "ip_family")
-        self._full = histogram("kubeproxy_sync_full_proxy_rules_duration_seconds", "Seconds of a full sync", _SYNC_S, "ip_family")
-        self._partial = histogram(
-            "kubeproxy_sync_partial_proxy_rules_duration_seconds", "Seconds of a sync of what changed", _SYNC_S, "ip_family"
-        )
-        self._synced = gauge("kubeproxy_sync_proxy_rules_last_timestamp_seconds", "When a sync last succeeded", "ip_family")
-        self._queued = gauge("kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds", "When a sync was last queued", "ip_family")
-        self._programming = histogram(
-            "kubeproxy_network_programming_duration_seconds",
-            "Seconds from the change of an endpoint in the cluster to the kernel of this node",
-            _PROGRAMMING_S,
-            "ip_family",
-        )
-        self._endpoints_pending = gauge("kubeproxy_sync_proxy_rules_endpoint_changes_pending", "EndpointSlice changes waiting for a sync")
-        self._endpoints_total = counter("kubeproxy_sync_proxy_rules_endpoint_changes", "EndpointSlice changes seen")
-        self._services_pending = gauge("kubeproxy_sync_proxy_rules_service_changes_pending", "Service changes waiting for a sync")
-        self._services_total = counter("kubeproxy_sync_proxy_rules_service_changes", "Service changes seen")
-        self._no_local = gauge(
-            "kubeproxy_sync_proxy_rules_no_local_endpoints_total",
-            "Services with a Local traffic policy and no local endpoint",
-            "traffic_policy",
-            "ip_family",
-        )
-        self._healthz = counter("kubeproxy_proxy_healthz", "Answers of /healthz", "code")
-        self._livez = counter("kubeproxy_proxy_livez", "Answers of /livez", "code")
-        self._failures = counter("kubeproxy_sync_proxy_rules_nftables_sync_failures", "Syncs that failed", "ip_family")
-        self._conntrack_s = histogram(
-            "kubeproxy_conntrack_reconciler_sync_duration_seconds", "Seconds of a conntrack clean-up", _SYNC_S, "ip_family"
-        )
-        self._conntrack_deleted = counter("kubeproxy_conntrack_reconciler_deleted_entries", "Stale UDP flows deleted", "ip_family")
-
-        self._flows_deleted = counter("proxyconfig_conntrack_deleted", "Stale UDP flows deleted, by why they were", "reason", "ip_family")
-        self._stage = histogram("proxyconfig_stage_duration_seconds", "Seconds per stage of a sync", _STAGE_S, "stage")
-        self._operations = counter("proxyconfig_kernel_operations", "Elements, rules and chains sent to the kernel")
-        self._objects = gauge("proxyconfig_programmed", "What is programmed on this node", "kind")
-        self._quarantined = gauge("proxyconfig_quarantined_services", "Services that cannot be programmed")
-        self._repairs = counter("proxyconfig_drift_repairs", "Repairs of rules that somebody else changed")
-        self._info = gauge("proxyconfig_agent_info", "1, with the agent's version and mode as labels", "version", "mode")
+        self._sync, self._full, self._partial = histogram(of.SYNC_S), histogram(of.FULL_S), histogram(of.PARTIAL_S)
+        self._synced, self._queued, self._programming = gauge(of.SYNCED_AT), gauge(of.QUEUED_AT), histogram(of.PROGRAMMING_S)
+        self._endpoints_pending, self._endpoints_total = gauge(of.ENDPOINTS_PENDING), counter(of.ENDPOINTS_TOTAL)
+        self._services_pending, self._services_total = gauge(of.SERVICES_PENDING), counter(of.SERVICES_TOTAL)
+        self._no_local, self._healthz, self._livez = gauge(of.NO_LOCAL), counter(of.HEALTHZ), counter(of.LIVEZ)
+        self._conntrack_s, self._conntrack_deleted = histogram(of.CONNTRACK_S), counter(of.CONNTRACK_DELETED)
+        self._flows_deleted, self._stage, self._operations = counter(of.FLOWS_DELETED), histogram(of.STAGE_S), counter(of.OPERATIONS)
+        self._objects, self._quarantined = gauge(of.PROGRAMMED), gauge(of.QUARANTINED)
+        self._repairs, self._info = counter(of.REPAIRS), gauge(of.INFO)
         for family in Family:
-            self._failures.labels(LABEL[family])
             self._conntrack_deleted.labels(LABEL[family])
             for why in Stale:
                 self._flows_deleted.labels(why.value, LABEL[family])
+        self._mode = ""
         self.mode(version, mode)
 
     def mode(self, version: str, mode: str) -> None:
+        """This mode runs now: its own metrics are there, and no other's."""
+        self._mode = mode
         self._info.clear()
         self._info.labels(version, mode).set(1)
+        for metric, collector in self._of_mode.items():
+            wanted = mode in metric.modes
+            if wanted and metric not in self._registered:
+                self.registry.register(collector)
+                self._registered.add(metric)
+            elif not wanted and metric in self._registered:
+                self.registry.unregister(collector)
+                self._registered.remove(metric)
+
+    def _there(self, metric: of.Metric) -> Counter | Gauge | Histogram:
+        """A metric that every mode has."""
+        made = _made(metric)
+        self.registry.register(made)
+        return made
+
+    def _failed(self, reason: Reason) -> None:
+        counted = of.PARTIAL_FAILURES if reason is Reason.CHANGE else of.RESTORE_FAILURES
+        metric = of.NFTABLES_FAILURES if self._mode in of.NFTABLES else counted
+        for label in LABEL.values():
+            cast(Counter, self._of_mode[metric]).labels(label).inc()
 
     def changed(self, *, services: int = 0, endpoints: int = 0) -> None:
         """That many Services and EndpointSlices changed and wait for a sync."""
@@ -107,8 +102,7 @@ class Metrics:
     def synced(self, sync: Sync) -> None:
         """A sync ended; after a successful one everything that was pending is in the kernel."""
         if sync.error:
-            for label in LABEL.values():
-                self._failures.labels(label).inc()
+            self._failed(sync.reason)
             return
         for label in LABEL.values():
             self._sync.labels(label).observe(sync.took_s)
@@ -120,11 +114,18 @@ class Metrics:
         self._endpoints_pending.set(0)
         self._operations.inc(sync.operations)
         self._repairs.inc(bool(sync.repaired))
+        self._count_rules(sync.rules)
         self._quarantined.set(len({refusal.service for refusal in sync.refused}))
         for stage, seconds in sync.stages_s.items():
             self._stage.labels(stage).observe(seconds)
         for kind, number in (("services", sync.services), ("ports", sync.ports), ("endpoints", sync.endpoints)):
             self._objects.labels(kind).set(number)
+
+    def _count_rules(self, rules: Mapping[tuple[Family, str], Rules]) -> None:
+        total, written = cast(Gauge, self._of_mode[of.RULES]), cast(Gauge, self._of_mode[of.RULES_WRITTEN])
+        for (family, table), counted in rules.items():
+            total.labels(table, LABEL[family]).set(counted.total)
+            written.labels(table, LABEL[family]).set(counted.written)
 
     def count_local(self, programmed: Callable[[], Iterable[Frontends]]) -> None:
         """Where to look, at every scrape, for Services whose policy wants local endpoints that they lack."""
@@ -149,3 +150,18 @@ class Metrics:
 
     def page(self) -> Answer:
         return Answer(200, generate_latest(self.registry), _TEXT)
+
+
+def _made(metric: of.Metric) -> Counter | Gauge | Histogram:
+    """Not registered yet, with the labels that are known from the start at 0."""
+    match metric.kind:
+        case "counter":
+            counter = Counter(metric.name, metric.means, metric.labels, registry=None)
+            if metric.labels == ("ip_family",):
+                for label in LABEL.values():
+                    counter.labels(label)
+            return counter
+        case "gauge":
+            return Gauge(metric.name, metric.means, metric.labels, registry=None)
+        case "histogram":
+            return Histogram(metric.name, metric.means, metric.labels, buckets=metric.buckets, registry=None)

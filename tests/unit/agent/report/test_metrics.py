@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxyconfig_agent.dataplane import Refusal
+from proxyconfig_agent.dataplane import Refusal, Rules
 from proxyconfig_agent.ingest.values import Family, Policy, Protocol, ServiceName
 from proxyconfig_agent.node.flows import Stale
 from proxyconfig_agent.report.health import Answer, Health
@@ -16,25 +16,6 @@ from proxyconfig_agent.report.metrics import Metrics
 from proxyconfig_agent.report.pages import health_routes, metrics_routes
 from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
 from proxyconfig_agent.sync import Reason, Sync
-
-SHARED = {
-    "kubeproxy_sync_proxy_rules_duration_seconds",
-    "kubeproxy_sync_full_proxy_rules_duration_seconds",
-    "kubeproxy_sync_partial_proxy_rules_duration_seconds",
-    "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
-    "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
-    "kubeproxy_network_programming_duration_seconds",
-    "kubeproxy_sync_proxy_rules_endpoint_changes_pending",
-    "kubeproxy_sync_proxy_rules_endpoint_changes_total",
-    "kubeproxy_sync_proxy_rules_service_changes_pending",
-    "kubeproxy_sync_proxy_rules_service_changes_total",
-    "kubeproxy_sync_proxy_rules_no_local_endpoints_total",
-    "kubeproxy_proxy_healthz_total",
-    "kubeproxy_proxy_livez_total",
-    "kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
-    "kubeproxy_conntrack_reconciler_sync_duration_seconds",
-    "kubeproxy_conntrack_reconciler_deleted_entries_total",
-}
 
 
 @pytest.fixture
@@ -56,10 +37,27 @@ def values(metrics: Metrics) -> dict[str, float]:
     }
 
 
-def test_every_shared_metric_is_there_by_kube_proxys_name(metrics: Metrics) -> None:
-    page = metrics.page().body.decode()
-    assert {name for name in SHARED if f"# TYPE {name} " not in page} == set()
-    assert "_created" not in page
+def test_there_are_no_times_of_creation(metrics: Metrics) -> None:
+    assert "_created" not in metrics.page().body.decode()
+
+
+@pytest.mark.parametrize(
+    ("reason", "name"), [(Reason.CHANGE, "iptables_partial_restore_failures"), (Reason.START, "iptables_restore_failures")]
+)
+def test_in_iptables_mode_failures_of_full_and_partial_syncs_are_counted_apart(metrics: Metrics, reason: Reason, name: str) -> None:
+    metrics.mode("0.1.0", "iptables")
+    metrics.synced(sync(reason=reason, error="iptables-restore: line 7 failed"))
+    counts = {key: value for key, value in values(metrics).items() if "restore_failures" in key and value}
+    assert counts == {f"kubeproxy_sync_proxy_rules_{name}_total{{ip_family={family}}}": 1 for family in ("IPv4", "IPv6")}
+
+
+def test_row_106_rules_are_counted_per_table_in_total_and_in_the_last_sync(metrics: Metrics) -> None:
+    metrics.mode("0.1.0", "iptables")
+    metrics.synced(sync(rules={(Family.IPV4, "nat"): Rules(total=40, written=12), (Family.IPV6, "filter"): Rules(total=9, written=0)}))
+    after = values(metrics)
+    assert after["kubeproxy_sync_proxy_rules_iptables_total{ip_family=IPv4}{table=nat}"] == 40
+    assert after["kubeproxy_sync_proxy_rules_iptables_last{ip_family=IPv4}{table=nat}"] == 12
+    assert after["kubeproxy_sync_proxy_rules_iptables_last{ip_family=IPv6}{table=filter}"] == 0
 
 
 def test_pending_changes_go_with_a_sync(metrics: Metrics) -> None:

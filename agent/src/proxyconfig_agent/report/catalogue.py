@@ -1,0 +1,104 @@
+"""Every metric of the agent: its name, type, labels and meaning, whose it is, and in which modes there is one. `docs/metrics.md` shows it.
+
+Names that begin with `kubeproxy_` are kube-proxy's (pkg/proxy/metrics, Kubernetes 1.36), with its types, labels and buckets, for what
+means the same here: dashboards and alerts read those. The few that kube-proxy has nothing for begin with `proxyconfig_`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+IPTABLES, NFTABLES = ("iptables",), ("nftables",)
+
+_SYNC_S = tuple(0.001 * 2**power for power in range(15))
+_PROGRAMMING_S = (0, 0.25, 0.5, *range(1, 60), *range(60, 121, 5), *range(150, 301, 30))  # kube-proxy has the 0, too
+_STAGE_S = tuple(0.00001 * 4**power for power in range(11))
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """`modes`: those that have it; none named: all, and before a mode is chosen."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    means: str
+    labels: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def is_kube_proxys(self) -> bool:
+        return self.name.startswith("kubeproxy_")
+
+
+_FAMILY = ("ip_family",)
+
+SYNC_S = Metric("kubeproxy_sync_proxy_rules_duration_seconds", "histogram", "Seconds of a sync", _FAMILY, buckets=_SYNC_S)
+FULL_S = Metric("kubeproxy_sync_full_proxy_rules_duration_seconds", "histogram", "Seconds of a full sync", _FAMILY, buckets=_SYNC_S)
+PARTIAL_S = Metric(
+    "kubeproxy_sync_partial_proxy_rules_duration_seconds", "histogram", "Seconds of a sync of what changed", _FAMILY, buckets=_SYNC_S
+)
+SYNCED_AT = Metric("kubeproxy_sync_proxy_rules_last_timestamp_seconds", "gauge", "When a sync last succeeded", _FAMILY)
+QUEUED_AT = Metric("kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds", "gauge", "When a sync was last queued", _FAMILY)
+PROGRAMMING_S = Metric(
+    "kubeproxy_network_programming_duration_seconds",
+    "histogram",
+    "Seconds from the change of an endpoint in the cluster (last-change-trigger-time) to the kernel of this node",
+    _FAMILY,
+    buckets=_PROGRAMMING_S,
+)
+ENDPOINTS_PENDING = Metric("kubeproxy_sync_proxy_rules_endpoint_changes_pending", "gauge", "EndpointSlice changes waiting for a sync")
+ENDPOINTS_TOTAL = Metric("kubeproxy_sync_proxy_rules_endpoint_changes_total", "counter", "EndpointSlice changes seen")
+SERVICES_PENDING = Metric("kubeproxy_sync_proxy_rules_service_changes_pending", "gauge", "Service changes waiting for a sync")
+SERVICES_TOTAL = Metric("kubeproxy_sync_proxy_rules_service_changes_total", "counter", "Service changes seen")
+NO_LOCAL = Metric(
+    "kubeproxy_sync_proxy_rules_no_local_endpoints_total",
+    "gauge",
+    "Service ports with a Local traffic policy that have endpoints, but none on this node; counted at each scrape",
+    ("traffic_policy", "ip_family"),
+)
+HEALTHZ = Metric("kubeproxy_proxy_healthz_total", "counter", "Answers of /healthz", ("code",))
+LIVEZ = Metric("kubeproxy_proxy_livez_total", "counter", "Answers of /livez", ("code",))
+CONNTRACK_S = Metric(
+    "kubeproxy_conntrack_reconciler_sync_duration_seconds", "histogram", "Seconds of a clean-up of UDP flows", _FAMILY, buckets=_SYNC_S
+)
+CONNTRACK_DELETED = Metric("kubeproxy_conntrack_reconciler_deleted_entries_total", "counter", "Stale UDP flows deleted", _FAMILY)
+NFTABLES_FAILURES = Metric(
+    "kubeproxy_sync_proxy_rules_nftables_sync_failures_total", "counter", "Syncs that failed", _FAMILY, modes=NFTABLES
+)
+RESTORE_FAILURES = Metric(
+    "kubeproxy_sync_proxy_rules_iptables_restore_failures_total", "counter", "Full syncs that failed", _FAMILY, modes=IPTABLES
+)
+PARTIAL_FAILURES = Metric(
+    "kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total",
+    "counter",
+    "Syncs of what changed that failed; a full one follows",
+    _FAMILY,
+    modes=IPTABLES,
+)
+RULES = Metric("kubeproxy_sync_proxy_rules_iptables_total", "gauge", "Rules that are ours", ("table", "ip_family"), modes=IPTABLES)
+RULES_WRITTEN = Metric(
+    "kubeproxy_sync_proxy_rules_iptables_last", "gauge", "Rules written in the last sync", ("table", "ip_family"), modes=IPTABLES
+)
+
+FLOWS_DELETED = Metric(
+    "proxyconfig_conntrack_deleted_total", "counter", "Stale UDP flows deleted, by why they were", ("reason", "ip_family")
+)
+STAGE_S = Metric("proxyconfig_stage_duration_seconds", "histogram", "Seconds per stage of a sync", ("stage",), buckets=_STAGE_S)
+OPERATIONS = Metric("proxyconfig_kernel_operations_total", "counter", "Elements, rules and chains sent to the kernel")
+PROGRAMMED = Metric("proxyconfig_programmed", "gauge", "What is programmed on this node: services, ports, endpoints", ("kind",))
+QUARANTINED = Metric("proxyconfig_quarantined_services", "gauge", "Services that are set aside, whole or in part")
+REPAIRS = Metric("proxyconfig_drift_repairs_total", "counter", "Repairs of rules that somebody else changed")
+INFO = Metric("proxyconfig_agent_info", "gauge", "1, with the agent's version and mode as labels", ("version", "mode"))
+
+CATALOGUE = tuple(each for each in list(globals().values()) if isinstance(each, Metric))
+
+NOT_OURS = {
+    "kubeproxy_sync_proxy_rules_nftables_cleanup_failures_total": (
+        "a clean-up is a part of each transaction here, and does not fail on its own"
+    ),
+    "kubeproxy_iptables_ct_state_invalid_dropped_packets_total": "`nfacct list` on the node shows the counter, under kube-proxy's name",
+    "kubeproxy_iptables_localhost_nodeports_accepted_packets_total": "`nfacct list` on the node shows the counter, under kube-proxy's name",
+}
+"""kube-proxy's own metrics that the agent does not have, each with the reason."""

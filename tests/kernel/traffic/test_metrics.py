@@ -1,0 +1,128 @@
+"""The metrics port, beside that of the real kube-proxy: every metric of its own is ours, or has its reason in the catalogue."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.cluster.controlplane import ControlPlane
+from tests.kernel.traffic.apiserver import AgentProcess, Cluster, KubeProxy
+from tests.netns.topology import Topology
+from tests.polling import eventually
+from tests.scenarios.configs import CONFIGS
+from tests.scenarios.objects import Allocator, Story
+from tests.scenarios.scenario import load
+
+from proxyconfig_agent.ingest.slices import TRIGGER_TIME
+from proxyconfig_agent.report.catalogue import CATALOGUE, NOT_OURS
+
+pytestmark = [pytest.mark.kernel, pytest.mark.apiserver]
+
+MODES = ("nftables", "iptables")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of a metric a dashboard relies on."""
+
+    kind: str
+    labels: frozenset[str]
+    buckets: frozenset[float]
+
+
+def shapes(page: str) -> dict[str, Shape]:
+    """Of all metrics with kube-proxy's prefix."""
+    kinds = dict(line.split()[2:] for line in page.splitlines() if line.startswith("# TYPE kubeproxy_"))
+    found = {}
+    for family in text_string_to_metric_families(page):
+        name = next((each for each in (family.name, f"{family.name}_total") if each in kinds), None)
+        if name is not None:
+            labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+            buckets = {float(sample.labels["le"]) for sample in family.samples if "le" in sample.labels}
+            found[name] = Shape(kinds[name], frozenset(labels), frozenset(buckets))
+    return found
+
+
+def catalogued(mode: str) -> dict[str, Shape]:
+    return {
+        each.name: Shape(each.kind, frozenset(each.labels), frozenset({*each.buckets, float("inf")} if each.buckets else ()))
+        for each in CATALOGUE
+        if each.is_kube_proxys and (not each.modes or mode in each.modes)
+    }
+
+
+def asked(world: Topology, path: str, port: int = 10249) -> tuple[int, str, str]:
+    """Status, type and body."""
+
+    def ask() -> tuple[int, str, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.headers["Content-Type"], answer.read().decode()
+        finally:
+            connection.close()
+
+    return world.node.call(ask)
+
+
+def synced(world: Topology) -> bool:
+    try:
+        return "kubeproxy_sync_proxy_rules_last_timestamp_seconds{" in asked(world, "/metrics")[2]
+    except OSError:
+        return False
+
+
+def observe(world: Topology, cluster: Cluster) -> None:
+    """Have something happen: health is asked for, and endpoints of all protocols come and go, with the time when they began to."""
+    eventually(lambda: synced(world), within_s=60)
+    for path in ("/healthz", "/livez"):
+        asked(world, path, 10256)
+    story = Story(next(each for each in load() if each.id == "matrix-cluster-ip"), Allocator())
+    story.advance()
+    for endpoints in (4, 2):
+        objects = story.objects()
+        for (kind, _, _), one in objects.items():
+            if kind == "EndpointSlice":
+                one["metadata"]["annotations"] = {TRIGGER_TIME: datetime.now(UTC).isoformat()}
+                one["endpoints"] = one["endpoints"][:endpoints]
+        cluster.apply(objects)
+    cluster.apply({})
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_metric_of_kube_proxy_is_ours_or_has_a_reason(
+    mode: str, control_plane: ControlPlane, world: Topology, api_cluster: Cluster, tmp_path: Path
+) -> None:
+    with KubeProxy(mode, control_plane, world, api_cluster, tmp_path).running(CONFIGS["default"]):
+        observe(world, api_cluster)
+        theirs = shapes(asked(world, "/metrics")[2])
+        assert asked(world, "/proxyMode") == (200, "text/plain; charset=utf-8", mode)
+        assert asked(world, "/healthz") == (200, "text/plain; charset=utf-8", "ok")
+        assert list(json.loads(asked(world, "/configz")[2])) == ["kubeproxy.config.k8s.io"]
+    ours = catalogued(mode)
+    assert theirs.keys() - NOT_OURS.keys() <= ours.keys()
+    assert {name for name in ours.keys() - theirs.keys() if "failures" not in name} == set()  # those have not failed: they show nothing
+    for name in ours.keys() & theirs.keys():
+        assert ours[name] == theirs[name], (name, ours[name].buckets ^ theirs[name].buckets)
+
+
+@pytest.mark.parametrize("mode", ["nftables"])
+def test_the_agent_serves_what_the_catalogue_says(
+    mode: str, control_plane: ControlPlane, world: Topology, api_cluster: Cluster, tmp_path: Path
+) -> None:
+    with AgentProcess(mode, control_plane, world, api_cluster, tmp_path).running(CONFIGS["default"]):
+        observe(world, api_cluster)
+        found = shapes(asked(world, "/metrics")[2])
+        assert asked(world, "/proxyMode") == (200, "text/plain; charset=utf-8", mode)
+        assert asked(world, "/healthz") == (200, "text/plain; charset=utf-8", "ok")
+        configz = json.loads(asked(world, "/configz")[2])
+        assert list(configz) == ["proxyconfig.dev"]
+        assert configz["proxyconfig.dev"]["mode"] == mode
+    expected = catalogued(mode)
+    assert found == expected
