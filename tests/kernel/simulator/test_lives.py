@@ -1,0 +1,53 @@
+"""On a real kernel, too, nothing is left of what a node went through: another agent that knows only what is wanted has nothing to do.
+
+`AGREEMENT_S` and `AGREEMENT_SEED` as in `test_agreement`; half the time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from random import Random
+
+import pytest
+from tests.kernel.entered import Entered
+from tests.kernel.simulator.test_agreement import FIRST_SEED, LASTING_S
+from tests.kernel.traffic.inprocess import DATAPLANES, PACE, Pipeline, dataplane, empty
+from tests.netns.topology import Topology
+from tests.scenarios.configs import CONFIGS
+from tests.simulator.clusters import Clusters
+
+CHANGES = 5
+
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(LASTING_S * 2 + 120)]
+
+
+@pytest.mark.parametrize("mode", DATAPLANES)
+def test_after_any_changes_another_agent_has_nothing_to_do(mode: str, world: Topology) -> None:
+    ends, seed = time.monotonic() + LASTING_S / 2, FIRST_SEED
+    while time.monotonic() < ends:
+        operations = _left_to_do(mode, Random(seed), world)
+        assert operations == (0, 0), f"AGREEMENT_SEED={seed}: an audit and another agent had to do {operations} operations"
+        seed += 1
+
+
+def _left_to_do(mode: str, random: Random, world: Topology) -> tuple[int, int]:
+    """How many operations an audit takes after a life, and the first sync of another agent."""
+    clusters = Clusters(random)
+    objects, config = clusters.cluster(), CONFIGS[random.choice(sorted(CONFIGS))]
+    with dataplane(world, mode) as made:
+        pipeline = Pipeline(world, made, config, mode)
+        for _ in range(CHANGES):
+            pipeline.apply(objects)
+            if random.random() < 0.4:
+                config = CONFIGS[random.choice(sorted(CONFIGS))]
+                pipeline.runner.configure(pipeline.settings(config), PACE)
+            else:
+                objects = clusters.changed(objects)
+        pipeline.apply(objects)
+        audit = made.resync(pipeline.settings(config), [one for _, ports in pipeline.cluster.everything() for one in ports]).operations
+        with contextlib.closing(Entered(world.node, DATAPLANES[mode])) as another:
+            successor = Pipeline(world, another, config, mode)
+            successor.apply(objects)
+    empty(world.node)
+    return audit, successor.syncs[-1].operations
