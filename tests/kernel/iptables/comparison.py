@@ -1,4 +1,4 @@
-"""kube-proxy and we side by side on the same objects, and what their tables differ in."""
+"""kube-proxy and our agent side by side on the same objects, and what their tables differ in."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.controlplane import ControlPlane
-from tests.kernel.iptables import rules
 from tests.kernel.iptables.api import Api, Mark
-from tests.kernel.iptables.sides import Setting, Side, kube_proxy, side
+from tests.kernel.iptables.settings import Setting
+from tests.kernel.iptables.sides import Side, agent, kube_proxy, side
 from tests.kernel.iptables.tables import Tables, differences
+from tests.polling import eventually
 from tests.scenarios.objects import Key
 from tests.scenarios.scenario import Object
+
+SETTLED_WITHIN_S = 30
 
 _SERVICE = re.compile(r'--comment "?([a-z0-9-]+/[a-z0-9-]+)')
 
@@ -34,23 +37,29 @@ class Result:
 class Pair:
     """Both of them, running. `mark` is in the rules of who knows the newest objects."""
 
-    def __init__(self, laboratory: Laboratory, setting: Setting, theirs: Side, ours: Side, mark: Mark) -> None:
-        self._laboratory, self._setting, self._theirs, self._ours, self._mark = laboratory, setting, theirs, ours, mark
+    def __init__(self, laboratory: Laboratory, theirs: Side, ours: Side, mark: Mark) -> None:
+        self._laboratory, self._theirs, self._ours, self._mark = laboratory, theirs, ours, mark
 
     def change(self, objects: Mapping[Key, Object]) -> None:
         """Make these the only objects."""
         self._mark = self._laboratory.api.put(objects)
 
-    def compare(self, *, large: bool = False) -> Result:
+    def compare(self) -> Result:
         """Once both know all objects, say what differs."""
-        expected = self._theirs.tables(self._mark)
-        rules.write(self._ours, self._setting, self._laboratory.node, self._laboratory.api.everything(), large=large)
-        got = self._ours.tables(self._mark)
+        theirs = self._theirs.tables(self._mark)
+        # Ours come in several transactions, and what tells that the newest objects are known need not be in the last.
+        found = self._differences(theirs)
+        with contextlib.suppress(AssertionError):
+            found = eventually(lambda: self._differences(theirs), SETTLED_WITHIN_S, every_s=0.5, until=lambda lines: not lines)
         return Result(
-            services=len(set().union(*map(_services, expected.values()))),
-            rules=sum(tables.rules for tables in expected.values()),
-            differences=[f"IPv{family} {line}" for family in expected for line in differences(expected[family], got[family])],
+            services=len(set().union(*map(_services, theirs.values()))),
+            rules=sum(tables.rules for tables in theirs.values()),
+            differences=found,
         )
+
+    def _differences(self, theirs: Mapping[int, Tables]) -> list[str]:
+        ours = self._ours.tables(self._mark)
+        return [f"IPv{family} {line}" for family in theirs for line in differences(theirs[family], ours[family])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,6 @@ class Laboratory:
 
     control_plane: ControlPlane
     api: Api
-    node: Object
     folder: Path
 
     @contextlib.contextmanager
@@ -69,7 +77,8 @@ class Laboratory:
         with contextlib.ExitStack() as running:
             theirs, ours = (running.enter_context(side(self.control_plane, name, backend)) for name in ("theirs", "ours"))
             running.enter_context(kube_proxy(self.control_plane, theirs, setting, self.folder))
-            yield Pair(self, setting, theirs, ours, mark)
+            running.enter_context(agent(self.control_plane, ours, setting, self.folder))
+            yield Pair(self, theirs, ours, mark)
 
 
 def _services(tables: Tables) -> set[str]:

@@ -11,7 +11,6 @@ from tests.kernel.iptables.api import Api, place_node
 from tests.kernel.iptables.comparison import Laboratory
 from tests.kernel.traffic.clusterobjects import node_object
 from tests.netns.topology import NODE, NODE_NAME, POD_CIDR
-from tests.scenarios.scenario import Object
 
 LENIENT = "--feature-gates=StrictIPCIDRValidation=false"
 """Kubernetes 1.36 refuses such addresses in new objects; clusters have them in old ones."""
@@ -19,16 +18,10 @@ LENIENT = "--feature-gates=StrictIPCIDRValidation=false"
 
 @pytest.fixture(scope="session")
 def lenient() -> Iterator[ControlPlane]:
+    """An API server with the Node that both sides are."""
     with controlplane(server_flags=(LENIENT,)) as api:
+        place_node(api.kubeconfig, node_object(NODE_NAME, POD_CIDR, NODE))
         yield api
-
-
-@pytest.fixture(scope="session")
-def node(lenient: ControlPlane) -> Object:
-    """The Node that both sides are."""
-    made = node_object(NODE_NAME, POD_CIDR, NODE)
-    place_node(lenient.kubeconfig, made)
-    return made
 
 
 @pytest.fixture(scope="session")
@@ -38,10 +31,10 @@ def api(lenient: ControlPlane) -> Api:
 
 
 @pytest.fixture
-def laboratory(lenient: ControlPlane, api: Api, node: Object, tmp_path: Path) -> Laboratory:
+def laboratory(lenient: ControlPlane, api: Api, tmp_path: Path) -> Laboratory:
     """Two nodes' worth of everything, and no Services yet."""
     api.put({})
-    return Laboratory(lenient, api, node, tmp_path)
+    return Laboratory(lenient, api, tmp_path)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -50,4 +43,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in terminalreporter.stats.get(outcome, ()):
             found = [text for name, text in getattr(report, "user_properties", ()) if name == "compared"]
             for text in found:
-                terminalreporter.write_line(f"iptables-save of kube-proxy and of ours, {text}")
+                terminalreporter.write_line(f"iptables-save of kube-proxy and of the agent, {text}")

@@ -1,23 +1,25 @@
-"""The two that are compared, each in a network namespace of its own with the same addresses: the real kube-proxy, and we."""
+"""The two that are compared, each in a network namespace of its own with the same addresses: the real kube-proxy, and our agent."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import yaml
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.iptables.api import Mark
+from tests.kernel.iptables.settings import Setting, kube_proxy_configuration, proxy_config
 from tests.kernel.iptables.tables import Tables, parse
+from tests.kernel.traffic.apiserver import agent_argv
 from tests.netns.namespace import Namespace
 from tests.netns.peers import ROOT
 from tests.netns.topology import NODE, NODE_ALTERNATIVE, NODE_NAME
 from tests.polling import eventually
+
+from proxyconfig_agent.iptables.owned import Owned
 
 BACKENDS = ("nft", "legacy")
 SYNC_WITHIN_S = 60
@@ -25,52 +27,13 @@ SAVES = ("iptables", "ip6tables")
 TOOLS = tuple(f"{family}{action}" for family in SAVES for action in ("", "-save", "-restore"))
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What differs from a proxy's defaults in one comparison."""
-
-    name: str
-    detect: str = "ClusterCIDR"
-    cluster_cidrs: tuple[str, ...] = ("10.244.0.0/16", "fd00:244::/32")
-    masquerade_all: bool = False
-    masquerade_bit: int = 14
-    localhost: bool = True
-    node_port_addresses: tuple[str, ...] = ()
-    liberal: bool = False
-
-
-def kube_proxy_configuration(setting: Setting, kubeconfig: Path) -> dict[str, Any]:
-    return {
-        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-        "kind": "KubeProxyConfiguration",
-        "mode": "iptables",
-        "clientConnection": {"kubeconfig": str(kubeconfig)},
-        "nodePortAddresses": list(setting.node_port_addresses),
-        "detectLocalMode": setting.detect,
-        "clusterCIDR": ",".join(setting.cluster_cidrs) if setting.detect == "ClusterCIDR" else "",
-        "detectLocal": {"bridgeInterface": "cni0", "interfaceNamePrefix": "veth"},
-        "iptables": {
-            "masqueradeAll": setting.masquerade_all,
-            "masqueradeBit": setting.masquerade_bit,
-            "localhostNodePorts": setting.localhost,
-            "minSyncPeriod": "0.1s",
-            "syncPeriod": "5s",
-        },
-        "conntrack": {
-            "maxPerCore": 0,
-            "min": 0,
-            "tcpEstablishedTimeout": "0s",
-            "tcpCloseWaitTimeout": "0s",
-            "tcpBeLiberal": setting.liberal,
-        },
-    }
-
-
 class Side:
-    """A node with one back end of iptables."""
+    """A node with one back end of iptables: the one in which the kubelet has made a chain."""
 
     def __init__(self, namespace: Namespace, backend: str) -> None:
         self.namespace, self.backend = namespace, backend
+        for family in SAVES:
+            namespace.run(f"{family}-{backend}", "-t", "mangle", "-N", "KUBE-IPTABLES-HINT")
 
     def save(self, family: int) -> str:
         return self.namespace.run(f"{SAVES[family == 6]}-{self.backend}-save")
@@ -101,12 +64,28 @@ def side(api: ControlPlane, name: str, backend: str) -> Iterator[Side]:
 
 @contextlib.contextmanager
 def kube_proxy(api: ControlPlane, place: Side, setting: Setting, folder: Path) -> Iterator[None]:
-    """The real kube-proxy in iptables mode; its log is in `folder`."""
+    """The real kube-proxy in iptables mode."""
     path = folder / "kube-proxy.yaml"
     path.write_text(yaml.safe_dump(kube_proxy_configuration(setting, api.kubeconfig)))
     argv = (str(api.program("kube-proxy")), f"--config={path}", f"--hostname-override={NODE_NAME}")
-    with (folder / "kube-proxy.log").open("w") as log:
-        process = place.namespace.spawn(*argv, cwd=ROOT, stdout=log, stderr=log, env=environment(place.backend, folder))
+    with _process(place, argv, folder / "kube-proxy.log", _tools(place.backend, folder)):
+        yield
+
+
+@contextlib.contextmanager
+def agent(api: ControlPlane, place: Side, setting: Setting, folder: Path) -> Iterator[None]:
+    """Our agent. It finds out by itself which iptables the node uses."""
+    path = folder / "proxyconfig.yaml"
+    path.write_text(yaml.safe_dump(proxy_config(setting)))
+    with _process(place, agent_argv(api.kubeconfig, path), folder / "agent.log", os.environ):
+        yield
+    place.namespace.call(lambda: Owned().release())
+
+
+@contextlib.contextmanager
+def _process(place: Side, argv: Sequence[str], log: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    with log.open("w") as output:
+        process = place.namespace.spawn(*argv, cwd=ROOT, stdout=output, stderr=output, env=environment)
         try:
             yield
         finally:
@@ -114,12 +93,11 @@ def kube_proxy(api: ControlPlane, place: Side, setting: Setting, folder: Path) -
             process.wait()
 
 
-def environment(backend: str, folder: Path) -> Mapping[str, str]:
-    """An environment in which iptables is that of the back end."""
-    tools = folder / f"tools-{backend}"
-    tools.mkdir(exist_ok=True)
+def _tools(backend: str, folder: Path) -> Mapping[str, str]:
+    """An environment in which `iptables` is that of the back end."""
+    tools = folder / "tools"
+    tools.mkdir()
     for tool in TOOLS:
         family, dash, action = tool.partition("-")
-        (tools / tool).unlink(missing_ok=True)
         (tools / tool).symlink_to(f"/usr/sbin/{family}-{backend}{dash}{action}")
     return {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}

@@ -1,4 +1,4 @@
-"""kube-proxy and we make the same tables of the same Services: rule by rule, as iptables-save prints them."""
+"""kube-proxy and our agent make the same tables of the same Services: rule by rule, as iptables-save prints them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 from tests.kernel.iptables.comparison import Laboratory
 from tests.kernel.iptables.generated import Generator
-from tests.kernel.iptables.sides import BACKENDS, Setting
+from tests.kernel.iptables.settings import Setting
+from tests.kernel.iptables.sides import BACKENDS
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(600)]
 
@@ -50,6 +51,6 @@ def test_the_tables_of_a_large_cluster_are_the_same(laboratory: Laboratory, back
     drawn = Generator(seed=5, endpoints=25)
     drawn.add(SERVICES)
     with laboratory.pair(LARGE, backend, drawn.objects()) as pair:
-        result = pair.compare(large=True)
+        result = pair.compare()
     record_property("compared", f"{backend}, {LARGE.name}: {result}")
     assert not result.differences, "\n".join(result.differences)

@@ -1,0 +1,70 @@
+"""The configurations that are compared, as kube-proxy's and as ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.kernel.traffic.manifest import EVERYWHERE
+from tests.scenarios.configs import CLUSTER_CIDR
+from tests.scenarios.scenario import Object
+
+from proxyconfig_api.names import API_VERSION
+
+BRIDGE, PREFIX = "cni0", "veth"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What differs from a proxy's defaults in one comparison."""
+
+    name: str
+    detect: str = "ClusterCIDR"
+    masquerade_all: bool = False
+    masquerade_bit: int = 14
+    localhost: bool = True
+    node_port_addresses: tuple[str, ...] = ()
+    liberal: bool = False
+
+
+def kube_proxy_configuration(setting: Setting, kubeconfig: Path) -> Object:
+    """A KubeProxyConfiguration."""
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "iptables",
+        "clientConnection": {"kubeconfig": str(kubeconfig)},
+        "nodePortAddresses": list(setting.node_port_addresses),
+        "detectLocalMode": setting.detect,
+        "clusterCIDR": ",".join(CLUSTER_CIDR.both) if setting.detect == "ClusterCIDR" else "",
+        "detectLocal": {"bridgeInterface": BRIDGE, "interfaceNamePrefix": PREFIX},
+        "iptables": {
+            "masqueradeAll": setting.masquerade_all,
+            "masqueradeBit": setting.masquerade_bit,
+            "localhostNodePorts": setting.localhost,
+            "minSyncPeriod": "0.1s",
+        },
+        "conntrack": {**_CONNTRACK, "min": 0, "tcpBeLiberal": setting.liberal},
+    }
+
+
+def proxy_config(setting: Setting) -> Object:
+    """The ProxyConfig that means the same."""
+    details: dict[str, dict[str, Any]] = {
+        "ClusterCIDR": {"clusterCIDR": list(CLUSTER_CIDR.both)},
+        "BridgeInterface": {"bridgeInterface": BRIDGE},
+        "InterfaceNamePrefix": {"interfaceNamePrefix": PREFIX},
+    }
+    spec = {
+        "mode": "iptables",
+        "conntrack": {**_CONNTRACK, "tcpBeLiberal": setting.liberal},
+        "masquerade": {"all": setting.masquerade_all, "bit": setting.masquerade_bit},
+        "nodePorts": {"addresses": list(setting.node_port_addresses or EVERYWHERE)},
+        "iptables": {"localhostNodePorts": setting.localhost},
+        "localTraffic": {"detectLocalMode": setting.detect, **details.get(setting.detect, {})},
+    }
+    return {"apiVersion": API_VERSION, "kind": "ProxyConfig", "metadata": {"name": setting.name}, "spec": spec}
+
+
+_CONNTRACK = {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"}
