@@ -13,7 +13,7 @@ from typing import Any, Self
 import msgspec
 
 from proxyconfig_client.access import Access
-from proxyconfig_client.errors import ApiError, StreamError
+from proxyconfig_client.errors import ApiError, ClientError, StreamError
 from proxyconfig_client.http import Answer, Http, Times
 
 ANSWER = Times(total_s=30)
@@ -82,7 +82,9 @@ class Connection:
 
 
 def path_of(api_version: str, plural: str, name: str = "", *, namespace: str = "", subresource: str = "") -> str:
-    """The path of a resource, or of a collection: `path_of("apps/v1", "daemonsets", "x", namespace="kube-system")`."""
+    """The path of a resource, or of a collection: `path_of("apps/v1", "daemonsets", "x", namespace="kube-system")`.
+
+    Raises ClientError for a name that would lead elsewhere; no object has such a name, but bytes can say so."""
     root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
     parts = [
         root,
@@ -91,6 +93,9 @@ def path_of(api_version: str, plural: str, name: str = "", *, namespace: str = "
         *([name] if name else []),
         *([subresource] if subresource else []),
     ]
+    for part in parts[1:]:
+        if "/" in part or part in (".", ".."):
+            raise ClientError(f"{part[:80]!r} is no name of an object")
     return "/".join(parts)
 
 

@@ -81,9 +81,8 @@ class Events:
         The name of the Event follows from the object, `reason` and `note`."""
         note = _short(note)
         name = _named(regarding, hashlib.sha256("\0".join((regarding.uid, reason, note)).encode()).hexdigest())
-        path = path_of("events.k8s.io/v1", "events", name, namespace=regarding.namespace or "default")
         try:
-            await self._connection.get(path)
+            await self._connection.get(path_of("events.k8s.io/v1", "events", name, namespace=regarding.namespace or "default"))
         except (ClientError, TimeoutError, OSError) as error:
             if not is_missing(error):
                 _log_failure(regarding, reason, error)
@@ -112,9 +111,9 @@ class Events:
             self._posted.popitem(last=False)
 
     async def _send(self, method: str, regarding: Reference, name: str, body: dict[str, Any]) -> bool:
-        path = path_of("events.k8s.io/v1", "events", name, namespace=regarding.namespace or "default")
         content_type = "application/json" if method == "POST" else "application/merge-patch+json"
         try:
+            path = path_of("events.k8s.io/v1", "events", name, namespace=regarding.namespace or "default")
             await self._connection.call(method, path, body=body, content_type=content_type)
         except (ClientError, TimeoutError, OSError) as error:
             if not (method == "PATCH" and is_missing(error)) and not (method == "POST" and is_conflict(error)):

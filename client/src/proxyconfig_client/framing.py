@@ -9,6 +9,7 @@ from proxyconfig_client.errors import StreamError
 
 _LINE = 4096
 """No line between chunks is longer: an endless one is no HTTP."""
+_TRAILERS = 100
 _END = b"\r\n"
 
 
@@ -69,6 +70,7 @@ class Chunked:
         self._left = 0  # of the current chunk
         self._closing = False  # the end of the chunk's line comes next
         self._trailing = False  # all chunks were there
+        self._trailers = 0
 
     def feed(self, octets: bytes) -> bytes:
         octets = self._rest + octets if self._rest else octets
@@ -100,6 +102,9 @@ class Chunked:
     def _line(self, line: bytes) -> None:
         if self._trailing:
             self.done = not line
+            self._trailers += 1
+            if self._trailers > _TRAILERS:
+                raise StreamError("the answer has trailers without end")
             return
         if self._closing:
             if line:

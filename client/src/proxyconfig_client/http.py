@@ -38,7 +38,7 @@ class Answer:
     """Status, headers (their names in lower case) and a body that comes bit by bit."""
 
     def __init__(self, wire: Wire, head: bytes, rest: bytes, silence_s: float | None) -> None:
-        self.status, self.reason, self.headers = _parsed(head)
+        self.status, self.reason, self.headers = parsed(head)
         self.framing: Framing = framing_of(self.status, self.headers)
         self._wire, self._rest, self._silence_s = wire, rest, silence_s
 
@@ -162,7 +162,7 @@ async def _answer(wire: Wire, times: Times) -> Answer:
         octets += more
 
 
-def _parsed(head: bytes) -> tuple[int, str, dict[str, str]]:
+def parsed(head: bytes) -> tuple[int, str, dict[str, str]]:
     """Status, reason and headers. Raises StreamError."""
     first, *lines = head.decode("latin-1").split("\r\n")
     version, _, status = first.partition(" ")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import itertools
 import statistics
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -13,6 +16,10 @@ from tests.kernel.nftables.examples import SETTINGS, many, with_other_endpoint
 
 from proxyconfig_agent.dataplane import Change
 from proxyconfig_agent.nftables import Nftables
+from proxyconfig_agent.report.health import Health
+from proxyconfig_agent.report.metrics import Metrics
+from proxyconfig_agent.report.pages import health_routes
+from proxyconfig_agent.report.server import Bind, Routes, Server
 
 pytestmark = pytest.mark.kernel
 
@@ -23,6 +30,53 @@ def test_an_endpoint_change_costs_the_same_among_few_and_many_services(start: Ca
     medians = {services: median_change_s(start(), services) for services in (1000, 5000, 20000)}
     assert medians[20000] < 5 * medians[1000]
     assert medians[5000] < 0.002
+
+
+def test_health_is_answered_while_a_big_audit_holds_the_event_loop(start: Callable[[], Nftables]) -> None:
+    """The agent has no thread for syncs, and no Lease that could run out meanwhile; its HTTP servers have threads of their own."""
+    dataplane, ports = start(), list(many(5000, 10))
+    dataplane.resync(SETTINGS, ports)
+    health = Health(time.time)
+    with serving(health_routes(health, Metrics("0.1.0", "nftables"))) as port:
+        idle_s = longest_answer_s(port, lambda: time.sleep(0.2))
+        audit_s: list[float] = []
+        busy_s = longest_answer_s(port, lambda: audit_s.append(timed(lambda: dataplane.resync(SETTINGS, ports))))
+    dataplane.remove()
+    print(f"\n/healthz: {idle_s * 1000:.1f} ms when idle, {busy_s * 1000:.1f} ms at worst during an audit of {audit_s[0]:.2f} s CPU time")
+    assert busy_s < 1  # kubelet's time-out, and that of most load balancers is longer
+
+
+@contextlib.contextmanager
+def serving(routes: Routes) -> Iterator[int]:
+    server = Server(Bind("127.0.0.1", 0), routes)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def longest_answer_s(port: int, work: Callable[[], None]) -> float:
+    """The slowest answer of /livez that another thread gets while this one works."""
+    done, slowest = threading.Event(), [0.0]
+
+    def ask() -> None:
+        while not done.is_set():
+            began = time.monotonic()
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+                connection.request("GET", "/livez")
+                connection.getresponse().read()
+            slowest[0] = max(slowest[0], time.monotonic() - began)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    work()
+    done.set()
+    asking.join()
+    return slowest[0]
 
 
 def median_change_s(dataplane: Nftables, services: int) -> float:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from proxyconfig_client.errors import StreamError
 from proxyconfig_client.framing import Chunked, Framing, Sized, UntilClosed, framing_of
+from proxyconfig_client.http import parsed
 
 
 def cut(octets: bytes, cuts: list[int]) -> list[bytes]:
@@ -86,3 +87,28 @@ def test_headers_say_how_the_body_is_framed(status: int, headers: dict[str, str]
 def test_framing_that_we_did_not_ask_for_is_an_error(headers: dict[str, str]) -> None:
     with pytest.raises(StreamError):
         framing_of(200, headers)
+
+
+@given(head=st.binary(max_size=200), body=st.lists(st.binary(max_size=60), max_size=6))
+def test_whatever_a_server_says_is_an_answer_or_a_stream_error(head: bytes, body: list[bytes]) -> None:
+    for beginning in (
+        b"",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n",
+        b"HTTP/1.1 429 \r\nContent-Length:",
+    ):
+        try:
+            status, _, headers = parsed(beginning + head)
+            framing = framing_of(status, headers)
+            for octets in body:
+                framing.feed(octets)
+            framing.close()
+        except StreamError:
+            pass
+
+
+def test_trailers_without_end_are_given_up() -> None:
+    framing = Chunked()
+    framing.feed(b"0\r\n")
+    with pytest.raises(StreamError, match="trailers"):
+        framing.feed(b"X: y\r\n" * 10_000)

@@ -63,6 +63,15 @@ async def test_a_repeated_event_is_counted_and_not_piled_up() -> None:
     assert server.bodies[1][2]["series"]["count"] == 4
 
 
+async def test_an_object_whose_name_leads_elsewhere_gets_no_event() -> None:
+    server = FakeServer()
+    async with served(server) as connection:
+        events, odd = Events(connection, "agent", "n"), Reference("v1", "Service", "../../secrets", "..")
+        await events.post_once(odd, "R", "note", action="A")
+        await events.post(odd, "R", "note", action="A")
+    assert (server.bodies, server.requests) == ([], [])
+
+
 async def test_what_many_say_alike_is_posted_once() -> None:
     server = FakeServer()
     async with served(server) as connection:

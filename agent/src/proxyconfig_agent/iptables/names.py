@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 
 from proxyconfig_agent.iptables.ruleset import Chain, Table
 from proxyconfig_agent.select.frontends import PortName
@@ -32,9 +33,17 @@ FIXED: tuple[Chain, ...] = (
 """The chains of every Service that this mode ever makes and that are nobody else's."""
 
 
+_UNSAFE = re.compile(r"[^A-Za-z0-9._/:-]")
+
+
 def is_of_service(chain: str) -> bool:
     """Whether a chain of table nat is one Service port's, by its name."""
     return chain.startswith(PREFIXES)
+
+
+def words_of(name: PortName) -> str:
+    """A Service port in a comment. The API server allows no name that could end a comment or a line; should one come, it cannot."""
+    return _UNSAFE.sub("?", str(name))
 
 
 def hash_of(name: PortName) -> str:

@@ -81,7 +81,7 @@ def targets_of(frontends: Frontends) -> Targets:
     protocol = frontends.name.protocol.name.lower()
     return Targets(
         frontends=frontends,
-        name=str(frontends.name),
+        name=names.words_of(frontends.name),
         protocol=f"-m {protocol} -p {protocol}",
         hash=names.hash_of(frontends.name),
         cluster=endpoints_of(frontends, frontends.cluster if accessible or not internal_local else _NONE),

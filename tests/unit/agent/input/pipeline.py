@@ -14,6 +14,11 @@ from proxyconfig_agent.cluster import Cluster, Programmed
 from proxyconfig_agent.dataplane import Settings
 from proxyconfig_agent.ingest import wire
 from proxyconfig_agent.ingest.values import Address, Family, ServiceName
+from proxyconfig_agent.iptables.delta import NONE
+from proxyconfig_agent.iptables.delta import delta as iptables_delta
+from proxyconfig_agent.iptables.lower import lower
+from proxyconfig_agent.iptables.restore import Input
+from proxyconfig_agent.iptables.ruleset import Features, PortRules
 from proxyconfig_agent.nftables import containers as sets
 from proxyconfig_agent.nftables import transaction
 from proxyconfig_agent.nftables.batches import batches, by_family
@@ -32,8 +37,16 @@ class Table:
 
     def __init__(self, family: Family) -> None:
         self.book, self.kernel = Book(family, lambda: 0.0), KernelModel()
+        self.iptables = bytearray()
+        """All that iptables-restore would have been given."""
 
     def apply(self, changes: Mapping[PortName, Frontends | None]) -> None:
+        for name, new in changes.items():
+            record = self.book.records.get(name)
+            old, wanted = (_rules(each) for each in (record.frontends if record else None, new))
+            given = Input(())
+            given.add(iptables_delta(old, wanted))
+            self.iptables += b"".join(given.text())
         planned = self.book.delta(self.book.lower(changes, SETTINGS))
         fresh = self.book.classes.fresh()
         for message in transaction.changed(self.book.family, fresh, [planned]):
@@ -41,6 +54,10 @@ class Table:
         planned.absorb(delta({}, {sets.PICKS: transaction.class_elements(fresh)}))
         self.kernel.commit(planned)
         self.book.keep()
+
+
+def _rules(frontends: Frontends | None) -> PortRules:
+    return lower(frontends, SETTINGS, Features(), large=False) if frontends else NONE
 
 
 class Pipeline:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import re
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.scenarios.scenario import Object
-from tests.unit.agent.input.mutations import REAL, mutated
+from tests.unit.agent.input.mutations import REAL, WORDS, mutated
 from tests.unit.agent.input.pipeline import Pipeline
 
 from proxyconfig_agent.cluster import Programmed
+
+_WORDS = r'( [\w./:,>?-]+| "[\w ./:>?-]+"|( 1))*'
+IPTABLES = re.compile(rf"|COMMIT|\*[a-z]+|:KUBE-[A-Z0-9-]+ - \[0:0\]|-[AIDX] KUBE-[A-Z0-9-]+{_WORDS}", re.ASCII)
+"""What iptables-restore may be given: every text of others is a word, or between quotes."""
 
 KINDS = ("Service", "EndpointSlice")
 NEIGHBOURS: list[Object] = [
@@ -46,7 +54,7 @@ def neighbours(pipeline: Pipeline) -> dict[str, Programmed]:
     return {str(name): frontends for name, frontends in pipeline.selected().items() if name.namespace == "neighbours"}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(wrong(), min_size=1, max_size=6))
 def test_whatever_is_wrong_with_objects_their_neighbours_are_served_as_before(objects: list[tuple[str, Object]]) -> None:
     pipeline = Pipeline()
@@ -58,3 +66,25 @@ def test_whatever_is_wrong_with_objects_their_neighbours_are_served_as_before(ob
         pipeline.take(one, kind)
         pipeline.sync()
     assert neighbours(pipeline) == before
+    for table in pipeline.tables.values():
+        assert [line for line in table.iptables.decode().split("\n") if not IPTABLES.fullmatch(line)] == []
+    for table in pipeline.tables.values():
+        assert [line for line in table.iptables.decode().split("\n") if not IPTABLES.fullmatch(line)] == []
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("place", ["name", "namespace", "port"])
+def test_no_text_of_a_name_becomes_anything_else(word: str, place: str) -> None:
+    """The API server allows none of these; a hostile stream may have them."""
+    service, piece = copy.deepcopy(NEIGHBOURS[0]), copy.deepcopy(NEIGHBOURS[3])
+    for one in (service, piece):
+        if place == "namespace":
+            one["metadata"]["namespace"] = word
+    if place == "name":
+        service["metadata"]["name"] = piece["metadata"]["labels"]["kubernetes.io/service-name"] = word
+    if place == "port":
+        service["spec"]["ports"][0]["name"] = piece["ports"][0]["name"] = word
+    pipeline = Pipeline()
+    pipeline.put([service, piece])
+    for table in pipeline.tables.values():
+        assert [line for line in table.iptables.decode().split("\n") if not IPTABLES.fullmatch(line)] == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from proxyconfig_agent.ingest.values import Protocol, ServiceName
@@ -33,3 +35,10 @@ def test_chains_of_services_are_known_by_their_prefix(chain: str, ours: bool) ->
 
 def test_the_kubelets_chain_is_not_ours_to_take_away() -> None:
     assert Chain(Table.FILTER, "KUBE-FIREWALL") not in names.FIXED
+
+
+@pytest.mark.parametrize("bad", ['a"', "a\n-A INPUT -j DROP", "b -j ACCEPT", "a\0b", "ü\\"])
+def test_no_name_can_end_a_comment_or_a_line(bad: str) -> None:
+    for name in (PortName(ServiceName(bad, "n"), "p", Protocol.TCP), PortName(ServiceName("n", bad), bad, Protocol.TCP)):
+        assert re.fullmatch(r"[\w./:?-]+", names.words_of(name), re.ASCII)
+    assert names.words_of(PortName(ServiceName("kube-system", "x.y_z"), "p-1", Protocol.TCP)) == "kube-system/x.y_z:p-1"
