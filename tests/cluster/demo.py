@@ -21,7 +21,9 @@ CONFIG = "default"
 NODE_PORT = 30080
 BACKENDS = 3
 WHILE_S = 8
-MODES = ("nftables",)
+MODES = {"nftables": "proxyconfig.yaml", "iptables": "proxyconfig-iptables.yaml"}
+"""The sample of each mode."""
+RULES = {"nftables": "nft list ruleset", "iptables": "iptables-save -t nat"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,12 @@ def run(name: str, count: int, mode: str) -> None:
     packages.ensure()
     stage = Stage(_cluster(name, count))
     deploy.apply(deploy.load(stage.cluster))
-    _roll_out(stage)
+    _roll_out(stage, SAMPLES / MODES[mode])
     addresses = _start_web(stage)
     _spread(stage, addresses)
     _lose_a_backend(stage, addresses)
     _change_hot(stage, addresses)
-    _go_on(stage)
+    _go_on(stage, mode)
 
 
 def _cluster(name: str, count: int) -> cluster.Cluster:
@@ -90,9 +92,9 @@ def _cluster(name: str, count: int) -> cluster.Cluster:
         return cluster.up(name, count)
 
 
-def _roll_out(stage: Stage) -> None:
+def _roll_out(stage: Stage, sample: Path) -> None:
     say("a ProxyConfig: which nodes, which mode")
-    stage.show("kubectl", "apply", "-f", str(SAMPLES / "proxyconfig.yaml"))
+    stage.show("kubectl", "apply", "-f", str(sample))
     stage.show("kubectl", "wait", "--for=condition=Ready", f"proxyconfigs.proxyconfig.dev/{CONFIG}", "--timeout=120s")
     nodes = len(stage.cluster.nodes)
     if f"{nodes}/{nodes}" not in stage.show("kubectl", "get", "proxyconfigs"):
@@ -157,7 +159,7 @@ def _change_hot(stage: Stage, addresses: Sequence[str]) -> None:
         raise ClusterError("pods of proxyconfig were restarted by a change that should be hot.")
 
 
-def _go_on(stage: Stage) -> None:
+def _go_on(stage: Stage, mode: str) -> None:
     path = stage.cluster.plane.program("kubectl").parent
     outside = stage.cluster.outside.namespace
     node = stage.cluster.nodes[0].attachment
@@ -167,7 +169,7 @@ Everything above worked. To go on exploring:
   kubectl get pxc,npx
   kubectl describe pxc {CONFIG}
   kubectl explain proxyconfigs.proxyconfig.dev.spec
-  ip netns exec {node.namespace} nft list ruleset
+  ip netns exec {node.namespace} {RULES[mode]}
   ip netns exec {outside} python3 tests/cluster/fetch.py http://{node.ipv4}:{NODE_PORT}/
 `make demo-down` ends the cluster and leaves nothing behind.""")
 

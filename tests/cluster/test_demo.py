@@ -11,10 +11,11 @@ from tests.cluster.errors import ClusterError
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 
-def test_the_demo_works_and_ending_it_leaves_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("mode", ["nftables", "iptables"])
+def test_the_demo_works_and_ending_it_leaves_nothing(mode: str, capfd: pytest.CaptureFixture[str]) -> None:
     name = f"demo-{os.getpid()}"
     try:
-        demo.run(name, 2, "nftables")
+        demo.run(name, 2, mode)
         told = capfd.readouterr().out
         entry = registry.find(cluster.CLUSTERS / name)
         assert entry is not None

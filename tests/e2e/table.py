@@ -76,10 +76,10 @@ def book_of(product: Installed, local: cluster.Cluster, peers: Mapping[str, Pair
     )
 
 
-def play(book: Book, objects: ApiObjects, probers: Mapping[str, Prober], names: Mapping[str, str]) -> dict[str, list[Judged]]:
+def play(book: Book, objects: ApiObjects, probers: Mapping[str, Prober], names: Mapping[str, str], mode: str) -> dict[str, list[Judged]]:
     """Play all rounds; what became of the cases, by scenario. `names` are the places of the pods that answer."""
     judged: dict[str, list[Judged]] = {scenario.id: [] for scenario in scenarios()}
-    for round_ in rounds_of(scenarios(), book):
+    for round_ in rounds_of(scenarios(), book, mode):
         objects.apply(round_.objects)
         by_space: dict[str, list[Case]] = {}
         for case in round_.cases:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 from tests.cluster import cluster
-from tests.e2e.conftest import CASES
+from tests.e2e.conftest import CASES, proxy_config
 from tests.e2e.installed import Installed
 from tests.e2e.surroundings import lead_outside_to, nodes_of
 from tests.e2e.table import CHOSEN, Judged, book_of, play
@@ -17,19 +17,28 @@ from tests.scenarios.apiobjects import ApiObjects
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["first-node", "second-node"])
+TURNS = ((1, "nftables"), (2, "nftables"), (1, "iptables"))
+"""The node under test, by number, and the mode that all nodes are in."""
+
+
+@pytest.fixture(scope="module", params=TURNS, ids=[f"node-{number}-{mode}" for number, mode in TURNS])
 def judged(
     request: pytest.FixtureRequest, product: Installed, local: cluster.Cluster, peers: Mapping[str, Pair], probers: Mapping[str, Prober]
 ) -> Iterator[Mapping[str, list[Judged]]]:
     """What became of all cases, by scenario."""
-    lead_outside_to(local, product, nodes_of(product)[request.param - 1])
-    book = book_of(product, local, peers, request.param)
+    number, mode = request.param
+    product.apply(proxy_config(mode=mode, nodePorts={"addresses": ["primary"]}))
+    product.ready()
+    lead_outside_to(local, product, nodes_of(product)[number - 1])
+    book = book_of(product, local, peers, number)
     objects = ApiObjects(product.kubectl, book, [probers["client-on-1"], probers["client-on-2"]])
     names = {pod: place for place, address in book.places.items() for pod, other in peers.items() if other == address}
     try:
-        yield play(book, objects, probers, names)
+        yield play(book, objects, probers, names, mode)
     finally:
         product.kubectl("delete", "namespace", "--wait=true", *sorted(objects.namespaces))
+        product.apply(proxy_config())
+        product.ready()
 
 
 @pytest.mark.parametrize("scenario", CHOSEN)
