@@ -60,8 +60,9 @@ class Takeover:
 
     def _remove_others(self) -> None:
         for other in self._opened():
-            if left := other.scan():
-                other.remove()
+            left = other.scan()
+            other.remove()
+            if left:
                 _log.info("rules of another mode removed", objects=len(left))
         self._alone = True
 

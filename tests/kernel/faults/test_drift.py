@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 
 import pytest
-from tests.kernel.faults.agent import Agent
+from tests.cluster.controlplane import ControlPlane
+from tests.kernel.faults.agent import Agent, order
 from tests.kernel.faults.conftest import Web
 from tests.netns.namespace import Namespace
 from tests.netns.topology import Topology
@@ -50,6 +51,40 @@ def test_changes_by_hand_are_repaired_counted_and_told(agent: Agent, world: Topo
         assert web.served()
         (event,) = eventually(lambda: agent.events("DriftRepaired", "Node"), within_s=10, every_s=0.2)
         assert "repaired" in event["note"]
+        drift = eventually(lambda: agent.status()["drift"], within_s=10, every_s=0.2, until=lambda drift: drift["repairs"] == 1)
+        assert drift["what"]
+
+
+def _flush_nat(node: Namespace) -> None:
+    node.run("iptables-nft", "-t", "nat", "-F")
+
+
+def _reload_a_firewall(node: Namespace) -> None:
+    for table in ("filter", "nat", "mangle"):
+        for command in ("-F", "-X"):
+            node.run("iptables-nft", "-t", table, command)
+
+
+def _delete_the_canary(node: Namespace) -> None:
+    node.run("iptables-nft", "-t", "mangle", "-X", "KUBE-PROXY-CANARY")
+
+
+def _delete_one_rule_of_iptables(node: Namespace) -> None:
+    node.run("iptables-nft", "-t", "nat", "-D", "KUBE-SERVICES", "1")
+
+
+@pytest.mark.parametrize("harm", [_flush_everything, _flush_nat, _reload_a_firewall, _delete_the_canary, _delete_one_rule_of_iptables])
+def test_changes_by_hand_are_repaired_in_iptables_mode(
+    agent: Agent, plane: ControlPlane, world: Topology, web: Web, harm: Callable[[Namespace], None]
+) -> None:
+    order(plane, mode="iptables")
+    with agent.running():
+        agent.serves()
+        assert web.served()
+        harm(world.node)
+
+        eventually(lambda: agent.metric("proxyconfig_drift_repairs_total") >= 1, within_s=REPAIRED_WITHIN_S)
+        assert web.served()
         drift = eventually(lambda: agent.status()["drift"], within_s=10, every_s=0.2, until=lambda drift: drift["repairs"] == 1)
         assert drift["what"]
 

@@ -48,12 +48,18 @@ class KubeProxy:
         self._api, self._topology, self._cluster, self._folder = api, topology, cluster, folder
 
     @contextlib.contextmanager
-    def running(self, config: Config) -> Iterator[Running]:
+    def started(self, config: Config) -> Iterator[Running]:
+        """The process; what it made stays in the kernel."""
         path = self._folder / "kube-proxy.yaml"
         path.write_text(yaml.safe_dump(_kube_proxy_configuration(config, self.mode, self._api.kubeconfig)))
         argv = (str(self._api.program("kube-proxy")), f"--config={path}", f"--hostname-override={NODE_NAME}")
         with _process(self._topology, argv, self._folder / f"kube-proxy-{config.name}.log"):
             yield self._cluster
+
+    @contextlib.contextmanager
+    def running(self, config: Config) -> Iterator[Running]:
+        with self.started(config) as cluster:
+            yield cluster
         self._topology.node.run("nft", "flush", "ruleset")
         self._topology.node.sysctl({"net.ipv4.conf.all.route_localnet": "0"})
 
