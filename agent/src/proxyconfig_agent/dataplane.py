@@ -80,7 +80,7 @@ class Outcome:
     refused: tuple[Refusal, ...] = ()
     took_s: dict[str, float] = field(default_factory=dict)
     repaired: str = ""
-    """Of a resync: what of it was missing or wrong in the kernel, in words (`2 chains, 40 elements of services`); empty if unknown."""
+    """Of a resync: what of it was missing or wrong in the kernel, in words (see `drift`); empty if unknown."""
     abandoned: tuple[Destination, ...] = ()
     """Of a resync: UDP destinations that the kernel's rules still served, as far as the mode can tell. Some may have another owner now."""
     rules: Mapping[tuple[Family, str], Rules] = field(default_factory=dict)
@@ -89,6 +89,10 @@ class Outcome:
 
 class DataplaneError(Exception):
     """The kernel refused, or cannot do, what the whole mode needs. The message names the feature, the kernel's words and the fix."""
+
+
+class DisturbedError(DataplaneError):
+    """Somebody else has changed our rules, so that a change does not fit: a full resync repairs them."""
 
 
 class Dataplane(Protocol):

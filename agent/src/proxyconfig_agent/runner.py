@@ -14,7 +14,7 @@ from typing import NoReturn
 import structlog
 
 from proxyconfig_agent.cluster import Cluster, Programmed
-from proxyconfig_agent.dataplane import Dataplane, DataplaneError, Outcome, Refusal, Settings
+from proxyconfig_agent.dataplane import Dataplane, DataplaneError, DisturbedError, Outcome, Refusal, Settings
 from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.pace import Pace, rest_after_audit_s, rest_after_change_s
 from proxyconfig_agent.select.frontends import Frontends
@@ -228,7 +228,7 @@ class Runner:
 
     def _failed(self, reason: Reason, started: float, error: Exception) -> None:
         now, wait_s = self._clock.monotonic(), self._backoff.wait_s()
-        self._suspicious |= reason is Reason.CHANGE  # the kernel is not as we left it, or cannot do it
+        self._suspicious |= isinstance(error, DisturbedError)
         self._full, self._not_before = Reason.RETRY if reason is not Reason.START else reason, now + wait_s
         _log.error("sync failed", reason=reason.value, error=str(error), retry_in_s=round(wait_s, 2))
         self._tell(

@@ -101,6 +101,8 @@ class Telling:
         self._health.broken("start", "")
         self._health.broken("sync", "")
         self._health.synced(Family)
+        if sync.full:
+            self._health.audited(sync.repaired)
         if sync.repaired:
             self._herald.announce(repaired(sync.repaired))
             self.update(drift=Drift(self.state.drift.repairs + 1, sync.ended_at, sync.repaired))

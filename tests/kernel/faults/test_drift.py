@@ -13,7 +13,7 @@ from tests.netns.namespace import Namespace
 from tests.netns.topology import Topology
 from tests.polling import eventually
 
-pytestmark = [pytest.mark.kernel, pytest.mark.apiserver]
+pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(240)]
 
 REPAIRED_WITHIN_S = 5
 
@@ -40,19 +40,74 @@ def _delete_one_rule(node: Namespace) -> None:
     node.run("nft", "delete", "rule", "ip", "proxyconfig", "nat-prerouting", "handle", handles[-1])
 
 
-@pytest.mark.parametrize("harm", [_flush_everything, _delete_one_table, _empty_the_tables, _empty_a_map, _delete_one_rule])
-def test_changes_by_hand_are_repaired_counted_and_told(agent: Agent, world: Topology, web: Web, harm: Callable[[Namespace], None]) -> None:
+def _delete_one_element(node: Namespace) -> None:
+    element = re.search(r"(\S+ \. tcp \. 80) ", node.run("nft", "list", "map", "ip", "proxyconfig", "services"))
+    assert element
+    node.run("nft", "delete", "element", "ip", "proxyconfig", "services", f"{{ {element[1]} }}")
+
+
+def _iptables_flush_nat(node: Namespace) -> None:
+    node.run("iptables", "-t", "nat", "-F")
+
+
+def _iptables_delete_one_rule(node: Namespace) -> None:
+    """The rule of an endpoint."""
+    rule = re.search(rf'^-A (KUBE-SEP-\S+ .*"?{WEB}\S* .*-j DNAT .*)$', node.run("iptables-save", "-t", "nat"), re.MULTILINE)
+    assert rule
+    node.run("iptables-restore", "--noflush", stdin=f"*nat\n-D {rule[1]}\nCOMMIT\n")
+
+
+def _iptables_delete_a_fixed_rule(node: Namespace) -> None:
+    node.run("iptables", "-F", "KUBE-FORWARD")
+
+
+WEB = "matrix-load-balancer/web"
+
+
+@pytest.mark.parametrize(
+    ("mode", "harm", "what"),
+    [
+        ("nftables", _flush_everything, "tables"),
+        ("nftables", _delete_one_table, "1 tables"),
+        ("nftables", _empty_the_tables, "rules"),
+        ("nftables", _empty_a_map, rf"elements of services; of .*{WEB}:"),
+        ("nftables", _delete_one_element, rf"^1 elements of services; of {WEB}:\S+$"),
+        ("nftables", _delete_one_rule, r"^\d rules; of chain nat-prerouting$"),
+        ("iptables", _flush_everything, "chains"),
+        ("iptables", _iptables_flush_nat, "chain KUBE-SERVICES of table nat|chain PREROUTING of table nat"),
+        ("iptables", _iptables_delete_one_rule, rf"^1 chains; of {WEB}:\S+$"),
+        ("iptables", _iptables_delete_a_fixed_rule, "of chain KUBE-FORWARD of table filter$"),
+    ],
+)
+def test_changes_by_hand_are_repaired_counted_named_and_told(
+    agent: Agent, plane: ControlPlane, world: Topology, web: Web, *, mode: str, harm: Callable[[Namespace], None], what: str
+) -> None:
+    order(plane, mode=mode)
     with agent.running():
         agent.serves()
         assert web.served()
         harm(world.node)
 
-        eventually(lambda: agent.metric("proxyconfig_drift_repairs_total") >= 1, within_s=REPAIRED_WITHIN_S)
+        eventually(lambda: agent.metric("proxyconfig_drift_repairs_total") == 1, within_s=REPAIRED_WITHIN_S)
         assert web.served()
         (event,) = eventually(lambda: agent.events("DriftRepaired", "Node"), within_s=10, every_s=0.2)
-        assert "repaired" in event["note"]
         drift = eventually(lambda: agent.status()["drift"], within_s=10, every_s=0.2, until=lambda drift: drift["repairs"] == 1)
-        assert drift["what"]
+        assert re.search(what, drift["what"]), drift["what"]
+        assert event["note"].endswith(f"repaired: {drift['what']}")
+        code, said = agent.asked("/healthz")
+        assert (code, said["audit"]["repaired"]) == (200, drift["what"])
+        assert agent.metric('proxyconfig_audits_total{result="repaired"}') == 1
+
+
+def test_an_audit_from_time_to_time_finds_what_nobody_told_of(agent: Agent, plane: ControlPlane, world: Topology, web: Web) -> None:
+    order(plane, sync={"fullSyncPeriod": "3s"}, nftables={"driftCheckPeriod": "0s"})
+    with agent.running():
+        agent.serves()
+        eventually(lambda: agent.metric('proxyconfig_audits_total{result="clean"}') >= 1, within_s=10)
+        _delete_one_element(world.node)
+        drift = eventually(lambda: agent.status()["drift"], within_s=10, every_s=0.2, until=lambda drift: drift["repairs"] >= 1)
+        assert WEB in drift["what"]
+        assert web.served()
 
 
 def _flush_nat(node: Namespace) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from proxyconfig_agent.dataplane import Change, Destination
+from proxyconfig_agent.drift import Drift
 from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.iptables.abandoned import udp_destinations
 from proxyconfig_agent.iptables.adoption import Adoption
-from proxyconfig_agent.iptables.delta import NONE
+from proxyconfig_agent.iptables.delta import NONE, Edits
 from proxyconfig_agent.iptables.lowering import Lowering
 from proxyconfig_agent.iptables.search import Search
 from proxyconfig_agent.iptables.stopwatch import Stopwatch
@@ -24,11 +25,12 @@ portions, minutes at once); iptables-legacy-restore reads and writes the whole t
 class Fill:
     """Call `begin`, then `port` for all wanted ones, then `end`. All raise ToolError, for what is no Service's fault."""
 
-    def __init__(self, writer: Writer, lowering: Lowering, refused: dict[ServiceName, str], clock: Stopwatch) -> None:
+    def __init__(self, writer: Writer, lowering: Lowering, refused: dict[ServiceName, str], clock: Stopwatch, drift: Drift) -> None:
         self._writer, self._lowering, self._refused, self._clock = writer, lowering, refused, clock
         self._search = Search(writer, lowering, refused)
         self._portion = PORTION[writer.backend]
         self._input, self._batch = lowering.input(), list[Change]()
+        self._drift = drift
         self.operations = 0
         self.abandoned: tuple[Destination, ...] = ()
 
@@ -40,7 +42,7 @@ class Fill:
         """Read, and see to what there always is."""
         self._adoption = Adoption(self._lowering.fixed, self._writer.read(self._lowering.family))
         self._clock.lap("read")
-        self._input.add(self._adoption.structure())
+        self._add(self._adoption.structure())
 
     def port(self, frontends: Frontends) -> None:
         if frontends.name.service in self._refused:
@@ -48,7 +50,11 @@ class Fill:
         rules = self._lowering.rules(frontends)
         self._lowering.tally(NONE, rules)
         self._clock.lap("lower")
-        self._input.add(self._adoption.port(rules))
+        edits = self._adoption.port(rules)
+        self._input.add(edits)
+        if len(edits):
+            _count(self._drift, edits)
+            self._drift.of(frontends.name)
         self._batch.append(Change(None, frontends))
         self._clock.lap("delta")
         if self._input.operations >= self._portion:
@@ -74,9 +80,21 @@ class Fill:
         for frontends in refused:
             self._adoption.forget(self._lowering.rules(frontends))
         self.abandoned = tuple(udp_destinations(self._adoption.stale(), self.family))
-        self._input.add(self._adoption.rest())
+        self._add(self._adoption.rest())
         self._clock.lap("delta")
         self.flush()
         if refused:
             self.operations += self._search.take_out(refused)
             self._clock.lap("commit")
+
+    def _add(self, edits: Edits) -> None:
+        """What is no Service port's own: its chains have names that say something."""
+        self._input.add(edits)
+        _count(self._drift, edits)
+        for chain in (*edits.chains, *dict.fromkeys(chain for chain, _ in (*edits.added, *edits.jumps)), *edits.gone):
+            self._drift.of(f"chain {chain.name} of table {chain.table.value}")
+
+
+def _count(drift: Drift, edits: Edits) -> None:
+    drift.count("chains", len(edits.chains) + len(edits.gone))
+    drift.count("rules", len(edits.added) + len(edits.removed) + len(edits.jumps))

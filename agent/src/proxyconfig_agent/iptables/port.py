@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 
 from proxyconfig_agent.dataplane import Change, DataplaneError, Outcome, Refusal, Rules, Settings
+from proxyconfig_agent.drift import Drift
 from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.iptables import adoption, counters
 from proxyconfig_agent.iptables.delta import delta
@@ -52,15 +53,15 @@ class Iptables:
         ports = list(wanted)
         clock.lap("lower")
         with _told(), self._anew() as writer:
-            refused: dict[ServiceName, str] = {}
+            refused, drift = dict[ServiceName, str](), Drift()
             lowerings = {family: Lowering(family, settings, self._features()) for family in writer.tools}
-            fills = [self._fill(lowering, ports, refused, clock) for lowering in lowerings.values()]
+            fills = [self._fill(lowering, ports, refused, clock, drift) for lowering in lowerings.values()]
             for fill in fills:
                 fill.end([port for port in ports if port.name.service in refused and port.family is fill.family])
         self._lowerings = lowerings
         operations = sum(fill.operations for fill in fills)
         abandoned = tuple(destination for fill in fills for destination in fill.abandoned)
-        return Outcome(operations, _refusals(refused), clock.took_s, abandoned=abandoned, rules=self._rules())
+        return Outcome(operations, _refusals(refused), clock.took_s, str(drift), abandoned, self._rules())
 
     def apply(self, changes: Iterable[Change]) -> Outcome:
         if not self._lowerings:
@@ -144,10 +145,12 @@ class Iptables:
             raise
         self._owned.claim()
 
-    def _fill(self, lowering: Lowering, ports: Sequence[Frontends], refused: dict[ServiceName, str], clock: Stopwatch) -> Fill:
+    def _fill(
+        self, lowering: Lowering, ports: Sequence[Frontends], refused: dict[ServiceName, str], clock: Stopwatch, drift: Drift
+    ) -> Fill:
         of_family = [port for port in ports if port.family is lowering.family]
         lowering.count(Change(None, port) for port in of_family)
-        fill = Fill(self._writer, lowering, refused, clock)
+        fill = Fill(self._writer, lowering, refused, clock, drift)
         fill.begin()
         for port in of_family:
             fill.port(port)

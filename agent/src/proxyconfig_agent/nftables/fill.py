@@ -59,7 +59,7 @@ class Fill:
             # Best effort: kernels before 6.2 keep a chain busy for a moment after the last element that led to it is gone.
             if self._writer.attempt(foreign := resync.foreign()):
                 self._operations += len(foreign)
-                self._repairs.note_messages(foreign)
+                self._repairs.note_messages(foreign, cold=resync.cold)
 
     def _apart(self, wanted: Iterable[Frontends]) -> Iterator[Frontends]:
         """The same, without the time that it takes to select them."""
@@ -134,9 +134,11 @@ class Fill:
             resync.book.keep()
 
     def _note(self, resync: Resync, chunk: Chunk) -> None:
-        self._repairs.note_messages(chunk.before)
-        self._repairs.note_messages(chunk.behind)
+        for messages in (chunk.before, chunk.behind):
+            self._repairs.note_messages(messages, cold=resync.cold)
         if resync.cold:
-            return  # that the table was not there says it all
-        for delta in (chunk.elements, *(part.delta for part in chunk.parts)):
-            self._repairs.note_elements(delta.deleted, delta.added)
+            return
+        self._repairs.note_elements(chunk.elements.deleted, chunk.elements.added)
+        for part in chunk.parts:
+            if self._repairs.note_elements(part.delta.deleted, part.delta.added):
+                self._repairs.of(part.frontends.name)

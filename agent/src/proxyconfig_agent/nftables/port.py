@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from proxyconfig_agent.dataplane import Change, DataplaneError, Outcome, Refusal, Settings
+from proxyconfig_agent.dataplane import Change, DataplaneError, DisturbedError, Outcome, Refusal, Settings
 from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.nftables import containers as sets
 from proxyconfig_agent.nftables import read, transaction
@@ -182,7 +182,7 @@ class Nftables:
         """What we would delete, or the table itself, is gone: only a full resync knows what else is."""
         if error.is_missing:
             self._writer.doubt()
-            raise DataplaneError(f"nftables: somebody changed table proxyconfig ({error}); a full resync repairs it") from error
+            raise DisturbedError(f"nftables: somebody changed table proxyconfig ({error}); a full resync repairs it") from error
 
 
 def _connected() -> Connection:

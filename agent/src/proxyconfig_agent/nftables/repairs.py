@@ -1,10 +1,10 @@
-"""What a full resync had to repair, in words for a metric, a log line and an Event."""
+"""What a full resync had to repair in our tables, from the messages and elements that it sends."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
+from proxyconfig_agent.drift import Drift
 from proxyconfig_agent.nftables.netlink.messages import Kind, Message
 from proxyconfig_agent.nftables.ruleset import Elements
 
@@ -18,20 +18,20 @@ _NOUNS = {
 }
 
 
-class Repairs:
-    """Counts what was missing or wrong, by noun."""
+class Repairs(Drift):
+    """Counts what was missing or wrong, by noun, and names the chains whose rules were."""
 
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
+    def note_messages(self, messages: Iterable[Message], *, cold: bool) -> None:
+        """`cold`: there was no table, which says it all."""
+        for message in messages:
+            if noun := _NOUNS.get(message.kind):
+                self.count(noun)
+            if message.kind is Kind.NEW_RULE and not cold:
+                self.of(message.about.removeprefix("a rule of "))
 
-    def note_messages(self, messages: Iterable[Message]) -> None:
-        self._counts.update(noun for message in messages if (noun := _NOUNS.get(message.kind)))
-
-    def note_elements(self, deleted: Elements, added: Elements) -> None:
-        """A changed value is one element, though it is deleted and added."""
-        for name in deleted.keys() | added.keys():
-            if concerned := len(deleted.get(name, {}).keys() | added.get(name, {}).keys()):
-                self._counts[f"elements of {name}"] += concerned
-
-    def __str__(self) -> str:
-        return ", ".join(f"{count} {noun}" for noun, count in sorted(self._counts.items(), key=lambda item: (-item[1], item[0])))
+    def note_elements(self, deleted: Elements, added: Elements) -> bool:
+        """A changed value is one element, though it is deleted and added. Whether there were any."""
+        concerned = {name: len(deleted.get(name, {}).keys() | added.get(name, {}).keys()) for name in deleted.keys() | added.keys()}
+        for name, number in concerned.items():
+            self.count(f"elements of {name}", number)
+        return any(concerned.values())

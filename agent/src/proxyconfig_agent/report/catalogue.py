@@ -90,6 +90,13 @@ OPERATIONS = Metric("proxyconfig_kernel_operations_total", "counter", "Elements,
 PROGRAMMED = Metric("proxyconfig_programmed", "gauge", "What is programmed on this node: services, ports, endpoints", ("kind",))
 QUARANTINED = Metric("proxyconfig_quarantined_services", "gauge", "Services that are set aside, whole or in part")
 REPAIRS = Metric("proxyconfig_drift_repairs_total", "counter", "Repairs of rules that somebody else changed")
+AUDITS = Metric(
+    "proxyconfig_audits_total",
+    "counter",
+    "Comparisons of the kernel's rules with what is wanted: clean, repaired, or failed",
+    ("result",),
+)
+AUDITED_AT = Metric("proxyconfig_audit_last_timestamp_seconds", "gauge", "When all rules in the kernel were last known to be as wanted")
 INFO = Metric("proxyconfig_agent_info", "gauge", "1, with the agent's version and mode as labels", ("version", "mode"))
 
 CATALOGUE = tuple(each for each in list(globals().values()) if isinstance(each, Metric))

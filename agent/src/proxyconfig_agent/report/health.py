@@ -28,6 +28,11 @@ class _FamilyBody(msgspec.Struct, rename="camel"):
     healthy: bool
 
 
+class _AuditBody(msgspec.Struct, rename="camel", omit_defaults=True):
+    last_audit: str
+    repaired: str = ""
+
+
 class _Body(msgspec.Struct, rename="camel", omit_defaults=True):
     last_updated: str
     current_time: str
@@ -35,6 +40,7 @@ class _Body(msgspec.Struct, rename="camel", omit_defaults=True):
     status: dict[str, _FamilyBody]
     node_eligible: bool | msgspec.UnsetType = msgspec.UNSET
     reason: str = ""
+    audit: _AuditBody | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class Health:
         self._synced_s: dict[Family, float] = {}
         self._waiting_since_s: float | None = None
         self._beat_s = clock()
+        self._audit: tuple[float, str] | None = None
         self._node_problem = "the Node object was not seen yet"
         self._broken: dict[str, str] = {}
 
@@ -74,6 +81,10 @@ class Health:
         now = self._clock()
         self._synced_s = self._synced_s | dict.fromkeys(families, now)
         self._waiting_since_s = None
+
+    def audited(self, repaired: str) -> None:
+        """All of the kernel's rules were compared with what is wanted; what was wrong is put right, and was this."""
+        self._audit = (self._clock(), repaired)
 
     def broken(self, source: str, reason: str) -> None:
         """The data path is not to be relied on, as `source` (the mode, the sync, …) knows; an empty reason takes that back."""
@@ -106,6 +117,7 @@ class Health:
             node_eligible=not node_problem if about_node else msgspec.UNSET,
             status={_name(family): _FamilyBody(_stamp(at), not problem) for family, at in sorted(self._synced_s.items())},
             reason="; ".join(filter(None, (problem, node_problem))),
+            audit=_AuditBody(_stamp(self._audit[0]), self._audit[1]) if about_node and self._audit else msgspec.UNSET,
         )
         return Answer(503 if problem or node_problem else 200, msgspec.json.encode(body))
 

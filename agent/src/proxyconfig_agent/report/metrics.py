@@ -54,7 +54,14 @@ class Metrics:
         self._conntrack_s, self._conntrack_deleted = histogram(of.CONNTRACK_S), counter(of.CONNTRACK_DELETED)
         self._flows_deleted, self._stage, self._operations = counter(of.FLOWS_DELETED), histogram(of.STAGE_S), counter(of.OPERATIONS)
         self._objects, self._quarantined = gauge(of.PROGRAMMED), gauge(of.QUARANTINED)
-        self._repairs, self._info = counter(of.REPAIRS), gauge(of.INFO)
+        self._repairs, self._audits, self._audited, self._info = (
+            counter(of.REPAIRS),
+            counter(of.AUDITS),
+            gauge(of.AUDITED_AT),
+            gauge(of.INFO),
+        )
+        for result in ("clean", "repaired", "failed"):
+            self._audits.labels(result)
         for family in Family:
             self._conntrack_deleted.labels(LABEL[family])
             for why in Stale:
@@ -101,6 +108,8 @@ class Metrics:
 
     def synced(self, sync: Sync) -> None:
         """A sync ended; after a successful one everything that was pending is in the kernel."""
+        if sync.audit:
+            self._audits.labels("failed" if sync.error else "repaired" if sync.repaired else "clean").inc()
         if sync.error:
             self._failed(sync.reason)
             return
@@ -112,6 +121,8 @@ class Metrics:
             self._programming.labels(LABEL[family]).observe(max(0.0, delay_s))
         self._services_pending.set(0)
         self._endpoints_pending.set(0)
+        if sync.full:
+            self._audited.set(sync.ended_at)
         self._operations.inc(sync.operations)
         self._repairs.inc(bool(sync.repaired))
         self._count_rules(sync.rules)

@@ -42,12 +42,12 @@ def passes(health: Health, clock: Clock, seconds: float) -> None:
     health.beat()
 
 
-def test_an_idle_agent_is_healthy(health: Health, clock: Clock) -> None:
+def test_row_129_an_idle_agent_is_healthy(health: Health, clock: Clock) -> None:
     passes(health, clock, 3600)
     assert health.healthz().status == health.livez().status == 200
 
 
-def test_the_body_has_kube_proxys_keys(health: Health, clock: Clock) -> None:
+def test_row_128_the_body_has_kube_proxys_keys(health: Health, clock: Clock) -> None:
     health.synced(Family)
     passes(health, clock, 10)
     assert body(health.healthz()) == {
@@ -63,7 +63,7 @@ def test_the_body_has_kube_proxys_keys(health: Health, clock: Clock) -> None:
     assert "nodeEligible" not in body(health.livez())
 
 
-def test_a_change_that_waits_too_long_is_unhealthy(health: Health, clock: Clock) -> None:
+def test_row_129_a_change_that_waits_too_long_is_unhealthy(health: Health, clock: Clock) -> None:
     health.synced([Family.IPV4])
     health.queued()
     passes(health, clock, STALE_S)
@@ -80,7 +80,7 @@ def test_a_change_that_waits_too_long_is_unhealthy(health: Health, clock: Clock)
 
 
 @pytest.mark.parametrize(("known", "deleted", "reason"), [(False, False, "does not exist"), (True, True, "is being deleted")])
-def test_a_node_that_goes_fails_healthz_only(health: Health, known: bool, deleted: bool, reason: str) -> None:
+def test_row_130_a_node_that_goes_fails_healthz_only(health: Health, known: bool, deleted: bool, reason: str) -> None:
     health.node(known=known, deleted=deleted)
     answer = health.healthz()
     assert answer.status == 503
@@ -118,6 +118,16 @@ def test_rules_of_a_node_that_goes_can_be_relied_on_until_it_has_gone(health: He
     health.queued()
     passes(health, clock, STALE_S + 1)
     assert not health.serves()
+
+
+def test_healthz_tells_when_the_rules_were_compared_last_and_what_was_put_right(health: Health, clock: Clock) -> None:
+    assert "audit" not in body(health.healthz())
+    health.audited("")
+    passes(health, clock, 10)
+    assert body(health.healthz())["audit"] == {"lastAudit": "2023-11-14T22:13:20Z"}
+    health.audited("1 elements of services; of shop/web:http")
+    assert body(health.healthz())["audit"] == {"lastAudit": "2023-11-14T22:13:30Z", "repaired": "1 elements of services; of shop/web:http"}
+    assert "audit" not in body(health.livez())
 
 
 def test_a_hanging_event_loop_is_unhealthy(health: Health, clock: Clock) -> None:

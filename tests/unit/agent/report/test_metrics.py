@@ -92,6 +92,19 @@ def test_failures_and_deleted_flows_start_at_zero(metrics: Metrics) -> None:
     assert after["proxyconfig_conntrack_deleted_total{ip_family=IPv4}{reason=service-gone}"] == 0
 
 
+def test_audits_are_counted_by_what_came_of_them(metrics: Metrics) -> None:
+    for one in (
+        sync(reason=Reason.PERIOD),
+        sync(reason=Reason.DISTURBED, repaired="1 chains"),
+        sync(reason=Reason.PERIOD, error="no"),
+        sync(reason=Reason.CHANGE),
+        sync(reason=Reason.SETTINGS),
+    ):
+        metrics.synced(one)
+    after = values(metrics)
+    assert [after[f"proxyconfig_audits_total{{result={result}}}"] for result in ("clean", "repaired", "failed")] == [1, 1, 1]
+
+
 def test_a_clock_that_is_behind_makes_no_negative_delay(metrics: Metrics) -> None:
     metrics.synced(sync(delays_s=((Family.IPV4, -5.0), (Family.IPV4, 0.5))))
     after = values(metrics)

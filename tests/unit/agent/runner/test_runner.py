@@ -10,7 +10,7 @@ from tests.unit.agent.examples import NODE, draining, ip, piece, ready, service
 from tests.unit.agent.fakedataplane import FakeDataplane
 
 from proxyconfig_agent.cluster import Cluster
-from proxyconfig_agent.dataplane import Change, Outcome, Settings
+from proxyconfig_agent.dataplane import Change, DisturbedError, Outcome, Settings
 from proxyconfig_agent.ingest.values import Family, Protocol, ServiceName, ServicePort
 from proxyconfig_agent.pace import Pace
 from proxyconfig_agent.runner import Clock, Runner
@@ -137,6 +137,24 @@ def test_what_somebody_else_changed_is_repaired_and_told() -> None:
     assert rig.dataplane.state == before
 
 
+def test_a_change_that_meets_what_somebody_else_did_makes_a_repair_of_it() -> None:
+    rig = Rig(pace=Pace(poll_s=0))
+    rig.cluster.put_service(service())
+    rig.advance(1)
+    rig.dataplane.tamper()
+    apply = rig.dataplane.apply
+
+    def refused(changes: Iterable[Change]) -> Outcome:
+        rig.dataplane.apply = apply  # type: ignore[method-assign]
+        raise DisturbedError(f"{len(list(changes))} changes of what is gone")
+
+    rig.dataplane.apply = refused  # type: ignore[method-assign]
+    rig.cluster.put_slice(piece(("10.0.0.1", ready())))
+    rig.advance(5)
+    assert rig.reasons() == [Reason.START, Reason.CHANGE, Reason.RETRY]
+    assert rig.told[-1].repaired == "1 kernel objects"
+
+
 def test_someone_who_disturbs_all_the_time_does_not_make_us_work_all_the_time() -> None:
     rig = Rig()
     rig.advance(1)
@@ -186,6 +204,7 @@ def test_a_failure_is_retried_as_a_whole_with_growing_pauses() -> None:
     assert rig.told[-1].reason is Reason.RETRY
     assert rig.told[-1].error == ""
     assert rig.told[-1].endpoints == 1
+    assert rig.told[-1].repaired == "", "nobody else was there"
 
 
 def test_a_service_that_cannot_be_programmed_is_set_aside_alone_and_comes_back_when_it_can() -> None:
