@@ -17,7 +17,7 @@ from proxyconfig_agent.nftables.fill import Fill
 from proxyconfig_agent.nftables.kernel import HeldElements
 from proxyconfig_agent.nftables.netlink import messages as wire
 from proxyconfig_agent.nftables.netlink.connection import Connection, KernelError
-from proxyconfig_agent.nftables.probe import families, probe
+from proxyconfig_agent.nftables.probe import AVAILABLE, families, name_of, probe
 from proxyconfig_agent.nftables.refused import RefusedError
 from proxyconfig_agent.nftables.resync import BYTES_PER_ELEMENT, CHUNK, Resync
 from proxyconfig_agent.nftables.ruleset import table_of
@@ -39,7 +39,9 @@ class Nftables:
         self._chunk = min(CHUNK, self._kernel.capacity // BYTES_PER_ELEMENT)
 
     def probe(self) -> dict[str, str]:
-        return probe(self._kernel, self._supported())
+        found = probe(self._kernel)
+        self._families = tuple(family for family in Family if found[name_of(family)] == AVAILABLE)
+        return found
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
         clock = Stopwatch()
@@ -95,7 +97,7 @@ class Nftables:
             yield from (f"chain {name} {chain}" for chain in sorted(held.chains))
 
     def _supported(self) -> tuple[Family, ...]:
-        """Asked once: a kernel without IPv6 serves the IPv4 addresses of Services, as if they had no others."""
+        """Asked once, or probed: a kernel without IPv6 serves the IPv4 addresses of Services, as if they had no others."""
         self._families = self._families or families(self._kernel)
         return self._families
 

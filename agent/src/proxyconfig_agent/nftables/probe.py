@@ -19,6 +19,7 @@ from proxyconfig_agent.nftables.netlink.messages import Table, new_table
 from proxyconfig_agent.nftables.picks import Pick, chain_of
 from proxyconfig_agent.nftables.ruleset import NFPROTO, Chain, Container, Hook, Rule
 
+AVAILABLE = "available"
 _TABLE = "proxyconfig-probe"
 _NAT = Hook("nat", 0, -100)
 _POSTROUTING = Hook("nat", 4, 100)
@@ -34,6 +35,9 @@ class Feature:
     chain: Chain
     needs: tuple[str, ...] = ()
     """The sets that are made with it."""
+
+
+_WHOLE = Feature("whole ruleset", "5.15", "CONFIG_NF_TABLES", Chain(()))
 
 
 def features(family: Family) -> list[Feature]:
@@ -58,6 +62,11 @@ def features(family: Family) -> list[Feature]:
     ]
 
 
+def name_of(family: Family) -> str:
+    """As `probe` names it."""
+    return f"IPv{family.value}"
+
+
 def families(connection: Connection) -> tuple[Family, ...]:
     """The families that the kernel has tables for. Raises DataplaneError if there is none."""
     found = tuple(family for family in Family if _has_tables(connection, family))
@@ -69,28 +78,23 @@ def families(connection: Connection) -> tuple[Family, ...]:
     return found
 
 
-def probe(connection: Connection, asked_families: tuple[Family, ...]) -> dict[str, str]:
-    """Every feature by name, with `available`. Raises DataplaneError naming the first that is missing.
+def probe(connection: Connection) -> dict[str, str]:
+    """Every feature and family by name, with AVAILABLE; a family that the kernel has no tables for is `missing`.
 
-    The whole ruleset, which needs all of them, is asked for first: the kernel waits some 10 ms to forget a transaction.
+    Raises DataplaneError naming the first feature that is missing. The whole ruleset, which needs all of them, is asked for first,
+    and what is missing only if the kernel refuses that: it waits some 10 ms to forget a transaction, and we with it.
     """
-    names = [f"IPv{family.value}" for family in asked_families]
-    missing = {
-        f"IPv{family.value}": "missing: Services have no addresses of this family here" for family in set(Family) - set(asked_families)
-    }
-    for family in asked_families:
-        asked = features(family)
-        picks = {pick.chain: chain_of(pick, family) for pick in (Pick(1), Pick(2), Pick(1, affinity_s=1))}
-        whole = Feature("whole ruleset", "5.15", "CONFIG_NF_TABLES", Chain(()))
-        try:
-            _try(connection, family, whole, containers(family), {**fixed(Settings(), family).chains, **picks})
-        except DataplaneError:
-            for feature in asked:
-                needed = {name: container for name, container in containers(family).items() if name in feature.needs}
-                _try(connection, family, feature, needed, {"probe": feature.chain})
-            raise
-        names += [feature.name for feature in (*asked, whole)]
-    return dict.fromkeys(names, "available") | missing
+    refused = {family: error for family in Family if (error := _refusal(connection, family, _WHOLE))}
+    served = families(connection) if refused else tuple(Family)
+    for family in served:
+        if family in refused:
+            for feature in features(family):
+                if error := _refusal(connection, family, feature):
+                    raise error
+            raise refused[family]
+    names = [*map(name_of, served), *(feature.name for feature in (*features(served[0]), _WHOLE))]
+    missing = {name_of(family): "missing: Services have no addresses of this family here" for family in set(Family) - set(served)}
+    return dict.fromkeys(names, AVAILABLE) | missing
 
 
 def _has_tables(connection: Connection, family: Family) -> bool:
@@ -103,11 +107,20 @@ def _has_tables(connection: Connection, family: Family) -> bool:
     return True
 
 
-def _try(connection: Connection, family: Family, feature: Feature, wanted: Mapping[str, Container], chains: Mapping[str, Chain]) -> None:
+def _refusal(connection: Connection, family: Family, feature: Feature) -> DataplaneError | None:
+    """What the kernel says against a feature, if anything."""
     table = Table(NFPROTO[family], _TABLE)
     try:
-        connection.commit(transaction.structure(table, None, wanted, chains), keep=False)
+        connection.commit(transaction.structure(table, None, *_made_with(feature, family)), keep=False)
     except KernelError as error:
         what = f"{feature.name} for IPv{family.value} (Linux {feature.since} and later, {feature.option})"
         fix = "load the module, use a newer kernel, or choose another mode"
-        raise DataplaneError(f"nftables: the kernel lacks {what}: {error}; {fix}") from error
+        return DataplaneError(f"nftables: the kernel lacks {what}: {error}; {fix}")
+    return None
+
+
+def _made_with(feature: Feature, family: Family) -> tuple[Mapping[str, Container], Mapping[str, Chain]]:
+    if feature is _WHOLE:
+        picks = {pick.chain: chain_of(pick, family) for pick in (Pick(1), Pick(2), Pick(1, affinity_s=1))}
+        return containers(family), {**fixed(Settings(), family).chains, **picks}
+    return {name: container for name, container in containers(family).items() if name in feature.needs}, {"probe": feature.chain}
