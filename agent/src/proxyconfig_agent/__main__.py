@@ -6,10 +6,9 @@ import asyncio
 import gc
 import sys
 
+from proxyconfig_agent.begin import serve_node
 from proxyconfig_agent.dataplane import DataplaneError
-from proxyconfig_agent.node import setup
 from proxyconfig_agent.options import Options, parse
-from proxyconfig_agent.process import clean_up, serve_node
 from proxyconfig_client import logs
 from proxyconfig_client.errors import ConfigurationError
 
@@ -24,8 +23,12 @@ def run(options: Options) -> int:
     status = 0
     try:
         if options.init:
+            from proxyconfig_agent.node import setup  # noqa: PLC0415 - what an agent does without
+
             status = setup.run(options.modules)
         elif options.cleanup:
+            from proxyconfig_agent.process import clean_up  # noqa: PLC0415
+
             status = clean_up()
         else:
             asyncio.run(serve_node(options))

@@ -34,17 +34,14 @@ from proxyconfig_agent.report.nodeproxy import Reporter
 from proxyconfig_agent.runner import Clock, Runner
 from proxyconfig_agent.sync import Reason, Sync
 from proxyconfig_agent.telling import Telling
-from proxyconfig_agent.watch import watches
 from proxyconfig_agent.watch.desired import Desired
-from proxyconfig_agent.watch.sinks import ServiceSink, SliceSink
+from proxyconfig_agent.watch.watched import Watched
 from proxyconfig_api import codec
 from proxyconfig_api.conditions import Condition
 from proxyconfig_api.names import GROUP
 from proxyconfig_api.spec import Mode, ProxyConfigSpec
 from proxyconfig_client.backoff import Backoff
-from proxyconfig_client.connection import Connection
-from proxyconfig_client.intake import Counters
-from proxyconfig_client.objects import Cache, Key
+from proxyconfig_client.objects import Key
 
 CIDRS_WITHIN_S = 2.0
 """How long the first sync waits for the ServiceCIDRs; without them it only drops nothing for unallocated addresses."""
@@ -72,11 +69,11 @@ Reporters = Callable[[tuple[Condition, ...]], Reporter | None]
 
 
 class Agent:
-    """`telling` has been given the same cluster."""
+    """`watched` and `telling` have been given the same cluster."""
 
     def __init__(
         self,
-        connection: Connection,
+        watched: Watched,
         cluster: Cluster,
         telling: Telling,
         host: Host,
@@ -87,9 +84,8 @@ class Agent:
         health_ports: HealthPorts,
         recall: Recall | None = None,
     ) -> None:
-        self._connection, self._cluster, self._telling, self._host = connection, cluster, telling, host
+        self._watched, self._cluster, self._telling, self._host = watched, cluster, telling, host
         self._sources, self._modes, self._reporters, self._recall = sources, modes, reporters, recall
-        self._nodes, self._cidrs = Cache[wire.Node](self._node_changed), Cache[wire.ServiceCIDR](lambda _key, _item: self._news.set())
         self._health_ports = health_ports
         self._known = False
         self._remembered_cidrs: tuple[Network, ...] = ()
@@ -106,7 +102,6 @@ class Agent:
         self._runner: Runner | None = None
         self._running: asyncio.Task[NoReturn] | None = None
         self._news = asyncio.Event()
-        self._counters: tuple[Counters, ...] = ()
         self._decoded_s = 0.0
 
     def close(self) -> None:
@@ -118,25 +113,13 @@ class Agent:
 
     async def run(self) -> NoReturn:
         """Serve this node until cancelled. Raises what no retry can help against."""
-        services = watches.services(self._connection, ServiceSink(self._cluster, self._service_changed))
-        slices = watches.slices(self._connection, SliceSink(self._cluster, self._endpoints_changed))
-        self._counters = services.counters, slices.counters
-        node = watches.own_node(self._connection, self._cluster.node.name, self._nodes)
-        cidrs = watches.service_cidrs(self._connection, self._cidrs)
-        source = self._sources(self._desire, self._trouble)
+        source, watched = self._sources(self._desire, self._trouble), self._watched
+        watched.tell(self)
         async with asyncio.TaskGroup() as group:
-            for watch in (
-                services.run(),
-                slices.run(),
-                node.run(),
-                cidrs.run(),
-                source.run(),
-                self._addresses(),
-                self._beat(),
-                self._health_ports.run(),
-            ):
-                group.create_task(watch)
-            group.create_task(self._learn(services.synced, slices.synced, node.synced, within_reason=cidrs.synced))
+            for work in (source.run(), self._addresses(), self._beat(), self._health_ports.run()):
+                group.create_task(work)
+            synced = (watched.services.synced, watched.slices.synced, watched.node.synced)
+            group.create_task(self._learn(*synced, within_reason=watched.cidrs.synced))
             if self._recall is not None:
                 group.create_task(self._recall.run())
                 group.create_task(self._remember(self._recall))
@@ -151,7 +134,7 @@ class Agent:
             await event.wait()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(within_reason.wait(), CIDRS_WITHIN_S)
-        _log.info("cluster known", services=self._cluster.services, decode_s=round(self._decode_s(), 4))
+        _log.info("cluster known", services=self._cluster.services, decode_s=round(self._watched.decode_s(), 4))
         self._known = True
         self._telling.found("memory")
         self._news.set()
@@ -197,20 +180,23 @@ class Agent:
     def _trouble(self, finding: Finding | None) -> None:
         self._telling.found("configuration", *([finding] if finding else []))
 
-    def _service_changed(self) -> None:
-        self._telling.changed(services=1)
+    def service_changed(self, times: int = 1) -> None:
+        self._telling.changed(services=times)
         self._wake()
 
-    def _endpoints_changed(self) -> None:
-        self._telling.changed(endpoints=1)
+    def endpoints_changed(self, times: int = 1) -> None:
+        self._telling.changed(endpoints=times)
         self._wake()
+
+    def cidrs_changed(self) -> None:
+        self._news.set()
 
     def _wake(self) -> None:
         if self._runner is not None and self._cluster.dirty:
             self._telling.waiting()
             self._runner.wake()
 
-    def _node_changed(self, _key: Key, item: wire.Node | None) -> None:
+    def node_changed(self, _key: Key, item: wire.Node | None) -> None:
         """A Node object that is gone changes nothing here: the node is still there, and so are its pods."""
         node = node_of(item) if item else self._cluster.node
         if self._cluster.put_node(node):
@@ -306,12 +292,8 @@ class Agent:
         if self._runner is None:
             self._telling.broken("mode", sentence)
 
-    def _decode_s(self) -> float:
-        """Seconds from the bytes of Services and EndpointSlices to values, since the start."""
-        return sum(counters.decode_s for counters in self._counters)
-
     def _synced(self, sync: Sync) -> None:
-        before_s, self._decoded_s = self._decoded_s, self._decode_s()
+        before_s, self._decoded_s = self._decoded_s, self._watched.decode_s()
         self._telling.synced(replace(sync, stages_s={"decode": self._decoded_s - before_s, **sync.stages_s}))
         if sync.error:
             return
@@ -336,7 +318,7 @@ class Agent:
             self._recall.note(order_of(desired.spec, desired.generation, desired.revision, desired.uid), self._service_cidrs())
 
     def _service_cidrs(self) -> tuple[Network, ...]:
-        return service_cidrs_of(self._cidrs.items.values()) or self._remembered_cidrs
+        return service_cidrs_of(self._watched.service_cidrs()) or self._remembered_cidrs
 
     def _adopt(self, desired: Desired) -> None:
         """What is desired is in effect now."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxyconfig_agent.report.server import Bind
+from proxyconfig_agent.report.bind import Bind
 from proxyconfig_client import logs
 
 HEALTHZ = "0.0.0.0:10256"

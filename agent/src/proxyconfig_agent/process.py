@@ -1,10 +1,9 @@
-"""What the process can be: the agent of a node, or a clean-up. Puts the parts together; `__main__` calls it."""
+"""What the process can be: the agent of a node, or a clean-up. Puts the parts together; `begin` and `__main__` call it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from proxyconfig_agent import __version__, lock
 from proxyconfig_agent.agent import Agent, Modes, Reporters, Sources
 from proxyconfig_agent.cluster import Cluster
 from proxyconfig_agent.dataplane import Dataplane, DataplaneError
-from proxyconfig_agent.ingest.values import Address, Node, NodeName
+from proxyconfig_agent.ingest.values import Address
 from proxyconfig_agent.iptables.owned import Owned
 from proxyconfig_agent.memory import Memory
 from proxyconfig_agent.node import addresses, ctnetlink
@@ -23,20 +22,21 @@ from proxyconfig_agent.node.cleanup import FlowCleanup, Served
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.options import Options
 from proxyconfig_agent.recall import Recall
+from proxyconfig_agent.report.bind import Bind
 from proxyconfig_agent.report.health import Health
 from proxyconfig_agent.report.healthports import HealthPorts
 from proxyconfig_agent.report.metrics import Metrics
 from proxyconfig_agent.report.nodeproxy import Reporter, body_of
 from proxyconfig_agent.report.pages import health_routes, metrics_routes
-from proxyconfig_agent.report.server import Bind, Routes, serve
+from proxyconfig_agent.report.server import Routes, serve
 from proxyconfig_agent.takeover import Takeover
 from proxyconfig_agent.telling import Telling
 from proxyconfig_agent.watch.desired import FromFile, FromNodeProxy
+from proxyconfig_agent.watch.watched import Watched
 from proxyconfig_api.conditions import Condition
 from proxyconfig_api.names import AGENT, API_VERSION
 from proxyconfig_api.nodeproxy import NodeProxyStatus
 from proxyconfig_api.spec import Mode
-from proxyconfig_client import access
 from proxyconfig_client.apply import apply
 from proxyconfig_client.connection import Connection, path_of
 from proxyconfig_client.events import Events
@@ -101,50 +101,31 @@ def clean_up() -> int:
     return 1 if left else 0
 
 
-async def serve_node(options: Options) -> None:
-    """Be the agent of this node until SIGTERM or SIGINT; the kernel's state stays. Raises ConfigurationError."""
-    how = access.from_kubeconfig(options.kubeconfig) if options.kubeconfig else access.in_cluster()
+async def work(options: Options, connection: Connection, cluster: Cluster, watched: Watched) -> None:
+    """Be the agent of this node until cancelled; the kernel's state stays."""
     release = __version__
-    _log.info("starting", node=options.node, version=release, server=how.server)
-    async with Connection(how, user_agent=f"{AGENT}/{release}") as connection:
-        work, stopped = asyncio.ensure_future(_work(options, connection, release)), asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-        end = asyncio.ensure_future(stopped.wait())
-        await asyncio.wait((work, end), return_when=asyncio.FIRST_COMPLETED)
-        end.cancel()
-        if work.done():
-            work.result()  # raises why
-        work.cancel()
-        await asyncio.gather(work, end, return_exceptions=True)
-        _log.info("stopped", advice="the Services stay in the kernel; --cleanup removes them")
-
-
-async def _work(options: Options, connection: Connection, release: str) -> None:
-    with await lock.acquire():
-        cluster = Cluster(Node(NodeName(options.node)), started_at=time.time())
-        metrics, health = Metrics(release, ""), Health(time.time)
-        telling = Telling(cluster, metrics, health, release, time.time)
-        sources, reporters = _sources(options, connection), _reporters(options, connection)
-        recall = Recall(Memory(options.state, options.node), cluster) if options.state else None
-        agent = Agent(
-            connection,
-            cluster,
-            telling,
-            Host(),
-            sources=sources,
-            modes=_modes(metrics),
-            reporters=reporters,
-            health_ports=HealthPorts(health.serves, telling.unopened),
-            recall=recall,
-        )
-        with contextlib.closing(agent):
-            async with asyncio.TaskGroup() as group:
-                group.create_task(agent.run())
-                group.create_task(telling.post(Events(connection, AGENT, options.node), options.node))
-                group.create_task(_page("healthz", options.healthz, health_routes(health, metrics), telling))
-                pages = metrics_routes(metrics, lambda: telling.state.mode, agent.configuration)
-                group.create_task(_page("metrics", options.metrics, pages, telling))
+    metrics, health = Metrics(release, ""), Health(time.time)
+    telling = Telling(cluster, metrics, health, release, time.time)
+    sources, reporters = _sources(options, connection), _reporters(options, connection)
+    recall = Recall(Memory(options.state, options.node), cluster) if options.state else None
+    agent = Agent(
+        watched,
+        cluster,
+        telling,
+        Host(),
+        sources=sources,
+        modes=_modes(metrics),
+        reporters=reporters,
+        health_ports=HealthPorts(health.serves, telling.unopened),
+        recall=recall,
+    )
+    with contextlib.closing(agent):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(agent.run())
+            group.create_task(telling.post(Events(connection, AGENT, options.node), options.node))
+            group.create_task(_page("healthz", options.healthz, health_routes(health, metrics), telling))
+            pages = metrics_routes(metrics, lambda: telling.state.mode, agent.configuration)
+            group.create_task(_page("metrics", options.metrics, pages, telling))
 
 
 def _modes(metrics: Metrics) -> Modes:

@@ -11,15 +11,14 @@ import errno
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import structlog
 
 from proxyconfig_agent.node.finding import Finding, Topic
+from proxyconfig_agent.report.bind import Bind
 from proxyconfig_agent.report.health import Answer
-from proxyconfig_api.bindaddress import is_bind_address
 
 RETRY_S = 5.0
 """kube-proxy's interval, too, between attempts to listen."""
@@ -31,31 +30,6 @@ _log = structlog.get_logger("http")
 
 Routes = Mapping[str, Callable[[], Answer]]
 """Answers by path. They are called in the server's threads."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bind:
-    """An address and a port to listen on; a wildcard address means both families, as it does for Go's servers."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Bind | None:
-        """`IP:PORT`, `[IPv6]:PORT` or `:PORT`; empty: do not listen. Raises ValueError with a sentence for the user."""
-        if not text:
-            return None
-        if not is_bind_address(text):
-            raise ValueError(f"{text!r} is not an address to listen on: write IP:PORT, [IPv6]:PORT or :PORT, or nothing to turn it off")
-        host, _, port = text.rpartition(":")
-        return cls(host.removeprefix("[").removesuffix("]"), int(port))
-
-    @property
-    def is_wildcard(self) -> bool:
-        return self.host in ("", "0.0.0.0", "::")  # noqa: S104 - recognised, not chosen
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class _Handler(BaseHTTPRequestHandler):

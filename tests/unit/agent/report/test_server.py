@@ -13,8 +13,9 @@ import pytest
 from tests.polling import eventually
 
 from proxyconfig_agent.node.finding import Finding
+from proxyconfig_agent.report.bind import Bind
 from proxyconfig_agent.report.health import Answer
-from proxyconfig_agent.report.server import CONNECTIONS, Bind, Routes, Server, serve
+from proxyconfig_agent.report.server import CONNECTIONS, Routes, Server, serve
 
 ROUTES: Routes = {"/yes": lambda: Answer(200, b"yes"), "/no": lambda: Answer(503, b"no")}
 
