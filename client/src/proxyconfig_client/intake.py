@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from proxyconfig_client.errors import ApiError, StreamError
+from proxyconfig_client.listing import Listing, is_json
 from proxyconfig_client.objects import Identified, Key, Metadata, Sink, T
 
 _log = structlog.get_logger("intake")
@@ -48,18 +49,6 @@ class _Status(msgspec.Struct):
     message: str | None = None
 
 
-class _PageMetadata(msgspec.Struct, rename="camel"):
-    resource_version: str = ""
-    continue_: str | None = msgspec.field(name="continue", default=None)
-
-
-class Page(msgspec.Struct):
-    """`metadata.continue_` is the token of the next one, if there is one."""
-
-    metadata: _PageMetadata
-    items: list[msgspec.Raw] | None = None
-
-
 @dataclass(slots=True)
 class Counters:
     """What came in so far, for metrics and benchmarks."""
@@ -77,14 +66,14 @@ class Intake(Generic[T]):
     """One resource into one sink. `version` is where a watch goes on; empty: list first."""
 
     def __init__(
-        self, path: str, decode: Callable[[msgspec.Raw], T], sink: Sink[T], set_aside: Callable[[Key, str], None] | None = None
+        self, path: str, decode: Callable[[msgspec.Raw | bytes], T], sink: Sink[T], set_aside: Callable[[Key, str], None] | None = None
     ) -> None:
         self.counters = Counters()
         self.version = ""
         self._path, self._decode, self._sink = path, decode, sink
         self._set_aside = set_aside or self._report
         self._seen: set[Key] | None = None  # the keys of a list that is still coming in
-        self._events, self._pages = msgspec.json.Decoder(_Event), msgspec.json.Decoder(Page)
+        self._events = msgspec.json.Decoder(_Event)
         self._bare, self._bookmarks = msgspec.json.Decoder(_Bare, strict=False), msgspec.json.Decoder(_Bookmark, strict=False)
 
     def begin_list(self) -> None:
@@ -100,21 +89,19 @@ class Intake(Generic[T]):
         self.version = version
         self.counters.lists += 1
 
-    def page(self, raw: bytes) -> Page:
-        """One page of a list, to be put in with `put_page`. Raises StreamError."""
-        try:
-            page = self._pages.decode(raw)
-        except UNDECODABLE as error:
-            raise StreamError(f"the list cannot be understood: {error}") from error
-        self.counters.bytes += len(raw)
-        return page
+    def take_some(self, listing: Listing, octets: bytes) -> None:
+        """What has come of the answer to a list. Raises StreamError."""
+        self.counters.bytes += len(octets)
+        for candidate in listing.feed(octets):
+            if not self._put(candidate):
+                listing.incomplete(candidate)
 
-    def put_page(self, page: Page) -> None:
-        """Put its objects in; after the last page the list is complete."""
-        for item in page.items or ():
-            self._put(item)
-        if not page.metadata.continue_:
-            self.end_list(page.metadata.resource_version)
+    def take_last(self, listing: Listing) -> None:
+        """The answer to a list is over. Raises StreamError."""
+        for item in listing.end():
+            if not self._put(item):
+                raise StreamError("the list ends inside an object")
+        self.end_list(listing.version)
 
     def take(self, line: bytes) -> None:
         """One event of a stream. Raises StreamError for nonsense, ApiError for an ERROR event."""
@@ -136,19 +123,23 @@ class Intake(Generic[T]):
         except UNDECODABLE as error:
             raise StreamError(f"an event cannot be understood: {error}") from error
 
-    def _put(self, raw: msgspec.Raw) -> None:
+    def _put(self, raw: msgspec.Raw | bytes) -> bool:
+        """Whether it was an object, though perhaps one that cannot be decoded; if it was none, nothing has happened."""
         started = time.perf_counter()
         try:
             item = self._decode(raw)
         except UNDECODABLE as error:
+            if isinstance(raw, bytes) and not is_json(raw):
+                return False
             self._put_aside(raw, error)
-            return
+            return True
         self.counters.objects += 1
         self._advance(item.metadata)
         self._sink.put(item)
         self.counters.decode_s += time.perf_counter() - started
+        return True
 
-    def _put_aside(self, raw: msgspec.Raw, error: Exception) -> None:
+    def _put_aside(self, raw: msgspec.Raw | bytes, error: Exception) -> None:
         self.counters.undecodable += 1
         try:
             metadata = self._bare.decode(raw).metadata

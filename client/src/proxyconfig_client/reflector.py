@@ -5,8 +5,8 @@
     task = asyncio.create_task(nodes.run())
     await nodes.synced.wait()
 
-Where the server streams lists (WatchList), list and watch are one request; else, or where we say so, lists come in pages. Memory holds
-two pages or one event.
+Where the server streams lists (WatchList), list and watch are one request; else, or where we say so, a list is one answer, taken in as
+it comes. Memory holds one object.
 A list that is run again drops from the sink what it does not name, so deletions are seen that the watch has missed. A stream that
 breaks, is cut, falls silent or talks nonsense is dropped and resumed at the last known version, after a jittered back-off.
 An object that cannot be decoded is set aside alone: the sink keeps what it had of it.
@@ -29,9 +29,9 @@ from proxyconfig_client.errors import ApiError, ClientError, StreamError, is_exp
 from proxyconfig_client.http import Times
 from proxyconfig_client.intake import Counters, Intake
 from proxyconfig_client.lines import lines_of
+from proxyconfig_client.listing import Listing
 from proxyconfig_client.objects import Key, Sink, T
 
-PAGE = 500
 SILENCE_S = 90.0
 """The server sends a bookmark about once a minute; a stream without any is taken for dead."""
 ABSENT_S = 300.0
@@ -48,7 +48,7 @@ class Reflector(Generic[T]):
         self,
         connection: Connection,
         path: str,
-        decode: Callable[[msgspec.Raw], T],
+        decode: Callable[[msgspec.Raw | bytes], T],
         sink: Sink[T],
         *,
         label_selector: str = "",
@@ -61,7 +61,7 @@ class Reflector(Generic[T]):
     ) -> None:
         """`optional`: a server without this resource counts as one that has no such objects.
 
-        `streams_lists` (WatchList) where the server can: of thousands of objects a list in pages costs both sides half the CPU time."""
+        `streams_lists` (WatchList) where the server can: of thousands of objects a list costs both sides half the CPU time."""
         self.synced = asyncio.Event()
         self.connected = False
         self._connection, self._path = connection, path
@@ -126,25 +126,15 @@ class Reflector(Generic[T]):
         self._expired = False
 
     async def _list(self) -> None:
-        """List page by page; while one is put in, the server works on the next."""
+        """Ask for the list in one answer, and take in what has come while the rest is coming."""
         self._intake.begin_list()
-        coming: asyncio.Task[bytes] | None = self._asked({})
-        try:
-            while coming is not None:
-                page = self._intake.page(await coming)
-                token = page.metadata.continue_
-                coming = self._asked({"continue": token}) if token else None
-                await asyncio.sleep(0)  # now the request is on its way
-                self._intake.put_page(page)
-        finally:
-            if coming is not None:
-                coming.cancel()
-                await asyncio.gather(coming, return_exceptions=True)
+        listing = Listing(self._connection.answer_limit)
+        times = Times(silence_s=self._silence_s)
+        async with self._connection.open("GET", self._path, query=self._selectors, times=times) as answer:
+            async for block in answer.blocks():
+                self._intake.take_some(listing, block)
+        self._intake.take_last(listing)
         self.synced.set()
-
-    def _asked(self, more: dict[str, str]) -> asyncio.Task[bytes]:
-        query = self._selectors | {"limit": str(PAGE)} | more
-        return asyncio.create_task(self._connection.get(self._path, query=query))
 
     async def _follow(self) -> None:
         """Follow one watch stream until the server ends it."""

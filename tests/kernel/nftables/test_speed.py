@@ -16,10 +16,11 @@ from tests.kernel.nftables.examples import SETTINGS, many, with_other_endpoint
 
 from proxyconfig_agent.dataplane import Change
 from proxyconfig_agent.nftables import Nftables
+from proxyconfig_agent.report.bind import Bind
 from proxyconfig_agent.report.health import Health
 from proxyconfig_agent.report.metrics import Metrics
 from proxyconfig_agent.report.pages import health_routes
-from proxyconfig_agent.report.server import Bind, Routes, Server
+from proxyconfig_agent.report.server import Routes, Server
 
 pytestmark = pytest.mark.kernel
 

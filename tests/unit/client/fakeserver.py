@@ -1,4 +1,4 @@
-"""An API server for one resource, over real HTTP: versions, pages, watches, bookmarks, 410; and it can misbehave on demand."""
+"""An API server for one resource, over real HTTP: versions, lists, watches, bookmarks, 410; and it can misbehave on demand."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class FakeServer:
 
     def __init__(self, *, streams_lists: bool = True) -> None:
         self.streams_lists = streams_lists
+        self.separators = (",", ":")  # as Go writes them
         self.version = 100
         self.oldest = 0  # versions below it have been compacted
         self.things: dict[str, Thing] = {}
@@ -77,7 +78,7 @@ class FakeServer:
         if self.answers:
             return self.answers.pop(0)
         if not query.get("watch"):
-            return self._page(query)
+            return self._list()
         if query.get("sendInitialEvents") and not self.streams_lists:
             return status(422, "Invalid", "sendInitialEvents is forbidden for watch")
         since = int(query.get("resourceVersion", "0") or 0)
@@ -85,13 +86,9 @@ class FakeServer:
             return status(410, "Expired", "too old resource version")
         return await self._stream(request, since, initial="sendInitialEvents" in query)
 
-    def _page(self, query: dict[str, str]) -> web.Response:
-        start, limit = int(query.get("continue", "0")), int(query["limit"])
-        items = list(self.things.values())
-        metadata: dict[str, str] = {"resourceVersion": str(self.version)}
-        if start + limit < len(items):
-            metadata["continue"] = str(start + limit)
-        return web.json_response({"metadata": metadata, "items": items[start : start + limit]})
+    def _list(self) -> web.Response:
+        content = {"metadata": {"resourceVersion": str(self.version)}, "items": list(self.things.values())}
+        return web.Response(body=json.dumps(content, separators=self.separators).encode(), content_type="application/json")
 
     async def _stream(self, request: web.Request, since: int, *, initial: bool) -> web.StreamResponse:
         response = web.StreamResponse()

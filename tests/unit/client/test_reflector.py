@@ -58,7 +58,7 @@ async def following(server: FakeServer, **options: Any) -> AsyncIterator[Setup]:
                 await task
 
 
-@pytest.fixture(params=[pytest.param(True, id="watchlist"), pytest.param(False, id="pages")])
+@pytest.fixture(params=[pytest.param(True, id="watchlist"), pytest.param(False, id="list")])
 def server(request: pytest.FixtureRequest) -> FakeServer:
     return FakeServer(streams_lists=request.param)
 
@@ -75,14 +75,16 @@ async def test_what_exists_and_what_changes_arrives(server: FakeServer) -> None:
         await soon(lambda: f.values() == {"t1": 11, "t2": 2, "new": 7})
 
 
-async def test_a_long_list_comes_in_pages() -> None:
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+async def test_a_long_list_is_one_answer(separators: tuple[str, str]) -> None:
     server = FakeServer(streams_lists=False)
+    server.separators = separators
     for number in range(1203):
         await server.put(f"t{number}", number)
     async with following(server) as f:
         await f.reflector.synced.wait()
         assert len(f.values()) == 1203
-        assert [r.get("continue") for r in server.requests if "limit" in r] == [None, "500", "1000"]
+        assert len([request for request in server.requests if "watch" not in request]) == 1
 
 
 async def test_a_broken_stream_is_resumed_where_it_broke(server: FakeServer) -> None:
