@@ -120,7 +120,7 @@ class Fill:
         """Clear away what may be in the kernel of a Service port, element by element; put back what it shares with others."""
         book, table = resync.book, table_of(resync.book.family)
         removal = book.delta(book.lower({part.frontends.name: None}, self._settings))
-        book.keep()
+        book.settle()
         for name, elements in removal.deleted.items():
             for element in elements.items():
                 self._writer.attempt(transaction.deleted(table, [{name: dict([element])}]))
