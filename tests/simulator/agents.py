@@ -1,4 +1,4 @@
-"""An agent on a simulated node that lives through random changes: objects, configuration, zone, restarts."""
+"""An agent on a simulated node that lives through random changes: objects, configuration, its Node, restarts."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ import dataclasses
 from random import Random
 
 from tests.kernel.traffic.inprocess import PACE
+from tests.netns.topology import NODE, NODE_ALTERNATIVE, POD2_CIDR, POD_CIDR
 from tests.scenarios.configs import CONFIGS, Config
 from tests.scenarios.objects import Key
 from tests.scenarios.scenario import Object
 from tests.simulator.clusters import Clusters
 from tests.simulator.modes import MODES, Mode, SimulatedPipeline
-from tests.simulator.node import NetnsNode
+from tests.simulator.node import NetnsNode, packed
 
+from proxyconfig_agent.ingest.addresses import parse_network
+from proxyconfig_agent.ingest.values import Address, Network
 from proxyconfig_agent.sync import Reason
 
 Objects = dict[Key, Object]
+
+_ADDRESSES: tuple[Address, ...] = tuple(packed(text) for pair in (NODE, NODE_ALTERNATIVE) for text in pair.both)
+_POD_CIDRS: tuple[tuple[Network, ...], ...] = tuple(
+    tuple(parse_network(text) for pair in pairs for text in pair.both) for pairs in ((POD_CIDR,), (POD_CIDR, POD2_CIDR), (POD2_CIDR,), ())
+)
 
 
 class Agent:
@@ -27,18 +35,22 @@ class Agent:
         self.mode = self._new_kernel()
         self.config = self._any_config()
         self.objects: Objects = self._clusters.cluster()
-        self.zone = "zone-a"
+        self.zone, self.addresses, self.pod_cidrs = "zone-a", _ADDRESSES, _POD_CIDRS[0]
         self._pipeline = self._started(self.mode)
 
     def change(self) -> None:
         """Something else is wanted from now on, or the agent is another process."""
-        match self._random.randrange(6):
+        match self._random.randrange(8):
             case 0:
                 self.config = self._any_config()
             case 1:
                 self.move(self._random.choice(("zone-a", "zone-b", "")))
             case 2:
                 self.restart()
+            case 3:
+                self.addresses = tuple(self._random.sample(_ADDRESSES, len(_ADDRESSES)))
+            case 4:
+                self.pod_cidrs = self._random.choice(_POD_CIDRS)
             case _:
                 self.change_objects()
         self._tell(self._pipeline)
@@ -86,7 +98,8 @@ class Agent:
         return made
 
     def _tell(self, to: SimulatedPipeline) -> None:
-        to.cluster.put_node(dataclasses.replace(to.cluster.node, zone=self.zone))
+        node = dataclasses.replace(to.cluster.node, zone=self.zone, addresses=self.addresses, pod_cidrs=self.pod_cidrs)
+        to.cluster.put_node(node)
         to.runner.configure(to.settings(self.config), PACE)
         to.put(self.objects)
 

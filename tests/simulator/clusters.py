@@ -1,7 +1,6 @@
 """Random clusters: Services and EndpointSlices of many shapes, and changes of them. The same seed makes the same cluster.
 
-Services keep out of each other's way (an address and port has one owner): who wins such a quarrel depends on who came first, which
-is tested elsewhere.
+Some Services claim what others have: external addresses and node ports of a common pool, cluster IPs.
 """
 
 from __future__ import annotations
@@ -32,6 +31,11 @@ _RANGES: tuple[list[str], ...] = (
 )
 
 
+_CREATED = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z")
+_CONTESTED = 0.15
+"""Of external addresses and node ports."""
+
+
 class Clusters:
     """A source of random objects. Names, addresses and node ports belong together, whatever else changes."""
 
@@ -56,7 +60,7 @@ class Clusters:
                 case 0:
                     result.pop(("Service", NAMESPACE, name), None)
                 case 1:
-                    result["Service", NAMESPACE, name] = self._service(name)
+                    result["Service", NAMESPACE, name] = self._updated(result.get(("Service", NAMESPACE, name)), name)
                 case 2:
                     result = {key: one for key, one in result.items() if not _is_slice_of(one, name)} | self._slices(name)
                 case _:
@@ -65,6 +69,13 @@ class Clusters:
 
     def _service_with_slices(self, name: str) -> dict[Key, Object]:
         return {("Service", NAMESPACE, name): self._service(name), **self._slices(name)}
+
+    def _updated(self, before: Object | None, name: str) -> Object:
+        """A Service that is updated stays as old as it was."""
+        made = self._service(name)
+        if before:
+            made["metadata"]["creationTimestamp"] = before["metadata"]["creationTimestamp"]
+        return made
 
     def _service(self, name: str) -> Object:
         kind = self._random.choice(("ClusterIP", "NodePort", "LoadBalancer"))
@@ -87,7 +98,8 @@ class Clusters:
         if self._random.random() < 0.3:
             spec["sessionAffinity"] = "ClientIP"
             spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": self._random.choice((60, 3600, 10800))}}
-        made: Object = {"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": NAMESPACE, "name": name}, "spec": spec}
+        metadata = {"namespace": NAMESPACE, "name": name, "creationTimestamp": self._random.choice(_CREATED)}
+        made: Object = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
         if kind == "LoadBalancer":
             self._balance(made, name, families)
         if self._random.random() < 0.05:
@@ -108,12 +120,19 @@ class Clusters:
             for protocol in self._random.sample(PROTOCOLS, self._random.choice((1, 1, 2))):
                 made = {"name": f"{port}-{protocol.lower()}", "port": PORTS[port], "protocol": protocol}
                 if kind != "ClusterIP":
-                    made["nodePort"] = self._allocator.node_port(NAMESPACE, name, port)
+                    made["nodePort"] = self._allocator.node_port(NAMESPACE, self._owner(name), port)
                 yield made
 
     def _addresses(self, name: str, word: str, families: list[str]) -> list[str]:
-        pairs = [self._allocator.public(NAMESPACE, name, word, str(number)) for number in range(self._random.randint(1, 2))]
+        pairs = [self._allocator.public(NAMESPACE, self._owner(name), word, str(number)) for number in range(self._random.randint(1, 2))]
+        if self._random.random() < _CONTESTED / 3:
+            another = self._random.choice([other for other in NAMES if other != name])
+            pairs.append(self._allocator.cluster_ip(NAMESPACE, another))
         return [pair[int(family[-1])] for pair in pairs for family in families]
+
+    def _owner(self, name: str) -> str:
+        """Whose addresses and node ports a Service asks for: its own, as a rule."""
+        return "everybody" if self._random.random() < _CONTESTED else name
 
     def _slices(self, name: str) -> dict[Key, Object]:
         made: dict[Key, Object] = {}

@@ -12,7 +12,7 @@ from tests.scenarios.configs import Config
 from tests.simulator.iptables.mode import IptablesMode
 from tests.simulator.nftables.mode import NftablesMode
 from tests.simulator.node import NetnsNode
-from tests.simulator.path import Rules
+from tests.simulator.path import Memory, Rules
 
 from proxyconfig_agent.dataplane import Dataplane
 
@@ -36,6 +36,10 @@ class Mode(Protocol):
 
     def state(self) -> Mapping[str, object]:
         """What is in the kernel, without what may differ between two nodes that do the same."""
+        ...
+
+    def remembered(self, memory: Memory) -> Memory:
+        """What of it the kernel still remembers of clients, after whatever was written."""
         ...
 
     def observe(self, before: Callable[[], None], after: Callable[[], None]) -> None:

@@ -35,6 +35,8 @@ class Habits:
     """Addresses of the Service network that no Service has."""
     firewall_without_endpoints: bool
     """Source ranges are looked at first, so who is not admitted is not told that there are no endpoints."""
+    masquerades_cluster_addresses: bool
+    """Whatever comes to an address that is a ClusterIP, also as another Service's external address."""
     serves_localhost: bool = False
     refuses_the_node: bool = True
     """Also processes of the node are told that an external address has no endpoints. Else it is as if there were no proxy."""
@@ -67,19 +69,20 @@ class Oracle:
         self._node = NetnsNode()
 
     def expects(self, flow: Flow) -> Expected:
+        asked = ((service, port, self._kind(service, port, flow)) for service, port in self._ports(flow))
+        if claims := [(service, port, kind) for service, port, kind in asked if kind]:
+            return self._served(*min(claims, key=lambda claim: (claim[2] != "internal", *_age(claim[0]))), flow)
+        return {self._refused(flow) or self._unserved(flow): Fraction(1)}
+
+    def _ports(self, flow: Flow) -> Iterator[tuple[Object, Object]]:
+        """Every Service port of the flow's family and protocol."""
         family = "IPv6" if ":" in flow.address else "IPv4"
         for service in self._services:
-            if family not in service["spec"]["ipFamilies"]:
-                continue
-            for port in service["spec"]["ports"]:
-                if kind := self._kind(service, port, flow):
-                    return self._served(service, port, kind, flow)
-        return {self._refused(flow) or self._unserved(flow): Fraction(1)}
+            if family in service["spec"]["ipFamilies"]:
+                yield from ((service, port) for port in service["spec"]["ports"] if port["protocol"] == flow.protocol)
 
     def _kind(self, service: Object, port: Object, flow: Flow) -> str:
         """Which of the Service port's addresses is asked: internal, external, balancer; empty: none."""
-        if port["protocol"] != flow.protocol:
-            return ""
         spec = service["spec"]
         if flow.port == port["port"]:
             if flow.address in spec["clusterIPs"]:
@@ -124,6 +127,8 @@ class Oracle:
             chosen, masquerade = cluster, True
         else:
             chosen, masquerade = local, False
+        if self._habits.masquerades_cluster_addresses and self._is_cluster_ip(flow):
+            masquerade = masquerade or self._masquerades_internal(flow)
         if not chosen:
             return {DROP: Fraction(1)}
         found: Expected = {}
@@ -136,13 +141,8 @@ class Oracle:
         """By the NodePort of a Service that does not serve it on this address."""
         if not self._habits.refuses_on_every_address or not self._node.is_local(packed(flow.address)):
             return ""
-        family = "IPv6" if ":" in flow.address else "IPv4"
-        for service in self._services:
-            for port in service["spec"]["ports"]:
-                asked = (port.get("nodePort"), port["protocol"]) == (flow.port, flow.protocol)
-                if asked and family in service["spec"]["ipFamilies"]:
-                    return self._refuses(service, port, flow)
-        return ""
+        owners = [(service, port) for service, port in self._ports(flow) if port.get("nodePort") == flow.port]
+        return self._refuses(*min(owners, key=lambda owner: _age(owner[0])), flow) if owners else ""
 
     def _refuses(self, service: Object, port: Object, flow: Flow) -> str:
         """What happens to external traffic that nothing short-circuits, if it has no endpoints."""
@@ -168,11 +168,14 @@ class Oracle:
             return f"{name}:{flow.port} {KEPT}"
         if self._node.is_local(address):
             return REJECT
-        if self._habits.rejects_unknown_ports and any(flow.address in service["spec"]["clusterIPs"] for service in self._services):
+        if self._habits.rejects_unknown_ports and self._is_cluster_ip(flow):
             return REJECT
         if self._habits.drops_unallocated and any(_in(flow.address, cidr) for cidr in SERVICE_CIDR.both):
             return DROP
         return BEYOND
+
+    def _is_cluster_ip(self, flow: Flow) -> bool:
+        return any(flow.address in service["spec"]["clusterIPs"] for service in self._services)
 
     def _backends(self, service: Object, port: Object, flow: Flow) -> Iterator[Backend]:
         found: dict[tuple[str, int], Object] = {}
@@ -246,6 +249,11 @@ class Oracle:
 def _usable(backends: list[Backend]) -> list[Backend]:
     """The ready ones; if there are none, those that drain."""
     return [each for each in backends if each.ready] or [each for each in backends if each.draining]
+
+
+def _age(service: Object) -> tuple[str, str]:
+    """Of Services that claim the same the older one has it; of those that are as old, the one whose name comes first."""
+    return service["metadata"]["creationTimestamp"], service["metadata"]["name"]
 
 
 def _is_served(service: Object) -> bool:

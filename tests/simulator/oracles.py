@@ -13,17 +13,22 @@ from tests.simulator.oracle import KEPT, MASQUERADED, Expected, Habits
 from tests.simulator.path import Rules
 
 HABITS: Mapping[str, Habits] = {
-    "nftables": Habits(rejects_unknown_ports=True, drops_unallocated=True, firewall_without_endpoints=True),
+    "nftables": Habits(
+        rejects_unknown_ports=True, drops_unallocated=True, firewall_without_endpoints=True, masquerades_cluster_addresses=True
+    ),
     "iptables": Habits(
         rejects_unknown_ports=False,
         drops_unallocated=False,
         firewall_without_endpoints=False,
+        masquerades_cluster_addresses=False,
         serves_localhost=True,
         refuses_the_node=False,
         refuses_on_every_address=True,
     ),
 }
-NO_RULES = Habits(rejects_unknown_ports=False, drops_unallocated=False, firewall_without_endpoints=False)
+NO_RULES = Habits(
+    rejects_unknown_ports=False, drops_unallocated=False, firewall_without_endpoints=False, masquerades_cluster_addresses=False
+)
 """Of a node where nothing is served."""
 
 
@@ -31,10 +36,16 @@ def heard(rules: Rules, flow: Flow, node: NetnsNode) -> Expected:
     """What becomes of a flow on the simulator."""
     said: Expected = {}
     for answer, share in shares(rules, flow.packet(node), node).items():
-        words = answer.split()
-        if words[0] == BEYOND:
-            words = [BEYOND]
-        elif len(words) == 3:
-            words = [f"{words[0]}:{words[2]}", KEPT if words[1] == flow.own else MASQUERADED]
-        said[" ".join(words)] = said.get(" ".join(words), Fraction(0)) + share
+        words = in_words(answer, flow)
+        said[words] = said.get(words, Fraction(0)) + share
     return said
+
+
+def in_words(answer: str, flow: Flow) -> str:
+    """An answer to a flow."""
+    words = answer.split()
+    if words[0] == BEYOND:
+        return BEYOND
+    if len(words) != 3:
+        return answer
+    return f"{words[0]}:{words[2]} {KEPT if words[1] == flow.own else MASQUERADED}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from tests.simulator.iptables.rules import IptablesRules
 from tests.simulator.iptables.tables import Tables
 from tests.simulator.iptables.tool import SimulatedTool
+from tests.simulator.path import Memory
 
 from proxyconfig_agent.ingest.values import Family
 from proxyconfig_agent.iptables.adoption import KUBELET, SHARED
@@ -45,6 +46,12 @@ class IptablesMode:
                     name = f"{family.value} {chain.table} {chain.name}"
                     state[name] = (sorted(forms), _lasts_are_last(rules)) if chain in SHARED else forms
         return state
+
+    def remembered(self, memory: Memory) -> Memory:
+        """A list of addresses is there as long as a rule names it (xt_recent)."""
+        rules = [rule for tables in self._tables.values() for rules in tables.chains.values() for rule in rules]
+        named = {words[words.index("--name") + 1] for words in map(str.split, rules) if "--name" in words}
+        return Memory({key: value for key, value in memory.items() if key[0] in named})
 
     def observe(self, before: Callable[[], None], after: Callable[[], None]) -> None:
         for tool in self._tools.values():

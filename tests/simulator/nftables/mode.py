@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tests.simulator.nftables.canonical import State, state_of
 from tests.simulator.nftables.kernel import SimulatedKernel
 from tests.simulator.nftables.rules import NftablesRules
+from tests.simulator.path import Memory
 
 from proxyconfig_agent.nftables.netlink.connection import KernelError
 from proxyconfig_agent.nftables.port import Nftables
@@ -30,6 +31,11 @@ class NftablesMode:
 
     def state(self) -> State:
         return state_of(self._kernel)
+
+    @staticmethod
+    def remembered(memory: Memory) -> Memory:
+        """Elements that packets made are deleted by packets alone."""
+        return memory
 
     def observe(self, before: Callable[[], None], after: Callable[[], None]) -> None:
         self._kernel.before_commit, self._kernel.after_commit = before, after

@@ -6,6 +6,7 @@ iptables cannot change its tables together. There a flow that is about to be ano
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from random import Random
 
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.netns.probe import DROP, REJECT
-from tests.simulator.agents import Agent
+from tests.simulator.agents import Agent, Objects
 from tests.simulator.cases import Flow
 from tests.simulator.modes import MODES
 from tests.simulator.oracle import Expected, Oracle
@@ -28,12 +29,19 @@ few = settings(max_examples=15, deadline=None)
 REFUSALS: Mapping[str, list[Expected]] = {"nftables": [], "iptables": [{answer: Fraction(1)} for answer in (DROP, REJECT)]}
 
 
-def watching(agent: Agent, before: Oracle, after: Oracle, flows: list[Flow]) -> Callable[[], None]:
-    """Fails if a flow ends otherwise than one of these says."""
+def oracles(agent: Agent, objects: Objects) -> list[Oracle]:
+    """Of one state. An external address that is another Service's ClusterIP is masqueraded as soon as, or as long as, that one is there."""
+    habits = HABITS[agent.mode.name]
+    return [Oracle(objects, agent.config, each) for each in (habits, replace(habits, masquerades_cluster_addresses=False))]
+
+
+def watching(agent: Agent, states: list[Oracle], flows: list[Flow]) -> Callable[[], None]:
+    """Fails if a flow ends otherwise than in one of these states."""
     allowed = []
     for flow in flows:
-        ends = [before.expects(flow), after.expects(flow)]
-        allowed.append((flow, ends if ends[0] == ends[1] else ends + REFUSALS[agent.mode.name]))
+        ends = [state.expects(flow) for state in states]
+        changes = any(end != ends[0] for end in ends)
+        allowed.append((flow, ends + REFUSALS[agent.mode.name] if changes else ends))
 
     def after_commit() -> None:
         for flow, expected in allowed:
@@ -53,8 +61,8 @@ def test_at_a_cold_start_services_come_one_after_the_other_and_each_is_whole(mod
     random = Random(seed)
     agent = Agent(mode, random)
     flows = some(random, questions(agent.objects), QUESTIONS)
-    without, served = Oracle({}, agent.config, NO_RULES), Oracle(agent.objects, agent.config, HABITS[mode])
-    agent.mode.observe(nothing, watching(agent, without, served, flows))
+    states = [Oracle({}, agent.config, NO_RULES), *oracles(agent, agent.objects)]
+    agent.mode.observe(nothing, watching(agent, states, flows))
     agent.sync()
 
 
@@ -71,6 +79,5 @@ def test_a_change_is_there_as_a_whole_or_not_at_all(mode: str, seed: int, restar
         if restarts:
             agent.restart()
         flows = some(random, questions(before | agent.objects), QUESTIONS)
-        was, will_be = (Oracle(objects, agent.config, HABITS[mode]) for objects in (before, agent.objects))
-        agent.mode.observe(nothing, watching(agent, was, will_be, flows))
+        agent.mode.observe(nothing, watching(agent, oracles(agent, before) + oracles(agent, agent.objects), flows))
         agent.sync()
