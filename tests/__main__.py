@@ -1,4 +1,5 @@
-"""All tests: `python -m tests [SUITE …]`. One suite after the other, the quick ones first; the last lines say what passed.
+"""All tests: `python -m tests [SUITE …]`. One suite after the other, the quick ones first; the last lines say what passed, and how many
+rows of kube-proxy's behaviour (docs/compatibility.md).
 
 A suite that fails does not stop the others, except that nothing runs on top of failing unit tests.
 """
@@ -9,8 +10,11 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.acceptance import tally
 
 SUITES = ("unit", "kernel", "apiserver", "cluster", "e2e")
 _REPOSITORY = Path(__file__).resolve().parents[1]
@@ -58,6 +62,16 @@ def _counted(report: Path) -> tuple[int, int, int]:
     return total - failed - skipped, failed, skipped
 
 
+def _outcomes(suites: Iterable[str]) -> dict[str, bool]:
+    """Whether each test of the suites' reports passed, by its node id."""
+    found: dict[str, bool] = {}
+    for report in filter(Path.exists, (_RESULTS / f"{suite}.xml" for suite in suites)):
+        for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314 (pytest has just written it)
+            id_ = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
+            found[id_] = not {part.tag for part in case} & {"failure", "error", "skipped"}
+    return found
+
+
 def main(chosen: list[str]) -> int:
     _RESULTS.mkdir(exist_ok=True)
     results: list[Result] = []
@@ -66,7 +80,8 @@ def main(chosen: list[str]) -> int:
         results.append(run(suite))
         if suite == "unit" and results[-1].status:
             break
-    print("\n".join(["", *map(str, results)]))
+    rows = tally.lines(_outcomes(result.suite for result in results))
+    print("\n".join(["", *rows, *map(str, results)]))
     print(f"{sum(r.passed for r in results)} passed, {sum(r.failed for r in results)} failed, {sum(r.skipped for r in results)} skipped")
     return max((result.status for result in results), default=1)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 import pytest
+from tests.acceptance import tally
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.traffic.apiserver import AgentProcess, KubeProxy
 from tests.kernel.traffic.cast import PARTS, Part
-from tests.kernel.traffic.inprocess import InProcess
+from tests.kernel.traffic.inprocess import DATAPLANES, InProcess, Pipeline, dataplane
 from tests.kernel.traffic.stage import Theatre
 from tests.kernel.traffic.subject import Subject
 from tests.netns.peers import Prober
 from tests.netns.topology import Topology
+from tests.scenarios.configs import CONFIGS
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +37,25 @@ def theatre(request: pytest.FixtureRequest, world: Topology, probers: Mapping[st
         made.close()
 
 
+@pytest.fixture(params=list(DATAPLANES))
+def live(request: pytest.FixtureRequest, world: Topology) -> Iterator[Pipeline]:
+    """Each of our modes on an empty node, to be driven by hand."""
+    with dataplane(world, request.param) as made:
+        yield Pipeline(world, made, CONFIGS["default"], request.param)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many cases of the behaviour table passed, for each subject."""
-    for subject in map(str, PARTS):
-        outcomes = {
-            outcome: sum(report.nodeid.endswith(f"-{subject}]") for report in terminalreporter.stats.get(outcome, ()))
-            for outcome in ("passed", "failed", "error", "skipped")
-        }
-        if any(outcomes.values()):
-            words = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items() if count or outcome == "passed")
-            terminalreporter.write_line(f"traffic cases with real packets, {subject}: {words}")
+    """Say how many cases of the behaviour table passed for each subject, and how many rows in each mode."""
+    of = {outcome: [report.nodeid for report in terminalreporter.stats.get(outcome, ())] for outcome in ("passed", "failed", "error")}
+    for part in PARTS:
+        counts = {outcome: sum(id_.startswith(tally.TRAFFIC) and _is_of(id_, part) for id_ in ids) for outcome, ids in of.items()}
+        if any(counts.values()):
+            words = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items() if count or outcome == "passed")
+            terminalreporter.write_line(f"traffic cases with real packets, {part}: {words}")
+    outcomes = {id_: outcome == "passed" for outcome, ids in of.items() for id_ in ids}
+    for line in tally.lines(outcomes):
+        terminalreporter.write_line(line)
+
+
+def _is_of(id_: str, part: Part) -> bool:
+    return re.search(rf"/(tcp|udp|sctp)-{part}\]$", id_) is not None

@@ -46,19 +46,30 @@ class Pipeline:
 
     def __init__(self, topology: Topology, dataplane: Dataplane, config: Config, mode: str = "nftables") -> None:
         self._node = topology.node
-        self._mode = mode
+        self._config, self.mode = config, mode
+        self.service_cidrs = SERVICE_CIDRS
         self.cluster = Cluster(node_of(msgspec.convert(node_object(NODE_NAME, POD_CIDR, NODE), wire.Node)))
         self.syncs: list[Sync] = []
         self._ahead_s = 0.0
         self._services, self._slices = ServiceSink(self.cluster, _nothing), SliceSink(self.cluster, _nothing)
         self._present: dict[Key, Object] = {}
-        settings, clock = self.settings(config), Clock(monotonic=self._monotonic)
-        self.runner = Runner(self.cluster, dataplane, settings, self.syncs.append, pace=PACE, clock=clock, backoff=Backoff())
+        clock = Clock(monotonic=self._monotonic)
+        self.runner = Runner(self.cluster, dataplane, self.settings(config), self.syncs.append, pace=PACE, clock=clock, backoff=Backoff())
 
     def settings(self, config: Config) -> Settings:
-        """What a ProxyConfig means on the node under test."""
-        spec = ProxyConfig.parse(proxy_config(config, self._mode)).spec
-        return resolve(spec, self.cluster.node, self._node.call(addresses.read), SERVICE_CIDRS)[0]
+        """What the ProxyConfig means on the node under test as it is now."""
+        spec = ProxyConfig.parse(proxy_config(config, self.mode)).spec
+        return resolve(spec, self.cluster.node, self._node.call(addresses.read), self.service_cidrs)[0]
+
+    def put_node(self, node: Object) -> None:
+        """Take in the Node as its watch would, and commit."""
+        self.cluster.put_node(node_of(msgspec.convert(node, wire.Node)))
+        self.configure()
+
+    def configure(self) -> None:
+        """Go on with what the node and the Service networks are now, and commit."""
+        self.runner.configure(self.settings(self._config), PACE)
+        self.sync()
 
     def apply(self, objects: Mapping[Key, Object]) -> None:
         """Make these the only Services and EndpointSlices, and commit."""

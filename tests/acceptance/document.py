@@ -1,0 +1,77 @@
+"""docs/compatibility.md: one line per row of kube-proxy's behaviour, with what proves it in each mode, and where we differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.acceptance.rows import TO_COME, Proof, Row, case_counts, differences, rows
+from tests.scenarios.scenario import MODES
+
+PATH = Path(__file__).parents[2] / "docs" / "compatibility.md"
+_HEAD = """# Compatible with kube-proxy, row by row
+
+Made by `python -m tests.acceptance` from the tests; a unit test fails when it is stale. The rows are the behaviour of kube-proxy 1.36 that
+its own tests, its end-to-end tests and its source show. *Cases* are flows of real packets (client class × address × port and protocol ×
+family) in `tests/scenarios`, which the real kube-proxy in the same mode passes as well; other proofs are tests by name.
+`make test` ends with the number of rows that passed.
+"""
+
+
+def document() -> str:
+    """The whole page."""
+    return "\n".join([_HEAD, *_summary(), "", *_table(), "", *_differences(), ""])
+
+
+def _summary() -> Iterator[str]:
+    yield "| mode | rows about it | proven | do not apply | not proven yet | cases |"
+    yield "|---|---|---|---|---|---|"
+    for mode in MODES:
+        proofs = [row.proofs[mode] for row in rows() if mode in row.proofs]
+        without, missing = (sum(map(bool, each)) for each in zip(*((proof.reason, proof.open) for proof in proofs), strict=True))
+        yield f"| {mode} | {len(proofs)} | {len(proofs) - without - missing} | {without} | {missing} | {case_counts(mode).total():,} |"
+    for mode in TO_COME:
+        yield f"| {mode} | | not built yet | | | |"
+
+
+def _table() -> Iterator[str]:
+    columns = (*MODES, *TO_COME)
+    yield f"| row | what it is about | {' | '.join(columns)} |"
+    yield f"|---|---|{'---|' * len(columns)}"
+    for row in rows():
+        cells = [*(_cell(row, mode) for mode in MODES), *(["not built yet"] * len(TO_COME))]
+        yield f"| {row.number} | {row.title} | {' | '.join(cells)} |"
+
+
+def _cell(row: Row, mode: str) -> str:
+    if mode not in row.proofs:
+        return f"only {' and '.join(row.modes)} mode{'s' if len(row.modes) > 1 else ''} of kube-proxy"
+    return _words(row.proofs[mode], mode)
+
+
+def _words(proof: Proof, mode: str) -> str:
+    if proof.reason:
+        return f"does not apply: {proof.reason}"
+    if proof.open:
+        return f"not proven yet: {proof.open}"
+    counted = sum(case_counts(mode)[scenario] for scenario in proof.scenarios)
+    return "; ".join([*([f"{counted:,} cases"] if counted else []), *(f"`{_short(test)}`" for test in proof.tests)])
+
+
+def _short(test: str) -> str:
+    path, _, name = test.partition("::")
+    return f"{Path(path).stem}::{name}"
+
+
+def _differences() -> Iterator[str]:
+    yield "## Where the agent differs from kube-proxy"
+    yield ""
+    found = differences()
+    if not found:
+        yield f"In traffic: nowhere. Every case is expected of both, in {' and in '.join(MODES)} mode."
+    for difference, scenarios in found.items():
+        where = ", ".join(sorted(set(scenarios)))
+        yield f"- {difference.because} (kube-proxy in {' and '.join(difference.modes)} mode; {where})"
+    yield ""
+    yield "Around it:"
+    yield from (f"- row {row.number}: {row.differs}" for row in rows() if row.differs)

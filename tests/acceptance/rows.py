@@ -1,0 +1,111 @@
+"""The rows of kube-proxy's behaviour as values, from `rows.yaml`, each with its proofs: cases of scenarios, and tests."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tests.scenarios.cases import rounds_of
+from tests.scenarios.scenario import MODES, Difference, load
+
+TABLE = Path(__file__).with_name("rows.yaml")
+_TESTS = Path(__file__).parents[1]
+TO_COME = ("ipvs", "userspace")
+"""Modes that are not built yet."""
+KUBE_PROXYS = ("nftables", "iptables", "ipvs")
+
+
+class RowsError(Exception):
+    """`rows.yaml` is wrong; the message says which row and what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What shows that a row holds in a mode: all cases of these scenarios and all these tests. Or why there is nothing to show."""
+
+    scenarios: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    """`tests/unit/…/test_x.py::test_…`, each with all of its parameters that are of the mode, or of none."""
+    reason: str = ""
+    open: str = ""
+    """What is still missing."""
+
+    def __bool__(self) -> bool:
+        return bool(self.scenarios or self.tests or self.reason or self.open)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: what it is about, in which of kube-proxy's modes, and its proof in each of ours."""
+
+    number: int
+    title: str
+    modes: tuple[str, ...]
+    proofs: Mapping[str, Proof]
+    differs: str = ""
+    """What the agent does instead, and why."""
+
+
+@cache
+def rows() -> tuple[Row, ...]:
+    """All of them, in order. Raises RowsError."""
+    return tuple(_row(raw) for raw in yaml.safe_load(TABLE.read_text()))
+
+
+@cache
+def case_counts(mode: str) -> Counter[str]:
+    """How many cases each scenario has in a mode."""
+    return Counter(case.scenario for round_ in rounds_of(load(), mode=mode) for case in round_.cases)
+
+
+def differences() -> dict[Difference, list[str]]:
+    """What kube-proxy does otherwise by the scenarios, and where."""
+    found: dict[Difference, list[str]] = {}
+    for scenario in load():
+        for difference in (one for step in scenario.steps for line in step.expect for one in line.differences):
+            found.setdefault(difference, []).append(scenario.id)
+    return found
+
+
+def _row(raw: dict[str, Any]) -> Row:
+    number = raw["row"]
+    if unknown := set(raw) - {"row", "title", "modes", "scenarios", "tests", "open", "differs", *MODES}:
+        raise RowsError(f"row {number}: unknown keys {sorted(unknown)}")
+    about = tuple(raw.get("modes", KUBE_PROXYS))
+    proofs = {mode: _proof(raw, mode) for mode in MODES if mode in about}
+    if unproven := [mode for mode, proof in proofs.items() if not proof]:
+        raise RowsError(f"row {number}: neither cases nor tests nor a reason in {', '.join(unproven)}")
+    return Row(number, raw["title"], about, proofs, raw.get("differs", ""))
+
+
+def _proof(raw: dict[str, Any], mode: str) -> Proof:
+    own = raw.get(mode, {})
+    pattern = re.compile(rf"row-{raw['row']:03}(-|$)")
+    scenarios = (*(id_ for id_ in case_counts(mode) if pattern.match(id_)), *raw.get("scenarios", ()))
+    if without := [id_ for id_ in scenarios if not case_counts(mode)[id_]]:
+        raise RowsError(f"row {raw['row']}: scenarios without cases in {mode} mode: {', '.join(without)}")
+    written = map(_node_id, (*raw.get("tests", ()), *own.get("tests", ())))
+    tests = tuple(dict.fromkeys([*_named_after_rows().get(raw["row"], ()), *written]))
+    return Proof(scenarios, tests, own.get("reason", ""), own.get("open", raw.get("open", "")))
+
+
+@cache
+def _named_after_rows() -> dict[int, list[str]]:
+    """The tests that have rows in their names, by row: `test_row_058_and_row_096_…`."""
+    found: dict[int, list[str]] = {}
+    for path in sorted(_TESTS.rglob("test_*.py")):
+        for name in re.findall(r"^(?:async )?def (test_row_\d\w+)", path.read_text(), re.MULTILINE):
+            for number in re.findall(r"row_(\d+)", name):
+                found.setdefault(int(number), []).append(f"{path.relative_to(_TESTS.parent)}::{name}")
+    return found
+
+
+def _node_id(short: str) -> str:
+    module, colons, name = short.partition("::")
+    return f"tests/{module}.py{colons}{name}"

@@ -1,0 +1,78 @@
+"""How many rows passed in a run of tests, by mode: the last lines of `make test` and of the kernel tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
+
+from tests.acceptance.rows import Proof, case_counts, rows
+from tests.scenarios.scenario import MODES
+
+TRAFFIC = "tests/kernel/traffic/test_traffic.py::test_traffic"
+REAL_PACKETS = "tests/kernel/"
+Outcomes = Mapping[str, bool]
+"""Whether a test passed, by its node id."""
+
+
+class Verdict(Enum):
+    """What became of a row in a mode."""
+
+    BY_PACKETS = "by real packets"
+    OTHERWISE = "by other tests"
+    FAILED = "failed"
+    NOT_RUN = "not run"
+    DOES_NOT_APPLY = "do not apply"
+    OPEN = "not proven yet"
+
+
+def lines(outcomes: Outcomes) -> Iterator[str]:
+    """One line per mode of which anything was run."""
+    for mode in MODES:
+        scenarios, tests = _by_scenario(outcomes, mode), _by_test(outcomes, mode)
+        if not scenarios:
+            continue
+        complete = {scenario: results for scenario, results in scenarios.items() if len(results) == case_counts(mode)[scenario]}
+        verdicts = [_verdict(row.proofs[mode], complete, tests) for row in rows() if mode in row.proofs]
+        passed = sum(verdict in (Verdict.BY_PACKETS, Verdict.OTHERWISE) for verdict in verdicts)
+        words = [f"{count} {verdict.value}" for verdict in Verdict if (count := verdicts.count(verdict))]
+        cases = sum(len(results) for results in scenarios.values())
+        yield f"rows of kube-proxy's behaviour, {mode} mode: {passed} of {len(verdicts)} pass, with {cases:,} cases ({', '.join(words)})"
+
+
+def _verdict(proof: Proof, scenarios: Mapping[str, list[bool]], tests: Mapping[str, list[bool]]) -> Verdict:
+    if proof.reason:
+        return Verdict.DOES_NOT_APPLY
+    if proof.open:
+        return Verdict.OPEN
+    parts = [*(scenarios.get(scenario, []) for scenario in proof.scenarios), *(tests.get(test, []) for test in proof.tests)]
+    if any(False in part for part in parts):
+        return Verdict.FAILED
+    if not all(parts):
+        return Verdict.NOT_RUN
+    return Verdict.BY_PACKETS if proof.scenarios or any(test.startswith(REAL_PACKETS) for test in proof.tests) else Verdict.OTHERWISE
+
+
+def _by_scenario(outcomes: Outcomes, mode: str) -> dict[str, list[bool]]:
+    """The cases of our own mode. `row-006.1:pod->…-nftables` is one of scenario row-006."""
+    found: dict[str, list[bool]] = {}
+    for id_, passed in outcomes.items():
+        if id_.startswith(f"{TRAFFIC}[") and re.search(rf"/(tcp|udp|sctp)-{mode}\]$", id_):
+            scenario = re.split("[.:]", id_.removeprefix(f"{TRAFFIC}["), maxsplit=1)[0]
+            found.setdefault(scenario, []).append(passed)
+    return found
+
+
+def _by_test(outcomes: Outcomes, mode: str) -> dict[str, list[bool]]:
+    """All parameters of a test that do not name another mode."""
+    found: dict[str, list[bool]] = {}
+    for id_, passed in outcomes.items():
+        test, _, parameters = id_.partition("[")
+        if not _names_another(parameters.rstrip("]").split("-"), mode):
+            found.setdefault(test, []).append(passed)
+    return found
+
+
+def _names_another(words: Iterable[str], mode: str) -> bool:
+    named = set(words) & set(MODES)
+    return bool(named) and mode not in named

@@ -1,0 +1,62 @@
+"""The table of kube-proxy's behaviour is complete, what it names exists, and the page made of it is current."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+from tests.acceptance import document
+from tests.acceptance.rows import case_counts, rows
+from tests.acceptance.tally import TRAFFIC, lines
+from tests.scenarios.cases import rounds_of
+from tests.scenarios.scenario import MODES, load
+
+REPOSITORY = Path(__file__).parents[3]
+ROWS = 146
+
+
+def test_every_row_is_there_once() -> None:
+    assert [row.number for row in rows()] == list(range(1, ROWS + 1))
+
+
+def test_every_test_that_proves_a_row_exists() -> None:
+    named = {test for row in rows() for proof in row.proofs.values() for test in proof.tests}
+
+    assert not sorted(test for test in named if test.partition("::")[2] not in _tests_in(test.partition("::")[0]))
+
+
+@cache
+def _tests_in(path: str) -> set[str]:
+    tree = ast.parse((REPOSITORY / path).read_text())
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+def test_the_page_is_what_the_tests_say() -> None:
+    assert document.PATH.read_text() == document.document(), "stale: run `python -m tests.acceptance`"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ids_of_cases_are_unique_in_a_mode(mode: str) -> None:
+    ids = [case.id for round_ in rounds_of(load(), mode=mode) for case in round_.cases]
+
+    assert len(ids) == len(set(ids)), sorted({id_ for id_ in ids if ids.count(id_) > 1})[:3]
+
+
+def test_a_row_passes_if_all_of_its_cases_do() -> None:
+    ids = [f"{TRAFFIC}[{case.id}-nftables]" for round_ in rounds_of(load()) for case in round_.cases]
+    outcomes = dict.fromkeys(ids, True)
+    everything, without_one = list(lines(outcomes)), dict(outcomes)
+    without_one[next(id_ for id_ in ids if "[row-013:" in id_)] = False
+
+    assert f"with {case_counts('nftables').total():,} cases" in everything[0]
+    assert "failed" not in everything[0]
+    assert "1 failed" in next(lines(without_one))
+    assert not [line for line in everything if "iptables" in line]
+
+
+def test_cases_of_kube_proxy_prove_nothing_of_ours() -> None:
+    ids = [f"{TRAFFIC}[{case.id}-kube-proxy-nftables]" for round_ in rounds_of(load()) for case in round_.cases]
+
+    assert not list(lines(dict.fromkeys(ids, True)))
