@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.iptables.api import Api, Mark
 from tests.kernel.iptables.settings import Setting
 from tests.kernel.iptables.sides import Side, agent, kube_proxy, side
-from tests.kernel.iptables.tables import Tables, differences
+from tests.kernel.iptables.tables import Tables, differences, without_hashes
 from tests.polling import eventually
 from tests.scenarios.objects import Key
 from tests.scenarios.scenario import Object
@@ -44,13 +45,13 @@ class Pair:
         """Make these the only objects."""
         self._mark = self._laboratory.api.put(objects)
 
-    def compare(self) -> Result:
-        """Once both know all objects, say what differs."""
+    def compare(self, expected: Sequence[str] = ()) -> Result:
+        """Once both know all objects, say what differs; `expected` are the differences to wait for, without hashes."""
         theirs = self._theirs.tables(self._mark)
         # Ours come in several transactions, and what tells that the newest objects are known need not be in the last.
-        found = self._differences(theirs)
+        found, agreed = self._differences(theirs), partial(_as_expected, list(expected))
         with contextlib.suppress(AssertionError):
-            found = eventually(lambda: self._differences(theirs), SETTLED_WITHIN_S, every_s=0.5, until=lambda lines: not lines)
+            found = eventually(lambda: self._differences(theirs), SETTLED_WITHIN_S, every_s=0.5, until=agreed)
         return Result(
             services=len(set().union(*map(_services, theirs.values()))),
             rules=sum(tables.rules for tables in theirs.values()),
@@ -79,6 +80,10 @@ class Laboratory:
             running.enter_context(kube_proxy(self.control_plane, theirs, setting, self.folder))
             running.enter_context(agent(self.control_plane, ours, setting, self.folder))
             yield Pair(self, theirs, ours, mark)
+
+
+def _as_expected(expected: list[str], found: list[str]) -> bool:
+    return list(map(without_hashes, found)) == expected
 
 
 def _services(tables: Tables) -> set[str]:

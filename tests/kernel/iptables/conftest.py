@@ -10,7 +10,7 @@ from tests.cluster.controlplane import ControlPlane, controlplane
 from tests.kernel.iptables.api import Api, place_node
 from tests.kernel.iptables.comparison import Laboratory
 from tests.kernel.traffic.clusterobjects import node_object
-from tests.netns.topology import NODE, NODE_NAME, POD_CIDR
+from tests.netns.topology import NODE, NODE_ALTERNATIVE, NODE_NAME, POD_CIDR
 
 LENIENT = "--feature-gates=StrictIPCIDRValidation=false"
 """Kubernetes 1.36 refuses such addresses in new objects; clusters have them in old ones."""
@@ -20,7 +20,9 @@ LENIENT = "--feature-gates=StrictIPCIDRValidation=false"
 def lenient() -> Iterator[ControlPlane]:
     """An API server with the Node that both sides are."""
     with controlplane(server_flags=(LENIENT,)) as api:
-        place_node(api.kubeconfig, node_object(NODE_NAME, POD_CIDR, NODE))
+        node = node_object(NODE_NAME, POD_CIDR, NODE)
+        node["status"]["addresses"] += [{"type": "InternalIP", "address": text} for text in NODE_ALTERNATIVE.both]
+        place_node(api.kubeconfig, node)
         yield api
 
 

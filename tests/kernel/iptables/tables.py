@@ -18,6 +18,7 @@ SHARED = {
 }
 """kube-proxy goes through the ports of all Services in the order of a Go map, which is another one every time."""
 LAST = "kubernetes service nodeports; NOTE: this must be the last rule in this chain"
+_HASH = re.compile(r"\b[A-Z2-7]{16}\b")
 _COUNTERS = re.compile(r" \[\d+:\d+\]$")
 
 
@@ -55,6 +56,11 @@ def differences(theirs: Tables, ours: Tables) -> list[str]:
         for name in sorted({*theirs.chains, *ours.chains})
         for line in _lines(_ordered(name, theirs.chains.get(name, ())), _ordered(name, ours.chains.get(name, ())))
     ]
+
+
+def without_hashes(line: str) -> str:
+    """The line, with `*` for what tells the chains of one Service port from those of another."""
+    return _HASH.sub("*", line)
 
 
 def _lines(theirs: list[str], ours: list[str]) -> Iterator[str]:
