@@ -97,10 +97,12 @@ def _compared(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _change_parts(measurement: Measurement) -> Mapping[str, float]:
-    """Milliseconds by part. The API server's is until it tells a second watcher, who may be slower than the agent."""
+    """Milliseconds by part. The API server's is until it tells a second watcher, who may be slower than the agent.
+
+    In iptables mode the kernel has a change before iptables-restore has ended, so the parts can be more than all."""
     stages = _known(measurement.change_stages_ms)
     own = sum(stages.values())
-    server = fmean(min(change.told_ms, change.kernel_ms - own) for change in measurement.changes)
+    server = fmean(min(change.told_ms, max(0.0, change.kernel_ms - own)) for change in measurement.changes)
     total = fmean(change.kernel_ms for change in measurement.changes)
     return _with_rest({"API server": server, **stages}, total, "reading, waking up") | {"the agent's stages": own}
 
