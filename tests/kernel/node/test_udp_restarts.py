@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import time
+from collections.abc import Mapping
 
 import pytest
 from tests.kernel.entered import Entered
@@ -13,6 +15,7 @@ from tests.kernel.node.udp import (
     WAYS,
     Client,
     Table,
+    answered_by,
     cleaned,
     clients,
     exposed,
@@ -22,6 +25,7 @@ from tests.kernel.node.udp import (
     service,
 )
 from tests.kernel.traffic.inprocess import DATAPLANES, Pipeline
+from tests.netns.peers import Prober
 from tests.netns.topology import NODE, Topology
 from tests.scenarios.configs import CONFIGS
 
@@ -110,3 +114,26 @@ def test_hundreds_of_changed_services_cost_one_dump_per_family(world: Topology, 
         table.dumps.clear()
         pipeline.apply(many("near2"))
         assert table.dumps == [None, None]
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_no_flow_that_begins_during_a_sync_ends_up_at_an_endpoint_that_is_gone(
+    world: Topology, probers: Mapping[str, Prober], kind: str
+) -> None:
+    flow = {"address": WAYS[0][1].v4, "port": PORT, "protocol": "udp", "for_s": 6, "patience_s": 0.05}
+    Table(world.node).empty()
+    with served_by(world, kind) as mode:
+        cleanup, table, told = cleaned(world, mode)
+        pipeline = Pipeline(world, cleanup, CONFIGS["default"], kind)
+        pipeline.apply(service(ready("near1")))
+        probers["client"].send([flow] * 8)
+        left = []
+        ended = time.monotonic() + 5
+        while time.monotonic() < ended:
+            for now, before in (("near2", "near1"), ("near1", "near2")):
+                pipeline.apply(service(ready(now)))
+                left.append(len(answered_by(table.all(), before)))
+        answers = probers["client"].receive()
+        assert sum(sum(each.values()) for each in answers) > 200
+        assert sum(sum(reasons.values()) for reasons in told) > 100
+        assert left == [0] * len(left)
