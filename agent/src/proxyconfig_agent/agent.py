@@ -91,6 +91,7 @@ class Agent:
         self._remembered_cidrs: tuple[Network, ...] = ()
         self._local: tuple[LocalAddress, ...] | None = None
         self._listen_on: tuple[Address, ...] | None = ()
+        self._answered: tuple[int, tuple[Address, ...] | None] = (0, ())
         self._desired: Desired | None = None
         self._adopting: Desired | None = None
         self._configured: ProxyConfigSpec | None = None
@@ -309,7 +310,10 @@ class Agent:
             self._telling.found("host", *self._host.configure(self._configured))
 
     def _answer_health_checks(self) -> None:
-        self._health_ports.want(self._cluster.health_checks(), self._listen_on)
+        """Most changes are none of theirs, and there may be thousands."""
+        answered, self._answered = self._answered, (self._cluster.health_checks_changed, self._listen_on)
+        if answered != self._answered:
+            self._health_ports.want(self._cluster.health_checks(), self._listen_on)
 
     def _note(self) -> None:
         """Have what is known now kept for the next boot."""

@@ -53,6 +53,8 @@ class Cluster:
         self._programmed: dict[ServiceName, Programmed] = {}
         self._rejections: dict[ServiceName, tuple[str, ...]] = {}
         self._health_checks: dict[ServiceName, tuple[HealthCheck, ...]] = {}
+        self.health_checks_changed = 0
+        """Grows whenever `health_checks` may be others than before."""
         self._undecodable: dict[ServiceName, str] = {}
         self._claims = Claims()
 
@@ -184,6 +186,7 @@ class Cluster:
         self._programmed.clear()
         self._rejections.clear()
         self._health_checks.clear()
+        self.health_checks_changed += 1
         self._dirty.clear()
         self.endpoints = self.ports = 0
 
@@ -217,11 +220,12 @@ class Cluster:
 
     def _note_health_checks(self, name: ServiceName, *, refused: bool) -> None:
         """A Service that could not be programmed has no endpoint here, for a load balancer."""
-        service = self._services.get(name)
-        if service is None or not service.health_check_node_port:
-            self._health_checks.pop(name, None)
-            return
-        self._health_checks[name] = health_checks(service, () if refused else self._slices_of.get(name, ()), self.node)
+        service, before = self._services.get(name), self._health_checks.pop(name, ())
+        slices = () if refused else self._slices_of.get(name, ())
+        checks = health_checks(service, slices, self.node) if service is not None and service.health_check_node_port else ()
+        if checks:
+            self._health_checks[name] = checks
+        self.health_checks_changed += checks != before
 
     def _wanted(self, name: ServiceName) -> Programmed:
         service = self._services.get(name)
