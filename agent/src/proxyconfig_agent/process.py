@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import structlog
 
@@ -23,6 +23,7 @@ from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.options import Options
 from proxyconfig_agent.recall import Recall
 from proxyconfig_agent.report.bind import Bind
+from proxyconfig_agent.report.catalogue import INVALID_DROPPED, LOCALHOST_ACCEPTED, Metric
 from proxyconfig_agent.report.health import Health
 from proxyconfig_agent.report.healthports import HealthPorts
 from proxyconfig_agent.report.metrics import Metrics
@@ -68,6 +69,17 @@ def _iptables() -> Dataplane:
     from proxyconfig_agent.iptables.port import Iptables  # noqa: PLC0415
 
     return Iptables()
+
+
+def _accounted() -> Mapping[Metric, int]:
+    """What the kernel counts for iptables mode."""
+    from proxyconfig_agent.iptables import counters, fixed  # noqa: PLC0415
+
+    found = {
+        INVALID_DROPPED: counters.packets(fixed.INVALID_COUNTER),
+        LOCALHOST_ACCEPTED: counters.packets(fixed.LOCALHOST_COUNTER),
+    }
+    return {metric: packets for metric, packets in found.items() if packets is not None}
 
 
 def _left_by_nftables() -> Iterator[Dataplane]:
@@ -131,6 +143,7 @@ async def work(options: Options, connection: Connection, cluster: Cluster, watch
 def _modes(metrics: Metrics) -> Modes:
     """The data planes, each ending stale UDP flows as well; one that takes over from another knows what that served."""
     served: Served = {}
+    metrics.count_packets(_accounted)
 
     def mode_of(mode: Mode) -> Dataplane | None:
         dataplane = data_plane(mode)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.traffic.apiserver import AgentProcess, Cluster, KubeProxy
+from tests.netns.peers import Prober
 from tests.netns.topology import Topology
 from tests.polling import eventually
 from tests.scenarios.configs import CONFIGS
@@ -19,10 +21,12 @@ from tests.scenarios.objects import Allocator, Story
 from tests.scenarios.scenario import load
 
 from proxyconfig_agent.ingest.slices import TRIGGER_TIME
-from proxyconfig_agent.report.catalogue import CATALOGUE, NOT_OURS
+from proxyconfig_agent.iptables import counters
+from proxyconfig_agent.report.catalogue import ACCOUNTED, CATALOGUE, IPTABLES, LOCALHOST_ACCEPTED, NOT_OURS
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver]
 
+ENDPOINTS = ("near1", "near2", "far1", "far2")
 MODES = ("nftables", "iptables")
 
 
@@ -48,11 +52,12 @@ def shapes(page: str) -> dict[str, Shape]:
     return found
 
 
-def catalogued(mode: str) -> dict[str, Shape]:
+def catalogued(mode: str, world: Topology) -> dict[str, Shape]:
+    accounting = mode in IPTABLES and world.node.call(counters.ensure)
     return {
         each.name: Shape(each.kind, frozenset(each.labels), frozenset({*each.buckets, float("inf")} if each.buckets else ()))
         for each in CATALOGUE
-        if each.is_kube_proxys and (not each.modes or mode in each.modes)
+        if each.is_kube_proxys and (not each.modes or mode in each.modes) and (accounting or each not in ACCOUNTED)
     }
 
 
@@ -105,14 +110,14 @@ def test_every_metric_of_kube_proxy_is_ours_or_has_a_reason(
         assert asked(world, "/proxyMode") == (200, "text/plain; charset=utf-8", mode)
         assert asked(world, "/healthz") == (200, "text/plain; charset=utf-8", "ok")
         assert list(json.loads(asked(world, "/configz")[2])) == ["kubeproxy.config.k8s.io"]
-    ours = catalogued(mode)
+    ours = catalogued(mode, world)
     assert theirs.keys() - NOT_OURS.keys() <= ours.keys()
     assert {name for name in ours.keys() - theirs.keys() if "failures" not in name} == set()  # those have not failed: they show nothing
     for name in ours.keys() & theirs.keys():
         assert ours[name] == theirs[name], (name, ours[name].buckets ^ theirs[name].buckets)
 
 
-@pytest.mark.parametrize("mode", ["nftables"])
+@pytest.mark.parametrize("mode", MODES)
 def test_the_agent_serves_what_the_catalogue_says(
     mode: str, control_plane: ControlPlane, world: Topology, api_cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -124,5 +129,34 @@ def test_the_agent_serves_what_the_catalogue_says(
         configz = json.loads(asked(world, "/configz")[2])
         assert list(configz) == ["proxyconfig.dev"]
         assert configz["proxyconfig.dev"]["mode"] == mode
-    expected = catalogued(mode)
+    expected = catalogued(mode, world)
     assert found == expected
+
+
+@pytest.mark.parametrize("subject", [AgentProcess, KubeProxy])
+def test_row_127_what_reaches_node_ports_by_localhost_is_counted(
+    *,
+    subject: type[AgentProcess] | type[KubeProxy],
+    control_plane: ControlPlane,
+    world: Topology,
+    api_cluster: Cluster,
+    probers: Mapping[str, Prober],
+    tmp_path: Path,
+) -> None:
+    if not world.node.call(counters.ensure):
+        pytest.skip("this kernel has no nfacct objects; neither has kube-proxy the metric then")
+    story = Story(next(each for each in load() if each.id == "matrix-node-port"), Allocator())
+    story.advance()
+    (port, *_) = story.service("")["spec"]["ports"]
+    with subject("iptables", control_plane, world, api_cluster, tmp_path).running(CONFIGS["localhost-node-ports"]):
+        api_cluster.apply(story.objects())
+        before = sample(world, LOCALHOST_ACCEPTED.name)
+        flow = {"address": "127.0.0.1", "port": port["nodePort"], "patience_s": 1}
+        eventually(lambda: next(iter(probers["node"].ask([flow])[0])).split()[0] in ENDPOINTS, within_s=10)
+        assert sample(world, LOCALHOST_ACCEPTED.name) > before
+        api_cluster.apply({})
+
+
+def sample(world: Topology, name: str) -> float:
+    families = text_string_to_metric_families(asked(world, "/metrics")[2])
+    return next(sample.value for family in families for sample in family.samples if sample.name == name)

@@ -11,7 +11,8 @@ from proxyconfig_agent.node import netlink
 
 _NETFILTER = 12
 _ACCOUNTING = 7 << 8
-_NEW, _DELETE, _NAME = _ACCOUNTING | 0, _ACCOUNTING | 3, 1
+_NEW, _GET, _DELETE = _ACCOUNTING | 0, _ACCOUNTING | 1, _ACCOUNTING | 3
+_NAME, _PACKETS = 1, 2
 _CREATE, _EXCLUSIVE = 0x400, 0x200
 _NFGENMSG = struct.Struct("=BBH")
 
@@ -27,15 +28,31 @@ def remove() -> None:
         _done(_DELETE, 0, name)
 
 
+def packets(name: str) -> int | None:
+    """What a counter has counted; None if there is none."""
+    try:
+        for message in _asked(_GET, 0, name):
+            if message.kind == _NEW:
+                found = dict(netlink.attributes(message.payload, _NFGENMSG.size))
+                return int.from_bytes(found[_PACKETS]) if _PACKETS in found else None
+    except OSError:
+        pass
+    return None
+
+
 def _done(kind: int, flags: int, name: str) -> int:
     """The kernel's answer as an errno, 0 for success."""
-    payload = _NFGENMSG.pack(socket.AF_UNSPEC, 0, 0) + netlink.attribute(_NAME, name.encode() + b"\0")
     try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER) as accounting:
-            accounting.send(netlink.message(kind, netlink.REQUEST | netlink.ACK | flags, payload))
-            for message in netlink.messages(accounting.recv(1 << 16)):
-                if message.kind == netlink.ERROR:
-                    return netlink.error_of(message.payload)
+        for message in _asked(kind, netlink.ACK | flags, name):
+            if message.kind == netlink.ERROR:
+                return netlink.error_of(message.payload)
     except OSError as error:
         return error.errno or errno.EIO
     return errno.EIO
+
+
+def _asked(kind: int, flags: int, name: str) -> list[netlink.Message]:
+    payload = _NFGENMSG.pack(socket.AF_UNSPEC, 0, 0) + netlink.attribute(_NAME, name.encode() + b"\0")
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER) as accounting:
+        accounting.send(netlink.message(kind, netlink.REQUEST | flags, payload))
+        return list(netlink.messages(accounting.recv(1 << 16)))

@@ -81,6 +81,17 @@ RULES = Metric("kubeproxy_sync_proxy_rules_iptables_total", "gauge", "Rules that
 RULES_WRITTEN = Metric(
     "kubeproxy_sync_proxy_rules_iptables_last", "gauge", "Rules written in the last sync", ("table", "ip_family"), modes=IPTABLES
 )
+INVALID_DROPPED = Metric(
+    "kubeproxy_iptables_ct_state_invalid_dropped_packets_total",
+    "counter",
+    "Packets that conntrack takes for invalid, dropped; only where the kernel has nfacct objects, like the next",
+    modes=IPTABLES,
+)
+LOCALHOST_ACCEPTED = Metric(
+    "kubeproxy_iptables_localhost_nodeports_accepted_packets_total", "counter", "Packets to NodePorts of a loopback address", modes=IPTABLES
+)
+ACCOUNTED = (INVALID_DROPPED, LOCALHOST_ACCEPTED)
+"""The kernel counts these; they are read at each scrape."""
 
 FLOWS_DELETED = Metric(
     "proxyconfig_conntrack_deleted_total", "counter", "Stale UDP flows deleted, by why they were", ("reason", "ip_family")
@@ -105,7 +116,5 @@ NOT_OURS = {
     "kubeproxy_sync_proxy_rules_nftables_cleanup_failures_total": (
         "a clean-up is a part of each transaction here, and does not fail on its own"
     ),
-    "kubeproxy_iptables_ct_state_invalid_dropped_packets_total": "`nfacct list` on the node shows the counter, under kube-proxy's name",
-    "kubeproxy_iptables_localhost_nodeports_accepted_packets_total": "`nfacct list` on the node shows the counter, under kube-proxy's name",
 }
 """kube-proxy's own metrics that the agent does not have, each with the reason."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from proxyconfig_agent.dataplane import Rules
 from proxyconfig_agent.ingest.values import Family, Policy
@@ -34,7 +36,9 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # kube-proxy has none, and they double the page
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._of_mode = {each: _made(each) for each in of.CATALOGUE if each.modes}
+        self._accounting = _Accounting()
+        self._of_mode: dict[of.Metric, Collector] = {each: _made(each) for each in of.CATALOGUE if each.modes and each not in of.ACCOUNTED}
+        self._of_mode[of.INVALID_DROPPED] = self._accounting
         self._registered: set[of.Metric] = set()
 
         def counter(metric: of.Metric) -> Counter:
@@ -148,6 +152,10 @@ class Metrics:
             for policy in ("internal", "external"):
                 self._no_local.labels(policy, LABEL[family]).set_function(counter(policy, family))
 
+    def count_packets(self, read: Callable[[], Mapping[of.Metric, int]]) -> None:
+        """What to ask, at every scrape in a mode that has such counters, for what the kernel has counted."""
+        self._accounting.read = read
+
     def flows_deleted(self, family: Family, reasons: Mapping[Stale, int], took_s: float) -> None:
         self._conntrack_s.labels(LABEL[family]).observe(took_s)
         self._conntrack_deleted.labels(LABEL[family]).inc(sum(reasons.values()))
@@ -161,6 +169,21 @@ class Metrics:
 
     def page(self) -> Answer:
         return Answer(200, generate_latest(self.registry), _TEXT)
+
+
+class _Accounting(Collector):
+    """Counters of the kernel's; those that it does not have are not there."""
+
+    def __init__(self) -> None:
+        self.read: Callable[[], Mapping[of.Metric, int]] = dict
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        for metric, value in self.read().items():
+            yield CounterMetricFamily(metric.name, metric.means, value=value)
+
+    def describe(self) -> Iterable[CounterMetricFamily]:
+        """Nothing, so that registering asks nobody."""
+        return ()
 
 
 def _made(metric: of.Metric) -> Counter | Gauge | Histogram:

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.unit.agent.examples import NODE, ip, piece, ready, service
 
 from proxyconfig_agent.dataplane import Refusal, Rules
-from proxyconfig_agent.ingest.values import Family, Policy, Protocol, ServiceName
+from proxyconfig_agent.ingest.values import Family, Policy, Protocol, ServiceName, Traits
 from proxyconfig_agent.node.flows import Stale
 from proxyconfig_agent.report.health import Answer, Health
 from proxyconfig_agent.report.metrics import Metrics
 from proxyconfig_agent.report.pages import health_routes, metrics_routes
 from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
+from proxyconfig_agent.select.select import select
 from proxyconfig_agent.sync import Reason, Sync
 
 
@@ -147,3 +149,27 @@ def test_pages_and_the_answers_they_count(metrics: Metrics) -> None:
     assert pages["/healthz"]() == Answer(200, b"ok", "text/plain; charset=utf-8")
     assert pages["/configz"]().body == b"{}"
     assert b"kubeproxy_" in pages["/metrics"]().body
+
+
+HERE, ELSEWHERE = (("10.0.1.1", ready("here")), ("10.0.1.2", ready())), (("10.0.1.1", ready()), ("10.0.1.2", ready()))
+
+
+@pytest.mark.parametrize(
+    ("internal", "external", "endpoints", "expected"),
+    [
+        pytest.param(Policy.LOCAL, Policy.CLUSTER, HERE, [0, 0], id="internal-with-local"),
+        pytest.param(Policy.CLUSTER, Policy.LOCAL, HERE, [0, 0], id="external-with-local"),
+        pytest.param(Policy.LOCAL, Policy.LOCAL, HERE, [0, 0], id="both-with-local"),
+        pytest.param(Policy.LOCAL, Policy.CLUSTER, ELSEWHERE, [1, 0], id="internal-without-local"),
+        pytest.param(Policy.CLUSTER, Policy.LOCAL, ELSEWHERE, [0, 1], id="external-without-local"),
+        pytest.param(Policy.LOCAL, Policy.LOCAL, ELSEWHERE, [1, 1], id="both-without-local"),
+        pytest.param(Policy.LOCAL, Policy.LOCAL, (), [0, 0], id="no-endpoints-at-all"),
+    ],
+)
+def test_row_107_services_without_local_endpoints(
+    metrics: Metrics, internal: Policy, external: Policy, endpoints: tuple[tuple[str, Traits], ...], expected: list[float]
+) -> None:
+    one = service(internal_policy=internal, external_policy=external, externally_accessible=True, external_ips=(ip("192.0.2.1"),))
+    metrics.count_local(lambda: select(one, [piece(*endpoints)], NODE))
+    gauge = "kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family=IPv4}"
+    assert [values(metrics)[f"{gauge}{{traffic_policy={policy}}}"] for policy in ("internal", "external")] == expected

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.agent.report.metricspage import PAGE, page
 
-from proxyconfig_agent.report.catalogue import CATALOGUE, NOT_OURS
+from proxyconfig_agent.report.catalogue import ACCOUNTED, CATALOGUE, INVALID_DROPPED, NOT_OURS
 from proxyconfig_agent.report.metrics import Metrics
 
 
@@ -16,7 +16,9 @@ def test_the_page_is_up_to_date() -> None:
 
 def served(mode: str) -> dict[str, str]:
     """Types by name, as a scraper sees them."""
-    text = Metrics("0.1.0", mode).page().body.decode()
+    metrics = Metrics("0.1.0", mode)
+    metrics.count_packets(lambda: dict.fromkeys(ACCOUNTED, 7))
+    text = metrics.page().body.decode()
     assert list(text_string_to_metric_families(text))
     lines = [line.split() for line in text.splitlines() if line.startswith("# TYPE")]
     return {name: kind for _, _, name, kind in lines if not name.startswith("process_")}
@@ -43,3 +45,12 @@ def test_no_name_is_there_twice_or_both_ours_and_not_ours() -> None:
     assert len(names) == len(set(names))
     assert not set(names) & NOT_OURS.keys()
     assert all(name.startswith(("kubeproxy_", "proxyconfig_")) for name in names)
+
+
+def test_what_the_kernel_does_not_count_is_not_there() -> None:
+    metrics = Metrics("0.1.0", "iptables")
+    assert "iptables_localhost" not in metrics.page().body.decode()
+    metrics.count_packets(lambda: {INVALID_DROPPED: 3})
+    text = metrics.page().body.decode()
+    assert "kubeproxy_iptables_ct_state_invalid_dropped_packets_total 3.0" in text
+    assert "iptables_localhost" not in text
