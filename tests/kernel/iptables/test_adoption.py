@@ -1,0 +1,51 @@
+"""A node that the real kube-proxy ran: the agent takes it over as it is, rule by rule, and writes only what changes from then on."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+from tests.kernel.iptables.comparison import Laboratory
+from tests.kernel.iptables.generated import Generator
+from tests.kernel.iptables.settings import Setting
+from tests.kernel.iptables.sides import BACKENDS, Side, agent, kube_proxy, side
+from tests.polling import eventually
+
+from proxyconfig_agent.iptables.owned import Owned
+
+pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(300)]
+
+SETTING = Setting("adoption")
+A_FEW = 20
+"""Rules of one Service port, in both families together."""
+_COUNTED = re.compile(r"\[\d+:\d+\]|packets \d+ bytes \d+")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_nothing_that_kube_proxy_left_is_written_again(laboratory: Laboratory, backend: str) -> None:
+    drawn = Generator(seed=6)
+    drawn.add(100)
+    mark = laboratory.api.put(drawn.objects())
+    with side(laboratory.control_plane, "node", backend) as place:
+        with kube_proxy(laboratory.control_plane, place, SETTING, laboratory.folder):
+            place.tables(mark)
+        before = rules(place)
+        with agent(laboratory.control_plane, place, SETTING, laboratory.folder):
+            eventually(lambda: place.namespace.call(_is_taken_over), within_s=60)
+            assert rules(place) == before
+            place.tables(laboratory.api.put(drawn.objects()))
+            changed = before - rules(place)
+    assert sum(before.values()) > 1000
+    assert 0 < changed.total() <= A_FEW
+
+
+def _is_taken_over() -> bool:
+    return bool(Owned())
+
+
+def rules(place: Side) -> Counter[str]:
+    """The rules, with the kernel's numbers of them where it has any: one that is written again has another number."""
+    listed = place.namespace.run("nft", "-a", "list", "ruleset") if place.backend == "nft" else place.save(4) + place.save(6)
+    lines = (_COUNTED.sub("", line).strip() for line in listed.splitlines())
+    return Counter(line for line in lines if not line.startswith(("chain", ":", "#")))
