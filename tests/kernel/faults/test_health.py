@@ -36,13 +36,17 @@ def node_patch(plane: ControlPlane) -> Iterator[Any]:
     patch(taints=None)
 
 
+TABLES = {"nftables": "ip proxyconfig", "iptables": "ip nat"}
+"""One that each mode needs."""
+
+
 @contextlib.contextmanager
-def owned_by_another(world: Topology) -> Iterator[None]:
+def owned_by_another(world: Topology, table: str) -> Iterator[None]:
     """Another program has taken the agent's table away, and keeps one of that name to itself: the kernel refuses all changes."""
     other = world.node.spawn("nft", "-i", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     assert other.stdin is not None
     try:
-        other.stdin.write("delete table ip proxyconfig; add table ip proxyconfig { flags owner; }\n")
+        other.stdin.write(f"delete table {table}; add table {table} {{ flags owner; }}\n")
         other.stdin.flush()
         yield
     finally:
@@ -50,7 +54,9 @@ def owned_by_another(world: Topology) -> Iterator[None]:
         other.wait(timeout=10)
 
 
-def test_row_128_a_node_that_serves_says_so_and_tells_its_mode(agent: Agent) -> None:
+@pytest.mark.parametrize("mode", TABLES)
+def test_row_128_a_node_that_serves_says_so_and_tells_its_mode(agent: Agent, plane: ControlPlane, mode: str) -> None:
+    order(plane, mode=mode)
     with agent.running():
         agent.serves()
         code, said = agent.asked("/healthz")
@@ -58,7 +64,7 @@ def test_row_128_a_node_that_serves_says_so_and_tells_its_mode(agent: Agent) -> 
         assert {family["healthy"] for family in said["status"].values()} == {True}
         assert said["lastUpdated"] == said["currentTime"]
         assert agent.asked("/livez")[0] == 200
-        assert agent.page("/proxyMode") == "nftables"
+        assert agent.page("/proxyMode") == mode
 
 
 def test_before_the_first_sync_a_node_is_not_healthy(agent: Agent, plane: ControlPlane) -> None:
@@ -88,18 +94,19 @@ def test_row_130_a_node_that_is_about_to_go_is_drained_and_its_agent_lives_on(ag
         eventually(lambda: agent.asked("/healthz")[0], within_s=10, until=lambda code: code == 200)
 
 
+@pytest.mark.parametrize("mode", TABLES)
 def test_rules_that_cannot_be_repaired_fail_the_checks_and_those_of_services_until_they_are(
-    agent: Agent, world: Topology, api_cluster: Cluster, web: Web
+    agent: Agent, plane: ControlPlane, world: Topology, api_cluster: Cluster, web: Web, *, mode: str
 ) -> None:
+    order(plane, mode=mode)
     api_cluster.put({**web.objects, **balanced(*ready("near1"))})
     with agent.running():
         agent.serves()
         everywhere(world, "200 1")
-        with owned_by_another(world):
+        with owned_by_another(world, TABLES[mode]):
             _, said = eventually(lambda: agent.asked("/healthz"), within_s=10, until=lambda answer: answer[0] == 503)
             assert not said["healthy"]
-            assert "failed: nftables: " in said["reason"]
-            assert "Operation not permitted" in said["reason"]
+            assert f"failed: {mode}: " in said["reason"]
             everywhere(world, "503 1")
             assert agent.asked("/livez")[0] == 200
         eventually(lambda: agent.asked("/healthz")[0], within_s=20, until=lambda code: code == 200)
