@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from random import Random
 from typing import Any, Protocol, cast
 
 from tests.kernel.traffic.inprocess import Pipeline
@@ -44,6 +45,10 @@ class Mode(Protocol):
 
     def observe(self, before: Callable[[], None], after: Callable[[], None]) -> None:
         """Call these before and after every transaction; `before` makes one fail by what it raises."""
+        ...
+
+    def damage(self, random: Random) -> None:
+        """Somebody else changes something of ours."""
         ...
 
     def refusal(self, number: int) -> Exception:

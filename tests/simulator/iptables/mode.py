@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from random import Random
 
+from tests.simulator.iptables.damage import damage
 from tests.simulator.iptables.rules import IptablesRules
-from tests.simulator.iptables.tables import Tables
+from tests.simulator.iptables.tables import BUILT_IN, Tables
 from tests.simulator.iptables.tool import SimulatedTool
 from tests.simulator.path import Memory
 
@@ -37,14 +39,15 @@ class IptablesMode:
         return IptablesMode(self._tables)
 
     def state(self) -> State:
-        """In the chains of all Services order is nobody's business, but for what has to be last. The kubelet's chain is the kubelet's."""
+        """Of built-in chains and those of all Services only what is to be last has an order. The kubelet's chain is left out."""
         state: dict[str, object] = {}
         for family, tables in self._tables.items():
             for chain, rules in tables.chains.items():
+                forms: object = [normal(rule) for rule in rules]
+                if chain in SHARED or chain.name in BUILT_IN[chain.table]:
+                    forms = (sorted(map(normal, rules)), _lasts_are_last(rules))
                 if chain != KUBELET:
-                    forms = [normal(rule) for rule in rules]
-                    name = f"{family.value} {chain.table} {chain.name}"
-                    state[name] = (sorted(forms), _lasts_are_last(rules)) if chain in SHARED else forms
+                    state[f"{family.value} {chain.table} {chain.name}"] = forms
         return state
 
     def remembered(self, memory: Memory) -> Memory:
@@ -56,6 +59,11 @@ class IptablesMode:
     def observe(self, before: Callable[[], None], after: Callable[[], None]) -> None:
         for tool in self._tools.values():
             tool.before_commit, tool.after_commit = before, after
+
+    def damage(self, random: Random) -> None:
+        tool = self._tools[random.choice(list(self._tools))]
+        damage(tool.tables, random)
+        tool.commits += 1
 
     @staticmethod
     def refusal(number: int) -> Exception:

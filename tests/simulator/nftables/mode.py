@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 
 from tests.simulator.nftables.canonical import State, state_of
+from tests.simulator.nftables.damage import damage
 from tests.simulator.nftables.kernel import SimulatedKernel
 from tests.simulator.nftables.rules import NftablesRules
 from tests.simulator.path import Memory
@@ -39,6 +41,9 @@ class NftablesMode:
 
     def observe(self, before: Callable[[], None], after: Callable[[], None]) -> None:
         self._kernel.before_commit, self._kernel.after_commit = before, after
+
+    def damage(self, random: Random) -> None:
+        damage(self._kernel, random)
 
     @staticmethod
     def refusal(number: int) -> Exception:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.netns.probe import DROP
 from tests.scenarios.scenario import Object
@@ -18,6 +18,7 @@ from tests.simulator.oracle import Oracle
 from tests.simulator.oracles import HABITS, in_words
 from tests.simulator.path import Memory
 from tests.simulator.questions import questions
+from tests.unit.simulator.effort import effort
 
 CHANGES = 4
 
@@ -36,7 +37,7 @@ def _has_affinity(one: Object) -> bool:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@settings(max_examples=20, deadline=None)
+@effort(20)
 @given(seed=st.integers(0, 1 << 32))
 def test_a_client_keeps_its_endpoint_while_it_serves(mode: str, seed: int) -> None:
     random, memory = Random(seed), Memory()

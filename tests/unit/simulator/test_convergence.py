@@ -7,13 +7,14 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.simulator.agents import Agent
 from tests.simulator.modes import MODES
+from tests.unit.simulator.effort import effort
 
 seeds = st.integers(0, 1 << 32)
-few = settings(max_examples=20, deadline=None)
+few = effort(20)
 
 
 class DiedError(Exception):
@@ -113,3 +114,17 @@ def test_an_agent_that_dies_between_transactions_is_made_good_by_the_next(mode: 
     agent.mode.observe(nothing, nothing)
     agent.sync()
     assert agent.mode.state() == agent.fresh().state()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@few
+@given(seed=seeds, times=st.integers(1, 4))
+def test_whatever_somebody_else_changed_is_noticed_and_repaired(mode: str, seed: int, times: int) -> None:
+    random = Random(seed)
+    agent = Agent(mode, random)
+    agent.sync()
+    for _ in range(times):
+        agent.mode.damage(random)
+    agent.sync()
+    assert agent.mode.state() == agent.fresh().state()
+    assert agent.audit() == 0

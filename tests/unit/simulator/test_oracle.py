@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.scenarios.configs import CONFIGS
 from tests.simulator.clusters import Clusters
@@ -14,13 +14,13 @@ from tests.simulator.node import NetnsNode
 from tests.simulator.oracle import Oracle
 from tests.simulator.oracles import HABITS, heard
 from tests.simulator.questions import questions, some
+from tests.unit.simulator.effort import effort
 
-EXAMPLES = 25
 QUESTIONS = 150
 
 
 @pytest.mark.parametrize("mode_name", MODES)
-@settings(max_examples=EXAMPLES, deadline=None)
+@effort(25)
 @given(seed=st.integers(0, 1 << 32), config=st.sampled_from(sorted(CONFIGS)))
 def test_simulated_packets_go_where_the_decision_table_says(mode_name: str, seed: int, config: str) -> None:
     random, node, mode = Random(seed), NetnsNode(), MODES[mode_name]()

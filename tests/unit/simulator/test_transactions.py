@@ -11,7 +11,7 @@ from fractions import Fraction
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.netns.probe import DROP, REJECT
 from tests.simulator.agents import Agent, Objects
@@ -20,10 +20,11 @@ from tests.simulator.modes import MODES
 from tests.simulator.oracle import Expected, Oracle
 from tests.simulator.oracles import HABITS, NO_RULES, heard
 from tests.simulator.questions import questions, some
+from tests.unit.simulator.effort import effort
 
 QUESTIONS = 40
 seeds = st.integers(0, 1 << 32)
-few = settings(max_examples=15, deadline=None)
+few = effort(15)
 
 
 REFUSALS: Mapping[str, list[Expected]] = {"nftables": [], "iptables": [{answer: Fraction(1)} for answer in (DROP, REJECT)]}
