@@ -96,6 +96,9 @@ class _Commits:
     def state(self) -> int:
         return sum(tool.commits for tool in self._tools.values())
 
+    def concern_us(self, before: int, after: int) -> bool:
+        return before != after
+
     def follows(self, before: int, after: int, commits: int) -> bool:
         return after - before == commits
 

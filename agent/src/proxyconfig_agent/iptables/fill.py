@@ -12,10 +12,10 @@ from proxyconfig_agent.iptables.adoption import Adoption
 from proxyconfig_agent.iptables.delta import NONE, Edits
 from proxyconfig_agent.iptables.lowering import Lowering
 from proxyconfig_agent.iptables.search import Search
-from proxyconfig_agent.iptables.stopwatch import Stopwatch
 from proxyconfig_agent.iptables.tool import Backend, LockedError, ToolError
 from proxyconfig_agent.iptables.writer import Writer
 from proxyconfig_agent.select.frontends import Frontends
+from proxyconfig_agent.stopwatch import Stopwatch
 
 PORTION = {Backend.NFT: 600, Backend.LEGACY: 1 << 62}
 """Operations per input. iptables-nft-restore takes quadratic time in the chains of its input (5,000 Services × 10 endpoints: 7 s in

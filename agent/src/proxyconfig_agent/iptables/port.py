@@ -19,11 +19,11 @@ from proxyconfig_agent.iptables.restore import Input
 from proxyconfig_agent.iptables.ruleset import Features
 from proxyconfig_agent.iptables.saved import Saved
 from proxyconfig_agent.iptables.search import Search
-from proxyconfig_agent.iptables.stopwatch import Stopwatch
 from proxyconfig_agent.iptables.tool import LockedError, ToolError
 from proxyconfig_agent.iptables.writer import Writer, writer
 from proxyconfig_agent.node.procsys import ProcSys
 from proxyconfig_agent.select.frontends import Frontends, PortName
+from proxyconfig_agent.stopwatch import Stopwatch
 
 _LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"
 

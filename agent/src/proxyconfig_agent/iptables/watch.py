@@ -1,6 +1,6 @@
 """Whether anybody else changed the rules: asked every second, so it costs a system call and no process.
 
-nft: every transaction by anybody gives the kernel's ruleset its next number.
+nft: the kernel tells what was changed, and every transaction by anybody gives the ruleset its next number.
 legacy: the kernel tells how many rules each table has and how long they are. A rule that somebody exchanges for one of the same length
 is not noticed until the next full resync.
 """
@@ -13,6 +13,7 @@ import socket
 import struct
 from typing import Protocol
 
+from proxyconfig_agent.iptables.news import News
 from proxyconfig_agent.iptables.ruleset import Table
 from proxyconfig_agent.iptables.tool import Backend
 from proxyconfig_agent.node import netlink
@@ -37,6 +38,10 @@ class Rules(Protocol):
         """Whether so many commits of ours, and nothing else, may have led from one state to the other."""
         ...
 
+    def concern_us(self, before: int, after: int) -> bool:
+        """Whether what others did, from one state to the other, may be about our rules. Forgets it, whatever it was."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -50,6 +55,7 @@ class Watch:
 
     def anew(self) -> None:
         """The rules are read from now on."""
+        self._rules.concern_us(0, 0)
         self._expected = self._rules.state()
 
     def doubt(self) -> None:
@@ -57,20 +63,23 @@ class Watch:
         self._expected = None
 
     def disturbed(self) -> bool:
-        """Whether the rules are others than our own writes made of them, since the last time this was asked."""
+        """Whether others did something to our rules, since the last time this was asked."""
         current = self._rules.state()
         if self._expected is None:
             return True
         expected, self._expected = self._expected, current
-        return current != expected
+        return self._rules.concern_us(expected, current)
 
     def writing(self) -> None:
         """We are about to write."""
+        if self._expected is not None and self.disturbed():
+            self._expected = None
         self._before = self._rules.state()
 
     def written(self, commits: int) -> None:
         """We have written so many tables."""
         after = self._rules.state()
+        self._rules.concern_us(self._before, after)  # our own writes, if it is only those
         undisturbed = self._before == self._expected and self._rules.follows(self._before, after, commits)
         self._expected = after if undisturbed else None
 
@@ -83,9 +92,10 @@ def watch(backend: Backend) -> Watch:
 
 
 class NftRules:
-    """The generation of nf_tables."""
+    """The generation of nf_tables, and the news of it."""
 
     def __init__(self) -> None:
+        self._news = News()
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER)
 
     def state(self) -> int:
@@ -98,10 +108,14 @@ class NftRules:
                 if kind == _NEW_GENERATION:
                     return int.from_bytes(dict(netlink.attributes(payload, _NFGENMSG.size))[_GENERATION])
 
+    def concern_us(self, before: int, after: int) -> bool:  # noqa: ARG002 - a commit that goes on is known before it is told of
+        return self._news.concern_us()
+
     def follows(self, before: int, after: int, commits: int) -> bool:
         return (after - before) % _GENERATIONS == commits
 
     def close(self) -> None:
+        self._news.close()
         self._socket.close()
 
 
@@ -125,6 +139,9 @@ class LegacyRules:
         if self._libc.getsockopt(sock.fileno(), level, _GET_INFO, told, ctypes.byref(length)):
             return b""
         return told.raw
+
+    def concern_us(self, before: int, after: int) -> bool:
+        return before != after
 
     def follows(self, before: int, after: int, commits: int) -> bool:  # noqa: ARG002
         return True

@@ -16,9 +16,9 @@ from proxyconfig_agent.nftables.refused import RefusedError
 from proxyconfig_agent.nftables.repairs import Repairs
 from proxyconfig_agent.nftables.resync import Chunk, Part, Resync
 from proxyconfig_agent.nftables.ruleset import table_of
-from proxyconfig_agent.nftables.stopwatch import Stopwatch
 from proxyconfig_agent.nftables.writer import Writer
 from proxyconfig_agent.select.frontends import Frontends
+from proxyconfig_agent.stopwatch import Stopwatch
 
 
 class Fill:

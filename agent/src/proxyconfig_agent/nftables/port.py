@@ -21,9 +21,9 @@ from proxyconfig_agent.nftables.probe import AVAILABLE, families, name_of, probe
 from proxyconfig_agent.nftables.refused import RefusedError
 from proxyconfig_agent.nftables.resync import BYTES_PER_ELEMENT, CHUNK, Resync
 from proxyconfig_agent.nftables.ruleset import table_of
-from proxyconfig_agent.nftables.stopwatch import Stopwatch
 from proxyconfig_agent.nftables.writer import Writer
 from proxyconfig_agent.select.frontends import Frontends
+from proxyconfig_agent.stopwatch import Stopwatch
 
 
 class Nftables:
