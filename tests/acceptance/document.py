@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.acceptance.rows import TO_COME, Proof, Row, case_counts, differences, rows
+from tests.acceptance.rows import TO_COME, Proof, Row, case_counts, differences, otherwise, rows
 from tests.scenarios.scenario import MODES
 
 PATH = Path(__file__).parents[2] / "docs" / "compatibility.md"
@@ -69,9 +69,15 @@ def _differences() -> Iterator[str]:
     found = differences()
     if not found:
         yield f"In traffic: nowhere. Every case is expected of both, in {' and in '.join(MODES)} mode."
-    for difference, scenarios in found.items():
-        where = ", ".join(sorted(set(scenarios)))
-        yield f"- {difference.because} (kube-proxy in {' and '.join(difference.modes)} mode; {where})"
+    else:
+        yield "In traffic, by the scenarios, each tried on the real kube-proxy, too:"
+        yield ""
+    for (because, modes), scenarios in found.items():
+        yield f"- {because[0].upper()}{because[1:]}. (In {' and '.join(modes)} mode; {', '.join(sorted(set(scenarios)))})"
     yield ""
     yield "Around it:"
-    yield from (f"- row {row.number}: {row.differs}" for row in rows() if row.differs)
+    yield ""
+    yield from (f"- Row {row.number}: {row.differs}." for row in rows() if row.differs)
+    for each in otherwise():
+        tests = ", ".join(f"`{_short(test)}`" for test in each.tests)
+        yield f"- {each.about[0].upper()}{each.about[1:]}: kube-proxy {each.kube_proxy}; the agent {each.agent}. ({tests})"

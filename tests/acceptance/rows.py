@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 from tests.scenarios.cases import rounds_of
-from tests.scenarios.scenario import MODES, Difference, load
+from tests.scenarios.scenario import MODES, load
 
 TABLE = Path(__file__).with_name("rows.yaml")
 _TESTS = Path(__file__).parents[1]
@@ -52,6 +52,16 @@ class Row:
     """What the agent does instead, and why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Otherwise:
+    """What kube-proxy and the agent do differently, apart from the rows, and the tests that show it."""
+
+    about: str
+    kube_proxy: str
+    agent: str
+    tests: tuple[str, ...]
+
+
 @cache
 def rows() -> tuple[Row, ...]:
     """All of them, in order. Raises RowsError."""
@@ -64,13 +74,19 @@ def case_counts(mode: str) -> Counter[str]:
     return Counter(case.scenario for round_ in rounds_of(load(), mode=mode) for case in round_.cases)
 
 
-def differences() -> dict[Difference, list[str]]:
-    """What kube-proxy does otherwise by the scenarios, and where."""
-    found: dict[Difference, list[str]] = {}
+def differences() -> dict[tuple[str, tuple[str, ...]], list[str]]:
+    """What kube-proxy does otherwise by the scenarios, in which modes, and where."""
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for scenario in load():
         for difference in (one for step in scenario.steps for line in step.expect for one in line.differences):
-            found.setdefault(difference, []).append(scenario.id)
+            found.setdefault((difference.because, difference.modes), []).append(scenario.id)
     return found
+
+
+def otherwise() -> list[Otherwise]:
+    """The differences apart from the rows."""
+    listed = yaml.safe_load(TABLE.with_name("differences.yaml").read_text())
+    return [Otherwise(raw["about"], raw["kube-proxy"], raw["agent"], tuple(map(_node_id, raw["tests"]))) for raw in listed]
 
 
 def _row(raw: dict[str, Any]) -> Row:

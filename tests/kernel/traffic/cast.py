@@ -10,6 +10,9 @@ from tests.kernel.traffic.inprocess import DATAPLANES
 from tests.scenarios.cases import Round, rounds_of
 from tests.scenarios.scenario import MODES, Scenario, load
 
+LEGACY = "iptables-legacy"
+"""Our iptables mode where the node uses the other back end."""
+
 
 def _everything(_: Scenario) -> bool:
     return True
@@ -46,6 +49,7 @@ def _rounds(part: Part) -> list[Round]:
 
 PARTS = (
     *(Part(mode, mode) for mode in MODES if mode in DATAPLANES),
+    Part(LEGACY, "iptables", _of_a_process),
     *(Part(f"agent-{mode}", mode, _of_a_process) for mode in MODES if mode in DATAPLANES),
     *(Part(f"kube-proxy-{mode}", mode) for mode in MODES),
 )

@@ -9,8 +9,8 @@ import pytest
 from tests.acceptance import tally
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.traffic.apiserver import AgentProcess, KubeProxy
-from tests.kernel.traffic.cast import PARTS, Part
-from tests.kernel.traffic.inprocess import DATAPLANES, InProcess, Pipeline, dataplane
+from tests.kernel.traffic.cast import LEGACY, PARTS, Part
+from tests.kernel.traffic.inprocess import DATAPLANES, InProcess, Legacy, Pipeline, dataplane
 from tests.kernel.traffic.stage import Theatre
 from tests.kernel.traffic.subject import Subject
 from tests.netns.peers import Prober
@@ -25,6 +25,8 @@ def theatre(request: pytest.FixtureRequest, world: Topology, probers: Mapping[st
     def engage(part: Part) -> Subject:
         if part.subject == part.mode:
             return InProcess(world, part.mode)
+        if part.subject == LEGACY:
+            return Legacy(world)
         folder = request.getfixturevalue("tmp_path_factory").mktemp(part.subject)
         api: ControlPlane = request.getfixturevalue("control_plane")
         cluster = request.getfixturevalue("api_cluster")

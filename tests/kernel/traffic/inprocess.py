@@ -116,6 +116,25 @@ class InProcess:
         empty(self._topology.node)
 
 
+class Legacy(InProcess):
+    """Our iptables mode on a node whose kubelet uses the legacy back end: so does the agent then."""
+
+    def __init__(self, topology: Topology) -> None:
+        super().__init__(topology, "iptables")
+        self.name = "iptables-legacy"
+
+    @contextlib.contextmanager
+    def running(self, config: Config) -> Iterator[Running]:
+        node = self._topology.node
+        with contextlib.ExitStack() as tables:
+            for program in ("iptables-legacy", "ip6tables-legacy"):
+                node.run(program, "-t", "mangle", "-N", "KUBE-IPTABLES-HINT")
+                tables.callback(node.run, program, "-t", "mangle", "-X", "KUBE-IPTABLES-HINT")
+            with super().running(config) as running:
+                yield running
+                assert "KUBE-SERVICES" in node.run("iptables-legacy-save", "-t", "nat")
+
+
 def empty(node: Namespace) -> None:
     """Leave no rules on a node, and find none that ours should have taken away: iptables' own tables stay, and kubelet's chain."""
     left = node.run("nft", "list", "ruleset")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.acceptance import document
-from tests.acceptance.rows import case_counts, rows
+from tests.acceptance.rows import case_counts, otherwise, rows
 from tests.acceptance.tally import TRAFFIC, lines
 from tests.scenarios.cases import rounds_of
 from tests.scenarios.scenario import MODES, load
@@ -21,8 +21,10 @@ def test_every_row_is_there_once() -> None:
     assert [row.number for row in rows()] == list(range(1, ROWS + 1))
 
 
-def test_every_test_that_proves_a_row_exists() -> None:
-    named = {test for row in rows() for proof in row.proofs.values() for test in proof.tests}
+def test_every_test_that_is_named_exists() -> None:
+    named = {test for row in rows() for proof in row.proofs.values() for test in proof.tests} | {
+        test for one in otherwise() for test in one.tests
+    }
 
     assert not sorted(test for test in named if test.partition("::")[2] not in _tests_in(test.partition("::")[0]))
 
