@@ -12,7 +12,7 @@ from proxyconfig_agent.node.finding import Finding, Topic
 from proxyconfig_agent.report.conditions import Drift, NodeState
 from proxyconfig_agent.report.health import Health
 from proxyconfig_agent.report.healthports import Unopened
-from proxyconfig_agent.report.herald import Herald
+from proxyconfig_agent.report.herald import SPREAD_S, Herald
 from proxyconfig_agent.report.metrics import Metrics
 from proxyconfig_agent.report.nodeproxy import Reporter
 from proxyconfig_agent.report.notices import Notice, Told, news, not_opened, repaired
@@ -26,14 +26,24 @@ NAMED = 5
 class Telling:
     """The newest state of the node, and everybody who wants to know it. `clock` returns Unix seconds."""
 
-    def __init__(self, cluster: Cluster, metrics: Metrics, health: Health, version: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        metrics: Metrics,
+        health: Health,
+        version: str,
+        clock: Callable[[], float],
+        *,
+        spread_s: float = SPREAD_S,
+    ) -> None:
+        """`spread_s`: over how long the nodes of a cluster spread what all of them say."""
         self._cluster, self._metrics, self._health, self._clock = cluster, metrics, health, clock
         self._reporter: Reporter | None = None
         self.state = NodeState(version=version)
         self._told = Told()
         self._services_changed = self._endpoints_changed = 0
         self._findings: dict[str, tuple[Finding, ...]] = {}
-        self._herald = Herald(self._uid_of, self._holds)
+        self._herald = Herald(self._uid_of, self._holds, spread_s=spread_s)
         self._unopened: tuple[Unopened, ...] = ()
         metrics.count_local(cluster.programmed)
         health.broken("start", "the first sync has not ended yet")

@@ -8,7 +8,7 @@ the random order of a map; in nftables mode the last write. Pure.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,6 +17,9 @@ from proxyconfig_agent.select.frontends import Frontends, PortName
 
 Key = bytes
 """An address, a protocol and a port; or a family, a protocol and a node port, which is shorter."""
+
+
+_NOBODY: frozenset[ServiceName] = frozenset()
 
 
 class Claim(NamedTuple):
@@ -46,11 +49,13 @@ class Claims:
         before = dict(_claims_of(old)) if old else {}
         after = dict(_claims_of(new)) if new else {}
         affected: set[ServiceName] = set()
-        for key in [key for key, claim in before.items() if after.get(key) != claim]:
-            affected |= self._give_up(key, before[key])
-        for key in [key for key, claim in after.items() if before.get(key) != claim]:
-            affected |= self._ask_for(key, after[key])
-        return affected - {each.name for each in (old, new) if each}
+        for key, claim in before.items():
+            if after.get(key) != claim:
+                affected |= self._give_up(key, claim)
+        for key, claim in after.items():
+            if before.get(key) != claim:
+                affected |= self._ask_for(key, claim)
+        return affected - {each.name for each in (old, new) if each} if affected else affected
 
     def granted(self, frontends: tuple[Frontends, ...]) -> tuple[Frontends, ...]:
         """The same, the ports of one Service, without the addresses that others have."""
@@ -61,21 +66,21 @@ class Claims:
         """What it does not get, for an Event on it."""
         return sorted(_sentence(service, port, key, owner) for (port, key), owner in self._lost.get(service.name, {}).items())
 
-    def _ask_for(self, key: Key, claim: Claim) -> set[ServiceName]:
+    def _ask_for(self, key: Key, claim: Claim) -> Set[ServiceName]:
         if key in self._contested:
             insort(self._contested[key], claim)
-        elif (other := self._sole.pop(key, None)) is not None:
-            self._contested[key] = sorted((other, claim))
+        elif (other := self._sole.setdefault(key, claim)) is claim:
+            return _NOBODY
         else:
-            self._sole[key] = claim
-            return set()
+            del self._sole[key]
+            self._contested[key] = sorted((other, claim))
         return self._decide(key)
 
-    def _give_up(self, key: Key, claim: Claim) -> set[ServiceName]:
+    def _give_up(self, key: Key, claim: Claim) -> Set[ServiceName]:
         rivals = self._contested.get(key)
         if rivals is None:
             del self._sole[key]
-            return set()
+            return _NOBODY
         rivals.remove(claim)
         self._forget_loss(key, claim)
         affected = self._decide(key)
