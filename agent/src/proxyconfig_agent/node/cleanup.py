@@ -1,8 +1,8 @@
 """A data plane that also ends stale UDP flows: wraps the one of any mode, and acts when that has committed.
 
 It remembers the UDP ports that it has served, so that whatever made a sync necessary (a change, a retry, a missed event), the flows
-are compared with what was before. Its own first sync knows nothing of before, and looks at every UDP flow; so does one that repaired
-rules, as packets may have passed without them.
+are compared with what was before. Its own first sync knows nothing of before, and looks at the flows of every Service; so does one that
+repaired rules, as packets may have passed without them.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class FlowCleanup:
         self._settings: Settings | None = None  # None: nothing was looked at yet
         self._looked_s = 0.0
         self._unfinished = 0  # how many attempts to finish a clean-up are left
+        self._missed: Served = {}  # what was served when one failed
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
         udp: Served = {}
@@ -70,7 +71,8 @@ class FlowCleanup:
         changes = self._settle(udp, {*self._served, *udp}, outcome)
         before, self._settings = self._settings, settings
         if before is None or outcome.operations or self._unfinished or self._clock() >= self._looked_s + LOOK_AGAIN_S:
-            return self._end(outcome, changes, before or settings, thorough=True)
+            missed = [Change(old, None) for old in self._missed.values()]
+            return self._end(outcome, [*missed, *changes], before or settings, thorough=True)
         return self._end(outcome, list(filter(can_be_stale, changes)), before)
 
     def apply(self, changes: Iterable[Change]) -> Outcome:
@@ -111,26 +113,27 @@ class FlowCleanup:
 
     def _end(self, outcome: Outcome, changes: Sequence[Change], before: Settings, *, thorough: bool = False) -> Outcome:
         """End what is stale. A flow that is not ended is a nuisance; a failed sync would be worse: errors are logged, and tried again."""
-        if not changes and not outcome.abandoned:
-            return outcome
         started = self._clock()
         try:
             for family, may_answer in answering(changes, self._node_ports(changes, outcome.abandoned, before), outcome.abandoned).items():
-                self._end_in(family, may_answer, thorough=thorough)
+                self._end_in(family, may_answer)
         except OSError as error:
             self._unfinished = self._unfinished - 1 if self._unfinished else RETRIES
+            self._missed |= {(old.name, old.family): old for change in changes if (old := change.old)}
             _log.warning("stale UDP flows not ended", error=str(error), attempts_left=self._unfinished)
         else:
             if thorough:
                 self._looked_s, self._unfinished = started, 0
+                self._missed.clear()
+        if not changes and not outcome.abandoned:
+            return outcome
         return dataclasses.replace(outcome, took_s={**outcome.took_s, "flows": self._clock() - started})
 
-    def _end_in(self, family: Family, may_answer: Answering, *, thorough: bool) -> None:
+    def _end_in(self, family: Family, may_answer: Answering) -> None:
         started = self._clock()
-        lookups = [] if thorough else may_answer.lookups()
         reasons: Counter[Stale] = Counter()
         gone = []
-        for flow in self._found(family, lookups):
+        for flow in self._found(family, may_answer.lookups()):
             if why := may_answer.why(flow):
                 reasons[why] += 1
                 gone.append(flow)
@@ -140,9 +143,7 @@ class FlowCleanup:
         self._ended(family, reasons, self._clock() - started)
 
     def _found(self, family: Family, lookups: Sequence[Lookup]) -> Iterator[Flow]:
-        if not 0 < len(lookups) <= LOOKUPS:
-            yield from self._table.flows(family)
-        for lookup in lookups if len(lookups) <= LOOKUPS else ():
+        for lookup in lookups if len(lookups) <= LOOKUPS else (None,):
             yield from self._table.flows(family, lookup)
 
     def _node_ports(self, changes: Iterable[Change], abandoned: Iterable[Destination], before: Settings) -> NodePortAddresses:

@@ -284,10 +284,10 @@ def test_an_audit_looks_at_the_flows_if_it_repaired_something_or_if_nobody_did_f
     assert (table.dumps, table.lookups, len(table.left)) == (0, 0, 1)
     dataplane.now_s = LOOK_AGAIN_S
     dataplane.resync(SETTINGS, [dns(NEW)])
-    assert (table.dumps, table.left) == (1, [])
+    assert (table.lookups, table.left) == (1, [])
     mode.operations = 1
     dataplane.resync(SETTINGS, [dns(NEW)])
-    assert table.dumps == 2
+    assert (table.dumps, table.lookups) == (0, 2)
 
 
 def test_a_full_sync_after_a_failed_one_knows_what_was_served_before() -> None:
@@ -338,6 +338,20 @@ def test_a_table_that_cannot_be_read_does_not_fail_the_sync_and_is_tried_again_a
     dataplane.resync(SETTINGS, [dns(OTHER)])
     assert not dataplane.disturbed()
     assert table.left == []
+
+
+def test_a_service_that_went_while_the_table_could_not_be_read_is_not_forgotten() -> None:
+    table = Table(flow(VIP, OLD))
+    dataplane = Cleanup(table, None, dns(OLD))
+    table.error = errno.EPERM
+    dataplane.apply([Change(dns(OLD), None)])
+    table.error = 0
+    dataplane.resync(SETTINGS, [])
+    assert table.left == []
+    assert not dataplane.disturbed()
+    lookups = table.lookups
+    dataplane.resync(SETTINGS, [])
+    assert (table.lookups, dataplane.disturbed()) == (lookups, False)
 
 
 def name_of(number: int) -> PortName:
