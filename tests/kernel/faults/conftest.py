@@ -16,6 +16,7 @@ from tests.netns.topology import Topology
 from tests.scenarios.objects import Allocator, Key, Story
 from tests.scenarios.scenario import Object, load
 
+from proxyconfig_agent.iptables.owned import Owned
 from proxyconfig_api.names import NAMESPACE
 
 ENDPOINTS = ("near1", "near2", "far1", "far2")
@@ -74,5 +75,6 @@ def agent(plane: ControlPlane, world: Topology, api_cluster: Cluster, web: Web, 
     yield made
     made.kill()
     world.node.run("nft", "flush", "ruleset")
+    world.node.call(lambda: Owned().release())
     plane.kubectl("delete", "nodeproxy", "--all")
     plane.kubectl("delete", "events.events.k8s.io", "-A", "--all")
