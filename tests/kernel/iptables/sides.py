@@ -77,9 +77,17 @@ def agent(api: ControlPlane, place: Side, setting: Setting, folder: Path) -> Ite
     """Our agent. It finds out by itself which iptables the node uses."""
     path = folder / "proxyconfig.yaml"
     path.write_text(yaml.safe_dump(proxy_config(setting)))
-    with _process(place, agent_argv(api.kubeconfig, path), folder / "agent.log", os.environ):
-        yield
-    place.namespace.call(lambda: Owned().release())
+    # The kernel gives the number of a namespace that is gone to a new one.
+    place.namespace.call(_disown)
+    try:
+        with _process(place, agent_argv(api.kubeconfig, path), folder / "agent.log", os.environ):
+            yield
+    finally:
+        place.namespace.call(_disown)
+
+
+def _disown() -> None:
+    Owned().release()
 
 
 @contextlib.contextmanager
