@@ -115,7 +115,7 @@ async def test_a_thousand_updates_a_second_are_gathered_in_bounded_memory(servic
     assert sent >= PER_SECOND * SECONDS / 2
     assert syncs <= SECONDS / (3 * COMMIT_S) + 5  # the rest is twice as long as a commit
     assert grown_mib < 8
-    assert rig.longest_pause_s < 0.5
+    assert rig.longest_pause_s < 2
 
 
 def last(sent: int, services: int) -> dict[str, bytes]:
