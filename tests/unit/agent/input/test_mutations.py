@@ -14,7 +14,7 @@ from tests.unit.agent.input.pipeline import Pipeline
 
 from proxyconfig_agent.cluster import Programmed
 
-_WORDS = r'( [\w./:,>?-]+| "[\w ./:>?-]+"|( 1))*'
+_WORDS = r'( [\w./:,>?\[\]-]+| "[\w ./:>?\[\]-]+"|( 1))*'
 IPTABLES = re.compile(rf"|COMMIT|\*[a-z]+|:KUBE-[A-Z0-9-]+ - \[0:0\]|-[AIDX] KUBE-[A-Z0-9-]+{_WORDS}", re.ASCII)
 """What iptables-restore may be given: every text of others is a word, or between quotes."""
 
