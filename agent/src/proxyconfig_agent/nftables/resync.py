@@ -192,12 +192,13 @@ def _protection(chunk: Chunk, stale: Elements, family: Family) -> Chunk:
 
 
 def _in_steps(parts: list[Part], limit: int) -> Iterator[Chunk]:
+    """All ports of a Service together: with the ClusterIP of one, what goes to the others' would be rejected until they are there."""
     chunk, size = Chunk(), 0
     for part in parts:
-        chunk.parts.append(part)
-        size += len(part.delta)
-        if size >= limit:
+        if size >= limit and part.frontends.name.service != chunk.parts[-1].frontends.name.service:
             yield chunk
             chunk, size = Chunk(), 0
+        chunk.parts.append(part)
+        size += len(part.delta)
     if chunk.parts:
         yield chunk

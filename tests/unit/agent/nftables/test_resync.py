@@ -10,7 +10,7 @@ from tests.unit.agent.nftables.frontends import apart, frontends
 from tests.unit.agent.nftables.kernelmodel import KernelModel
 from tests.unit.agent.nftables.test_book import SETTINGS, any_frontends
 
-from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.ingest.values import Family, ServiceName
 from proxyconfig_agent.nftables import containers as sets
 from proxyconfig_agent.nftables.adoption import Adoption
 from proxyconfig_agent.nftables.book import Book
@@ -156,3 +156,18 @@ def test_an_equal_table_needs_nothing() -> None:
 def unique(ports: list[Frontends]) -> list[Frontends]:
     """Each once, and no address twice."""
     return apart({port.name: port for port in ports}.values())
+
+
+def test_the_ports_of_a_service_come_together_where_others_are_served_already() -> None:
+    ports = [
+        frontends(f"s{number}", f"10.96.0.{number + 1}", ("10.244.0.1:80",), port_name=name, port=port)
+        for number in range(6)
+        for name, port in (("http", 80), ("https", 443), ("admin", 8443))
+    ]
+    book, elements = Book(Family.IPV4, lambda: 0.0), KernelModel().held()
+    resync = Resync(book, SETTINGS, held_structure(), elements, Adoption(book, None, elements, set()), chunk=FEW)
+    for port in ports:
+        resync.add(port)
+    chunks = [{part.frontends.name.service for part in chunk.parts} for chunk in resync.finish()]
+    assert sum(map(bool, chunks)) > 1
+    assert sum(map(len, chunks)) == len(set[ServiceName]().union(*chunks)) == 6
