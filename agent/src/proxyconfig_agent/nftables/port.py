@@ -126,6 +126,8 @@ class Nftables:
         except KernelError as error:
             self._raise_if_stale(error)
             operations = self._one_by_one(wanted, refused)
+            # What went from one Service to another may have gone with the first: it takes one transaction for both.
+            self._writer.doubt()
         clock.lap("commit")
         return operations
 

@@ -1,4 +1,4 @@
-"""A full resync whose transactions are put together while the kernel works on the one before."""
+"""What becomes of the other Services when the kernel refuses one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.simulator.nftables.canonical import state_of
 from tests.simulator.nftables.kernel import SimulatedKernel
 from tests.unit.agent.nftables.frontends import frontends, ip
 
-from proxyconfig_agent.dataplane import Settings
+from proxyconfig_agent.dataplane import Change, Settings
 from proxyconfig_agent.nftables.netlink.connection import KernelError
 from proxyconfig_agent.nftables.netlink.messages import Message
 from proxyconfig_agent.nftables.port import Nftables
@@ -44,3 +44,12 @@ def test_a_refused_service_takes_no_chain_away_that_others_need() -> None:
     without = SimulatedKernel()
     Nftables(without).resync(Settings(), wanted[2:])
     assert state_of(kernel) == state_of(without)
+
+
+def test_after_a_refusal_the_whole_table_is_looked_at_again() -> None:
+    dataplane = Nftables(Refusing())
+    dataplane.resync(Settings(), [])
+    assert not dataplane.disturbed()
+    outcome = dataplane.apply(Change(None, port) for number in range(3) for port in of_both_families(number))
+    assert [refusal.service.name for refusal in outcome.refused] == ["s0"]
+    assert dataplane.disturbed()
