@@ -57,12 +57,12 @@ class Adoption:
         return None if was_sticky and not (frontends.affinity_s and slots.numbers) else Known(identity, slots)
 
     def _slots(self, identity: int) -> Slots:
-        numbers = {
-            value_of(tail)[: self._step]: low_in(key)
-            for name in (sets.STICKY_ENDPOINTS, sets.STICKY_LOCAL_ENDPOINTS)
-            for key, tail in self._elements.of(name, identity).items()
-        }
-        return Slots(numbers, max(numbers.values(), default=0))
+        """Somebody may have changed the elements: no two endpoints get the same slot."""
+        owners: dict[int, bytes] = {}
+        for name in (sets.STICKY_ENDPOINTS, sets.STICKY_LOCAL_ENDPOINTS):
+            for key, tail in self._elements.of(name, identity).items():
+                owners.setdefault(low_in(key), value_of(tail)[: self._step])
+        return Slots({endpoint: slot for slot, endpoint in owners.items()}, max(owners, default=0))
 
     def _reserved(self, book: Book) -> dict[tuple[str, int], int]:
         """The ids in the kernel by (comment, protocol), reserved for whoever asks for them."""
