@@ -23,7 +23,7 @@ def test_a_mode_that_is_not_built_is_refused_and_nodes_keep_what_they_have(api: 
     api.patch(f"{CONFIGS}/x", {"spec": {"mode": mode}})
 
     stalled = says(api, "x", "Stalled", "True", "ModeNotAvailable")
-    assert stalled["message"].startswith(f'spec.mode: "{mode}" is not available in this version, set nftables or auto')
+    assert stalled["message"].startswith(f'spec.mode: "{mode}" is not available in this version, set nftables or iptables or auto')
     says(api, "x", "Ready", "False", "ModeNotAvailable")
     says(api, "x", "Reconciling", "False")
     assert api.have(f"{PROXIES}/n1")["spec"] == {"config": "x", "revision": revision, "action": "Apply"}

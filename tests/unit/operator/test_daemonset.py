@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.operator.builders import INSTALLATION, config
 
@@ -75,7 +75,6 @@ def test_iptables_mode_shares_the_lock_of_the_host_and_may_open_raw_sockets() ->
     assert {"name": "xtables-lock", "hostPath": {"path": "/run/xtables.lock", "type": "FileOrCreate"}} in volumes
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1).filter(str.isprintable))
 def test_no_value_can_become_structure(image: str) -> None:
     plain_one = config()

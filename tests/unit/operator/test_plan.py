@@ -241,7 +241,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(steps, max_size=12))
 def test_whatever_happened_and_wherever_it_was_interrupted_it_converges(happened: list[tuple[str, Any, Any]]) -> None:
     cluster = Cluster()

@@ -54,7 +54,7 @@ def neighbours(pipeline: Pipeline) -> dict[str, Programmed]:
     return {str(name): frontends for name, frontends in pipeline.selected().items() if name.namespace == "neighbours"}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(wrong(), min_size=1, max_size=6))
 def test_whatever_is_wrong_with_objects_their_neighbours_are_served_as_before(objects: list[tuple[str, Object]]) -> None:
     pipeline = Pipeline()

@@ -15,7 +15,7 @@ from proxyconfig_agent.ingest.values import Family
 happenings = st.lists(st.tuples(st.one_of(services(), slices()), st.sampled_from(("ADDED", "MODIFIED", "DELETED"))), max_size=12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(happenings)
 def test_any_sequence_of_objects_ends_as_if_only_the_last_of_each_had_been(events: list[tuple[Object, str]]) -> None:
     pipeline, last = Pipeline(), dict[tuple[str, str, str], Object]()
@@ -35,7 +35,7 @@ def test_any_sequence_of_objects_ends_as_if_only_the_last_of_each_had_been(event
         assert set(pipeline.tables[family].book.records) == set(fresh.tables[family].book.records)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.one_of(services(), slices()), max_size=6))
 def test_what_is_not_served_is_said_in_short_sentences(objects: list[Object]) -> None:
     pipeline = Pipeline()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.simulator.iptables.tables import Tables
 from tests.unit.agent.iptables.listing import SETTINGS
@@ -71,7 +71,6 @@ def test_nothing_is_done_for_nothing(port: Frontends | None) -> None:
     assert len(delta(rules, rules)) == 0
 
 
-@settings(deadline=None)
 @given(ports(1), ports(2), ports(1))
 def test_a_change_leads_to_what_a_fresh_start_would_have_made(
     old: Frontends | None, other: Frontends | None, new: Frontends | None
@@ -86,7 +85,6 @@ def test_a_change_leads_to_what_a_fresh_start_would_have_made(
     assert adopted(changed, [new, other]) == 0
 
 
-@settings(deadline=None)
 @given(ports(1), ports(2), ports(1), ports(3))
 def test_a_resync_leads_from_anything_to_what_is_wanted(
     old: Frontends | None, other: Frontends | None, new: Frontends | None, more: Frontends | None

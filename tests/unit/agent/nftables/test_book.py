@@ -84,7 +84,7 @@ class World:
         return union(*each, {sets.PICKS: class_elements(codes)})
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(batches)
 def test_after_any_changes_the_kernel_has_what_the_last_state_asks_for_and_nothing_else(
     changes: list[list[tuple[Frontends, bool]]],
@@ -95,7 +95,7 @@ def test_after_any_changes_the_kernel_has_what_the_last_state_asks_for_and_nothi
         assert world.kernel.elements == world.lowered()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(batches)
 def test_a_restart_adopts_everything_and_changes_nothing(changes: list[list[tuple[Frontends, bool]]]) -> None:
     world = World()
@@ -112,7 +112,7 @@ def test_a_restart_adopts_everything_and_changes_nothing(changes: list[list[tupl
     assert set(held.rest()) <= {sets.PICKS}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(batches, st.lists(any_frontends(), min_size=1, max_size=3))
 def test_what_the_kernel_refused_leaves_no_trace(changes: list[list[tuple[Frontends, bool]]], refused: list[Frontends]) -> None:
     world = World()

@@ -83,7 +83,7 @@ def damaged(draw: st.DrawFn, kernel: KernelModel) -> KernelModel:
     return broken
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data(), st.lists(any_frontends(), max_size=6), st.lists(any_frontends(), max_size=6), st.booleans())
 def test_any_damage_is_repaired(data: st.DataObject, before: list[Frontends], after: list[Frontends], restarted: bool) -> None:
     kernel = KernelModel()
@@ -98,7 +98,7 @@ def test_any_damage_is_repaired(data: st.DataObject, before: list[Frontends], af
     assert list(broken.elements.items()) == again
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(any_frontends(), max_size=8), st.integers(0, 8))
 def test_a_cold_start_that_stops_anywhere_goes_on_from_there(wanted: list[Frontends], reached: int) -> None:
     ports = unique(wanted)

@@ -333,7 +333,7 @@ def _happen(rig: Rig, event: tuple[str, str, int]) -> None:
 
 
 @given(events=st.lists(_events, max_size=30), seed=st.integers(0, 1000), failure=st.sampled_from([0.0, 0.1, 0.5]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whatever_happened_the_kernel_ends_up_as_if_only_the_last_state_had_been(
     events: list[tuple[str, str, int]], seed: int, failure: float
 ) -> None:

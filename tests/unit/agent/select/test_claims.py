@@ -107,7 +107,7 @@ def any_service(draw: st.DrawFn) -> Service:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(any_service(), st.booleans()), max_size=12))
 def test_whatever_comes_and_goes_everything_belongs_to_exactly_one_and_history_does_not_matter(changes: list[tuple[Service, bool]]) -> None:
     claims, there = Claims(), dict[str, Service]()
