@@ -102,15 +102,23 @@ def clean_up() -> int:
     if held is None:
         sys.stderr.write("an agent runs in this network namespace and would make everything again: stop it first\n")
         return 1
-    dataplane = Takeover(_nftables(), _left_by_iptables)
+    dataplane, programmed_iptables = Takeover(_nftables(), _left_by_iptables), bool(Owned())
     with held, contextlib.closing(dataplane):
         dataplane.remove()
         findings = Host().restore()
-        left = dataplane.scan()
+        left = [*dataplane.scan(), *(_left_in_iptables() if programmed_iptables else ())]
     for line in (*left, *(finding.message for finding in findings)):
         sys.stdout.write(f"{line}\n")
     sys.stdout.write(f"{len(left)} kernel objects of proxyconfig are left\n")
     return 1 if left else 0
+
+
+def _left_in_iptables() -> list[str]:
+    """Of either back end: the node may use another one than when the rules were made."""
+    from proxyconfig_agent.iptables import legacy  # noqa: PLC0415
+
+    with contextlib.closing(_iptables()) as dataplane:
+        return list(dict.fromkeys((*dataplane.scan(), *legacy.chains())))
 
 
 async def work(options: Options, connection: Connection, cluster: Cluster, watched: Watched) -> None:

@@ -1,0 +1,41 @@
+"""`--cleanup` on a node that an agent ran in iptables mode: nothing of it is left, in either back end, or it is named."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from tests.kernel.entered import Entered
+from tests.kernel.iptables_port.conftest import Node
+from tests.kernel.nftables.examples import SETTINGS, every_kind
+from tests.netns.peers import ROOT
+
+pytestmark = pytest.mark.kernel
+
+
+def clean_up(node: Node) -> tuple[int, list[str]]:
+    """The exit status, and the lines that it prints."""
+    argv = (sys.executable, "-m", "proxyconfig_agent", "--cleanup")
+    with node.space.spawn(*argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        printed, _ = process.communicate(timeout=60)
+    return process.returncode, printed.splitlines()
+
+
+def test_it_leaves_nothing_and_says_so(node: Node, dataplane: Entered) -> None:
+    before = node.everything()
+    dataplane.resync(SETTINGS, every_kind())
+
+    assert clean_up(node) == (0, ["0 kernel objects of proxyconfig are left"])
+
+    assert not any("KUBE-SVC-" in line or "KUBE-SERVICES" in line for line in node.everything())
+    assert {line for line in before if not line.startswith(":")} <= set(node.everything())
+
+
+@pytest.mark.parametrize("node", ["nft"], indirect=True)
+def test_it_names_what_is_left_of_a_back_end_that_the_node_uses_no_more(node: Node, dataplane: Entered) -> None:
+    dataplane.resync(SETTINGS, every_kind())
+    node.space.run("iptables-legacy", "-t", "nat", "-N", "KUBE-SVC-AAAAAAAAAAAAAAAA")
+    node.space.run("iptables-legacy", "-t", "nat", "-N", "SOMEBODY-ELSE")
+
+    assert clean_up(node) == (1, ["chain ip nat KUBE-SVC-AAAAAAAAAAAAAAAA", "1 kernel objects of proxyconfig are left"])
