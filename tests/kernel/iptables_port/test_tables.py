@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.kernel.entered import Entered
@@ -197,3 +198,15 @@ def test_two_external_addresses_of_one_service_keep_their_rules_apart(dataplane:
     fewer = replace(port, external_ips=(ip("192.0.2.2"),))
     dataplane.apply([Change(port, fewer)])
     assert start().resync(SETTINGS, [fewer]).operations == 0
+
+
+def test_what_the_guide_shows_is_what_iptables_prints(node: Node, dataplane: Entered) -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "reading-the-rules.md").read_text().partition("\n# iptables mode\n")[2]
+    shown = [line for block in guide.split("```")[1::2] for line in block.strip().splitlines() if not line.startswith("#")]
+    dataplane.resync(SETTINGS, every_kind())
+    printed = node.saved()
+
+    assert len(shown) == 5
+    assert [line for line in shown if line not in printed] == []
+    chains = {name for line in guide.splitlines() if line.startswith("| `KUBE") for name in line.split("|")[1].split("`")[1::2]}
+    assert {name for name in chains if not any(name.rstrip("…") in line for line in printed)} == set()
