@@ -50,7 +50,8 @@ class Start:
 def start(name: str, tmp_path: Path) -> Iterator[Start]:
     log = tmp_path / "log"
     with log.open("wb") as file:
-        command = [sys.executable, "-m", "tests.cluster", "up", "--name", name, "--nodes", "1"]
+        # A shell lets the commands that it runs in the background ignore interrupts; what is tested here is one at a terminal.
+        command = ["env", "--default-signal=INT", sys.executable, "-m", "tests.cluster", "up", "--name", name, "--nodes", "1"]
         process = subprocess.Popen(command, cwd=cluster.ROOT, stderr=file, stdout=file)
     with process:
         yield Start(process, log)
