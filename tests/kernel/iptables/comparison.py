@@ -47,20 +47,20 @@ class Pair:
 
     def compare(self, expected: Sequence[str] = ()) -> Result:
         """Once both know all objects, say what differs; `expected` are the differences to wait for, without hashes."""
-        theirs = self._theirs.tables(self._mark)
-        # Ours come in several transactions, and what tells that the newest objects are known need not be in the last.
-        found, agreed = self._differences(theirs), partial(_as_expected, list(expected))
+        found = self._read()
+        # Several transactions make up what either knows, what tells that the newest objects are known need not be in the last of them,
+        # and iptables-nft-save reads chain by chain: it has printed rules twice while somebody wrote. So both are read until they agree.
         with contextlib.suppress(AssertionError):
-            found = eventually(lambda: self._differences(theirs), SETTLED_WITHIN_S, every_s=0.5, until=agreed)
+            found = eventually(self._read, SETTLED_WITHIN_S, every_s=0.5, until=partial(_as_expected, list(expected)))
+        return found
+
+    def _read(self) -> Result:
+        theirs, ours = self._theirs.tables(self._mark), self._ours.tables(self._mark)
         return Result(
             services=len(set().union(*map(_services, theirs.values()))),
             rules=sum(tables.rules for tables in theirs.values()),
-            differences=found,
+            differences=[f"IPv{family} {line}" for family in theirs for line in differences(theirs[family], ours[family])],
         )
-
-    def _differences(self, theirs: Mapping[int, Tables]) -> list[str]:
-        ours = self._ours.tables(self._mark)
-        return [f"IPv{family} {line}" for family in theirs for line in differences(theirs[family], ours[family])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ class Laboratory:
             yield Pair(self, theirs, ours, mark)
 
 
-def _as_expected(expected: list[str], found: list[str]) -> bool:
-    return list(map(without_hashes, found)) == expected
+def _as_expected(expected: list[str], found: Result) -> bool:
+    return list(map(without_hashes, found.differences)) == expected
 
 
 def _services(tables: Tables) -> set[str]:
