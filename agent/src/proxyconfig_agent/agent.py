@@ -10,21 +10,20 @@ import contextlib
 import gc
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, NoReturn, Protocol
 
 import msgspec
 import structlog
 
 from proxyconfig_agent.cluster import Cluster
-from proxyconfig_agent.dataplane import Dataplane, DataplaneError
 from proxyconfig_agent.ingest import wire
 from proxyconfig_agent.ingest.nodes import node_of, service_cidrs_of
 from proxyconfig_agent.ingest.values import Address, Network
 from proxyconfig_agent.memory import order_of
-from proxyconfig_agent.node import addresses, capabilities
+from proxyconfig_agent.mode import ModeInUse, Modes
+from proxyconfig_agent.node import addresses
 from proxyconfig_agent.node.addresses import LocalAddress
-from proxyconfig_agent.node.finding import Finding, Topic
+from proxyconfig_agent.node.finding import Finding
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.settings import listen_addresses, resolve
 from proxyconfig_agent.pace import Pace
@@ -39,20 +38,16 @@ from proxyconfig_agent.watch.watched import Watched
 from proxyconfig_api import codec
 from proxyconfig_api.conditions import Condition
 from proxyconfig_api.names import GROUP
-from proxyconfig_api.spec import Mode, ProxyConfigSpec
+from proxyconfig_api.spec import ProxyConfigSpec
 from proxyconfig_client.backoff import Backoff
 from proxyconfig_client.objects import Key
 
 CIDRS_WITHIN_S = 2.0
 """How long the first sync waits for the ServiceCIDRs; without them it only drops nothing for unallocated addresses."""
 
-PROBE_AGAIN_S = 15.0
 BEAT_S = 1.0
 
 _log = structlog.get_logger("agent")
-
-Modes = Callable[[Mode], Dataplane | None]
-"""The data plane of a mode; None if this agent has none."""
 
 
 class Source(Protocol):
@@ -85,8 +80,9 @@ class Agent:
         recall: Recall | None = None,
     ) -> None:
         self._watched, self._cluster, self._telling, self._host = watched, cluster, telling, host
-        self._sources, self._modes, self._reporters, self._recall = sources, modes, reporters, recall
+        self._sources, self._reporters, self._recall = sources, reporters, recall
         self._health_ports = health_ports
+        self._news = asyncio.Event()
         self._known = False
         self._remembered_cidrs: tuple[Network, ...] = ()
         self._local: tuple[LocalAddress, ...] | None = None
@@ -95,22 +91,18 @@ class Agent:
         self._desired: Desired | None = None
         self._adopting: Desired | None = None
         self._configured: ProxyConfigSpec | None = None
-        self._dataplane: Dataplane | None = None
-        self._mode: Mode | None = None
-        self._impossible = ""
+        self._mode = ModeInUse(modes, telling, stop=self._stop, again=self._news.set)
         self._reporter: Reporter | None = None
         self._reporting: asyncio.Task[None] | None = None
         self._runner: Runner | None = None
         self._running: asyncio.Task[NoReturn] | None = None
-        self._news = asyncio.Event()
         self._decoded_s = 0.0
 
     def close(self) -> None:
         """Give back what is held, and keep what is known; the kernel's state stays."""
         if self._recall is not None:
             self._recall.save()
-        if self._dataplane is not None:
-            self._dataplane.close()
+        self._mode.close()
 
     async def run(self) -> NoReturn:
         """Serve this node until cancelled. Raises what no retry can help against."""
@@ -147,20 +139,15 @@ class Agent:
             return
         order = last.heading.order
         desired = self._desired or Desired(order.parsed(), order.generation, order.revision, uid=order.uid)
-        dataplane = self._dataplane_of(desired.spec.mode)
+        dataplane = self._mode.use(desired.spec.mode)
         if self._known or dataplane is None:
             return
         if dataplane.scan():
             _log.info("rules are newer than memory", advice="they stay until the API server answers")
             return
-        self._cluster.put_node(last.heading.node)
-        self._cluster.recall(last.services, last.slices)
+        self._telling.found("memory", recall.put_back(last))
         self._remembered_cidrs = last.heading.service_cidrs
         self._known = True
-        at = datetime.fromtimestamp(last.heading.saved_at, UTC).isoformat(timespec="seconds")
-        _log.warning("serving from memory", saved_at=at, services=self._cluster.services)
-        text = f"the API server does not answer: Services are served as they were at {at}; make it reachable from this node"
-        self._telling.found("memory", Finding(Topic.AGENT, "ServingFromMemory", text))
         if self._desired is None:
             self._desire(desired)
         self._news.set()
@@ -232,7 +219,7 @@ class Agent:
         if spec != self._configured:
             self._telling.found("host", *self._host.configure(spec))
             self._configured = spec
-        dataplane = self._dataplane_of(spec.mode)
+        dataplane = self._mode.use(spec.mode)
         if dataplane is None or self._local is None or not self._known:
             return
         settings, findings = resolve(spec, self._cluster.node, self._local, self._service_cidrs())
@@ -249,49 +236,11 @@ class Agent:
             return
         self._adopting = desired
 
-    def _dataplane_of(self, mode: Mode) -> Dataplane | None:
-        """The data plane of a mode, probed; None, with a finding, if this node cannot do it (then what runs goes on)."""
-        mode = Mode.NFTABLES if mode is Mode.AUTO else mode
-        if self._dataplane is not None and mode is self._mode:
-            self._telling.found("mode")
-            return self._dataplane
-        dataplane = None
-        try:
-            dataplane = self._modes(mode)
-            probed = dataplane.probe() if dataplane else {}
-        except (DataplaneError, OSError) as error:
-            if dataplane is not None:
-                dataplane.close()
-            self._cannot(str(error))
-            asyncio.get_running_loop().call_later(PROBE_AGAIN_S, self._news.set)
-            return None
-        if dataplane is None:
-            self._cannot(f"spec.mode: {mode.value} is not built into this agent yet; use nftables or iptables")
-            return None
-        self._telling.found("mode")
-        self._telling.broken("mode", "")
-        self._impossible = ""
-        self._telling.update(mode=mode.value, capabilities=capabilities.of(probed))
-        if self._dataplane is not None:
-            self._stop()
-            self._dataplane.close()
-        self._dataplane, self._mode = dataplane, mode
-        return dataplane
-
     def _stop(self) -> None:
         """End the runner; the kernel's state stays."""
         if self._running is not None:
             self._running.cancel()
         self._runner = self._running = None
-
-    def _cannot(self, sentence: str) -> None:
-        """This node cannot do the mode that is wanted; what already runs goes on."""
-        if sentence != self._impossible:
-            _log.error("mode not possible", error=sentence)
-        self._impossible = sentence
-        self._telling.found("mode", Finding(Topic.TRAFFIC, "ModeUnsupported", sentence))
-        if self._runner is None:
-            self._telling.broken("mode", sentence)
 
     def _synced(self, sync: Sync) -> None:
         before_s, self._decoded_s = self._decoded_s, self._watched.decode_s()
@@ -335,13 +284,8 @@ class Agent:
             return
         self._stop()
         self._adopting = self._configured = None
-        dataplane = self._dataplane or self._modes(Mode.NFTABLES)
-        try:
-            left = _removed(dataplane) if dataplane else []
-        except (DataplaneError, OSError) as error:
-            _log.error("removal failed", error=str(error))
-            self._telling.found("mode", Finding(Topic.TRAFFIC, "RemovalFailed", str(error)))
-            asyncio.get_running_loop().call_later(PROBE_AGAIN_S, self._news.set)
+        left = self._mode.remove()
+        if left is None:
             return
         self._cluster.forget()
         self._answer_health_checks()
@@ -351,11 +295,6 @@ class Agent:
             generation=desired.generation, revision=desired.revision, programmed=False, services=0, endpoints=0, removed_objects=len(left)
         )
         _log.info("removed", left=left)
-
-
-def _removed(dataplane: Dataplane) -> list[str]:
-    dataplane.remove()
-    return dataplane.scan()
 
 
 def _pace(spec: ProxyConfigSpec) -> Pace:

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import structlog
 
 from proxyconfig_agent import __version__, lock
-from proxyconfig_agent.agent import Agent, Modes, Reporters, Sources
+from proxyconfig_agent.agent import Agent, Reporters, Sources
 from proxyconfig_agent.cluster import Cluster
 from proxyconfig_agent.dataplane import Dataplane, DataplaneError
 from proxyconfig_agent.ingest.values import Address
 from proxyconfig_agent.iptables.owned import Owned
 from proxyconfig_agent.memory import Memory
+from proxyconfig_agent.mode import Modes
 from proxyconfig_agent.node import addresses, ctnetlink
 from proxyconfig_agent.node.cleanup import FlowCleanup, Served
 from proxyconfig_agent.node.host import Host

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import NoReturn
 
 import structlog
@@ -12,6 +13,7 @@ import structlog
 from proxyconfig_agent.cluster import Cluster
 from proxyconfig_agent.ingest.values import Network
 from proxyconfig_agent.memory import FORMAT, Heading, Memory, Order, Remembered
+from proxyconfig_agent.node.finding import Finding, Topic
 
 SILENCE_S = 5.0
 """How long the API server may take to list everything before the file counts."""
@@ -60,3 +62,12 @@ class Recall:
             _log.warning("last good state is another node's", node=remembered.heading.node.name)
             return None
         return remembered
+
+    def put_back(self, last: Remembered) -> Finding:
+        """Have the cluster as it was, as far as nothing newer is known; what the node's status is to say of it."""
+        self._cluster.put_node(last.heading.node)
+        self._cluster.recall(last.services, last.slices)
+        at = datetime.fromtimestamp(last.heading.saved_at, UTC).isoformat(timespec="seconds")
+        _log.warning("serving from memory", saved_at=at, services=self._cluster.services)
+        text = f"the API server does not answer: Services are served as they were at {at}; make it reachable from this node"
+        return Finding(Topic.AGENT, "ServingFromMemory", text)
