@@ -16,6 +16,7 @@ from proxyconfig_agent.select.claims import Claims
 from proxyconfig_agent.select.frontends import Frontends, PortName, count
 from proxyconfig_agent.select.healthchecks import HealthCheck, health_checks
 from proxyconfig_agent.select.select import select
+from proxyconfig_agent.slices import Slices
 from proxyconfig_client.objects import Key
 
 NEEDED_FIRST = (ServiceName("default", "kubernetes"), ServiceName("kube-system", "kube-dns"))
@@ -47,8 +48,7 @@ class Cluster:
         self.ports = 0
         self._started_at = started_at
         self._services: dict[ServiceName, Service] = {}
-        self._slices: dict[Key, EndpointSlice] = {}
-        self._slices_of: dict[ServiceName, tuple[EndpointSlice, ...]] = {}
+        self._slices = Slices()
         self._dirty: dict[ServiceName, dict[Family, float]] = {}  # with the earliest trigger times
         self._programmed: dict[ServiceName, Programmed] = {}
         self._rejections: dict[ServiceName, tuple[str, ...]] = {}
@@ -78,20 +78,14 @@ class Cluster:
 
     def put_slice(self, piece: EndpointSlice) -> bool:
         """Take in a slice; its label may have moved it to another Service. Those of Services that we do not serve change nothing."""
-        key = Key(piece.service.namespace, piece.name)
-        before = self._slices.get(key)
-        if before == piece:
-            return False
-        moved = before is not None and before.service != piece.service and self._without(before)
-        self._slices[key] = piece
-        others = tuple(other for other in self._slices_of.get(piece.service, ()) if other.name != piece.name)
-        self._slices_of[piece.service] = (*others, piece)
         timed = {piece.family: piece.triggered_at} if piece.triggered_at > self._started_at else _UNTIMED
-        return self._mark(piece.service, timed) or moved
+        # The trigger time is that of the Service that it belongs to now.
+        marked = [self._mark(name, timed if name == piece.service else _UNTIMED) for name in self._slices.put(piece)]
+        return any(marked)
 
     def drop_slice(self, key: Key) -> bool:
-        piece = self._slices.pop(key, None)
-        return piece is not None and self._without(piece)
+        name = self._slices.drop(key)
+        return name is not None and self._mark(name)
 
     def put_node(self, node: Node) -> bool:
         """Take in the node; where select depends on what changed, every Service is to be looked at again (row 74)."""
@@ -111,7 +105,7 @@ class Cluster:
             if service.name not in self._services:
                 self.put_service(service)
         for piece in slices:
-            if Key(piece.service.namespace, piece.name) not in self._slices:
+            if self._slices.get(Key(piece.service.namespace, piece.name)) is None:
                 self.put_slice(piece)
 
     def service_names(self) -> Iterable[ServiceName]:
@@ -210,7 +204,7 @@ class Cluster:
 
     def _note_rejections(self, name: ServiceName) -> None:
         service = self._services.get(name)
-        pieces = sorted(self._slices_of.get(name, ()), key=lambda piece: piece.name) if service else ()
+        pieces = sorted(self._slices.of(name), key=lambda piece: piece.name) if service else ()
         of_slices = [sentence for piece in pieces for sentence in piece.rejected]
         lost = self._claims.sentences(service) if service else []
         if service and (service.rejected or of_slices or lost):
@@ -221,7 +215,7 @@ class Cluster:
     def _note_health_checks(self, name: ServiceName, *, refused: bool) -> None:
         """A Service that could not be programmed has no endpoint here, for a load balancer."""
         service, before = self._services.get(name), self._health_checks.pop(name, ())
-        slices = () if refused else self._slices_of.get(name, ())
+        slices = () if refused else self._slices.of(name)
         checks = health_checks(service, slices, self.node) if service is not None and service.health_check_node_port else ()
         if checks:
             self._health_checks[name] = checks
@@ -229,15 +223,7 @@ class Cluster:
 
     def _wanted(self, name: ServiceName) -> Programmed:
         service = self._services.get(name)
-        return self._claims.granted(select(service, self._slices_of.get(name, ()), self.node)) if service else ()
-
-    def _without(self, piece: EndpointSlice) -> bool:
-        rest = tuple(other for other in self._slices_of.get(piece.service, ()) if other.name != piece.name)
-        if rest:
-            self._slices_of[piece.service] = rest
-        else:
-            self._slices_of.pop(piece.service, None)
-        return self._mark(piece.service)
+        return self._claims.granted(select(service, self._slices.of(name), self.node)) if service else ()
 
     def _mark(self, name: ServiceName, triggered_at: Mapping[Family, float] = _UNTIMED) -> bool:
         """Have a Service wait for a sync; returns whether it is one that we serve, or did."""
