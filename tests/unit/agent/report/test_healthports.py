@@ -14,7 +14,8 @@ from tests.unit.agent.examples import ip
 
 from proxyconfig_agent.ingest.values import Address, Family, ServiceName
 from proxyconfig_agent.report import healthports
-from proxyconfig_agent.report.healthports import CONNECTIONS, HealthPorts, Unopened
+from proxyconfig_agent.report.healthports import HealthPorts, Unopened
+from proxyconfig_agent.report.listener import CONNECTIONS
 from proxyconfig_agent.select.healthchecks import HealthCheck
 
 WEB = ServiceName("shop", "web")
