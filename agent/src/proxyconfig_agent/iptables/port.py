@@ -14,6 +14,7 @@ from proxyconfig_agent.iptables.fill import PORTION, Fill
 from proxyconfig_agent.iptables.fixed import JUMPS
 from proxyconfig_agent.iptables.lowering import Lowering
 from proxyconfig_agent.iptables.owned import Owned
+from proxyconfig_agent.iptables.portions import per_family, portions
 from proxyconfig_agent.iptables.probe import knows_counters, probe, usable
 from proxyconfig_agent.iptables.restore import Input
 from proxyconfig_agent.iptables.ruleset import Features
@@ -22,7 +23,7 @@ from proxyconfig_agent.iptables.search import Search
 from proxyconfig_agent.iptables.tool import LockedError, ToolError
 from proxyconfig_agent.iptables.writer import Writer, writer
 from proxyconfig_agent.node.procsys import ProcSys
-from proxyconfig_agent.select.frontends import Frontends, PortName
+from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.stopwatch import Stopwatch
 
 _LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"
@@ -67,12 +68,12 @@ class Iptables:
         if not self._lowerings:
             raise DataplaneError("iptables: changes came before the first full sync; call resync first")
         clock, refused, operations = Stopwatch(), dict[ServiceName, str](), 0
-        by_family = _by_family(changes)
+        by_family = per_family(changes)
         with _told():
             for lowering in self._lowerings.values():
                 lowering.begin()
                 of_family = by_family.get(lowering.family, [])
-                for portion in _portions(of_family, PORTION[self._writer.backend]):
+                for portion in portions(of_family, PORTION[self._writer.backend]):
                     operations += self._apply(lowering, portion, refused, clock)
             if refused:
                 operations += self._take_out(by_family, refused)
@@ -210,26 +211,6 @@ def _is_liberal() -> bool:
         return ProcSys().read(_LIBERAL) != "0"
     except OSError:
         return False
-
-
-def _by_family(changes: Iterable[Change]) -> dict[Family, list[Change]]:
-    """The last change of a Service port counts, from what it was before the first."""
-    latest: dict[tuple[Family, PortName], Change] = {}
-    for change in changes:
-        if known := change.new or change.old:
-            key = known.family, known.name
-            latest[key] = Change(latest[key].old if key in latest else change.old, change.new)
-    by_family: dict[Family, list[Change]] = {}
-    for (family, _), change in latest.items():
-        by_family.setdefault(family, []).append(change)
-    return by_family
-
-
-def _portions(changes: Sequence[Change], operations: int) -> Iterator[Sequence[Change]]:
-    """A Service port of ten endpoints is about twelve operations."""
-    step = max(1, operations // 12)
-    for at in range(0, len(changes), step):
-        yield changes[at : at + step]
 
 
 def _refusals(refused: dict[ServiceName, str]) -> tuple[Refusal, ...]:
