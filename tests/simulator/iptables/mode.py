@@ -16,8 +16,8 @@ from proxyconfig_agent.iptables.adoption import KUBELET, SHARED
 from proxyconfig_agent.iptables.normal import normal
 from proxyconfig_agent.iptables.owned import Owned
 from proxyconfig_agent.iptables.port import Iptables
+from proxyconfig_agent.iptables.program import ToolError
 from proxyconfig_agent.iptables.ruleset import Features
-from proxyconfig_agent.iptables.tool import ToolError
 from proxyconfig_agent.iptables.watch import Watch
 from proxyconfig_agent.iptables.writer import Writer
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from tests.simulator.iptables.tables import Tables
 
 from proxyconfig_agent.ingest.values import Family
-from proxyconfig_agent.iptables.tool import Backend, Tool, ToolError
+from proxyconfig_agent.iptables.program import ToolError
+from proxyconfig_agent.iptables.tool import Backend, Tool
 
 _BLOCK = re.compile(r"\*.*?^COMMIT\n", re.MULTILINE | re.DOTALL)
 

@@ -37,6 +37,11 @@ class Adoption:
         self._own: set[str] = set()
         self._disordered: set[Chain] = set()
 
+    @property
+    def empty(self) -> bool:
+        """Whether neither kube-proxy nor an agent has been here."""
+        return not self._saved.own and not self._found
+
     def structure(self) -> Edits:
         """What there always is, as far as it is missing, or wrong where no Service has rules."""
         edits = Edits()

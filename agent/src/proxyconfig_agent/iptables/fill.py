@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from proxyconfig_agent.dataplane import Change, Destination
 from proxyconfig_agent.drift import Drift
@@ -11,8 +11,10 @@ from proxyconfig_agent.iptables.abandoned import udp_destinations
 from proxyconfig_agent.iptables.adoption import Adoption
 from proxyconfig_agent.iptables.delta import NONE, Edits
 from proxyconfig_agent.iptables.lowering import Lowering
+from proxyconfig_agent.iptables.program import LockedError, ToolError
+from proxyconfig_agent.iptables.restore import Input
 from proxyconfig_agent.iptables.search import Search
-from proxyconfig_agent.iptables.tool import Backend, LockedError, ToolError
+from proxyconfig_agent.iptables.tool import Backend
 from proxyconfig_agent.iptables.writer import Writer
 from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.stopwatch import Stopwatch
@@ -23,7 +25,7 @@ portions, minutes at once); iptables-legacy-restore reads and writes the whole t
 
 
 class Fill:
-    """Call `begin`, then `port` for all wanted ones, then `end`. All raise ToolError, for what is no Service's fault."""
+    """Call `begin`, then `ports` once, then `end`. All raise ToolError, for what is no Service's fault."""
 
     def __init__(self, writer: Writer, lowering: Lowering, refused: dict[ServiceName, str], clock: Stopwatch, drift: Drift) -> None:
         self._writer, self._lowering, self._refused, self._clock = writer, lowering, refused, clock
@@ -44,7 +46,24 @@ class Fill:
         self._clock.lap("read")
         self._add(self._adoption.structure())
 
-    def port(self, frontends: Frontends) -> None:
+    def ports(self, wanted: Iterable[Frontends]) -> None:
+        """All that there are to be. A new node's iptables-legacy-restore reads them while they are made: most of its work is to read."""
+        if self._writer.backend is Backend.LEGACY and self._adoption.empty:
+            self._commit(lambda given: self._writer.pour(self.family, given, self._one_by_one(wanted)))
+            return
+        for frontends in wanted:
+            self._port(frontends)
+            if self._input.operations >= self._portion:
+                self._flush()
+        self._flush()
+
+    def _one_by_one(self, wanted: Iterable[Frontends]) -> Iterator[None]:
+        for frontends in wanted:
+            self._port(frontends)
+            yield
+            self._clock.lap("commit")
+
+    def _port(self, frontends: Frontends) -> None:
         if frontends.name.service in self._refused:
             return
         rules = self._lowering.rules(frontends)
@@ -57,21 +76,21 @@ class Fill:
             self._drift.of(frontends.name)
         self._batch.append(Change(None, frontends))
         self._clock.lap("delta")
-        if self._input.operations >= self._portion:
-            self.flush()
 
-    def flush(self) -> None:
+    def _flush(self) -> None:
         """Commit what has gathered."""
-        given, batch = self._input, self._batch
-        self._input, self._batch = self._lowering.input(), []
+        self._commit(lambda given: self._writer.commit(self.family, given))
+
+    def _commit(self, commit: Callable[[Input], int]) -> None:
         try:
-            self.operations += self._writer.commit(self._lowering.family, given)
+            self.operations += commit(self._input)
         except LockedError:
             raise
         except ToolError:
-            if not batch:
+            if not self._batch:
                 raise
-            self.operations += self._search.carry_out(batch)
+            self.operations += self._search.carry_out(self._batch)
+        self._input, self._batch = self._lowering.input(), []
         self._clock.lap("commit")
 
     def end(self, gone: Iterable[Frontends]) -> None:
@@ -82,7 +101,7 @@ class Fill:
         self.abandoned = tuple(udp_destinations(self._adoption.stale(), self.family))
         self._add(self._adoption.rest())
         self._clock.lap("delta")
-        self.flush()
+        self._flush()
         if refused:
             self.operations += self._search.take_out(refused)
             self._clock.lap("commit")

@@ -16,11 +16,11 @@ from proxyconfig_agent.iptables.lowering import Lowering
 from proxyconfig_agent.iptables.owned import Owned
 from proxyconfig_agent.iptables.portions import per_family, portions
 from proxyconfig_agent.iptables.probe import knows_counters, probe, usable
+from proxyconfig_agent.iptables.program import LockedError, ToolError
 from proxyconfig_agent.iptables.restore import Input
 from proxyconfig_agent.iptables.ruleset import Features
 from proxyconfig_agent.iptables.saved import Saved
 from proxyconfig_agent.iptables.search import Search
-from proxyconfig_agent.iptables.tool import LockedError, ToolError
 from proxyconfig_agent.iptables.writer import Writer, writer
 from proxyconfig_agent.node.procsys import ProcSys
 from proxyconfig_agent.select.frontends import Frontends
@@ -153,9 +153,7 @@ class Iptables:
         lowering.count(Change(None, port) for port in of_family)
         fill = Fill(self._writer, lowering, refused, clock, drift)
         fill.begin()
-        for port in of_family:
-            fill.port(port)
-        fill.flush()
+        fill.ports(of_family)
         return fill
 
     def _apply(self, lowering: Lowering, changes: Sequence[Change], refused: dict[ServiceName, str], clock: Stopwatch) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from proxyconfig_agent.dataplane import DataplaneError
 from proxyconfig_agent.ingest.values import Family
-from proxyconfig_agent.iptables.tool import Tool, ToolError, choose
+from proxyconfig_agent.iptables.program import ToolError
+from proxyconfig_agent.iptables.tool import Tool, choose
 
 _CHAIN = "KUBE-PROXY-PROBE"
 _COUNTED = "-m nfacct --nfacct-name ct_state_invalid_dropped_pkts"

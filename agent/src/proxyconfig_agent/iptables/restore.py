@@ -11,7 +11,7 @@ Each table of it takes effect at once, one after the other:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from proxyconfig_agent.iptables.delta import Edits
 from proxyconfig_agent.iptables.ruleset import Chain, Table
@@ -26,6 +26,13 @@ class _Block:
 
     def __bool__(self) -> bool:
         return bool(self.chains or self.rules or self.deletions)
+
+    def taken(self) -> bytes:
+        """What has been added since the last time, which is not in `text` any more."""
+        given = bytes(self.chains + self.rules)
+        self.chains.clear()
+        self.rules.clear()
+        return given
 
     def text(self) -> Iterator[bytes | bytearray]:
         yield f"*{self.table.value}\n".encode()
@@ -78,6 +85,15 @@ class Input:
     def text(self) -> Iterator[bytes | bytearray]:
         for block in self._blocks():
             yield from block.text()
+
+    def text_while(self, growing: Iterable[object]) -> Iterator[bytes]:
+        """The input of a node that has nothing yet, made while `growing` adds edits: table nat first, as there is most of it."""
+        yield b"*nat\n"
+        for _ in growing:
+            yield self._nat.taken()
+        yield self._nat.taken()
+        yield b"COMMIT\n"
+        yield from map(bytes, self.text())
 
     def _blocks(self) -> Iterator[_Block]:
         return filter(None, (self._new, self._nat, self._old, self._mangle))

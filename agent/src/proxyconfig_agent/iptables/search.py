@@ -8,8 +8,8 @@ from proxyconfig_agent.dataplane import Change, DataplaneError
 from proxyconfig_agent.ingest.values import ServiceName
 from proxyconfig_agent.iptables.adoption import Adoption, without
 from proxyconfig_agent.iptables.lowering import Lowering
+from proxyconfig_agent.iptables.program import LockedError, ToolError
 from proxyconfig_agent.iptables.ruleset import Chain, PortRules, Rules
-from proxyconfig_agent.iptables.tool import LockedError, ToolError
 from proxyconfig_agent.iptables.writer import Writer
 from proxyconfig_agent.select.frontends import Frontends
 

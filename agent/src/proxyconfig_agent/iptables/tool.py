@@ -1,4 +1,4 @@
-"""iptables' programs, which alone are started here: found the way kube-proxy's image finds them, and run with a time limit.
+"""iptables' programs: found the way kube-proxy's image finds them, asked what they have, and fed with what they are to have.
 
 Nothing of the API ever is on a command line: rules go through the standard input of iptables-restore, and there is no shell.
 """
@@ -6,19 +6,14 @@ Nothing of the API ever is on a command line: rules go through the standard inpu
 from __future__ import annotations
 
 import enum
-import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
 
 import structlog
 
 from proxyconfig_agent.ingest.values import Family
-
-TIMEOUT_S = 60.0
-"""For one process. The slowest known, iptables-legacy with 5,000 Services × 10 endpoints, takes 2 s."""
+from proxyconfig_agent.iptables.program import LockedError, ToolError, file, pour, run
 
 LOCK_S = 5
 """How long a program waits for the lock of iptables-legacy by itself, as kube-proxy lets it."""
@@ -28,7 +23,6 @@ LOCK_ATTEMPTS = 3
 OLDEST = (1, 6, 2)
 """Since then iptables-restore waits for the lock (-w) and MASQUERADE knows --random-fully."""
 
-_LOCKED = 4
 _STEMS = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}
 _KUBELET = re.compile(r":KUBE-(IPTABLES-HINT|KUBELET-CANARY) ")
 
@@ -42,14 +36,6 @@ class Backend(enum.StrEnum):
     LEGACY = "legacy"
 
 
-class ToolError(Exception):
-    """A program failed; the message has its words."""
-
-
-class LockedError(ToolError):
-    """Somebody else held the lock all the time."""
-
-
 class Tool:
     """The programs of one family and back end, run in the network namespace of the calling thread."""
 
@@ -58,7 +44,7 @@ class Tool:
 
     def save(self, table: str = "") -> Iterator[str]:
         """The lines that iptables-save prints, of one table or of all that there are. Raises ToolError."""
-        output = _run([self._program("save"), *(["-t", table] if table else [])])
+        output = run([self._program("save"), *(["-t", table] if table else [])])
         with output:
             for line in output:
                 yield line.decode(errors="replace")
@@ -66,14 +52,14 @@ class Tool:
     def restore(self, text: Iterable[bytes | bytearray], *, test: bool = False) -> None:
         """Feed `iptables-restore --noflush`. A `test` reads the input and changes nothing. Raises ToolError."""
         argv = [self._program("restore"), "-w", str(LOCK_S), "--noflush", *(["--test"] if test else [])]
-        with _file() as given:
+        with file() as given:
             for part in text:
                 given.write(part)
             given.flush()
             for attempt in range(LOCK_ATTEMPTS):
                 given.seek(0)
                 try:
-                    _run(argv, given).close()
+                    run(argv, given).close()
                 except LockedError as error:
                     if attempt == LOCK_ATTEMPTS - 1:
                         raise
@@ -81,9 +67,13 @@ class Tool:
                 else:
                     return
 
+    def pour(self, text: Iterable[bytes]) -> None:
+        """Like `restore`, but the program reads while the text is made, all of which is taken whatever happens. Raises ToolError."""
+        pour([self._program("restore"), "-w", str(LOCK_S * LOCK_ATTEMPTS), "--noflush"], text)
+
     def version(self) -> str:
         """As it prints it, `1.8.9`. Raises ToolError, also for one that is too old."""
-        with _run([self._program(), "--version"]) as output:
+        with run([self._program(), "--version"]) as output:
             printed = output.read().decode(errors="replace")
         match = re.search(r"v(\d+(?:\.\d+)+)", printed)
         version = match[1] if match else printed.strip()
@@ -113,7 +103,7 @@ def choose() -> Backend:
 
 def _plain() -> Backend:
     """Where there is only one iptables, it says itself which it is."""
-    with _run([_program(Family.IPV4, Backend.NFT), "--version"]) as output:
+    with run([_program(Family.IPV4, Backend.NFT), "--version"]) as output:
         return Backend.NFT if b"nf_tables" in output.read() else Backend.LEGACY
 
 
@@ -141,26 +131,3 @@ def _program(family: Family, backend: Backend, what: str = "") -> str:
         if path := shutil.which(name):
             return path
     raise ToolError(f"{stem}{tail} is not installed; install the package iptables, or choose another mode")
-
-
-def _run(argv: list[str], given: BinaryIO | None = None) -> BinaryIO:
-    """What the process printed. Raises ToolError, after TIMEOUT_S at the latest."""
-    output = _file()
-    try:
-        done = subprocess.run(
-            argv, stdin=given or subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, timeout=TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        output.close()
-        raise ToolError(f"{argv[0]}: {error}") from error
-    if done.returncode:
-        output.close()
-        words = " ".join(done.stderr.decode(errors="replace").split()) or f"ended with status {done.returncode}"
-        raise (LockedError if done.returncode == _LOCKED else ToolError)(f"{os.path.basename(argv[0])}: {words}")
-    output.seek(0)
-    return output
-
-
-def _file() -> BinaryIO:
-    """Memory outside of this process: at a cold start it is all rules of a node, which would otherwise never be given back."""
-    return os.fdopen(os.memfd_create("iptables"), "w+b")

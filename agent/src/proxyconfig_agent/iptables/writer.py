@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from proxyconfig_agent.ingest.values import Family
 from proxyconfig_agent.iptables.restore import Input
@@ -36,6 +36,13 @@ class Writer:
             self.watch.writing()
             self.tools[family].restore(given.text())
             self.watch.written(given.commits)
+        return given.operations
+
+    def pour(self, family: Family, given: Input, growing: Iterable[object]) -> int:
+        """Like `commit`, while `growing` still adds to the input."""
+        self.watch.writing()
+        self.tools[family].pour(given.text_while(growing))
+        self.watch.written(1 + given.commits)
         return given.operations
 
 
