@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import yaml
 from tests.cluster.controlplane import ControlPlane
+from tests.kernel import kubeproxy
 from tests.kernel.iptables.api import Mark
 from tests.kernel.iptables.settings import Setting, kube_proxy_configuration, proxy_config
 from tests.kernel.iptables.tables import Tables, parse
 from tests.kernel.traffic.apiserver import agent_argv
 from tests.netns.namespace import Namespace
-from tests.netns.peers import ROOT
+from tests.netns.process import ended, start
 from tests.netns.topology import NODE, NODE_ALTERNATIVE, NODE_NAME
 from tests.polling import eventually
 
@@ -67,8 +68,9 @@ def kube_proxy(api: ControlPlane, place: Side, setting: Setting, folder: Path) -
     """The real kube-proxy in iptables mode."""
     path = folder / "kube-proxy.yaml"
     path.write_text(yaml.safe_dump(kube_proxy_configuration(setting, api.kubeconfig)))
-    argv = (str(api.program("kube-proxy")), f"--config={path}", f"--hostname-override={NODE_NAME}")
-    with _process(place, argv, folder / "kube-proxy.log", _tools(place.backend, folder)):
+    argv = (str(api.program("kube-proxy")), f"--config={path}", f"--hostname-override={NODE_NAME}", *kubeproxy.FLAGS)
+    log = folder / "kube-proxy.log"
+    with kubeproxy.running(partial(start, place.namespace, argv, log, _tools(place.backend, folder)), log):
         yield
 
 
@@ -80,7 +82,7 @@ def agent(api: ControlPlane, place: Side, setting: Setting, folder: Path) -> Ite
     # The kernel gives the number of a namespace that is gone to a new one.
     place.namespace.call(_disown)
     try:
-        with _process(place, agent_argv(api.kubeconfig, path), folder / "agent.log", os.environ):
+        with ended(start(place.namespace, agent_argv(api.kubeconfig, path), folder / "agent.log")):
             yield
     finally:
         place.namespace.call(_disown)
@@ -88,17 +90,6 @@ def agent(api: ControlPlane, place: Side, setting: Setting, folder: Path) -> Ite
 
 def _disown() -> None:
     Owned().release()
-
-
-@contextlib.contextmanager
-def _process(place: Side, argv: Sequence[str], log: Path, environment: Mapping[str, str]) -> Iterator[None]:
-    with log.open("w") as output:
-        process = place.namespace.spawn(*argv, cwd=ROOT, stdout=output, stderr=output, env=environment)
-        try:
-            yield
-        finally:
-            process.kill()
-            process.wait()
 
 
 def _tools(backend: str, folder: Path) -> Mapping[str, str]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import yaml
 from tests.cluster.controlplane import ControlPlane
+from tests.kernel import kubeproxy
 from tests.kernel.traffic.clusterobjects import node_object
 from tests.kernel.traffic.inprocess import empty
 from tests.kernel.traffic.manifest import EVERYWHERE, proxy_config
 from tests.kernel.traffic.subject import Running
 from tests.netns.namespace import run
-from tests.netns.peers import ROOT, Prober
+from tests.netns.peers import Prober
+from tests.netns.process import ended, start
 from tests.netns.topology import NODE, NODE2, NODE2_NAME, NODE_NAME, POD2_CIDR, POD_CIDR, Topology
 from tests.scenarios.apiobjects import ApiObjects
 from tests.scenarios.book import NETNS
@@ -52,8 +55,9 @@ class KubeProxy:
         """The process; what it made stays in the kernel."""
         path = self._folder / "kube-proxy.yaml"
         path.write_text(yaml.safe_dump(_kube_proxy_configuration(config, self.mode, self._api.kubeconfig)))
-        argv = (str(self._api.program("kube-proxy")), f"--config={path}", f"--hostname-override={NODE_NAME}")
-        with _process(self._topology, argv, self._folder / f"kube-proxy-{config.name}.log"):
+        argv = (str(self._api.program("kube-proxy")), f"--config={path}", f"--hostname-override={NODE_NAME}", *kubeproxy.FLAGS)
+        log = self._folder / f"kube-proxy-{config.name}.log"
+        with kubeproxy.running(partial(start, self._topology.node, argv, log), log):
             yield self._cluster
 
     @contextlib.contextmanager
@@ -75,7 +79,8 @@ class AgentProcess:
     def running(self, config: Config) -> Iterator[Running]:
         path = self._folder / "proxyconfig.yaml"
         path.write_text(yaml.safe_dump(proxy_config(config, self.mode)))
-        with _process(self._topology, agent_argv(self._api.kubeconfig, path), self._folder / f"agent-{config.name}.log"):
+        argv = agent_argv(self._api.kubeconfig, path)
+        with ended(start(self._topology.node, argv, self._folder / f"agent-{config.name}.log")):
             yield self._cluster
         printed = self._topology.node.run(sys.executable, "-m", "proxyconfig_agent", "--cleanup")
         assert "0 kernel objects" in printed, printed
@@ -101,18 +106,6 @@ def _kube_proxy_configuration(config: Config, mode: str, kubeconfig: Path) -> Ob
         mode: {"masqueradeAll": config.masquerade_all, "minSyncPeriod": "0.1s", **localhost},
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
     }
-
-
-@contextlib.contextmanager
-def _process(topology: Topology, argv: Sequence[str], log: Path) -> Iterator[None]:
-    """A process on the node; when the test fails its log is in the report's temporary folder."""
-    with log.open("w") as output:
-        process = topology.node.spawn(*argv, cwd=ROOT, stdout=output, stderr=output)
-        try:
-            yield
-        finally:
-            process.kill()
-            process.wait()
 
 
 def _plug(api: ControlPlane, topology: Topology) -> None:
