@@ -11,7 +11,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(probe: Callable[[], T], within_s: float = 10, every_s: float = 0.05, until: Callable[[T], bool] = bool) -> T:
+def eventually(probe: Callable[[], T], within_s: float = 30, every_s: float = 0.05, until: Callable[[T], bool] = bool) -> T:
     """Call `probe` until `until(result)` holds; return that result. AssertionError from `probe` counts as not yet.
 
     Raises AssertionError with the last result (or the last assertion) after `within_s` seconds.
@@ -30,7 +30,7 @@ def eventually(probe: Callable[[], T], within_s: float = 10, every_s: float = 0.
         pause.wait(every_s)
 
 
-async def soon(probe: Callable[[], object], within_s: float = 5) -> None:
+async def soon(probe: Callable[[], object], within_s: float = 30) -> None:
     """Wait, letting the event loop run, until `probe` says yes. Raises AssertionError after `within_s` seconds."""
     deadline = time.monotonic() + within_s
     while not probe():

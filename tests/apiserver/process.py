@@ -47,7 +47,7 @@ class OperatorProcess:
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def ended(self, within_s: float = 20) -> int:
+    def ended(self, within_s: float = 60) -> int:
         """The exit status."""
         return self.process.wait(within_s)
 
@@ -69,7 +69,7 @@ class OperatorProcess:
 
     def health(self, path: str = "/healthz") -> tuple[int, dict[str, object]]:
         """Status and content of an answer; status 0 if there is none."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request("GET", path)
             response = connection.getresponse()

@@ -161,7 +161,7 @@ def test_kubectl_waits_for_ready(api: Api, plane: ControlPlane) -> None:
     with subprocess.Popen(wait_for_ready(plane, "30s"), stdout=subprocess.PIPE, text=True) as waiting:
         ready = STATUS["conditions"][0] | {"status": "True", "reason": "AllNodesReady"}
         api.patch(f"{CONFIGS}/{NAME}/status", {"status": STATUS | {"conditions": [ready]}})
-        said, _ = waiting.communicate(timeout=30)
+        said, _ = waiting.communicate(timeout=60)
     assert said == f"proxyconfig.proxyconfig.dev/{NAME} condition met\n"
 
 

@@ -64,7 +64,7 @@ def test_a_leader_that_is_told_to_stop_hands_over_at_once(api: Api, account: Pat
         leader.send(signal.SIGTERM)
 
         assert leader.ended() == 0
-        eventually(lambda: standby.health()[1]["leading"], within_s=10)
+        eventually(lambda: standby.health()[1]["leading"], within_s=60)
         assert api.have(f"{LEASES}/{names.OPERATOR}")["spec"]["holderIdentity"] == identity_of(standby)
 
 

@@ -127,7 +127,7 @@ def forbidden_image(api: Api, image: str) -> Iterator[None]:
     bound = {"policyName": "registry", "validationActions": ["Deny"]}
     api.create(bindings, kind | {"kind": "ValidatingAdmissionPolicyBinding", "spec": bound})
     try:
-        eventually(lambda: _is_refused(api, image), within_s=30)
+        eventually(lambda: _is_refused(api, image), within_s=60)
         yield
     finally:
         api.delete(f"{bindings}/registry")

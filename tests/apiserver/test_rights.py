@@ -238,19 +238,19 @@ def test_the_operator_needs_no_more_rights_than_it_has(plane: ControlPlane, api:
     with OperatorProcess(plane.token_kubeconfig(NAMESPACE, OPERATOR), tmp_path / "operator.log", "--removal-deadline", "8") as operator:
         fleet.join("n1", "n2")
         api.apply(f"{CONFIGS}/x", config("x"))
-        eventually(lambda: summary(api) == "2/2", within_s=30)
+        eventually(lambda: summary(api) == "2/2", within_s=60)
         revision = api.have(f"{CONFIGS}/x")["status"]["revision"]
 
         api.patch(f"{CONFIGS}/x", {"spec": {"conntrack": {"min": 200000}, "agent": {"logLevel": "debug"}}})
-        eventually(lambda: api.have(f"{CONFIGS}/x")["status"]["revision"] != revision and summary(api) == "2/2", within_s=30)
+        eventually(lambda: api.have(f"{CONFIGS}/x")["status"]["revision"] != revision and summary(api) == "2/2", within_s=60)
         api.patch(f"{CONFIGS}/x", {"spec": {"nodeSelector": {"matchLabels": {"kubernetes.io/os": "none"}}}})
-        eventually(lambda: summary(api) == "0/0" and not api.names(PROXIES), within_s=30)
+        eventually(lambda: summary(api) == "0/0" and not api.names(PROXIES), within_s=60)
         api.patch(f"{CONFIGS}/x", {"spec": {"nodeSelector": {"matchLabels": {"kubernetes.io/os": None}}}})
-        eventually(lambda: summary(api) == "2/2", within_s=30)
+        eventually(lambda: summary(api) == "2/2", within_s=60)
 
         api.delete(f"{CONFIGS}/x")
-        eventually(lambda: api.get(f"{CONFIGS}/x") is None and not api.names(PROXIES), within_s=30)
-        assert eventually(lambda: api.names(EVENTS), within_s=10)
+        eventually(lambda: api.get(f"{CONFIGS}/x") is None and not api.names(PROXIES), within_s=60)
+        assert eventually(lambda: api.names(EVENTS), within_s=60)
         assert "forbidden" not in operator.said().lower(), operator.said()
 
 

@@ -148,7 +148,7 @@ class ControlPlane:
         admin = self.authority.client("admin", "system:masters")
         context = ssl.create_default_context(cafile=str(self.authority.certificate))
         context.load_cert_chain(admin.certificate, admin.key)
-        connection = http.client.HTTPSConnection(self.host, SERVER_PORT, timeout=5, context=context)
+        connection = http.client.HTTPSConnection(self.host, SERVER_PORT, timeout=30, context=context)
         try:
             connection.request("GET", path)
             response = connection.getresponse()

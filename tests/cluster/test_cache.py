@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 from tests.cluster import cache
+from tests.polling import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -30,25 +32,28 @@ def test_a_failed_making_leaves_no_entry_and_the_next_one_starts_empty() -> None
     assert list(cache.entry("bin", "a", lambda folder: (folder / "whole").touch()).iterdir()) == [cache.root() / "bin" / "a" / "whole"]
 
 
-def test_two_runs_that_want_the_same_make_it_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_runs_that_want_the_same_make_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, finish = threading.Event(), threading.Event()
     makers: list[str] = []
 
     def slowly(_folder: Path) -> None:
         makers.append("first")
         begun.set()
-        assert finish.wait(10)
+        assert finish.wait(60)
 
-    first = threading.Thread(target=cache.entry, args=("bin", "a", slowly))
-    first.start()
-    assert begun.wait(10)
-    second = threading.Thread(target=cache.entry, args=("bin", "a", lambda _: makers.append("second")))
-    second.start()
-    while "another run is making bin a" not in capsys.readouterr().err:
-        assert second.is_alive()
-    finish.set()
-    first.join(10)
-    second.join(10)
+    # A file, because what is written while capsys is read may be lost.
+    said = tmp_path / "said"
+    with said.open("w") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        first = threading.Thread(target=cache.entry, args=("bin", "a", slowly))
+        first.start()
+        assert begun.wait(60)
+        second = threading.Thread(target=cache.entry, args=("bin", "a", lambda _: makers.append("second")))
+        second.start()
+        eventually(lambda: "another run is making bin a" in said.read_text(), within_s=60)
+        finish.set()
+        first.join(60)
+        second.join(60)
     assert makers == ["first"]
 
 

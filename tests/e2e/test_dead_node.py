@@ -38,7 +38,7 @@ def test_a_dead_node_is_told_and_does_not_hold_up_the_deletion(everywhere: Insta
 
     assert "proxyconfig" not in on_node(local, 0, "nft", "list", "tables")
     assert "proxyconfig" in on_node(local, 1, "nft", "list", "tables"), "a dead node's Services go on as they were"
-    eventually(lambda: everywhere.objects("nodeproxies.proxyconfig.dev"), within_s=30, every_s=0.3, until=lambda found: found == [])
+    eventually(lambda: everywhere.objects("nodeproxies.proxyconfig.dev"), within_s=60, every_s=0.3, until=lambda found: found == [])
 
 
 def test_a_node_that_returns_is_taken_up_again(everywhere: Installed, local: cluster.Cluster) -> None:

@@ -64,11 +64,11 @@ def test_a_table_that_was_deleted_by_hand_is_repaired_counted_and_told(served: W
     name = served.local.nodes[0].name
     before = served.product.get("npx", name)["status"].get("drift", {}).get("repairs", 0)
     on_node(served.local, 0, "nft", "delete", "table", "ip", "proxyconfig")
-    eventually(lambda: served.answered_by(3, served.outside(0)), within_s=30, every_s=0.3)
+    eventually(lambda: served.answered_by(3, served.outside(0)), within_s=60, every_s=0.3)
     served.product.eventually(lambda: served.product.get("npx", name), lambda found: found["status"]["drift"]["repairs"] > before)
     events = ("--field-selector", f"involvedObject.name={name}", "-A")
     eventually(
-        lambda: served.product.objects("events", *events), until=lambda found: "repair" in str(found).lower(), within_s=30, every_s=0.3
+        lambda: served.product.objects("events", *events), until=lambda found: "repair" in str(found).lower(), within_s=60, every_s=0.3
     )
 
 

@@ -48,7 +48,7 @@ def test_all_backends_are_replaced_one_by_one_without_a_lost_request(served: Web
     before = {pod["metadata"]["name"] for pod in everywhere.objects("pods", "-l", "app=web")}
     with served.under_traffic(seconds=20):
         everywhere.kubectl("rollout", "restart", "deployment/web")
-        everywhere.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+        everywhere.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
     running = everywhere.objects("pods", "-l", "app=web", "--field-selector=status.phase=Running")
     assert not before & {pod["metadata"]["name"] for pod in running if "deletionTimestamp" not in pod["metadata"]}
 

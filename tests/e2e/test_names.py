@@ -24,7 +24,7 @@ account = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 headers = {"Authorization": f"Bearer {(account / 'token').read_text()}"}
 request = urllib.request.Request(f"https://{sys.argv[1]}/version", headers=headers)
 trusted = ssl.create_default_context(cafile=account / "ca.crt")
-print(urllib.request.urlopen(request, timeout=5, context=trusted).status)
+print(urllib.request.urlopen(request, timeout=30, context=trusted).status)
 """
 
 
@@ -33,7 +33,7 @@ def clients(product: Installed, nodes: list[NodeAddress]) -> Iterator[list[str]]
     """The names of a pod on each node, each as a user's pod would be."""
     product.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s")
     product.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    eventually(lambda: product.objects("serviceaccounts", "-n", NAMESPACE), within_s=30, every_s=0.3)
+    eventually(lambda: product.objects("serviceaccounts", "-n", NAMESPACE), within_s=60, every_s=0.3)
     product.apply(*(_pod(product.agent_image, f"client-{number}", node.name) for number, node in enumerate(nodes, 1)))
     product.kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", "--timeout=90s", "pods", "--all")
     yield [f"client-{number}" for number in range(1, len(nodes) + 1)]
@@ -86,7 +86,7 @@ def _finds(product: Installed, client: str, name: str, addresses: str, option: s
         except CommandError as error:  # not known to DNS yet
             return str(error)
 
-    eventually(found, within_s=30, every_s=0.5, until=lambda told: told == addresses)
+    eventually(found, within_s=60, every_s=0.5, until=lambda told: told == addresses)
 
 
 def _run(product: Installed, client: str, program: str, word: str, option: str = "timeout:2") -> str:

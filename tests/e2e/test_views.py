@@ -56,7 +56,7 @@ def _described(field: dict[str, object]) -> bool:
 
 
 def test_what_is_ready_stays_so_for_wait_in_a_script(everywhere: Installed) -> None:
-    words = ("--for=condition=Ready", "--timeout=10s")
+    words = ("--for=condition=Ready", "--timeout=60s")
     assert everywhere.kubectl("wait", f"pxc/{CONFIG}", *words).strip() == f"proxyconfig.proxyconfig.dev/{CONFIG} condition met"
     assert everywhere.kubectl("wait", "npx", "--all", *words).count("condition met") == len(everywhere.objects("nodes"))
-    assert "condition met" in everywhere.kubectl("wait", f"pxc/{CONFIG}", "--for=condition=Reconciling=False", "--timeout=10s")
+    assert "condition met" in everywhere.kubectl("wait", f"pxc/{CONFIG}", "--for=condition=Reconciling=False", "--timeout=60s")

@@ -63,7 +63,7 @@ def web(product: Installed, local: cluster.Cluster) -> Iterator[Web]:
     product.kubectl("run", "client", f"--image={images.WEB}", "--command", "sleep", "infinity")
     try:
         product.kubectl("rollout", "status", "deployment/web", "--timeout=120s", timeout_s=150)
-        product.kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=60s")
+        product.kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=120s")
         yield Web(product, local)
     finally:
         product.kubectl("delete", "-f", str(SAMPLE), "--wait=false")

@@ -31,7 +31,7 @@ def create(product: Installed, nodes: list[NodeAddress]) -> dict[str, Pair]:
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}},
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "programs", "namespace": NAME}, "data": programs},
     )
-    eventually(lambda: product.objects("serviceaccounts", "-n", NAME), within_s=30)
+    eventually(lambda: product.objects("serviceaccounts", "-n", NAME), within_s=60)
     product.apply(*pods)
     product.kubectl("-n", NAME, "wait", "--for=condition=Ready", "--timeout=90s", "pods", "--all")
     return {

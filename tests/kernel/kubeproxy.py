@@ -19,7 +19,7 @@ FLAGS = ("--vmodule=config=4",)
 """Have the log say when somebody is told."""
 STARTS = 5
 REGISTERED, TOLD = "Starting node config controller", "Calling handler.OnTopologyChange"
-REGISTERED_WITHIN_S, TOLD_WITHIN_S = 60, 5
+REGISTERED_WITHIN_S, TOLD_WITHIN_S = 60, 10
 
 Start = Callable[[], subprocess.Popen[str]]
 

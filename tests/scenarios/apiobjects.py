@@ -15,7 +15,7 @@ from tests.scenarios.book import Book
 from tests.scenarios.objects import SERVICE_LABEL, Key, sentinel_address
 from tests.scenarios.scenario import Object
 
-SYNC_WITHIN_S = 30
+SYNC_WITHIN_S = 60
 WRITTEN_WITHIN_S = 60
 SENTINEL = "sentinel"
 COLLECTIONS = {

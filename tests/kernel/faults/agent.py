@@ -69,7 +69,7 @@ class Agent:
         """End it in order, as kubelet or systemd would."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=60)
             self._process = None
 
     def signal(self, number: int) -> None:
@@ -139,11 +139,11 @@ class Agent:
 
     def serves(self) -> None:
         """Wait until the NodeProxy says that it is ready."""
-        eventually(self.ready, within_s=30, every_s=0.2)
+        eventually(self.ready, within_s=60, every_s=0.2)
 
 
 def _get(path: str, port: tuple[str, int] = METRICS) -> tuple[int, str]:
-    connection = http.client.HTTPConnection(*port, timeout=5)
+    connection = http.client.HTTPConnection(*port, timeout=30)
     try:
         connection.request("GET", path)
         response = connection.getresponse()

@@ -31,7 +31,7 @@ def test_services_work_without_an_api_server_and_changes_catch_up(
 
         reached = eventually(
             lambda: {answer.split()[0] for answer in web.pod.ask([web.flow(attempts=24, least=24)])[0]},
-            within_s=40,
+            within_s=60,
             until={"near1"}.__eq__,
         )
         assert reached == {"near1"}
@@ -50,5 +50,5 @@ def test_an_agent_that_dies_without_an_api_server_leaves_the_services_working(ag
         finally:
             plane.start_server()
         seen = agent.memory()
-        eventually(lambda: any(line["event"] == "synced" for line in agent.said()[seen:]), within_s=40)
+        eventually(lambda: any(line["event"] == "synced" for line in agent.said()[seen:]), within_s=60)
         assert web.served()

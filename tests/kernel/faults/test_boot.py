@@ -39,13 +39,13 @@ def test_services_come_back_after_a_boot_without_an_api_server(
 
             seen = agent.memory()
             agent.start()
-            eventually(web.served, within_s=30, every_s=0.2)
+            eventually(web.served, within_s=60, every_s=0.2)
             assert "serving from memory" in [line["event"] for line in agent.said()[seen:]]
         finally:
             plane.start_server()
         reached = eventually(
             lambda: {answer.split()[0] for answer in web.pod.ask([web.flow(attempts=24, least=24)])[0]},
-            within_s=40,
+            within_s=60,
             until={"near1"}.__eq__,
         )
         assert reached == {"near1"}
@@ -69,7 +69,7 @@ def test_rules_that_are_there_are_not_replaced_by_an_older_memory(
         try:
             seen = agent.memory()
             agent.start()
-            eventually(lambda: any(line["event"] == "rules are newer than memory" for line in agent.said()[seen:]), within_s=30)
+            eventually(lambda: any(line["event"] == "rules are newer than memory" for line in agent.said()[seen:]), within_s=60)
             assert {answer.split()[0] for answer in web.pod.ask([web.flow(attempts=24, least=24)])[0]} == {"near1"}
         finally:
             plane.start_server()

@@ -90,8 +90,8 @@ def test_changes_by_hand_are_repaired_counted_named_and_told(
 
         eventually(lambda: agent.metric("proxyconfig_drift_repairs_total") == 1, within_s=REPAIRED_WITHIN_S)
         assert web.served()
-        (event,) = eventually(lambda: agent.events("DriftRepaired", "Node"), within_s=10, every_s=0.2)
-        drift = eventually(lambda: agent.status()["drift"], within_s=10, every_s=0.2, until=lambda drift: drift["repairs"] == 1)
+        (event,) = eventually(lambda: agent.events("DriftRepaired", "Node"), within_s=60, every_s=0.2)
+        drift = eventually(lambda: agent.status()["drift"], within_s=60, every_s=0.2, until=lambda drift: drift["repairs"] == 1)
         assert re.search(what, drift["what"]), drift["what"]
         assert event["note"].endswith(f"repaired: {drift['what']}")
         code, said = agent.asked("/healthz")
@@ -103,9 +103,9 @@ def test_an_audit_from_time_to_time_finds_what_nobody_told_of(agent: Agent, plan
     order(plane, sync={"fullSyncPeriod": "3s"}, nftables={"driftCheckPeriod": "0s"})
     with agent.running():
         agent.serves()
-        eventually(lambda: agent.metric('proxyconfig_audits_total{result="clean"}') >= 1, within_s=10)
+        eventually(lambda: agent.metric('proxyconfig_audits_total{result="clean"}') >= 1, within_s=60)
         _delete_one_element(world.node)
-        drift = eventually(lambda: agent.status()["drift"], within_s=10, every_s=0.2, until=lambda drift: drift["repairs"] >= 1)
+        drift = eventually(lambda: agent.status()["drift"], within_s=60, every_s=0.2, until=lambda drift: drift["repairs"] >= 1)
         assert WEB in drift["what"]
         assert web.served()
 
@@ -140,7 +140,7 @@ def test_changes_by_hand_are_repaired_in_iptables_mode(
 
         eventually(lambda: agent.metric("proxyconfig_drift_repairs_total") >= 1, within_s=REPAIRED_WITHIN_S)
         assert web.served()
-        drift = eventually(lambda: agent.status()["drift"], within_s=10, every_s=0.2, until=lambda drift: drift["repairs"] == 1)
+        drift = eventually(lambda: agent.status()["drift"], within_s=60, every_s=0.2, until=lambda drift: drift["repairs"] == 1)
         assert drift["what"]
 
 
@@ -153,7 +153,7 @@ def test_rules_of_others_are_no_reason_to_repair(agent: Agent, world: Topology, 
         operations = agent.metric("proxyconfig_kernel_operations_total")
         world.node.run("nft", "add", "table", "inet", "foreign-last")
 
-        eventually(lambda: sum(line.get("reason") == "disturbed" for line in agent.said()) >= 1, within_s=10)
+        eventually(lambda: sum(line.get("reason") == "disturbed" for line in agent.said()) >= 1, within_s=60)
         assert agent.metric("proxyconfig_drift_repairs_total") == polls == 0
         assert agent.metric("proxyconfig_kernel_operations_total") == operations
         assert web.served()

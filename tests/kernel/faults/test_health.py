@@ -51,7 +51,7 @@ def owned_by_another(world: Topology, table: str) -> Iterator[None]:
         yield
     finally:
         other.stdin.close()
-        other.wait(timeout=10)
+        other.wait(timeout=60)
 
 
 @pytest.mark.parametrize("mode", TABLES)
@@ -71,15 +71,15 @@ def test_before_the_first_sync_a_node_is_not_healthy(agent: Agent, plane: Contro
     plane.kubectl("delete", "nodeproxy", "--all")
     with agent.running():
         code, said = eventually(
-            lambda: agent.asked("/healthz"), within_s=20, until=lambda answer: "Node" not in answer[1].get("reason", "Node")
+            lambda: agent.asked("/healthz"), within_s=60, until=lambda answer: "Node" not in answer[1].get("reason", "Node")
         )
         assert (code, said["reason"]) == (503, "the first sync has not ended yet")
         assert agent.asked("/livez")[0] == 200
         order(plane)
-        eventually(lambda: agent.asked("/healthz")[0], within_s=20, until=lambda code: code == 200)
+        eventually(lambda: agent.asked("/healthz")[0], within_s=60, until=lambda code: code == 200)
         order(plane, action="Remove")
         eventually(
-            lambda: agent.asked("/healthz")[1].get("reason"), within_s=20, until=lambda said: said == "this node's proxy was removed"
+            lambda: agent.asked("/healthz")[1].get("reason"), within_s=60, until=lambda said: said == "this node's proxy was removed"
         )
 
 
@@ -87,11 +87,11 @@ def test_row_130_a_node_that_is_about_to_go_is_drained_and_its_agent_lives_on(ag
     with agent.running():
         agent.serves()
         node_patch(taints=[TAINT])
-        _, said = eventually(lambda: agent.asked("/healthz"), within_s=10, until=lambda answer: answer[0] == 503)
+        _, said = eventually(lambda: agent.asked("/healthz"), within_s=60, until=lambda answer: answer[0] == 503)
         assert (said["healthy"], said["nodeEligible"], said["reason"]) == (True, False, "the node is being deleted")
         assert agent.asked("/livez")[0] == 200
         node_patch(taints=None)
-        eventually(lambda: agent.asked("/healthz")[0], within_s=10, until=lambda code: code == 200)
+        eventually(lambda: agent.asked("/healthz")[0], within_s=60, until=lambda code: code == 200)
 
 
 @pytest.mark.parametrize("mode", TABLES)
@@ -104,12 +104,12 @@ def test_rules_that_cannot_be_repaired_fail_the_checks_and_those_of_services_unt
         agent.serves()
         everywhere(world, "200 1")
         with owned_by_another(world, TABLES[mode]):
-            _, said = eventually(lambda: agent.asked("/healthz"), within_s=10, until=lambda answer: answer[0] == 503)
+            _, said = eventually(lambda: agent.asked("/healthz"), within_s=60, until=lambda answer: answer[0] == 503)
             assert not said["healthy"]
             assert f"failed: {mode}: " in said["reason"]
             everywhere(world, "503 1")
             assert agent.asked("/livez")[0] == 200
-        eventually(lambda: agent.asked("/healthz")[0], within_s=20, until=lambda code: code == 200)
+        eventually(lambda: agent.asked("/healthz")[0], within_s=60, until=lambda code: code == 200)
         everywhere(world, "200 1")
         assert web.served()
 
@@ -117,7 +117,7 @@ def test_rules_that_cannot_be_repaired_fail_the_checks_and_those_of_services_unt
 def test_a_mode_that_the_kernel_cannot_do_fails_healthz_with_the_reason(agent: Agent) -> None:
     agent.prefix = (sys.executable, "-m", "tests.kernel.faults.lacking", "nfnetlink")
     with agent.running():
-        code, said = eventually(lambda: agent.asked("/healthz"), within_s=20, until=lambda answer: "lacks" in answer[1].get("reason", ""))
+        code, said = eventually(lambda: agent.asked("/healthz"), within_s=60, until=lambda answer: "lacks" in answer[1].get("reason", ""))
         assert code == 503
         assert "the kernel lacks netlink sockets for netfilter" in said["reason"]
 
@@ -127,11 +127,11 @@ def test_row_131_a_port_that_is_taken_is_told_on_the_service_and_opened_when_it_
 ) -> None:
     api_cluster.put({**web.objects, **balanced(*ready("near1"))})
     with world.node.call(socket.create_server, (NODE.v4, PORT)), agent.running():
-        (event,) = eventually(lambda: agent.events("FailedToStartServiceHealthcheck", "Service"), within_s=40, every_s=0.2)
+        (event,) = eventually(lambda: agent.events("FailedToStartServiceHealthcheck", "Service"), within_s=60, every_s=0.2)
         assert (event["regarding"]["name"], event["action"], event["type"]) == ("web", "Listen", "Warning")
         assert f"cannot open spec.healthCheckNodePort {PORT}: Address already in use" in event["note"]
         assert status(world, NODE.v6) == "200 1", "the other family is served"
-        degraded = eventually(lambda: agent.condition("Degraded"), within_s=10, every_s=0.2, until=lambda condition: condition[0] == "True")
+        degraded = eventually(lambda: agent.condition("Degraded"), within_s=60, every_s=0.2, until=lambda condition: condition[0] == "True")
         assert degraded[1] == "HealthCheckNodePortsClosed"
         assert f"spec.healthCheckNodePort {PORT} of Service checked/web on {NODE.v4}: Address already in use" in degraded[2]
         assert agent.ready()

@@ -39,10 +39,10 @@ def test_killed_in_its_first_sync(agent: Agent, world: Topology, api_cluster: Cl
             empty = kernel.generation()
             with agent.running():
                 # Not later: its next transactions are still to come.
-                eventually(lambda was=empty: kernel.generation() != was, within_s=30, every_s=0.001)  # type: ignore[misc]
+                eventually(lambda was=empty: kernel.generation() != was, within_s=60, every_s=0.001)  # type: ignore[misc]
     with agent.running():
         agent.serves()
-        eventually(lambda: _differences(world, api_cluster), within_s=10, until=lambda count: count == 0)
+        eventually(lambda: _differences(world, api_cluster), within_s=60, until=lambda count: count == 0)
         assert web.served()
 
 
@@ -59,4 +59,4 @@ def test_killed_again_and_again_while_services_change(agent: Agent, world: Topol
     assert attempts > 100
     with agent.running():
         agent.serves()
-        eventually(lambda: _differences(world, api_cluster), within_s=10, until=lambda count: count == 0)
+        eventually(lambda: _differences(world, api_cluster), within_s=60, until=lambda count: count == 0)

@@ -29,7 +29,7 @@ def of_iptables(world: Topology) -> bool:
 
 def in_mode(agent: Agent, mode: str) -> None:
     """Wait until the NodeProxy says so, and that all is well."""
-    eventually(lambda: (agent.status().get("mode"), agent.ready()), within_s=30, every_s=0.2, until=(mode, True).__eq__)
+    eventually(lambda: (agent.status().get("mode"), agent.ready()), within_s=60, every_s=0.2, until=(mode, True).__eq__)
 
 
 def test_a_change_of_mode_loses_no_connection_and_leaves_nothing_of_the_old_one(
@@ -68,7 +68,7 @@ def after_kube_proxy(agent: Agent, plane: ControlPlane, world: Topology, api_clu
     """An agent that is not started yet, on a node where kube-proxy ran in iptables mode; its rules are still there."""
     world.node.run(sys.executable, "-m", "proxyconfig_agent", "--cleanup")
     with KubeProxy("iptables", plane, world, api_cluster, tmp_path).started(CONFIGS["default"]):
-        eventually(api_cluster.caught_up, within_s=30)
+        eventually(api_cluster.caught_up, within_s=60)
     return agent
 
 
@@ -92,7 +92,7 @@ def test_kube_proxys_chains_are_none_of_nftables_modes_business(after_kube_proxy
         in_mode(agent, "nftables")
         assert _nat(world) == before
         order(plane, action="Remove")
-        eventually(lambda: agent.status().get("removed") == {"objects": 0}, within_s=15, every_s=0.2)
+        eventually(lambda: agent.status().get("removed") == {"objects": 0}, within_s=60, every_s=0.2)
     assert _nat(world) == before
 
 

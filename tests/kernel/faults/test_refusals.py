@@ -33,17 +33,17 @@ def test_a_service_with_an_address_of_the_wrong_family_is_set_aside_alone(agent:
         agent.serves()
         api_cluster.put({**web.objects, ("Service", "wrong-family", "four-only"): wrong})
 
-        (event,) = eventually(lambda: agent.events("Quarantined", "Service"), within_s=30, every_s=0.2)
+        (event,) = eventually(lambda: agent.events("Quarantined", "Service"), within_s=60, every_s=0.2)
         assert event["regarding"]["name"] == "four-only"
         assert "fd00:60::99 is IPv6, but the Service has no IPv6 cluster IP" in event["note"]
-        told = eventually(lambda: agent.status().get("quarantined", []), within_s=10, every_s=0.2)
+        told = eventually(lambda: agent.status().get("quarantined", []), within_s=60, every_s=0.2)
         assert [entry["service"] for entry in told] == ["wrong-family/four-only"]
         assert agent.condition("Degraded")[:2] == ("True", "QuarantinedServices")
         assert agent.ready()
         assert web.served()
 
         api_cluster.put(web.objects)
-        eventually(lambda: agent.condition("Degraded")[0] == "False", within_s=10, every_s=0.2)
+        eventually(lambda: agent.condition("Degraded")[0] == "False", within_s=60, every_s=0.2)
 
 
 def test_of_two_services_with_one_address_the_older_has_it_and_the_other_has_the_rest(agent: Agent, api_cluster: Cluster, web: Web) -> None:
@@ -74,15 +74,15 @@ def test_of_two_services_with_one_address_the_older_has_it_and_the_other_has_the
         agent.serves()
         everything = {**web.objects, ("Service", "rivals", "a-rival"): rival, **slices}
         api_cluster.put(everything)
-        eventually(lambda: reached("10.96.254.2") == {"near1"}, within_s=10)
+        eventually(lambda: reached("10.96.254.2") == {"near1"}, within_s=60)
         assert reached("203.0.113.9") == {"near1"}
         assert reached(shared) == {"near1", "near2", "far1", "far2"}
-        events = eventually(lambda: agent.events("Quarantined", "Service"), within_s=30, every_s=0.2)
+        events = eventually(lambda: agent.events("Quarantined", "Service"), within_s=60, every_s=0.2)
         assert [event["regarding"]["name"] for event in events] == ["a-rival"]
         assert "of port rivals/a-rival:web-tcp belongs to matrix-load-balancer/web:web-tcp, which is older" in events[0]["note"]
 
         api_cluster.put({key: one for key, one in everything.items() if key != SERVICE})
-        eventually(lambda: reached(shared) == {"near1"}, within_s=10)
+        eventually(lambda: reached(shared) == {"near1"}, within_s=60)
 
 
 def test_a_mode_that_the_node_cannot_do_leaves_what_runs_as_it_is(agent: Agent, plane: ControlPlane, web: Web) -> None:
@@ -91,7 +91,7 @@ def test_a_mode_that_the_node_cannot_do_leaves_what_runs_as_it_is(agent: Agent, 
         order(plane, mode="ipvs")
 
         status, reason, message = eventually(
-            lambda: agent.condition("Ready"), within_s=15, every_s=0.2, until=lambda condition: condition[1] == "ModeUnsupported"
+            lambda: agent.condition("Ready"), within_s=60, every_s=0.2, until=lambda condition: condition[1] == "ModeUnsupported"
         )
         assert status == "False"
         assert "ipvs" in message
@@ -113,7 +113,7 @@ def test_a_kernel_without_netfilter_sockets_is_named(agent: Agent, web: Web) -> 
     agent.prefix = (sys.executable, "-m", "tests.kernel.faults.lacking", "nfnetlink")
     with agent.running():
         status, reason, message = eventually(
-            lambda: agent.condition("Ready"), within_s=30, every_s=0.2, until=lambda condition: condition[1] not in ("", "Starting")
+            lambda: agent.condition("Ready"), within_s=60, every_s=0.2, until=lambda condition: condition[1] not in ("", "Starting")
         )
 
     assert (status, reason) == ("False", "ModeUnsupported")
@@ -132,11 +132,11 @@ def test_rules_of_others_stay_byte_for_byte(agent: Agent, plane: ControlPlane, w
         assert web.served()
         api_cluster.put({})
         api_cluster.put(web.objects)
-        eventually(web.served, within_s=10)
+        eventually(web.served, within_s=60)
         assert _state_of_others(world) == before
 
         order(plane, action="Remove")
-        eventually(lambda: agent.status().get("removed") == {"objects": 0}, within_s=15, every_s=0.2)
+        eventually(lambda: agent.status().get("removed") == {"objects": 0}, within_s=60, every_s=0.2)
     assert agent.condition("Ready")[:2] == ("False", "Removed")
     assert node.run("nft", "list", "ruleset") == before
 

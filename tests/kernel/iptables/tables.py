@@ -75,7 +75,7 @@ def _ordered(name: str, rules: tuple[str, ...]) -> list[str]:
     if name not in SHARED:
         return list(rules)
     end = len(rules)
-    while _comment(rules[end - 1]) == LAST:
+    while end and _comment(rules[end - 1]) == LAST:
         end -= 1
     return [*rules[:1], *sorted(rules[1:end], key=_service_port), *sorted(rules[end:])]
 

@@ -185,7 +185,7 @@ def test_killed_in_a_sync_again_and_again_the_next_one_converges(node: Node, dat
         process.kill()
         process.wait()
         process.stdout.close()
-    eventually(lambda: not _busy(node), within_s=20)
+    eventually(lambda: not _busy(node), within_s=60)
     ports = list(many(300, 10))
     dataplane.resync(SETTINGS, ports)
     assert start().resync(SETTINGS, ports).operations == 0

@@ -38,7 +38,7 @@ class Watch:
         lists = 0
         while True:
             lists += 1
-            if (last := self.seen.get(timeout=10)) == wanted:
+            if (last := self.seen.get(timeout=60)) == wanted:
                 return lists
             assert lists < 10, f"saw {last}, not {wanted}"
 

@@ -101,7 +101,7 @@ class Client:
 
         self._socket = space.call(connected)
 
-    def ask(self, within_s: float = 0.3) -> str:
+    def ask(self, within_s: float = 2) -> str:
         """Send once; who answers (`near1 8080`), `refused`, or nothing. Answers to earlier questions do not count."""
         self._socket.settimeout(0)
         with contextlib.suppress(OSError):
@@ -186,7 +186,7 @@ WAYS = (
 POD = PODS["client"]
 
 
-MOVES_WITHIN_S = 2
+MOVES_WITHIN_S = 20
 """kube-proxy has its minSyncPeriod; ours have moved everything when `apply` returns."""
 
 

@@ -65,7 +65,7 @@ def asked(world: Topology, path: str, port: int = 10249) -> tuple[int, str, str]
     """Status, type and body."""
 
     def ask() -> tuple[int, str, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -152,7 +152,7 @@ def test_row_127_what_reaches_node_ports_by_localhost_is_counted(
         api_cluster.apply(story.objects())
         before = sample(world, LOCALHOST_ACCEPTED.name)
         flow = {"address": "127.0.0.1", "port": port["nodePort"], "patience_s": 1}
-        eventually(lambda: next(iter(probers["node"].ask([flow])[0])).split()[0] in ENDPOINTS, within_s=10)
+        eventually(lambda: next(iter(probers["node"].ask([flow])[0])).split()[0] in ENDPOINTS, within_s=60)
         assert sample(world, LOCALHOST_ACCEPTED.name) > before
         api_cluster.apply({})
 

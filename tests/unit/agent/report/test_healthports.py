@@ -55,7 +55,7 @@ def check(port: int, endpoints: int = 1, family: Family = Family.IPV4) -> Health
 def listens(port: int, host: str = "127.0.0.1") -> bool:
     """Whether the kernel takes a connection; the servers need not run for that."""
     try:
-        socket.create_connection((host, port), timeout=5).close()
+        socket.create_connection((host, port), timeout=30).close()
     except OSError:
         return False
     return True

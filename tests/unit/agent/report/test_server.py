@@ -34,7 +34,7 @@ def serving(host: str = "127.0.0.1") -> Iterator[int]:
 
 
 def ask(port: int, path: str, method: str = "GET", host: str = "127.0.0.1") -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(host, port, timeout=5)
+    connection = http.client.HTTPConnection(host, port, timeout=30)
     try:
         connection.request(method, path)
         response = connection.getresponse()
@@ -76,7 +76,7 @@ def test_an_ipv6_address_serves_only_itself() -> None:
 
 def test_many_silent_clients_do_not_pile_up() -> None:
     with serving() as port:
-        silent = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(CONNECTIONS)]
+        silent = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(CONNECTIONS)]
         try:
             with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
                 eventually(lambda: not ask(port, "/yes"), within_s=5)

@@ -46,5 +46,5 @@ async def test_a_second_agent_waits_for_the_first(monkeypatch: pytest.MonkeyPatc
     assert not done
     assert lock.try_acquire() is None
     first.close()
-    with await asyncio.wait_for(second, 5):
+    with await asyncio.wait_for(second, 30):
         assert lock.try_acquire() is None
