@@ -6,7 +6,6 @@ All of it runs in one event loop. `Agent.run` ends only by cancellation, and lea
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -16,17 +15,17 @@ import msgspec
 import structlog
 
 from proxyconfig_agent.cluster import Cluster
+from proxyconfig_agent.healthchecks import HealthChecks
 from proxyconfig_agent.ingest import wire
-from proxyconfig_agent.ingest.nodes import node_of, service_cidrs_of
-from proxyconfig_agent.ingest.values import Address, Network
-from proxyconfig_agent.memory import order_of
+from proxyconfig_agent.ingest.nodes import node_of
+from proxyconfig_agent.knowledge import Knowledge
 from proxyconfig_agent.mode import ModeInUse, Modes
 from proxyconfig_agent.node import addresses
 from proxyconfig_agent.node.addresses import LocalAddress
 from proxyconfig_agent.node.finding import Finding
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.settings import listen_addresses, resolve
-from proxyconfig_agent.pace import Pace
+from proxyconfig_agent.pace import pace_of
 from proxyconfig_agent.recall import Recall
 from proxyconfig_agent.report.healthports import HealthPorts
 from proxyconfig_agent.report.nodeproxy import Reporter
@@ -41,9 +40,6 @@ from proxyconfig_api.names import GROUP
 from proxyconfig_api.spec import ProxyConfigSpec
 from proxyconfig_client.backoff import Backoff
 from proxyconfig_client.objects import Key
-
-CIDRS_WITHIN_S = 2.0
-"""How long the first sync waits for the ServiceCIDRs; without them it only drops nothing for unallocated addresses."""
 
 BEAT_S = 1.0
 
@@ -80,14 +76,11 @@ class Agent:
         recall: Recall | None = None,
     ) -> None:
         self._watched, self._cluster, self._telling, self._host = watched, cluster, telling, host
-        self._sources, self._reporters, self._recall = sources, reporters, recall
-        self._health_ports = health_ports
+        self._sources, self._reporters = sources, reporters
+        self._health_checks = HealthChecks(cluster, health_ports)
         self._news = asyncio.Event()
-        self._known = False
-        self._remembered_cidrs: tuple[Network, ...] = ()
+        self._knowledge = Knowledge(watched, cluster, telling, recall, self._news.set)
         self._local: tuple[LocalAddress, ...] | None = None
-        self._listen_on: tuple[Address, ...] | None = ()
-        self._answered: tuple[int, tuple[Address, ...] | None] = (0, ())
         self._desired: Desired | None = None
         self._adopting: Desired | None = None
         self._configured: ProxyConfigSpec | None = None
@@ -100,57 +93,33 @@ class Agent:
 
     def close(self) -> None:
         """Give back what is held, and keep what is known; the kernel's state stays."""
-        if self._recall is not None:
-            self._recall.save()
+        self._knowledge.save()
         self._mode.close()
 
     async def run(self) -> NoReturn:
         """Serve this node until cancelled. Raises what no retry can help against."""
-        source, watched = self._sources(self._desire, self._trouble), self._watched
-        watched.tell(self)
+        source = self._sources(self._desire, self._trouble)
+        self._watched.tell(self)
         async with asyncio.TaskGroup() as group:
-            for work in (source.run(), self._addresses(), self._beat(), self._health_ports.run()):
+            own = (self._addresses(), self._beat(), self._health_checks.run(), self._knowledge.run(self._may_serve))
+            for work in (source.run(), *own):
                 group.create_task(work)
-            synced = (watched.services.synced, watched.slices.synced, watched.node.synced)
-            group.create_task(self._learn(*synced, within_reason=watched.cidrs.synced))
-            if self._recall is not None:
-                group.create_task(self._recall.run())
-                group.create_task(self._remember(self._recall))
             while True:
                 self._steer(group)
                 await self._news.wait()
                 self._news.clear()
 
-    async def _learn(self, *synced: asyncio.Event, within_reason: asyncio.Event) -> None:
-        """Wait until the cluster is known as a whole; what was not listed yet would be taken for deleted."""
-        for event in synced:
-            await event.wait()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(within_reason.wait(), CIDRS_WITHIN_S)
-        _log.info("cluster known", services=self._cluster.services, decode_s=round(self._watched.decode_s(), 4))
-        self._known = True
-        self._telling.found("memory")
-        self._news.set()
-
-    async def _remember(self, recall: Recall) -> None:
-        """Serve what was last known if the API server is silent and the kernel has nothing; rules that are there are newer."""
-        last = await recall.after_silence(lambda: self._known)
-        if last is None:
-            return
-        order = last.heading.order
-        desired = self._desired or Desired(order.parsed(), order.generation, order.revision, uid=order.uid)
-        dataplane = self._mode.use(desired.spec.mode)
-        if self._known or dataplane is None:
-            return
+    def _may_serve(self, remembered: Desired) -> bool:
+        """Whether memory counts, under the order of now if there is one: rules that are in the kernel are newer."""
+        dataplane = self._mode.use((self._desired or remembered).spec.mode)
+        if dataplane is None:
+            return False
         if dataplane.scan():
             _log.info("rules are newer than memory", advice="they stay until the API server answers")
-            return
-        self._telling.found("memory", recall.put_back(last))
-        self._remembered_cidrs = last.heading.service_cidrs
-        self._known = True
+            return False
         if self._desired is None:
-            self._desire(desired)
-        self._news.set()
+            self._desire(remembered)
+        return True
 
     def configuration(self) -> bytes:
         """The spec in effect as JSON under our group's name, as /configz of Kubernetes' components has it."""
@@ -220,13 +189,12 @@ class Agent:
             self._telling.found("host", *self._host.configure(spec))
             self._configured = spec
         dataplane = self._mode.use(spec.mode)
-        if dataplane is None or self._local is None or not self._known:
+        if dataplane is None or self._local is None or not self._knowledge.complete:
             return
-        settings, findings = resolve(spec, self._cluster.node, self._local, self._service_cidrs())
+        settings, findings = resolve(spec, self._cluster.node, self._local, self._knowledge.service_cidrs())
         self._telling.found("settings", *findings)
-        self._listen_on = listen_addresses(settings, self._local)
-        self._answer_health_checks()
-        pace = _pace(spec)
+        self._health_checks.listen(listen_addresses(settings, self._local))
+        pace = pace_of(spec)
         if self._runner is None:
             self._runner = Runner(self._cluster, dataplane, settings, self._synced, pace=pace, clock=Clock(), backoff=Backoff(first_s=0.5))
             self._running = group.create_task(self._runner.run())
@@ -247,8 +215,9 @@ class Agent:
         self._telling.synced(replace(sync, stages_s={"decode": self._decoded_s - before_s, **sync.stages_s}))
         if sync.error:
             return
-        self._answer_health_checks()
-        self._note()
+        self._health_checks.answer()
+        if self._desired is not None and not self._desired.remove:
+            self._knowledge.note(self._desired)
         if self._adopting is not None:
             self._adopt(self._adopting)
         if sync.reason is Reason.START:
@@ -257,21 +226,6 @@ class Agent:
         if sync.full and self._configured is not None:
             # After the first sync as well: conntrack's sysctls may have come with the rules that use it.
             self._telling.found("host", *self._host.configure(self._configured))
-
-    def _answer_health_checks(self) -> None:
-        """Most changes are none of theirs, and there may be thousands."""
-        answered, self._answered = self._answered, (self._cluster.health_checks_changed, self._listen_on)
-        if answered != self._answered:
-            self._health_ports.want(self._cluster.health_checks(), self._listen_on)
-
-    def _note(self) -> None:
-        """Have what is known now kept for the next boot."""
-        if self._recall is not None and self._desired is not None and not self._desired.remove:
-            desired = self._desired
-            self._recall.note(order_of(desired.spec, desired.generation, desired.revision, desired.uid), self._service_cidrs())
-
-    def _service_cidrs(self) -> tuple[Network, ...]:
-        return service_cidrs_of(self._watched.service_cidrs()) or self._remembered_cidrs
 
     def _adopt(self, desired: Desired) -> None:
         """What is desired is in effect now."""
@@ -288,15 +242,10 @@ class Agent:
         if left is None:
             return
         self._cluster.forget()
-        self._answer_health_checks()
+        self._health_checks.answer()
         self._telling.broken("start", "this node's proxy was removed")
         self._telling.found("host", *self._host.restore())
         self._telling.update(
             generation=desired.generation, revision=desired.revision, programmed=False, services=0, endpoints=0, removed_objects=len(left)
         )
         _log.info("removed", left=left)
-
-
-def _pace(spec: ProxyConfigSpec) -> Pace:
-    poll_s = float(spec.nftables.drift_check_period) if spec.nftables else Pace().poll_s
-    return Pace(min_s=float(spec.sync.min_sync_period), full_s=float(spec.sync.full_sync_period), poll_s=poll_s)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from proxyconfig_api.spec import ProxyConfigSpec
+
 REST = 2.0
 """After a change that took t to commit, others are gathered for 2 × t: at once when idle, a third of the time at most under load."""
 
@@ -25,6 +27,11 @@ class Pace:
     min_s: float = 0.0
     full_s: float = 3600.0
     poll_s: float = 1.0
+
+
+def pace_of(spec: ProxyConfigSpec) -> Pace:
+    poll_s = float(spec.nftables.drift_check_period) if spec.nftables else Pace().poll_s
+    return Pace(min_s=float(spec.sync.min_sync_period), full_s=float(spec.sync.full_sync_period), poll_s=poll_s)
 
 
 def rest_after_change_s(pace: Pace, took_s: float) -> float:
