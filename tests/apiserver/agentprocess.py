@@ -59,7 +59,7 @@ class AgentProcess:
 
     def synced(self, reason: str) -> dict[str, Any]:
         """Wait for a sync of that reason; its log line."""
-        return eventually(lambda: [line for line in self.said("synced") if line["reason"] == reason], 30)[-1]
+        return eventually(lambda: [line for line in self.said("synced") if line["reason"] == reason], 60)[-1]
 
 
 def nft(home: Attachment, *words: str) -> str:

@@ -57,18 +57,18 @@ def events(api: Api, reason: str) -> list[Object]:
 
 
 def test_an_order_is_carried_out_reported_and_taken_back(agent: AgentProcess, api: Api, home: Attachment) -> None:
-    eventually(lambda: agent.said("waiting for a NodeProxy"), 30)
+    eventually(lambda: agent.said("waiting for a NodeProxy"), 60)
     assert served(home) == set()
     order(api, "x-1")
-    eventually(lambda: conditions(api).get("Programmed"), 30, until=lambda programmed: programmed == ("True", "Synced"))
+    eventually(lambda: conditions(api).get("Programmed"), 60, until=lambda programmed: programmed == ("True", "Synced"))
     assert (status(api)["observedRevision"], status(api)["services"], served(home)) == ("x-1", 1, {KUBERNETES})
     order(api, "x-1", action="Remove")
-    eventually(lambda: status(api).get("removed"), 30, until=lambda removed: removed == {"objects": 0})
+    eventually(lambda: status(api).get("removed"), 60, until=lambda removed: removed == {"objects": 0})
     assert conditions(api)["Ready"] == ("False", "Removed")
     assert "proxyconfig" not in nft(home, "list", "tables")
     order(api, "x-1")
-    eventually(lambda: served(home), 30, until=lambda found: found == {KUBERNETES})
-    eventually(lambda: "removed" not in status(api), 10)
+    eventually(lambda: served(home), 60, until=lambda found: found == {KUBERNETES})
+    eventually(lambda: "removed" not in status(api), 60)
 
 
 def test_a_new_revision_is_applied_without_a_restart(agent: AgentProcess, api: Api) -> None:
@@ -76,29 +76,29 @@ def test_a_new_revision_is_applied_without_a_restart(agent: AgentProcess, api: A
     agent.synced("start")
     before = pid_of(agent)
     order(api, "x-2", {"masquerade": {"all": True}})
-    eventually(lambda: status(api).get("observedRevision"), 30, until=lambda revision: revision == "x-2")
+    eventually(lambda: status(api).get("observedRevision"), 60, until=lambda revision: revision == "x-2")
     assert agent.synced("settings")["operations"] > 0
     assert pid_of(agent) == before
     order(api, "x-3", {"masquerade": {"all": True}, "sync": {"minSyncPeriod": "1s"}})
-    eventually(lambda: status(api).get("observedRevision"), 30, until=lambda revision: revision == "x-3")
+    eventually(lambda: status(api).get("observedRevision"), 60, until=lambda revision: revision == "x-3")
 
 
 def test_a_nodeproxy_that_was_deleted_and_made_anew_has_its_status_again(agent: AgentProcess, api: Api, home: Attachment) -> None:
     order(api, "x-1")
     agent.synced("start")
-    eventually(lambda: conditions(api).get("Ready"), 30, until=lambda ready: ready is not None and ready[0] == "True")
+    eventually(lambda: conditions(api).get("Ready"), 60, until=lambda ready: ready is not None and ready[0] == "True")
     api.delete(f"{PROXIES}/{NODE}")
-    eventually(lambda: status(api) == {}, 10)
+    eventually(lambda: status(api) == {}, 60)
     assert served(home) == {KUBERNETES}, "the last order stays in effect"
     order(api, "x-1")
-    eventually(lambda: conditions(api).get("Ready"), 10, until=lambda ready: ready is not None and ready[0] == "True")
+    eventually(lambda: conditions(api).get("Ready"), 60, until=lambda ready: ready is not None and ready[0] == "True")
 
 
 def test_services_and_endpoints_are_followed(agent: AgentProcess, api: Api, home: Attachment) -> None:
     order(api, "x-1")
     agent.synced("start")
     api.create(SERVICES, service("web", "10.96.7.7"))
-    eventually(lambda: served(home), 10, until=lambda found: found == {KUBERNETES, "10.96.7.7"})
+    eventually(lambda: served(home), 60, until=lambda found: found == {KUBERNETES, "10.96.7.7"})
     piece = {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
@@ -108,9 +108,9 @@ def test_services_and_endpoints_are_followed(agent: AgentProcess, api: Api, home
         "endpoints": [{"addresses": ["10.244.1.7"]}],
     }
     api.create(SLICES, piece)
-    eventually(lambda: nft(home, "list", "map", "ip", "proxyconfig", "endpoints"), 10, until=lambda listing: "10.244.1.7" in listing)
+    eventually(lambda: nft(home, "list", "map", "ip", "proxyconfig", "endpoints"), 60, until=lambda listing: "10.244.1.7" in listing)
     api.delete(f"{SERVICES}/web")
-    eventually(lambda: served(home), 10, until=lambda found: found == {KUBERNETES})
+    eventually(lambda: served(home), 60, until=lambda found: found == {KUBERNETES})
     assert "10.244.1.7" not in nft(home, "list", "map", "ip", "proxyconfig", "endpoints")
 
 
@@ -122,7 +122,7 @@ def test_while_the_api_server_is_away_services_stay_and_changes_catch_up(
     api.create(SERVICES, service("goes", "10.96.7.1"))
     eventually(lambda: "10.96.7.1" in served(home))
     plane.stop_server()
-    eventually(lambda: agent.said("watch interrupted"), 30)
+    eventually(lambda: agent.said("watch interrupted"), 60)
     assert served(home) == {KUBERNETES, "10.96.7.1"}
     plane.start_server()
     api.delete(f"{SERVICES}/goes")
@@ -147,8 +147,8 @@ def test_a_table_that_was_deleted_by_hand_is_repaired_counted_and_told(agent: Ag
     order(api, "x-1")
     agent.synced("start")
     nft(home, "delete", "table", "ip", "proxyconfig")
-    eventually(lambda: served(home), 10, until=lambda found: found == {KUBERNETES})
-    drift = eventually(lambda: status(api).get("drift", {}), 10, until=lambda drift: drift.get("repairs") == 1)
+    eventually(lambda: served(home), 60, until=lambda found: found == {KUBERNETES})
+    drift = eventually(lambda: status(api).get("drift", {}), 60, until=lambda drift: drift.get("repairs") == 1)
     assert drift["what"]
     assert [event["regarding"]["name"] for event in eventually(lambda: events(api, "DriftRepaired"))] == [NODE]
 
@@ -158,26 +158,26 @@ def test_a_service_with_an_address_of_the_wrong_family_is_named_and_harms_no_oth
     agent.synced("start")
     api.create(SERVICES, service("bad", "10.96.7.3", externalIPs=["2001:db8::7"]))
     api.create(SERVICES, service("good", "10.96.7.4"))
-    (named,) = eventually(lambda: status(api).get("quarantined", []), 10)
+    (named,) = eventually(lambda: status(api).get("quarantined", []), 60)
     assert named["service"] == "default/bad"
     assert "2001:db8::7 is IPv6, but the Service has no IPv6 cluster IP" in named["reason"]
     assert {"10.96.7.3", "10.96.7.4"} <= served(home)
-    assert eventually(lambda: conditions(api)["Degraded"], 10, until=lambda each: each[0] == "True")[1] == "QuarantinedServices"
-    (event,) = eventually(lambda: events(api, "Quarantined"), 30)
+    assert eventually(lambda: conditions(api)["Degraded"], 60, until=lambda each: each[0] == "True")[1] == "QuarantinedServices"
+    (event,) = eventually(lambda: events(api, "Quarantined"), 60)
     assert (event["regarding"]["name"], event["reportingInstance"]) == ("bad", NODE)
     api.delete(f"{SERVICES}/bad")
-    eventually(lambda: not status(api).get("quarantined"), 10)
+    eventually(lambda: not status(api).get("quarantined"), 60)
 
 
 def test_a_mode_that_the_node_cannot_do_is_a_condition_and_what_runs_goes_on(agent: AgentProcess, api: Api, home: Attachment) -> None:
     order(api, "x-1")
     agent.synced("start")
     order(api, "x-2", {"mode": "ipvs"})
-    eventually(lambda: conditions(api).get("Programmed"), 10, until=lambda each: each == ("False", "ModeUnsupported"))
+    eventually(lambda: conditions(api).get("Programmed"), 60, until=lambda each: each == ("False", "ModeUnsupported"))
     assert status(api)["observedRevision"] == "x-1"
     assert served(home) == {KUBERNETES}
     order(api, "x-1")
-    eventually(lambda: conditions(api).get("Programmed"), 10, until=lambda each: each == ("True", "Synced"))
+    eventually(lambda: conditions(api).get("Programmed"), 60, until=lambda each: each == ("True", "Synced"))
 
 
 def test_a_nodeproxy_that_is_gone_changes_nothing(agent: AgentProcess, api: Api, home: Attachment) -> None:
@@ -186,7 +186,7 @@ def test_a_nodeproxy_that_is_gone_changes_nothing(agent: AgentProcess, api: Api,
     api.delete(f"{PROXIES}/{NODE}")
     api.delete(f"{NODES}/{NODE}")
     api.create(SERVICES, service("late", "10.96.7.5"))
-    eventually(lambda: "10.96.7.5" in served(home), 10)
+    eventually(lambda: "10.96.7.5" in served(home), 60)
 
 
 def test_a_second_agent_waits_until_the_first_has_ended(
@@ -195,7 +195,7 @@ def test_a_second_agent_waits_until_the_first_has_ended(
     order(api, "x-1")
     agent.synced("start")
     with AgentProcess(home, plane.kubeconfig, tmp_path / "second.log") as second:
-        eventually(lambda: second.said("another agent runs in this network namespace; waiting for its end"), 20)
+        eventually(lambda: second.said("another agent runs in this network namespace; waiting for its end"), 60)
         agent.end(signal.SIGTERM)
         assert second.synced("start")["operations"] == 0
 
