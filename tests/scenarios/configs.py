@@ -41,6 +41,8 @@ CONFIGS: Mapping[str, Config] = {
         Config("masquerade-all", masquerade_all=True),
         Config("masquerade-all-no-detector", detect="", masquerade_all=True),
         Config("node-port-cidrs", node_port_addresses=BOTH_ADDRESSES),
+        Config("node-port-cidr-of-ipv4", node_port_addresses=(f"{NODE.v4}/32",)),
+        Config("node-port-cidr-of-ipv6", node_port_addresses=(f"{NODE.v6}/128",)),
         Config("node-port-everywhere", node_port_addresses=()),
         Config("localhost-node-ports", node_port_addresses=(), localhost_node_ports=True),
         Config("node-port-loopback", node_port_addresses=("127.0.0.0/8", "::1/128", f"{NODE.v4}/32", f"{NODE.v6}/128")),

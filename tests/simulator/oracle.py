@@ -104,7 +104,8 @@ class Oracle:
         chosen = self._config.node_port_addresses
         if chosen == ("primary",):
             return address in NODE.both
-        return not chosen or any(_in(address, network) for network in chosen)
+        of_family = [network for network in chosen if (":" in network) == (":" in address)]
+        return not of_family or any(_in(address, network) for network in of_family)
 
     def _served(self, service: Object, port: Object, kind: str, flow: Flow) -> Expected:
         backends = list(self._backends(service, port, flow))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from proxyconfig_agent.ingest.values import Address, Family, Network, ServiceName
+from proxyconfig_agent.ingest.values import ANY, Address, Family, Network, ServiceName
 from proxyconfig_agent.select.frontends import Frontends
 
 
@@ -26,8 +26,8 @@ class Settings:
     local_traffic: LocalTraffic = LocalTraffic()
     masquerade_all: bool = False
     masquerade_bit: int = 14
-    node_port_addresses: tuple[Address, ...] | None = None
-    """The node addresses that serve NodePorts, already resolved; None: every local address but loopback."""
+    node_port_addresses: tuple[Address, ...] = tuple(ANY.values())
+    """The node addresses that serve NodePorts, already resolved; that of ANY: every local one of its family but loopback."""
     node_addresses: tuple[Address, ...] = ()
     """All addresses of the node: a source range that holds one of them also admits the VIP itself as source."""
     service_cidrs: tuple[Network, ...] = ()

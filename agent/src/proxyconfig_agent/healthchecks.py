@@ -10,14 +10,14 @@ from proxyconfig_agent.report.healthports import HealthPorts
 class HealthChecks:
     def __init__(self, cluster: Cluster, ports: HealthPorts) -> None:
         self._cluster, self._ports = cluster, ports
-        self._listen_on: tuple[Address, ...] | None = ()
-        self._answered: tuple[int, tuple[Address, ...] | None] = (0, ())
+        self._listen_on: tuple[Address, ...] = ()
+        self._answered: tuple[int, tuple[Address, ...]] = (0, ())
 
     async def run(self) -> None:
         await self._ports.run()
 
-    def listen(self, on: tuple[Address, ...] | None) -> None:
-        """Answer on these addresses; None: on all."""
+    def listen(self, on: tuple[Address, ...]) -> None:
+        """Answer on these addresses."""
         self._listen_on = on
         self.answer()
 

@@ -15,7 +15,14 @@ pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(600
 SERVICES, CHANGES, STEPS = 360, 60, 3
 SETTINGS = (
     Setting("defaults"),
-    Setting("masquerade-all", masquerade_all=True, masquerade_bit=15, localhost=False, liberal=True),
+    Setting(
+        "masquerade-all",
+        masquerade_all=True,
+        masquerade_bit=15,
+        localhost=False,
+        node_port_addresses=("192.168.50.0/24",),  # none of IPv6: all of them
+        liberal=True,
+    ),
     Setting(
         "node-port-networks",
         detect="BridgeInterface",

@@ -62,7 +62,6 @@ class Difference:
     reason: str
     objects: Mapping[Key, Object]
     lines: tuple[str, ...]
-    setting: Setting = DEFAULTS
 
 
 DIFFERENCES = (
@@ -91,21 +90,12 @@ DIFFERENCES = (
             'IPv4 nat KUBE-SERVICES --d 203.0.113.8/32 -p tcp -m comment --comment "differences/second external IP" -m tcp --dport 80 -j KUBE-EXT-*',
         ),
     ),
-    Difference(
-        "node-ports-of-one-family",
-        "with addresses of one family alone, kube-proxy serves node ports of the other family on every address",
-        service("open", 24, type="NodePort"),
-        (
-            'IPv6 nat KUBE-SERVICES -! -d ::1/128 -m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule in this chain" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS',
-        ),
-        Setting("node-ports-of-one-family", node_port_addresses=("192.168.50.0/24",)),
-    ),
 )
 
 
 @pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda difference: difference.id)
 def test_a_difference_is_the_documented_one(laboratory: Laboratory, difference: Difference, record_property: Report) -> None:
-    with laboratory.pair(difference.setting, "nft", difference.objects) as pair:
+    with laboratory.pair(DEFAULTS, "nft", difference.objects) as pair:
         found = pair.compare(difference.lines).differences
     assert list(map(without_hashes, found)) == list(difference.lines)
     record_property("compared", f"{difference.id}: {len(found)} differences, as {difference.reason}")

@@ -14,6 +14,7 @@ from tests.netns.namespace import Namespace
 from tests.unit.agent.nftables.frontends import ip
 
 from proxyconfig_agent.dataplane import Change, DataplaneError
+from proxyconfig_agent.ingest.values import ANY
 from proxyconfig_agent.iptables import counters, tool
 from proxyconfig_agent.select.frontends import Frontends
 
@@ -80,7 +81,7 @@ def test_an_endpoint_change_writes_its_own_chains_only(dataplane: Entered) -> No
 def test_changed_settings_reach_every_rule(node: Node, dataplane: Entered, start: Callable[[], Entered]) -> None:
     ports = every_kind()
     dataplane.resync(SETTINGS, ports)
-    others = replace(SETTINGS, masquerade_bit=15, masquerade_all=True, node_port_addresses=None)
+    others = replace(SETTINGS, masquerade_bit=15, masquerade_all=True, node_port_addresses=tuple(ANY.values()))
     assert dataplane.resync(others, ports).operations > 0
     made = node.everything()
     assert not [line for line in made if "0x4000/" in line]

@@ -15,6 +15,7 @@ from tests.netns.namespace import Namespace
 from tests.unit.agent.nftables.frontends import frontends, ip, network, port_name
 
 from proxyconfig_agent.dataplane import Change, DataplaneError, LocalTraffic, Settings
+from proxyconfig_agent.ingest.values import ANY
 from proxyconfig_agent.nftables import Nftables
 from proxyconfig_agent.nftables.resync import CHUNK, SPARE_PICKS
 from proxyconfig_agent.select.frontends import Backends, Frontends
@@ -261,7 +262,11 @@ def test_after_a_restart_addresses_may_belong_to_others(start: Start, dataplane:
         pytest.param(
             replace(SETTINGS, masquerade_bit=15), {"services", "external", "external-local", "nat-postrouting"}, id="masquerade-bit"
         ),
-        pytest.param(replace(SETTINGS, node_port_addresses=None), {"services", "nodeport-endpoints-check"}, id="all-nodeport-addresses"),
+        pytest.param(
+            replace(SETTINGS, node_port_addresses=tuple(ANY.values())),
+            {"services", "nodeport-endpoints-check"},
+            id="all-addresses",
+        ),
         pytest.param(replace(SETTINGS, service_cidrs=()), {"cluster-ips-check"}, id="no-service-cidr"),
         pytest.param(
             replace(SETTINGS, local_traffic=LocalTraffic(interface="cni0")), {"services", "external-local"}, id="pods-by-interface"

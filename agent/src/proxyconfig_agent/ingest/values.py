@@ -27,6 +27,10 @@ class Family(enum.IntEnum):
         return 4 if self is Family.IPV4 else 16
 
 
+ANY = {family: Address(bytes(family.size)) for family in Family}
+"""The unspecified address of each family. Where something is served, it stands for every address of the node."""
+
+
 class Protocol(enum.IntEnum):
     """By the numbers that the kernel uses (IPPROTO_*)."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proxyconfig_agent.dataplane import Settings
-from proxyconfig_agent.ingest.values import Address, Family, text_of
+from proxyconfig_agent.ingest.values import ANY, Address, Family, text_of
 from proxyconfig_agent.iptables import names, pods
 from proxyconfig_agent.iptables.ruleset import Chain, Features, Fixed, Rules, Table
 
@@ -106,7 +106,7 @@ def _postrouting(mark: str, features: Features) -> Rules:
 def _node_port_matches(settings: Settings, family: Family) -> tuple[str, ...]:
     """What NodePorts are served on: every local address, or each of those that were chosen."""
     localhost = serves_localhost(settings, family)
-    if settings.node_port_addresses is None:
+    if ANY[family] in settings.node_port_addresses:
         loopback = "::1/128" if family is Family.IPV6 else "127.0.0.0/8"
         return ("-m addrtype --dst-type LOCAL" if localhost else f"-m addrtype --dst-type LOCAL ! -d {loopback}",)
     chosen = [address for address in settings.node_port_addresses if len(address) == family.size]

@@ -10,7 +10,7 @@ pick             the pick chain of a list's class (chains are made in `picks`)
 from __future__ import annotations
 
 from proxyconfig_agent.dataplane import Settings
-from proxyconfig_agent.ingest.values import Address, Family
+from proxyconfig_agent.ingest.values import ANY, Address, Family
 from proxyconfig_agent.nftables import containers as sets
 from proxyconfig_agent.nftables import matches
 from proxyconfig_agent.nftables.containers import containers
@@ -145,5 +145,6 @@ def _cluster_ip_masquerade(settings: Settings, family: Family, mark: bytes) -> l
 
 
 def _node_port_addresses(settings: Settings, family: Family) -> list[Address]:
-    chosen = settings.node_port_addresses or ()
-    return [address for address in chosen if len(address) == family.size and address not in matches.LOOPBACK[family]]
+    """Those that the set holds: none if it is not asked, as every local address serves."""
+    chosen = [address for address in settings.node_port_addresses if len(address) == family.size]
+    return [address for address in chosen if address != ANY[family] and address not in matches.LOOPBACK[family]]

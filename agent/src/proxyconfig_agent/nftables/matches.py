@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proxyconfig_agent.dataplane import LocalTraffic, Settings
-from proxyconfig_agent.ingest.values import Address, Family, Network
+from proxyconfig_agent.ingest.values import ANY, Address, Family, Network
 from proxyconfig_agent.nftables import containers as sets
 from proxyconfig_agent.nftables.netlink import expressions as x
 from proxyconfig_agent.nftables.netlink.expressions import Base, Meta, Verdict
@@ -56,7 +56,7 @@ def list_of(lists: str) -> bytes:
 
 def on_node(settings: Settings, family: Family) -> bytes:
     """The destination is an address that serves NodePorts."""
-    if settings.node_port_addresses is not None:
+    if ANY[family] not in settings.node_port_addresses:
         return destination(family) + x.lookup(sets.NODEPORT_IPS, 0)
     local = x.address_type(of_source=False, to=0) + x.equal(0, x.host(x.RTN_LOCAL))
     return local + not_within(DESTINATION_AT[family], LOOPBACK[family])

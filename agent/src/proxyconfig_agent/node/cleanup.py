@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from proxyconfig_agent.dataplane import Change, Dataplane, Destination, Outcome, Settings
-from proxyconfig_agent.ingest.values import Address, Family
+from proxyconfig_agent.ingest.values import ANY, Address, Family, family_of
 from proxyconfig_agent.node.flows import Answering, Flow, Lookup, NodePortAddresses, Stale, answering, can_be_stale, is_udp
 from proxyconfig_agent.select.frontends import Frontends, PortName
 
@@ -156,7 +156,8 @@ class FlowCleanup:
         return NodePortAddresses(serving, former, loopback=settings.localhost_node_ports)
 
     def _serving(self, settings: Settings) -> Sequence[Address]:
-        return self._local() if settings.node_port_addresses is None else settings.node_port_addresses
+        chosen = [address for address in settings.node_port_addresses if address not in ANY.values()]
+        return [*chosen, *(address for address in self._local() if ANY[family_of(address)] in settings.node_port_addresses)]
 
 
 def _noted(wanted: Iterable[Frontends], udp: Served) -> Iterator[Frontends]:

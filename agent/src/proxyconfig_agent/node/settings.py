@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from proxyconfig_agent.dataplane import LocalTraffic, Settings
-from proxyconfig_agent.ingest.values import Address, Family, Network, Node, family_of, text_of
+from proxyconfig_agent.ingest.values import ANY, Address, Family, Network, Node, family_of, text_of
 from proxyconfig_agent.node.addresses import LocalAddress
 from proxyconfig_agent.node.finding import Finding, Topic
-from proxyconfig_api.cidr import ALL_ADDRESSES, Cidr, NodeAddresses
+from proxyconfig_api.cidr import Cidr, NodeAddresses
 from proxyconfig_api.spec import DetectLocalMode, Iptables, Mode, ProxyConfigSpec
 
 LOOPBACK = Address(bytes((127, 0, 0, 1)))
@@ -42,9 +42,10 @@ def localhost_node_ports(spec: ProxyConfigSpec) -> bool:
     if spec.mode is not Mode.IPTABLES or not (spec.iptables or Iptables()).localhost_node_ports:
         return False
     wanted = spec.node_addresses
-    return wanted == ALL_ADDRESSES or any(
-        LOOPBACK in _network(cidr) or cidr.network.is_loopback for cidr in wanted.cidrs if cidr.network.version == 4
-    )
+    if wanted.primary:
+        return False
+    cidrs = [cidr for cidr in wanted.cidrs if cidr.network.version == 4]
+    return not cidrs or any(LOOPBACK in _network(cidr) or cidr.network.is_loopback for cidr in cidrs)
 
 
 def _local_traffic(spec: ProxyConfigSpec, node: Node) -> LocalTraffic:
@@ -60,27 +61,35 @@ def _local_traffic(spec: ProxyConfigSpec, node: Node) -> LocalTraffic:
             return LocalTraffic(interface_prefix=wanted.interface_name_prefix)
 
 
-def _serving(wanted: NodeAddresses, node: Node, local: Iterable[LocalAddress]) -> tuple[Address, ...] | None:
-    """The addresses that answer node ports; None: every one but loopback, also those to come."""
-    if wanted == ALL_ADDRESSES:
-        return None
+def _serving(wanted: NodeAddresses, node: Node, local: Sequence[LocalAddress]) -> tuple[Address, ...]:
+    """The addresses that answer node ports."""
     if wanted.primary:
         return primary(node.addresses)
-    networks = [_network(cidr) for cidr in wanted.cidrs]
+    return tuple(address for family in Family for address in _inside(_networks(wanted, family), family, local))
+
+
+def _inside(networks: Sequence[Network], family: Family, local: Iterable[LocalAddress]) -> tuple[Address, ...]:
+    """The node's addresses in these networks of a family; of a family that has none, every address, also those to come.
+
+    As with kube-proxy (pkg/proxy/util/nodeport_addresses.go, `NewNodePortAddresses`)."""
+    if not networks or any(network.prefix == 0 for network in networks):
+        return (ANY[family],)
     return _sorted(each.address for each in local if any(each.address in network for network in networks))
+
+
+def _networks(wanted: NodeAddresses, family: Family) -> list[Network]:
+    return [_network(cidr) for cidr in wanted.cidrs if cidr.network.version == family]
 
 
 def _serves(loopback: LocalAddress, spec: ProxyConfigSpec) -> bool:
     return family_of(loopback.address) is Family.IPV4 and localhost_node_ports(spec)
 
 
-def listen_addresses(settings: Settings, local: Iterable[LocalAddress]) -> tuple[Address, ...] | None:
-    """Where the agent's own servers on node ports listen; None: everywhere.
+def listen_addresses(settings: Settings, local: Iterable[LocalAddress]) -> tuple[Address, ...]:
+    """Where the agent's own servers on node ports listen.
 
     Only addresses that the node has now, as kube-proxy does; an IPv6 link-local one means nothing without its interface."""
-    if settings.node_port_addresses is None:
-        return None
-    own = {each.address for each in local if len(each.address) == Family.IPV4.size or not each.is_link_local}
+    own = set(ANY.values()) | {each.address for each in local if len(each.address) == Family.IPV4.size or not each.is_link_local}
     return tuple(address for address in settings.node_port_addresses if address in own)
 
 
@@ -106,26 +115,36 @@ def _about_local_traffic(spec: ProxyConfigSpec, node: Node, local_traffic: Local
             yield Finding(Topic.AGENT, "LocalTrafficOfOneFamily", text, harmless=True)
 
 
-def _about_node_ports(wanted: NodeAddresses, serving: tuple[Address, ...] | None, local: Sequence[LocalAddress]) -> Iterator[Finding]:
-    if serving is None:
-        return
+def _about_node_ports(wanted: NodeAddresses, serving: tuple[Address, ...], local: Sequence[LocalAddress]) -> Iterator[Finding]:
     if wanted.primary:
-        if not serving:
-            yield Finding(Topic.AGENT, "NoNodePortAddress", "the Node has no address in its status yet: no NodePort is served until it has")
-        for absent in [address for address in serving if address not in {each.address for each in local}]:
-            text = (
-                f"the Node's primary address {text_of(absent)} is on none of its interfaces: NodePorts are not served on it; "
-                "list the networks of the node in spec.nodePorts.addresses"
-            )
-            yield Finding(Topic.AGENT, "PrimaryAddressNotLocal", text)
+        yield from _about_primary(serving, {each.address for each in local})
         return
-    for cidr in wanted.cidrs:
-        if not any(address in _network(cidr) for address in serving):
-            loopback = cidr.network.is_loopback
-            why = "loopback addresses serve no NodePorts in this mode" if loopback else "no address of this node is in it"
-            yield Finding(
-                Topic.AGENT, "NoNodePortAddress", f"spec.nodePorts.addresses: {cidr} has no effect: {why}", harmless=bool(serving)
+    for family in Family:
+        networks = [cidr for cidr in wanted.cidrs if cidr.network.version == family]
+        chosen = [address for address in serving if family_of(address) is family]
+        if not networks and any(family_of(each.address) is family and not each.is_loopback and not each.is_link_local for each in local):
+            text = (
+                f"spec.nodePorts.addresses has no network of IPv{family.value}: NodePorts answer on every IPv{family.value} address of "
+                f"the node; add those that are to serve, or {'0.0.0.0/0' if family is Family.IPV4 else '::/0'}"
             )
+            yield Finding(Topic.AGENT, "NodePortNetworksOfOneFamily", text, harmless=True)
+        for cidr in networks if ANY[family] not in serving else ():
+            if not any(address in _network(cidr) for address in chosen):
+                loopback = cidr.network.is_loopback
+                why = "loopback addresses serve no NodePorts in this mode" if loopback else "no address of this node is in it"
+                text = f"spec.nodePorts.addresses: {cidr} has no effect: {why}"
+                yield Finding(Topic.AGENT, "NoNodePortAddress", text, harmless=bool(chosen))
+
+
+def _about_primary(serving: tuple[Address, ...], own: set[Address]) -> Iterator[Finding]:
+    if not serving:
+        yield Finding(Topic.AGENT, "NoNodePortAddress", "the Node has no address in its status yet: no NodePort is served until it has")
+    for absent in [address for address in serving if address not in own]:
+        text = (
+            f"the Node's primary address {text_of(absent)} is on none of its interfaces: NodePorts are not served on it; "
+            "list the networks of the node in spec.nodePorts.addresses"
+        )
+        yield Finding(Topic.AGENT, "PrimaryAddressNotLocal", text)
 
 
 def _network(cidr: Cidr) -> Network:

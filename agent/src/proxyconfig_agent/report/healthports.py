@@ -20,8 +20,6 @@ from proxyconfig_agent.select.healthchecks import HealthCheck
 
 RETRY_S = 5.0
 
-_ANY = {Family.IPV4: Address(bytes(4)), Family.IPV6: Address(bytes(16))}
-
 
 @dataclass(frozen=True, slots=True)
 class Unopened:
@@ -46,13 +44,13 @@ class HealthPorts:
     ) -> None:
         self._healthy, self._tell, self._clock = healthy, tell, clock
         self._checks: dict[tuple[ServiceName, Family], HealthCheck] = {}
-        self._addresses: Sequence[Address] | None = ()
+        self._addresses: Sequence[Address] = ()
         self._open: dict[Place, Listener] = {}
         self._unopened: dict[Place, Unopened] = {}
         self._changed = asyncio.Event()
 
-    def want(self, checks: Iterable[HealthCheck], addresses: Sequence[Address] | None) -> None:
-        """Answer these, on these addresses of the node (None: on all). Counts are in effect at once, sockets a moment later."""
+    def want(self, checks: Iterable[HealthCheck], addresses: Sequence[Address]) -> None:
+        """Answer these, on these addresses of the node. Counts are in effect at once, sockets a moment later."""
         wanted = {(check.service, check.family): check for check in checks}
         if (wanted, addresses) != (self._checks, self._addresses):
             self._checks, self._addresses = wanted, addresses
@@ -95,5 +93,4 @@ class HealthPorts:
 
     def _places(self) -> Iterator[Place]:
         for (service, family), check in self._checks.items():
-            addresses = (_ANY[family],) if self._addresses is None else self._addresses
-            yield from ((service, address, check.port) for address in addresses if family_of(address) is family)
+            yield from ((service, address, check.port) for address in self._addresses if family_of(address) is family)

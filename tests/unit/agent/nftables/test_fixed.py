@@ -8,7 +8,7 @@ import pytest
 from tests.unit.agent.nftables.frontends import ip, network
 
 from proxyconfig_agent.dataplane import LocalTraffic, Settings
-from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.ingest.values import ANY, Family
 from proxyconfig_agent.nftables import containers as sets
 from proxyconfig_agent.nftables.fixed import fixed
 from proxyconfig_agent.nftables.netlink.attributes import covers
@@ -66,7 +66,7 @@ def test_chosen_node_port_addresses_are_elements_and_loopback_is_never_one() -> 
 def test_all_addresses_are_asked_of_the_routing_table() -> None:
     of_all, chosen = (
         fixed(replace(SETTINGS, node_port_addresses=addresses), Family.IPV4).chains["services"].rules[-1].expressions
-        for addresses in (None, ())
+        for addresses in (tuple(ANY.values()), ())
     )
     assert b"fib\0" in of_all
     assert sets.NODEPORT_IPS.encode() not in of_all

@@ -35,6 +35,7 @@ def local(*texts: str) -> tuple[LocalAddress, ...]:
 
 
 NODE = Node(NodeName("n1"), addresses=addresses("10.0.0.5", "fd00::5", "192.0.2.5"), pod_cidrs=(network("10.244.1.0/24"),))
+EVERYWHERE = addresses("0.0.0.0", "::")
 LOCAL = local("127.0.0.1", "10.0.0.5", "10.0.0.6", "192.0.2.5", "::1", "fe80::5", "fd00::5")
 
 
@@ -55,16 +56,16 @@ def test_node_ports_answer_on_the_primary_addresses_by_default() -> None:
 
 
 def test_the_other_modes_answer_on_all_addresses_by_default() -> None:
-    assert resolved(ProxyConfigSpec(mode=Mode.IPTABLES))[0].node_port_addresses is None
+    assert resolved(ProxyConfigSpec(mode=Mode.IPTABLES))[0].node_port_addresses == EVERYWHERE
 
 
 @pytest.mark.parametrize(
     ("cidrs", "serving"),
     [
-        pytest.param(["10.0.0.0/24"], ["10.0.0.5", "10.0.0.6"], id="every address inside, secondary ones too"),
-        pytest.param(["10.0.0.6/32", "192.0.2.0/24"], ["10.0.0.6", "192.0.2.5"], id="several networks"),
-        pytest.param(["0.0.0.0/0"], ["10.0.0.5", "10.0.0.6", "192.0.2.5"], id="all of one family, none of the other, not loopback"),
-        pytest.param(["fd00::/8"], ["fd00::5"], id="IPv6 only"),
+        pytest.param(["10.0.0.0/24", "fd00::/8"], ["10.0.0.5", "10.0.0.6", "fd00::5"], id="every address inside, secondary ones too"),
+        pytest.param(["10.0.0.6/32", "192.0.2.0/24", "fd00::5/128"], ["10.0.0.6", "192.0.2.5", "fd00::5"], id="several networks"),
+        pytest.param(["0.0.0.0/0", "fd00::5/128"], ["0.0.0.0", "fd00::5"], id="all of one family, also those to come"),
+        pytest.param(["0.0.0.0/0", "172.16.0.0/12", "::/0"], ["0.0.0.0", "::"], id="all, whatever else is written"),
     ],
 )
 def test_node_ports_answer_on_the_addresses_inside_of_the_networks(cidrs: list[str], serving: list[str]) -> None:
@@ -73,21 +74,37 @@ def test_node_ports_answer_on_the_addresses_inside_of_the_networks(cidrs: list[s
     assert findings == ()
 
 
-def test_all_networks_are_every_address_also_those_to_come() -> None:
-    assert resolved(node_ports("0.0.0.0/0", "::/0"))[0].node_port_addresses is None
+@pytest.mark.parametrize(
+    ("cidrs", "serving", "words"),
+    [
+        pytest.param(["10.0.0.5/32"], ["10.0.0.5", "::"], "no network of IPv6: NodePorts answer on every IPv6 address", id="IPv4"),
+        pytest.param(["fd00::/8"], ["0.0.0.0", "fd00::5"], "no network of IPv4: NodePorts answer on every IPv4 address", id="IPv6"),
+    ],
+)
+def test_a_family_without_a_network_answers_everywhere_as_with_kube_proxy_and_that_is_told(
+    cidrs: list[str], serving: list[str], words: str
+) -> None:
+    settings, (finding,) = resolved(node_ports(*cidrs))
+    assert settings.node_port_addresses == addresses(*serving)
+    assert words in finding.message
+    assert finding.harmless
+
+
+def test_a_family_that_the_node_does_not_have_is_not_missed() -> None:
+    assert resolved(node_ports("10.0.0.0/24"), own=local("127.0.0.1", "10.0.0.5", "::1", "fe80::5"))[1] == ()
 
 
 def test_a_network_without_an_address_of_this_node_is_told() -> None:
-    settings, (finding,) = resolved(node_ports("172.16.0.0/12"))
-    assert settings.node_port_addresses == ()
+    settings, (finding,) = resolved(node_ports("172.16.0.0/12", "::/0"))
+    assert settings.node_port_addresses == addresses("::")
     assert "172.16.0.0/12 has no effect: no address of this node is in it" in finding.message
     assert not finding.harmless
-    assert resolved(node_ports("172.16.0.0/12", "10.0.0.0/8"))[1][0].harmless
+    assert resolved(node_ports("172.16.0.0/12", "10.0.0.0/8", "::/0"))[1][0].harmless
 
 
 def test_loopback_serves_no_node_ports_and_that_is_told() -> None:
-    settings, (finding,) = resolved(node_ports("127.0.0.0/8", "10.0.0.5/32"))
-    assert settings.node_port_addresses == addresses("10.0.0.5")
+    settings, (finding,) = resolved(node_ports("127.0.0.0/8", "10.0.0.5/32", "::/0"))
+    assert settings.node_port_addresses == addresses("10.0.0.5", "::")
     assert "loopback" in finding.message
 
 
@@ -155,7 +172,8 @@ def test_service_networks_are_sorted() -> None:
         pytest.param(ProxyConfigSpec(mode=Mode.IPTABLES, iptables=Iptables(localhost_node_ports=False)), False, id="switched-off"),
         pytest.param(node_ports("10.0.0.0/24", mode=Mode.IPTABLES), False, id="addresses-without-loopback"),
         pytest.param(node_ports("10.0.0.0/24", "127.0.0.0/8", mode=Mode.IPTABLES), True, id="addresses-with-loopback"),
-        pytest.param(node_ports("::1/128", mode=Mode.IPTABLES), False, id="ipv6-cannot"),
+        pytest.param(node_ports("10.0.0.0/24", "::1/128", mode=Mode.IPTABLES), False, id="ipv6-cannot"),
+        pytest.param(node_ports("fd00::/8", mode=Mode.IPTABLES), True, id="no-network-of-ipv4"),
     ],
 )
 def test_localhost_serves_node_ports_where_the_mode_can_and_the_addresses_hold_it(spec: ProxyConfigSpec, serves: bool) -> None:
