@@ -78,7 +78,7 @@ class Pipeline:
 
     def put(self, objects: Mapping[Key, Object]) -> None:
         """Take in what differs from before, as the watches would."""
-        for kind, namespace, name in set(self._present) - set(objects):
+        for kind, namespace, name in sorted(set(self._present) - set(objects)):
             (self._services if kind == "Service" else self._slices).drop(ObjectKey(namespace, name))
         for (kind, _, _), one in objects.items():
             if kind == "Service":

@@ -38,14 +38,14 @@ def any_frontends(draw: st.DrawFn) -> Frontends:
         port_name=port[0],
         port=port[1],
         local=tuple(local),
-        external_ips=tuple(map(ip, draw(st.sets(st.sampled_from(["192.0.2.1", "192.0.2.2"]))))),
-        load_balancer_ips=tuple(map(ip, draw(st.sets(st.sampled_from(["192.0.2.2", "192.0.2.3"]))))),
+        external_ips=tuple(map(ip, draw(st.lists(st.sampled_from(["192.0.2.1", "192.0.2.2"]), unique=True)))),
+        load_balancer_ips=tuple(map(ip, draw(st.lists(st.sampled_from(["192.0.2.2", "192.0.2.3"]), unique=True)))),
         node_port=draw(st.sampled_from([0, 0, 30001, 30002])),
         internal_policy=draw(policies),
         external_policy=draw(policies),
         affinity_s=draw(st.sampled_from([0, 0, 60, 10800])),
         source_ranges=draw(st.sampled_from([(), (network("192.168.0.0/16"),), (network("10.0.0.0/8"), network("10.1.0.0/16"))])),
-        on_node=tuple({ip(endpoint.split(":")[0]) for endpoint in local}),
+        on_node=tuple(sorted({ip(endpoint.split(":")[0]) for endpoint in local})),
     )
 
 

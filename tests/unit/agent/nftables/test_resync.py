@@ -75,7 +75,7 @@ def damaged(draw: st.DrawFn, kernel: KernelModel) -> KernelModel:
     broken.elements = {name: dict(elements) for name, elements in kernel.elements.items()}
     for name, elements in broken.elements.items():
         keys = sorted(elements)
-        for key in draw(st.sets(st.sampled_from(keys), max_size=3)):
+        for key in draw(st.lists(st.sampled_from(keys), unique=True, max_size=3)):
             if draw(st.booleans()) or name == sets.SOURCE_RANGES:
                 del elements[key]
             else:

@@ -101,8 +101,8 @@ def any_service(draw: st.DrawFn) -> Service:
         draw(st.sampled_from("xyz")),
         draw(st.sampled_from(["10.96.0.1", "10.96.0.2"])),
         ports=tuple(unique.values()),
-        external_ips=tuple(draw(st.sets(st.sampled_from(ADDRESSES)))),
-        load_balancer_ips=tuple(draw(st.sets(st.sampled_from(ADDRESSES)))),
+        external_ips=tuple(draw(st.lists(st.sampled_from(ADDRESSES), unique=True))),
+        load_balancer_ips=tuple(draw(st.lists(st.sampled_from(ADDRESSES), unique=True))),
         created=draw(st.sampled_from([OLD, YOUNG])),
     )
 
