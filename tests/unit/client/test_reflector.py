@@ -67,7 +67,7 @@ async def test_what_exists_and_what_changes_arrives(server: FakeServer) -> None:
     for number in range(3):
         await server.put(f"t{number}", number)
     async with following(server) as f:
-        await asyncio.wait_for(f.reflector.synced.wait(), 5)
+        await f.reflector.synced.wait()
         assert f.values() == {"t0": 0, "t1": 1, "t2": 2}
         await server.put("t1", 11)
         await server.delete("t0")
@@ -183,13 +183,13 @@ async def test_a_version_that_the_server_does_not_accept_is_forgotten() -> None:
 
 async def test_a_server_cannot_silence_us_for_long() -> None:
     server = FakeServer()
-    async with following(server) as f:
+    async with served(server) as connection:
         for after in ("99999999999", "²", "-1", "soon"):
             answer = status(429, "TooManyRequests", "later")
             answer.headers["Retry-After"] = after
             server.answers = [answer]
             with pytest.raises(ApiError) as refusal:
-                await f.connection.get(PATH)
+                await connection.get(PATH)
             assert refusal.value.retry_after_s <= 60
 
 
@@ -221,7 +221,7 @@ async def test_an_undecodable_object_in_a_list_does_not_count_as_deleted() -> No
         await server.put("bad", [])
         server.compact()
         server.oldest += 1
-        await soon(lambda: f.reflector.counters.lists == 2)
+        await soon(lambda: f.reflector.counters.lists >= 2)
         assert f.values() == {"bad": 1}
 
 
@@ -265,7 +265,7 @@ async def test_an_optional_resource_that_the_server_does_not_have_is_empty() -> 
     server = FakeServer()
     server.answers = [status(404, "NotFound", "the server could not find the requested resource")]
     async with following(server, optional=True) as f:
-        await asyncio.wait_for(f.reflector.synced.wait(), 5)
+        await f.reflector.synced.wait()
         assert f.values() == {}
 
 
@@ -274,7 +274,7 @@ async def test_a_resource_that_has_to_exist_is_asked_for_until_it_does() -> None
     server.answers = [status(404, "NotFound", "not yet"), web.Response(status=500, text="<html>no json</html>")]
     await server.put("a", 1)
     async with following(server) as f:
-        await asyncio.wait_for(f.reflector.synced.wait(), 5)
+        await f.reflector.synced.wait()
         assert f.values() == {"a": 1}
         assert f.reflector.counters.interruptions == 2
 

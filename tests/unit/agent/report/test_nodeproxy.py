@@ -94,7 +94,7 @@ async def server() -> Server:
 async def running(reporter: Reporter) -> AsyncIterator[None]:
     task = asyncio.create_task(reporter.run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             yield
     finally:
         task.cancel()

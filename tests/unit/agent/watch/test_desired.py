@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -142,16 +143,22 @@ def manifest(spec: str = "{}") -> str:
     return f"apiVersion: proxyconfig.dev/v1alpha1\nkind: ProxyConfig\nmetadata: {{name: x}}\nspec: {spec}\n"
 
 
+def write(path: Path, content: str, at_s: int) -> None:
+    """With a time of its own: the clock of file systems may stand still between two writes."""
+    path.write_text(content)
+    os.utime(path, (at_s, at_s))
+
+
 async def test_a_file_is_read_and_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desired, "LOOK_S", 0.01)
     path, told = tmp_path / "config.yaml", Told()
-    path.write_text(manifest())
+    write(path, manifest(), 1)
     task = asyncio.create_task(FromFile(path, told.desired.append, told.trouble.append).run())
     await soon(lambda: told.desired)
     assert told.desired[0].spec == ProxyConfigSpec()
-    path.write_text(manifest("{mode: nonsense}"))
+    write(path, manifest("{mode: nonsense}"), 2)
     await soon(lambda: any(told.trouble))
-    path.write_text(manifest("{masquerade: {all: true}}"))
+    write(path, manifest("{masquerade: {all: true}}"), 3)
     await soon(lambda: len(told.desired) == 2)
     assert told.desired[1].spec.masquerade.all
     task.cancel()
