@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import pytest
 from tests.apiserver.expect import event, is_ready, says, soon
 from tests.apiserver.fleet import PULL_ERROR, Fleet
+from tests.apiserver.forbidden import forbidden
 from tests.apiserver.objects import CONFIGS, DAEMONSETS, PROXIES, REVISIONS, Api, config
-from tests.polling import eventually
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
 
@@ -114,33 +113,17 @@ def test_what_the_api_server_refuses_is_told_in_its_words(api: Api, fleet: Fleet
         says(api, "x", "Stalled", "False")
 
 
-@contextmanager
-def forbidden_image(api: Api, image: str) -> Iterator[None]:
+def forbidden_image(api: Api, image: str) -> AbstractContextManager[None]:
     """Let the cluster's administrator forbid DaemonSets with an image."""
-    rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["daemonsets"], "operations": ["CREATE", "UPDATE"]}
-    check = {"expression": f"object.spec.template.spec.containers[0].image != '{image}'", "message": "not from our registry"}
-    root, meta = "/apis/admissionregistration.k8s.io/v1", {"name": "registry"}
-    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": meta}
-    policies, bindings = f"{root}/validatingadmissionpolicies", f"{root}/validatingadmissionpolicybindings"
-    matched = {"matchConstraints": {"resourceRules": [rule]}, "validations": [check]}
-    api.create(policies, kind | {"kind": "ValidatingAdmissionPolicy", "spec": matched})
-    bound = {"policyName": "registry", "validationActions": ["Deny"]}
-    api.create(bindings, kind | {"kind": "ValidatingAdmissionPolicyBinding", "spec": bound})
-    try:
-        eventually(lambda: _is_refused(api, image), within_s=60)
-        yield
-    finally:
-        api.delete(f"{bindings}/registry")
-        api.delete(f"{policies}/registry")
-
-
-def _is_refused(api: Api, image: str) -> bool:
-    """Whether the policy is in force; the server takes a moment."""
     labels = {"probe": "policy"}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "probe", "image": image}]}}
     body = {"metadata": {"name": "probe"}, "spec": {"selector": {"matchLabels": labels}, "template": template}}
-    try:
-        api.create(f"{DAEMONSETS}?dryRun=All", body)
-    except AssertionError as refusal:
-        return "not from our registry" in str(refusal)
-    return False
+    check = f"object.spec.template.spec.containers[0].image != '{image}'"
+    return forbidden(
+        api,
+        "apps",
+        "daemonsets",
+        unless=check,
+        message="not from our registry",
+        attempt=lambda: api.create(f"{DAEMONSETS}?dryRun=All", body),
+    )
