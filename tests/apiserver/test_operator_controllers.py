@@ -15,7 +15,7 @@ from tests.cluster.controlplane import ControlPlane, controlplane
 
 from proxyconfig_api import names
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(400)]
 
 ROOM = {"cpu": "4", "memory": "8Gi", "pods": "100"}
 
@@ -36,13 +36,13 @@ def cluster(managed: ControlPlane, tmp_path: Path) -> Iterator[Api]:
         status = {"conditions": [ready(holds=True)], "allocatable": ROOM, "capacity": ROOM}
         api.patch(f"{NODES}/{name}/status", {"status": status})
     account = managed.token_kubeconfig(names.NAMESPACE, names.OPERATOR)
-    with OperatorProcess(account, tmp_path / "operator.log", "--removal-deadline", "30"):
+    with OperatorProcess(account, tmp_path / "operator.log", "--removal-deadline", "600"):
         api.apply(f"{CONFIGS}/x", config("x"))
         serve(api, 2)
         yield api
         for name in api.names(CONFIGS):
             api.delete(f"{CONFIGS}/{name}")
-            soon(lambda: work(api) is not None and not api.names(CONFIGS))
+        soon(lambda: (work(api), left(api)), until=lambda seen: seen == (set(), []))
     for name in api.names(NODES):
         api.delete(f"{NODES}/{name}")
 
@@ -80,6 +80,12 @@ def test_one_of_the_same_name_may_follow_at_once(cluster: Api) -> None:
     cluster.apply(f"{CONFIGS}/x", config("x"))
 
     serve(cluster, 2)
+
+
+def left(api: Api) -> list[str]:
+    """What the operator, the DaemonSet controller and the garbage collector have still to delete."""
+    agents_only = f"{PODS}?labelSelector={names.CONFIG_LABEL}"
+    return [name for path in (CONFIGS, DAEMONSETS, REVISIONS, agents_only) for name in api.names(path)]
 
 
 def agents(api: Api) -> list[Object]:
