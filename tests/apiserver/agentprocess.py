@@ -46,7 +46,7 @@ class AgentProcess:
         if number is not None and self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            return self.process.wait(20)
+            return self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -54,12 +54,13 @@ class AgentProcess:
 
     def said(self, event: str) -> list[dict[str, Any]]:
         """The log lines of an event; all of them for an empty one."""
-        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        complete = self.log.read_bytes().rpartition(b"\n")[0]  # the last line may be half written
+        lines = [json.loads(line) for line in complete.splitlines() if line.startswith(b"{")]
         return [line for line in lines if event in ("", line.get("event"))]
 
     def synced(self, reason: str) -> dict[str, Any]:
         """Wait for a sync of that reason; its log line."""
-        return eventually(lambda: [line for line in self.said("synced") if line["reason"] == reason], 60)[-1]
+        return eventually(lambda: [line for line in self.said("synced") if line["reason"] == reason], within_s=60)[-1]
 
 
 def nft(home: Attachment, *words: str) -> str:

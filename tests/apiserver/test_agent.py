@@ -126,7 +126,8 @@ def test_while_the_api_server_is_away_services_stay_and_changes_catch_up(
     assert served(home) == {KUBERNETES, "10.96.7.1"}
     plane.start_server()
     api.delete(f"{SERVICES}/goes")
-    api.create(SERVICES, service("comes", "10.96.7.2"))
+    # A server that says that it is ready may still have to learn from which ranges it gives addresses.
+    eventually(lambda: api.create(SERVICES, service("comes", "10.96.7.2")), 60)
     eventually(lambda: served(home), 60, until=lambda found: found == {KUBERNETES, "10.96.7.2"})
 
 
@@ -161,7 +162,7 @@ def test_a_service_with_an_address_of_the_wrong_family_is_named_and_harms_no_oth
     (named,) = eventually(lambda: status(api).get("quarantined", []), 60)
     assert named["service"] == "default/bad"
     assert "2001:db8::7 is IPv6, but the Service has no IPv6 cluster IP" in named["reason"]
-    assert {"10.96.7.3", "10.96.7.4"} <= served(home)
+    eventually(lambda: served(home), 60, until=lambda found: {"10.96.7.3", "10.96.7.4"} <= found)  # "good" came after "bad"
     assert eventually(lambda: conditions(api)["Degraded"], 60, until=lambda each: each[0] == "True")[1] == "QuarantinedServices"
     (event,) = eventually(lambda: events(api, "Quarantined"), 60)
     assert (event["regarding"]["name"], event["reportingInstance"]) == ("bad", NODE)
