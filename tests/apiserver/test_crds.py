@@ -170,7 +170,7 @@ def test_a_ready_condition_of_an_older_spec_does_not_count(api: Api, plane: Cont
     ready = STATUS["conditions"][0] | {"status": "True", "reason": "AllNodesReady"}
     api.patch(f"{CONFIGS}/{NAME}/status", {"status": STATUS | {"conditions": [ready]}})
     api.patch(f"{CONFIGS}/{NAME}", {"spec": {"conntrack": {"min": 1}}})
-    waited = subprocess.run(wait_for_ready(plane, "1s"), capture_output=True, text=True, check=False, timeout=30)
+    waited = subprocess.run(wait_for_ready(plane, "1s"), capture_output=True, text=True, check=False, timeout=60)
     assert waited.returncode == 1
     assert "timed out waiting" in waited.stderr
 

@@ -102,7 +102,7 @@ def test_nodes_go_over_to_the_next_that_selects_them_without_a_removal(api: Api,
     assert fleet.removals == []
 
 
-@pytest.mark.usefixtures("operator")
+@pytest.mark.usefixtures("patient")
 def test_a_finalizer_that_is_taken_away_by_hand_leaves_nothing_behind(api: Api, fleet: Fleet) -> None:
     fleet.join("n1")
     fleet.stubborn.add("n1")

@@ -33,7 +33,7 @@ class User:
     def does(self, *words: str, given: Object | None = None) -> str:
         """What kubectl prints, or the words with which it fails."""
         try:
-            return run(*self._kubectl, *words, given=json.dumps(given) if given else None, timeout_s=30)
+            return run(*self._kubectl, *words, given=json.dumps(given) if given else None, timeout_s=60)
         except CommandError as error:
             return str(error)
 
@@ -46,7 +46,9 @@ class User:
 @pytest.fixture(scope="module")
 def installed(plane: ControlPlane) -> ControlPlane:
     plane.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(BASE))
-    eventually(lambda: succeeds(plane.program("kubectl"), "--kubeconfig", plane.kubeconfig, "get", "proxy"))  # the CRDs have changed
+    eventually(
+        lambda: succeeds(plane.program("kubectl"), "--kubeconfig", plane.kubeconfig, "get", "proxy"), within_s=60
+    )  # the CRDs have changed
     return plane
 
 
@@ -81,9 +83,10 @@ def omnipotent(installed: ControlPlane) -> Iterator[None]:
         *("create", "clusterrolebinding", "too-wide", "--clusterrole=cluster-admin"),
         *(f"--serviceaccount={NAMESPACE}:{account}" for account in (AGENT, OPERATOR)),
     )
-    eventually(lambda: User(installed, AGENT).may("delete", "nodes"))
+    eventually(lambda: User(installed, AGENT).may("delete", "nodes"), within_s=60)
     yield
     installed.kubectl("delete", "clusterrolebinding", "too-wide")
+    eventually(lambda: not User(installed, AGENT).may("delete", "nodes"), within_s=60)
 
 
 def status_of(name: str) -> Object:
@@ -99,10 +102,10 @@ def admin_is_warned(plane: ControlPlane) -> None:
 
     def warned() -> bool:
         command = [str(plane.program("kubectl")), "--kubeconfig", str(plane.kubeconfig), "label", "npx", "n1", f"attempt=a{next(attempts)}"]
-        done = subprocess.run([*command, "--overwrite"], capture_output=True, text=True, check=True, timeout=30)
+        done = subprocess.run([*command, "--overwrite"], capture_output=True, text=True, check=True, timeout=60)
         return "NodeProxy n1 is written by the operator, which will undo this: change its ProxyConfig instead" in done.stderr
 
-    eventually(warned, every_s=0.3)
+    eventually(warned, within_s=60, every_s=0.3)
 
 
 def test_an_agent_writes_the_status_of_its_own_node(agent: User, nodes: Api) -> None:
