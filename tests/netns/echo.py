@@ -48,7 +48,8 @@ class Echo:
             for key, _ in self._selector.select():
                 if key.data is None:
                     return
-                with contextlib.suppress(BlockingIOError, ConnectionError):
+                # PermissionError: the kernel discards the answer. The client is told so, or gets none.
+                with contextlib.suppress(BlockingIOError, ConnectionError, PermissionError):
                     for _ in range(BATCH):
                         key.data()
 

@@ -14,7 +14,7 @@ from typing import Any
 from tests.netns.namespace import Namespace
 
 ROOT = Path(__file__).parents[2]
-START_S = 20
+START_S = 60
 
 Flow = Mapping[str, Any]
 Answers = dict[str, int]

@@ -27,6 +27,10 @@ REJECT, DROP = "REJECT", "DROP"
 NO_SUCH_PROTOCOL = (errno.ENOPROTOOPT, errno.EPROTO)
 """What a host without SCTP answers where nothing redirects the packet (IPv4, IPv6)."""
 AT_ONCE = 12
+PATIENCE_S = 15
+"""How long an answer is waited for, unless the flow says otherwise: a server that has no processor for seconds is not silent."""
+LATE_S = 60
+"""So much longer than `for_s` a flow may take to get its answers."""
 IP_RECVERR, IPV6_RECVERR = 11, 25
 # A port of its own for every UDP and SCTP flow: conntrack would send a reused one to the endpoint of before.
 _ports = itertools.islice(itertools.cycle(range(20000, 60000)), random.randrange(40000), None)
@@ -36,8 +40,8 @@ _next_port = threading.Lock()
 def ask(flow: Mapping[str, Any]) -> dict[str, int]:
     """Repeat one flow `attempts` times (default 1), or for `for_s` seconds; count the answers.
 
-    A DROP is asked again up to `again` times. Without `for_s` it stops when `enough` different answers were seen in at least
-    `least` attempts, and at the first REJECT or DROP.
+    A DROP is asked again up to `again` times. It stops when `enough` different answers were seen in at least `least` attempts: with
+    `for_s` not before that time is over; without it at the first REJECT or DROP, too.
     """
     answers: Counter[str] = Counter()
     ends = time.monotonic() + flow["for_s"] if "for_s" in flow else None
@@ -46,11 +50,12 @@ def ask(flow: Mapping[str, Any]) -> dict[str, int]:
         if answer == DROP and attempt <= flow.get("again", 0):
             continue
         answers[answer] += 1
+        enough = len(answers) >= flow.get("enough", 1) and attempt >= flow.get("least", 1)
         if ends is not None:
-            if time.monotonic() >= ends:
+            late_s = time.monotonic() - ends
+            if late_s >= LATE_S or (late_s >= 0 and enough):
                 break
             continue
-        enough = len(answers) >= flow.get("enough", 1) and attempt >= flow.get("least", 1)
         if enough or attempt >= flow.get("attempts", 1) or answer in (REJECT, DROP):
             break
     return dict(answers)
@@ -78,8 +83,11 @@ def _tcp(flow: Mapping[str, Any]) -> str:
         if flow.get("source_port") or flow.get("source"):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((flow.get("source", ""), flow.get("source_port", 0)))
-        sock.settimeout(flow.get("patience_s", 3))
+        patience_s = flow.get("patience_s", PATIENCE_S)
+        sock.settimeout(patience_s)
         sock.connect((flow["address"], flow["port"]))
+        # Kernels alone have connected. The words come from a process, which may have to wait for its turn.
+        sock.settimeout(max(patience_s, PATIENCE_S))
         words = sock.recv(256)
         return words.decode() if words else "ERROR closed without a word"
 
@@ -87,7 +95,7 @@ def _tcp(flow: Mapping[str, Any]) -> str:
 def _udp(flow: Mapping[str, Any]) -> str:
     with socket.socket(_family(flow), socket.SOCK_DGRAM) as sock:
         _bind_fresh(sock, flow)
-        sock.settimeout(flow.get("patience_s", 3))
+        sock.settimeout(flow.get("patience_s", PATIENCE_S))
         sock.connect((flow["address"], flow["port"]))
         _send(sock, b"?")
         return sock.recv(256).decode()
@@ -101,22 +109,35 @@ def _sctp(flow: Mapping[str, Any]) -> str:
         level, option = (socket.IPPROTO_IPV6, IPV6_RECVERR) if family == socket.AF_INET6 else (socket.IPPROTO_IP, IP_RECVERR)
         sock.setsockopt(level, option, 1)
         sock.connect((flow["address"], 0))
-        ends = time.monotonic() + flow.get("patience_s", 3)
+        ends = time.monotonic() + flow.get("patience_s", PATIENCE_S)
         own = flow.get("source_port") or _fresh_port()
-        _send(sock, sctp.Packet(own, flow["port"], sctp.INIT, 0, random.getrandbits(32) | 1).encode())
+        packet = sctp.Packet(own, flow["port"], sctp.INIT, 0, random.getrandbits(32) | 1).encode()
+        while not _sent(sock, packet):
+            _refused(sock)
         while (left := ends - time.monotonic()) > 0:
             sock.settimeout(left)
             try:
-                packet = sctp.decode(sock.recv(4096), family)
+                answer = sctp.decode(sock.recv(4096), family)
             except TimeoutError:
                 break
             except OSError:
                 if own in _refused(sock):
                     raise
                 continue
-            if packet and packet.port == own and packet.kind != sctp.INIT:
-                return packet.words.decode() or REJECT
+            if answer and answer.port == own and answer.kind != sctp.INIT:
+                return answer.words.decode() or REJECT
         raise TimeoutError
+
+
+def _sent(sock: socket.socket, octets: bytes) -> bool:
+    """Whether it could be sent: not while there is an error pending, which is about the packet of another flow."""
+    try:
+        _send(sock, octets)
+    except OSError as error:
+        if error.errno not in (errno.ECONNREFUSED, *NO_SUCH_PROTOCOL):
+            raise
+        return False
+    return True
 
 
 def _refused(sock: socket.socket) -> set[int]:
