@@ -17,6 +17,7 @@ from tests.netns.peers import Answers, Prober
 from tests.netns.probe import DROP
 from tests.netns.topology import PUBLIC_CIDR, Pair
 from tests.scenarios.apiobjects import ApiObjects
+from tests.scenarios.asking import asked
 from tests.scenarios.book import BEYOND, LOOPBACK, Book, Client
 from tests.scenarios.cases import Case, rounds_of
 from tests.scenarios.scenario import Expectation, Result, Scenario, load
@@ -81,15 +82,9 @@ def play(book: Book, objects: ApiObjects, probers: Mapping[str, Prober], names: 
     judged: dict[str, list[Judged]] = {scenario.id: [] for scenario in scenarios()}
     for round_ in rounds_of(scenarios(), book, mode):
         objects.apply(round_.objects)
-        by_space: dict[str, list[Case]] = {}
-        for case in round_.cases:
-            by_space.setdefault(case.space, []).append(case)
-        for space, cases in by_space.items():
-            probers[space].send([case.flow(case.expectation.result) for case in cases])
-        for space, cases in by_space.items():
-            for case, answers in zip(cases, probers[space].receive(), strict=True):
-                problem = case.judge(case.expectation.result, _renamed(answers, names))
-                judged[case.scenario].append(Judged(case, f"{case.id}: {problem}" if problem else ""))
+        for case, answers in asked(round_.cases, probers, lambda case: case.expectation.result):
+            problem = case.judge(case.expectation.result, _renamed(answers, names))
+            judged[case.scenario].append(Judged(case, f"{case.id}: {problem}" if problem else ""))
     return judged
 
 

@@ -91,8 +91,8 @@ class _Expected:
         if DROP in self._answers:
             return {**question, "patience_s": 0.4}
         if self._answers == {REJECT}:
-            return {**question, "again": 2}
-        return {**question, "attempts": 100, "least": 12, "enough": 1 if self.sticky else len(self._answers)}
+            return {**question, "again": 4, "patience_s": 3}
+        return {**question, "attempts": 2000, "least": 12, "enough": 1 if self.sticky else len(self._answers)}
 
     def problem(self, answers: Answers) -> str:
         gave_up = not self._answers.isdisjoint((DROP, REJECT))  # at the first silence or refusal

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tests.kernel.traffic.cast import Part
 from tests.kernel.traffic.subject import Running, Subject
 from tests.netns.peers import Answers, Prober
+from tests.scenarios.asking import asked
 from tests.scenarios.cases import Case, Round
 from tests.scenarios.configs import CONFIGS
 from tests.scenarios.scenario import Result
@@ -55,18 +56,8 @@ class Stage:
             self._running = self._stack.enter_context(self.subject.running(CONFIGS[round_.config]))
             self._config = round_.config
         self._running.apply(round_.objects)
-        for case, answers in self._asked(round_.cases):
+        for case, answers in asked(round_.cases, self.probers, lambda case: expected(case, self.part)):
             self.answers[f"{round_.id}/{case.id}"] = answers
-
-    def _asked(self, cases: Sequence[Case]) -> Iterator[tuple[Case, Answers]]:
-        """All cases at the same time, each client on its own."""
-        by_space: dict[str, list[Case]] = {}
-        for case in cases:
-            by_space.setdefault(case.space, []).append(case)
-        for space, members in by_space.items():
-            self.probers[space].send([case.flow(expected(case, self.part)) for case in members])
-        for space, members in by_space.items():
-            yield from zip(members, self.probers[space].receive(), strict=True)
 
 
 class Theatre:

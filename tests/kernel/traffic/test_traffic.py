@@ -7,7 +7,7 @@ from tests.kernel.traffic.cast import PARTS, Part
 from tests.kernel.traffic.stage import Theatre, expected
 from tests.scenarios.cases import Case, Round
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
 
 CASES = [
     pytest.param(part, round_, case, id=f"{case.id}-{part}")
