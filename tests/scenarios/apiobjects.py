@@ -12,12 +12,13 @@ from tests.cluster.errors import CommandError
 from tests.netns.peers import Prober
 from tests.polling import eventually
 from tests.scenarios.book import Book
-from tests.scenarios.objects import SERVICE_LABEL, Key, sentinel_address
+from tests.scenarios.objects import SERVICE_LABEL, Key, sentinel_addresses
 from tests.scenarios.scenario import Object
 
 SYNC_WITHIN_S = 60
 WRITTEN_WITHIN_S = 60
 SENTINEL = "sentinel"
+TURNS, TURN_PORT, TURN_TARGET = ("turn-0", "turn-1"), 999, 8080
 COLLECTIONS = {
     "Service": "/api/v1/namespaces/{namespace}/services",
     "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices",
@@ -32,7 +33,7 @@ class ApiObjects:
         self._present: dict[Key, Object] = {}
         self._generation = 0
         self._endpoint, self._node = book.places["near1"], book.nodes["near1"]
-        self._address = sentinel_address(book)
+        self._addresses = sentinel_addresses(book, 1 + len(TURNS))
         self.namespaces: set[str] = set()
         """Those that it made."""
 
@@ -57,9 +58,10 @@ class ApiObjects:
         """Delete objects; all of a kind in a namespace at once where none stays, as kubectl takes long for one after the other."""
         for (kind, namespace), keys in itertools.groupby(sorted(gone), key=lambda key: key[:2]):
             if (kind, namespace) in staying:
-                self._kubectl("delete", kind, "-n", namespace, "--wait=false", *(name for _, _, name in keys))
+                words = (kind, "-n", namespace, "--wait=false", "--ignore-not-found", *(name for _, _, name in keys))
             else:
-                self._kubectl("delete", "--raw", COLLECTIONS[kind].format(namespace=namespace))
+                words = ("--raw", COLLECTIONS[kind].format(namespace=namespace))
+            eventually(partial(self._taken, "delete", *words), within_s=WRITTEN_WITHIN_S, every_s=1)
 
     def everything(self) -> dict[Key, Object]:
         """All Services and EndpointSlices that the API has now, those that it made itself, too."""
@@ -67,10 +69,16 @@ class ApiObjects:
         return {(one["kind"], one["metadata"]["namespace"], one["metadata"]["name"]): one for one in listed}
 
     def caught_up(self) -> bool:
-        """Whether every pod reaches the newest sentinel in both families."""
-        flows = [{"address": address, "port": self._port, "patience_s": 0.5} for address in self._address.both]
-        answers = [answer for pod in self._pods for answer in pod.ask(flows)]
-        return all(next(iter(answer)).endswith(f" {self._endpoint_port}") for answer in answers)
+        """Whether every pod reaches the newest sentinel in both families, and of the two others the one whose turn it is."""
+        _, *turns = self._addresses
+        turn = turns[TURNS.index(self._turn)]
+        targets = [
+            *((address, self._port, self._endpoint_port) for address in self._addresses[0].both),
+            *((address, TURN_PORT, TURN_TARGET) for address in turn.both),
+        ]
+        flows = [{"address": address, "port": port, "patience_s": 0.5} for address, port, _ in targets]
+        answers = [zip(pod.ask(flows), targets, strict=True) for pod in self._pods]
+        return all(next(iter(answer)).endswith(f" {target}") for each in answers for answer, (_, _, target) in each)
 
     def write(self, objects: Iterable[Object]) -> None:
         """Write objects and, where they have one, their status."""
@@ -78,12 +86,13 @@ class ApiObjects:
         for part, options in ((listed, ()), ([one for one in listed if "status" in one], ("--subresource=status",))):
             if part:
                 given = json.dumps({"apiVersion": "v1", "kind": "List", "items": part})
-                eventually(partial(self._applied, given, options), within_s=WRITTEN_WITHIN_S, every_s=1)
+                words = ("apply", "--server-side", "--force-conflicts", *options, "-f", "-")
+                eventually(partial(self._taken, *words, given=given), within_s=WRITTEN_WITHIN_S, every_s=1)
 
-    def _applied(self, given: str, options: Sequence[str]) -> bool:
+    def _taken(self, *words: str, given: str | None = None) -> bool:
         """Whether the API server took it all; a busy one answers some requests with a time-out."""
         try:
-            self._kubectl("apply", "--server-side", "--force-conflicts", *options, "-f", "-", given=given)
+            self._kubectl(*words, given=given)
         except CommandError as error:
             raise AssertionError(str(error)) from error
         return True
@@ -96,27 +105,39 @@ class ApiObjects:
     def _endpoint_port(self) -> int:
         return 8080 if self._generation % 2 else 9090
 
+    @property
+    def _turn(self) -> str:
+        """Which of the two has an endpoint now."""
+        return TURNS[self._generation % 2]
+
     def _sentinel(self) -> list[Object]:
-        """A Service and its slices that differ every time, written last: watches keep the order, so who serves it has seen the rest."""
-        metadata = {"name": SENTINEL, "namespace": SENTINEL}
-        spec: dict[str, Any] = {
-            "clusterIP": self._address.v4,
-            "clusterIPs": list(self._address.both),
-            "ipFamilyPolicy": "RequireDualStack",
-            "ports": [{"name": "web", "port": self._port, "targetPort": 8080}],
-        }
-        slices: list[Object] = [
-            {
-                "apiVersion": "discovery.k8s.io/v1",
-                "kind": "EndpointSlice",
-                "metadata": {"name": f"{SENTINEL}-{family}", "namespace": SENTINEL, "labels": {SERVICE_LABEL: SENTINEL}},
-                "addressType": f"IPv{family}",
-                "ports": [{"name": "web", "port": self._endpoint_port, "protocol": "TCP"}],
-                "endpoints": [{"addresses": [self._endpoint[family]], "nodeName": self._node}],
+        """Services and slices that differ every time, written last: watches keep the order, so who serves them has seen the rest.
+
+        `sentinel` has another port each time, and the two others take turns in having an endpoint: in iptables mode refusals end in the
+        last transaction."""
+        served = {SENTINEL: (self._port, self._endpoint_port), **dict.fromkeys(TURNS, (TURN_PORT, TURN_TARGET))}
+        made: list[Object] = []
+        for (name, (port, target)), address in zip(served.items(), self._addresses, strict=True):
+            spec: dict[str, Any] = {
+                "clusterIP": address.v4,
+                "clusterIPs": list(address.both),
+                "ipFamilyPolicy": "RequireDualStack",
+                "ports": [{"name": "web", "port": port, "targetPort": 8080}],
             }
-            for family in (4, 6)
-        ]
-        return [{"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}, *slices]
+            made.append({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": SENTINEL}, "spec": spec})
+            for family in (4, 6):
+                endpoint = {"addresses": [self._endpoint[family]], "nodeName": self._node}
+                made.append(
+                    {
+                        "apiVersion": "discovery.k8s.io/v1",
+                        "kind": "EndpointSlice",
+                        "metadata": {"name": f"{name}-{family}", "namespace": SENTINEL, "labels": {SERVICE_LABEL: name}},
+                        "addressType": f"IPv{family}",
+                        "ports": [{"name": "web", "port": target, "protocol": "TCP"}],
+                        "endpoints": [endpoint] if name in (SENTINEL, self._turn) else [],
+                    }
+                )
+        return sorted(made, key=lambda one: one["metadata"]["name"].startswith(SENTINEL))
 
 
 def _moves(before: Object, after: Object) -> bool:

@@ -49,9 +49,9 @@ class Allocator:
         return self._given[key]
 
 
-def sentinel_address(book: Book) -> Pair:
-    """A cluster IP that no scenario gets."""
-    return next(_pairs(book.service_cidr, FIRST_ADDRESS - 1))
+def sentinel_addresses(book: Book, count: int) -> list[Pair]:
+    """Cluster IPs that no scenario gets."""
+    return list(itertools.islice(_pairs(book.service_cidr, FIRST_ADDRESS - count), count))
 
 
 def _pairs(cidr: Pair, first: int = FIRST_ADDRESS) -> Iterator[Pair]:

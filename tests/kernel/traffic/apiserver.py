@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import sys
 from collections.abc import Iterator
@@ -20,11 +21,13 @@ from tests.netns.namespace import run
 from tests.netns.peers import Prober
 from tests.netns.process import ended, start
 from tests.netns.topology import NODE, NODE2, NODE2_NAME, NODE_NAME, POD2_CIDR, POD_CIDR, Topology
+from tests.polling import eventually
 from tests.scenarios.apiobjects import ApiObjects
 from tests.scenarios.book import NETNS
 from tests.scenarios.configs import CLUSTER_CIDR, POD_INTERFACE, POD_INTERFACES, Config
 from tests.scenarios.scenario import Object
 
+HEALTH_PORT = 10256
 HOST = 240
 """The node's place on the control plane's network."""
 
@@ -81,10 +84,24 @@ class AgentProcess:
         path.write_text(yaml.safe_dump(proxy_config(config, self.mode)))
         argv = agent_argv(self._api.kubeconfig, path)
         with ended(start(self._topology.node, argv, self._folder / f"agent-{config.name}.log")):
+            # What is new from now on comes with a later sync. The first one may have several transactions.
+            eventually(lambda: self._topology.node.call(_has_synced), within_s=60)
             yield self._cluster
         printed = self._topology.node.run(sys.executable, "-m", "proxyconfig_agent", "--cleanup")
         assert "0 kernel objects" in printed, printed
         empty(self._topology.node)
+
+
+def _has_synced() -> bool:
+    """Whether the health port of this namespace says that the first sync has ended."""
+    connection = http.client.HTTPConnection("127.0.0.1", HEALTH_PORT, timeout=30)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == http.client.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 def agent_argv(kubeconfig: Path, config: Path) -> tuple[str, ...]:
