@@ -1,4 +1,4 @@
-"""Row 6: every endpoint of a list is chosen equally often, in each mode, by a statistical test that fails once in a million runs."""
+"""Row 6: every endpoint of a list is chosen equally often, in each mode, by a statistical test that fails by chance once in 10¹² times."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.netns.peers import Answers, Prober
 
 pytestmark = pytest.mark.kernel
 
-CONNECTIONS = 2000
-IMPROBABLE = 1e-6
+CONNECTIONS = 4000
+IMPROBABLE = 1e-12
 
 
 def probability(counts: Counter[str], names: set[str]) -> float:
