@@ -8,13 +8,15 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.cluster.controlplane import ControlPlane
+from tests.cluster.errors import CommandError
 from tests.kernel.traffic.manifest import proxy_config
 from tests.netns.peers import ROOT
+from tests.netns.process import working
 from tests.netns.topology import NODE_NAME, Topology
 from tests.polling import eventually
 from tests.scenarios.configs import CONFIGS
@@ -49,6 +51,7 @@ class Agent:
     def __init__(self, api: ControlPlane, topology: Topology, log: Path) -> None:
         self._api, self._topology, self._log = api, topology, log
         self._process: subprocess.Popen[str] | None = None
+        self._sessions: list[int] = []
         self.prefix: Sequence[str] = ()
         self.options: Sequence[str] = ()
 
@@ -56,7 +59,8 @@ class Agent:
         where = (f"--kubeconfig={self._api.kubeconfig}", f"--node-name={NODE_NAME}")
         argv = (*self.prefix, sys.executable, "-m", "proxyconfig_agent", *where, *self.options)
         with self._log.open("a") as output:
-            self._process = self._topology.node.spawn(*argv, cwd=ROOT, stdout=output, stderr=output)
+            self._process = self._topology.node.spawn(*argv, cwd=ROOT, stdout=output, stderr=output, start_new_session=True)
+        self._sessions.append(self._process.pid)
 
     def kill(self) -> None:
         """End it at once, as the kernel's OOM killer would."""
@@ -64,6 +68,11 @@ class Agent:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def end(self) -> None:
+        """Kill it, and wait for the programs that it had started: nothing writes rules any more."""
+        self.kill()
+        eventually(lambda: not any(map(working, self._sessions)), within_s=60)
 
     def stop(self) -> None:
         """End it in order, as kubelet or systemd would."""
@@ -86,8 +95,9 @@ class Agent:
             self.kill()
 
     def said(self) -> list[dict[str, Any]]:
-        """What it has logged so far."""
-        return [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
+        """What it has logged so far, in whole lines."""
+        *lines, _ = self._log.read_bytes().split(b"\n")
+        return [json.loads(line) for line in lines if line.startswith(b"{")]
 
     def memory(self) -> int:
         """How many lines it has logged: `said()[memory:]` is what comes after."""
@@ -95,18 +105,18 @@ class Agent:
 
     def status(self) -> dict[str, Any]:
         """The status of the node's NodeProxy."""
-        status: dict[str, Any] = json.loads(self._api.kubectl("get", "nodeproxy", NODE_NAME, "-o", "json")).get("status", {})
+        status: dict[str, Any] = self._got("nodeproxy", NODE_NAME).get("status", {})
         return status
 
     def condition(self, kind: str) -> tuple[str, str, str]:
         """Status, reason and message of a condition; empty if there is none."""
-        for condition in self.status().get("conditions", ()):
-            if condition["type"] == kind:
-                return condition["status"], condition["reason"], condition["message"]
-        return "", "", ""
+        return _condition(self.status(), kind)
 
     def ready(self) -> bool:
-        return self.condition("Ready")[0] == "True"
+        """Whether it says so, of the newest orders: for a moment it may say so of those before, already with the new mode's name."""
+        told = self._got("nodeproxy", NODE_NAME)
+        status = told.get("status", {})
+        return status.get("observedGeneration") == told["metadata"]["generation"] and _condition(status, "Ready")[0] == "True"
 
     def page(self, path: str) -> str:
         """What its port for metrics answers."""
@@ -134,12 +144,27 @@ class Agent:
 
     def events(self, reason: str, kind: str) -> list[dict[str, Any]]:
         """Events of this reason about objects of this kind, of all namespaces."""
-        items: list[dict[str, Any]] = json.loads(self._api.kubectl("get", "events.events.k8s.io", "-A", "-o", "json"))["items"]
+        items: list[dict[str, Any]] = self._got("events.events.k8s.io", "-A")["items"]
         return [event for event in items if event["reason"] == reason and event["regarding"]["kind"] == kind]
+
+    def _got(self, *words: str) -> dict[str, Any]:
+        """Raises AssertionError where the API server does not answer, as a busy one may."""
+        try:
+            found: dict[str, Any] = json.loads(self._api.kubectl("get", *words, "-o", "json"))
+        except CommandError as error:
+            raise AssertionError(str(error)) from error
+        return found
 
     def serves(self) -> None:
         """Wait until the NodeProxy says that it is ready."""
         eventually(self.ready, within_s=60, every_s=0.2)
+
+
+def _condition(status: Mapping[str, Any], kind: str) -> tuple[str, str, str]:
+    for condition in status.get("conditions", ()):
+        if condition["type"] == kind:
+            return condition["status"], condition["reason"], condition["message"]
+    return "", "", ""
 
 
 def _get(path: str, port: tuple[str, int] = METRICS) -> tuple[int, str]:

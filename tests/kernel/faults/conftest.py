@@ -39,8 +39,8 @@ class Web:
         return all(answer.split()[0] in ENDPOINTS for counts in answers for answer in counts)
 
     def begin(self, for_s: float) -> None:
-        """Begin to connect again and again, in both families."""
-        self.pod.send([self.flow(family, for_s=for_s) for family in (4, 6)])
+        """Begin to connect again and again, in both families; more than 50 times each, however long that takes."""
+        self.pod.send([self.flow(family, for_s=for_s, least=51) for family in (4, 6)])
 
     def lost(self) -> tuple[int, list[str]]:
         """How many connections there were since `begin`, and what else than endpoints answered."""
@@ -73,7 +73,7 @@ def agent(plane: ControlPlane, world: Topology, api_cluster: Cluster, web: Web, 
     api_cluster.put(web.objects)
     made = Agent(plane, world, tmp_path / "agent.log")
     yield made
-    made.kill()
+    made.end()
     world.node.run("nft", "flush", "ruleset")
     world.node.call(lambda: Owned().release())
     plane.kubectl("delete", "nodeproxy", "--all")

@@ -10,7 +10,7 @@ from tests.kernel.traffic.apiserver import Cluster
 from tests.polling import eventually
 from tests.scenarios.objects import merged
 
-pytestmark = [pytest.mark.kernel, pytest.mark.apiserver]
+pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(400)]
 
 
 def test_services_work_without_an_api_server_and_changes_catch_up(
@@ -45,10 +45,10 @@ def test_an_agent_that_dies_without_an_api_server_leaves_the_services_working(ag
         try:
             agent.kill()
             assert web.served()
+            seen = agent.memory()
             agent.start()
             assert web.served()
         finally:
             plane.start_server()
-        seen = agent.memory()
         eventually(lambda: any(line["event"] == "synced" for line in agent.said()[seen:]), within_s=60)
         assert web.served()

@@ -13,7 +13,7 @@ from tests.netns.topology import Topology
 from tests.polling import eventually
 from tests.scenarios.objects import merged
 
-pytestmark = [pytest.mark.kernel, pytest.mark.apiserver]
+pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(400)]
 
 
 @pytest.fixture
@@ -43,12 +43,7 @@ def test_services_come_back_after_a_boot_without_an_api_server(
             assert "serving from memory" in [line["event"] for line in agent.said()[seen:]]
         finally:
             plane.start_server()
-        reached = eventually(
-            lambda: {answer.split()[0] for answer in web.pod.ask([web.flow(attempts=24, least=24)])[0]},
-            within_s=60,
-            until={"near1"}.__eq__,
-        )
-        assert reached == {"near1"}
+        eventually(lambda: _reached(web) == {"near1"}, within_s=60)
         eventually(lambda: agent.condition("Degraded")[0] == "False", within_s=60, every_s=0.2)
 
 
@@ -59,17 +54,23 @@ def test_rules_that_are_there_are_not_replaced_by_an_older_memory(
     with agent.running():
         agent.serves()
         agent.stop()
-        old = next((tmp_path / "state").iterdir()).read_bytes()
+        (memory,) = (tmp_path / "state").iterdir()
+        old = memory.read_bytes()
         agent.start()
         key = ("EndpointSlice", "matrix-load-balancer", "web-4")
         api_cluster.put({**web.objects, key: merged(web.objects[key], {"endpoints": web.objects[key]["endpoints"][:1]})})
+        eventually(lambda: _reached(web) == {"near1"}, within_s=60)
         agent.kill()
-        next((tmp_path / "state").iterdir()).write_bytes(old)
+        memory.write_bytes(old)
         plane.stop_server()
         try:
             seen = agent.memory()
             agent.start()
             eventually(lambda: any(line["event"] == "rules are newer than memory" for line in agent.said()[seen:]), within_s=60)
-            assert {answer.split()[0] for answer in web.pod.ask([web.flow(attempts=24, least=24)])[0]} == {"near1"}
+            assert _reached(web) == {"near1"}
         finally:
             plane.start_server()
+
+
+def _reached(web: Web) -> set[str]:
+    return {answer.split()[0] for answer in web.pod.ask([web.flow(attempts=24, least=24)])[0]}

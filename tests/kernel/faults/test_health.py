@@ -20,7 +20,7 @@ from tests.kernel.traffic.apiserver import Cluster
 from tests.netns.topology import NODE, NODE_ALTERNATIVE, NODE_NAME, Topology
 from tests.polling import eventually
 
-pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(400)]
 
 TAINT = {"key": "ToBeDeletedByClusterAutoscaler", "value": "1", "effect": "NoSchedule"}
 
@@ -130,7 +130,7 @@ def test_row_131_a_port_that_is_taken_is_told_on_the_service_and_opened_when_it_
         (event,) = eventually(lambda: agent.events("FailedToStartServiceHealthcheck", "Service"), within_s=60, every_s=0.2)
         assert (event["regarding"]["name"], event["action"], event["type"]) == ("web", "Listen", "Warning")
         assert f"cannot open spec.healthCheckNodePort {PORT}: Address already in use" in event["note"]
-        assert status(world, NODE.v6) == "200 1", "the other family is served"
+        eventually(lambda: status(world, NODE.v6), within_s=60, until=lambda got: got == "200 1")  # the other family is served
         degraded = eventually(lambda: agent.condition("Degraded"), within_s=60, every_s=0.2, until=lambda condition: condition[0] == "True")
         assert degraded[1] == "HealthCheckNodePortsClosed"
         assert f"spec.healthCheckNodePort {PORT} of Service checked/web on {NODE.v4}: Address already in use" in degraded[2]

@@ -14,7 +14,7 @@ from tests.netns.topology import Topology
 from tests.polling import eventually
 from tests.scenarios.configs import CONFIGS
 
-pytestmark = [pytest.mark.kernel, pytest.mark.apiserver]
+pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(400)]
 
 PRIMARY = {"addresses": ["primary"]}
 

@@ -6,6 +6,7 @@ import contextlib
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tests.kernel.traffic.inprocess import dataplane, empty
@@ -101,7 +102,7 @@ class Client:
 
         self._socket = space.call(connected)
 
-    def ask(self, within_s: float = 2) -> str:
+    def ask(self, within_s: float = 15) -> str:
         """Send once; who answers (`near1 8080`), `refused`, or nothing. Answers to earlier questions do not count."""
         self._socket.settimeout(0)
         with contextlib.suppress(OSError):
@@ -155,6 +156,18 @@ class Table:
                 self.delete(family, gone)
 
 
+@contextlib.contextmanager
+def lasting_flows(node: Namespace) -> Iterator[None]:
+    """Flows do not end by themselves while a proxy or an API server takes its time."""
+    names = ("nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream")
+    before = {name: node.call(Path(f"/proc/sys/net/netfilter/{name}").read_text) for name in names}
+    node.sysctl({f"net.netfilter.{name}": "300" for name in names})
+    try:
+        yield
+    finally:
+        node.sysctl({f"net.netfilter.{name}": value for name, value in before.items()})
+
+
 def answered_by(flows: Iterable[Flow], place: str) -> list[Flow]:
     """Those that an endpoint answers."""
     own = {socket.inet_pton(socket.AF_INET if family == 4 else socket.AF_INET6, NETNS.places[place][family]) for family in (4, 6)}
@@ -186,7 +199,7 @@ WAYS = (
 POD = PODS["client"]
 
 
-MOVES_WITHIN_S = 20
+MOVES_WITHIN_S = 60
 """kube-proxy has its minSyncPeriod; ours have moved everything when `apply` returns."""
 
 
