@@ -50,7 +50,7 @@ def test_an_agent_that_starts_again_ends_what_became_stale_meanwhile_and_nothing
     Table(world.node).empty()
     with served_by(world, kind) as mode, clients(world, *WAYS) as sending:
         Pipeline(world, cleaned(world, mode)[0], CONFIGS["default"], kind).apply({**exposed(ready("near1")), **other})
-        beside = [Client(world["client"], "10.96.0.201", PORT) for _ in range(20)]
+        beside = [Client(world["client"], "10.96.0.201", PORT) for _ in range(50)]
         answers = [client.ask() for client in beside]
         assert len(set(answers)) == 2
         reach(sending, "near1 8080")
@@ -76,7 +76,7 @@ def test_rules_that_were_missing_for_a_while_leave_no_flow_untranslated(world: T
         for command in NO_LONGER_TRANSLATED[kind]:
             world.node.run(*command.split())
         for client in sending:
-            client.ask(0.01)
+            assert client.ask() in ("refused", "beyond 7777")
         told.clear()
         pipeline.runner.resync(Reason.DISTURBED)
         pipeline.sync()
@@ -120,20 +120,20 @@ def test_hundreds_of_changed_services_cost_one_dump_per_family(world: Topology, 
 def test_no_flow_that_begins_during_a_sync_ends_up_at_an_endpoint_that_is_gone(
     world: Topology, probers: Mapping[str, Prober], kind: str
 ) -> None:
-    flow = {"address": WAYS[0][1].v4, "port": PORT, "protocol": "udp", "for_s": 6, "patience_s": 0.05}
+    flow = {"address": WAYS[0][1].v4, "port": PORT, "protocol": "udp", "for_s": 2, "patience_s": 0.05}
     Table(world.node).empty()
     with served_by(world, kind) as mode:
         cleanup, table, told = cleaned(world, mode)
         pipeline = Pipeline(world, cleanup, CONFIGS["default"], kind)
         pipeline.apply(service(ready("near1")))
-        probers["client"].send([flow] * 8)
-        left = []
-        ended = time.monotonic() + 5
-        while time.monotonic() < ended:
-            for now, before in (("near2", "near1"), ("near1", "near2")):
-                pipeline.apply(service(ready(now)))
-                left.append(len(answered_by(table.all(), before)))
-        answers = probers["client"].receive()
-        assert sum(sum(each.values()) for each in answers) > 200
-        assert sum(sum(reasons.values()) for reasons in told) > 100
+        began, asked, left = 0, 0, list[int]()
+        while began < 3 or asked <= 200 or sum(sum(reasons.values()) for reasons in told) <= 100:
+            probers["client"].send([flow] * 8)
+            began += 1
+            ended = time.monotonic() + 1.8
+            while time.monotonic() < ended:
+                for now, before in (("near2", "near1"), ("near1", "near2")):
+                    pipeline.apply(service(ready(now)))
+                    left.append(len(answered_by(table.all(), before)))
+            asked += sum(sum(each.values()) for each in probers["client"].receive())
         assert left == [0] * len(left)
