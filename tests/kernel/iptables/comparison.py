@@ -18,7 +18,7 @@ from tests.polling import eventually
 from tests.scenarios.objects import Key
 from tests.scenarios.scenario import Object
 
-SETTLED_WITHIN_S = 30
+SETTLED_WITHIN_S = 90
 
 _SERVICE = re.compile(r'--comment "?([a-z0-9-]+/[a-z0-9-]+)')
 

@@ -45,7 +45,7 @@ def parse(saved: str) -> Tables:
             chains[f"{table} {name}"] = [policy]
         elif line.startswith("-A "):
             _, name, rule = line.split(" ", 2)
-            chains[f"{table} {name}"].append(rule)
+            chains.setdefault(f"{table} {name}", []).append(rule)  # somebody may be about to write the chain
     return Tables({name: tuple(rules) for name, rules in chains.items()})
 
 

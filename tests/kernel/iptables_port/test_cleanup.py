@@ -18,7 +18,7 @@ def clean_up(node: Node) -> tuple[int, list[str]]:
     """The exit status, and the lines that it prints."""
     argv = (sys.executable, "-m", "proxyconfig_agent", "--cleanup")
     with node.space.spawn(*argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        printed, _ = process.communicate(timeout=60)
+        printed, _ = process.communicate(timeout=100)
     return process.returncode, printed.splitlines()
 
 
