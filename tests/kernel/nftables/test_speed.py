@@ -41,7 +41,8 @@ def test_health_is_answered_while_a_big_audit_holds_the_event_loop(start: Callab
     with serving(health_routes(health, Metrics("0.1.0", "nftables"))) as port:
         idle_s = longest_answer_s(port, lambda: time.sleep(0.2))
         audit_s: list[float] = []
-        busy_s = longest_answer_s(port, lambda: audit_s.append(timed(lambda: dataplane.resync(SETTINGS, ports))))
+        # Of several audits, as others on the machine make an answer late now and then; an audit that held it up would do so every time.
+        busy_s = min(longest_answer_s(port, lambda: audit_s.append(timed(lambda: dataplane.resync(SETTINGS, ports)))) for _ in range(4))
     dataplane.remove()
     print(f"\n/healthz: {idle_s * 1000:.1f} ms when idle, {busy_s * 1000:.1f} ms at worst during an audit of {audit_s[0]:.2f} s CPU time")
     assert busy_s < 1  # kubelet's time-out, and that of most load balancers is longer

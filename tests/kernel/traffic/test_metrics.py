@@ -24,7 +24,7 @@ from proxyconfig_agent.ingest.slices import TRIGGER_TIME
 from proxyconfig_agent.iptables import counters
 from proxyconfig_agent.report.catalogue import ACCOUNTED, CATALOGUE, IPTABLES, LOCALHOST_ACCEPTED, NOT_OURS
 
-pytestmark = [pytest.mark.kernel, pytest.mark.apiserver]
+pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(400)]
 
 ENDPOINTS = ("near1", "near2", "far1", "far2")
 MODES = ("nftables", "iptables")
@@ -76,6 +76,14 @@ def asked(world: Topology, path: str, port: int = 10249) -> tuple[int, str, str]
     return world.node.call(ask)
 
 
+def _answered(world: Topology, path: str) -> bool:
+    """Whether the port for health listens, and answered."""
+    try:
+        return bool(asked(world, path, 10256))
+    except OSError:
+        return False
+
+
 def synced(world: Topology) -> bool:
     try:
         return "kubeproxy_sync_proxy_rules_last_timestamp_seconds{" in asked(world, "/metrics")[2]
@@ -87,7 +95,7 @@ def observe(world: Topology, cluster: Cluster) -> None:
     """Have something happen: health is asked for, and endpoints of all protocols come and go, with the time when they began to."""
     eventually(lambda: synced(world), within_s=60)
     for path in ("/healthz", "/livez"):
-        asked(world, path, 10256)
+        eventually(lambda path=path: _answered(world, path), within_s=60)  # type: ignore[misc]
     story = Story(next(each for each in load() if each.id == "matrix-cluster-ip"), Allocator())
     story.advance()
     for endpoints in (4, 2):
