@@ -15,7 +15,7 @@ from types import FrameType
 
 PORT = int(os.environ.get("PORT", "8080"))
 WHO = f"pod={os.environ.get('POD_NAME') or socket.gethostname()} node={os.environ.get('NODE_NAME', '')}"
-GRACE_S = float(os.environ.get("GRACE_S", "5"))
+GRACE_S = float(os.environ.get("GRACE_S", "10"))
 
 
 def answer(client: str) -> bytes:

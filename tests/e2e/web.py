@@ -38,7 +38,10 @@ class Web:
 
     def answered_by(self, pods: int, command: Sequence[str]) -> bool:
         """Return whether exactly so many pods answer, and every request is answered."""
-        done = subprocess.run([*command, "--requests", "60"], capture_output=True, text=True, check=False, timeout=120)
+        try:
+            done = subprocess.run([*command, "--requests", "60"], capture_output=True, text=True, check=False, timeout=60)
+        except subprocess.TimeoutExpired:
+            return False
         return f"answered by {pods} pods, 0 lost" in done.stdout
 
     @contextmanager
