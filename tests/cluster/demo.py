@@ -20,10 +20,13 @@ SAMPLES = Path("manifests/samples")
 CONFIG = "default"
 NODE_PORT = 30080
 BACKENDS = 3
-WHILE_S = 8
+PROXIES_WITHIN_S = 60
+WHILE_S = 16  # a backend that is deleted serves for 10 s more
 MODES = {"nftables": "proxyconfig.yaml", "iptables": "proxyconfig-iptables.yaml"}
 """The sample of each mode."""
 RULES = {"nftables": "nft list ruleset", "iptables": "iptables-save -t nat"}
+
+_ALL_ANSWERED = f"answered by {BACKENDS} pods, 0 lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,10 @@ class Stage:
         """Run kubectl without showing it."""
         return self.cluster.plane.kubectl(*words)
 
+    def hear(self, *words: str) -> str:
+        """Run a command without showing it and return what it prints, whether it fails or not."""
+        return self._run(words).communicate()[0]
+
     def _run(self, words: Sequence[str]) -> subprocess.Popen[str]:
         path = f"{os.environ['PATH']}:{self.cluster.plane.program('kubectl').parent}"
         environment = {**os.environ, "KUBECONFIG": str(self.cluster.kubeconfig), "PATH": path}
@@ -79,6 +86,7 @@ def run(name: str, count: int, mode: str) -> None:
     deploy.apply(deploy.load(stage.cluster))
     _roll_out(stage, SAMPLES / MODES[mode])
     addresses = _start_web(stage)
+    _await_proxies(stage, addresses)
     _spread(stage, addresses)
     _lose_a_backend(stage, addresses)
     _change_hot(stage, addresses)
@@ -121,15 +129,29 @@ def _start_web(stage: Stage) -> Sequence[str]:
     return [f"http://[{address}]/" if ":" in address else f"http://{address}/" for address in addresses]
 
 
+def _await_proxies(stage: Stage, addresses: Sequence[str]) -> None:
+    """Give the proxies time to hear of all backends: they may do so a moment after kubectl."""
+    deadline = time.monotonic() + PROXIES_WITHIN_S
+    from_pods = (_from_pod(client, url) for client in range(1, len(stage.cluster.nodes) + 1) for url in addresses)
+    from_outside = (_from_outside(stage, address) for address in _of_nodes(stage))
+    for command in (*from_pods, *from_outside):
+        while _ALL_ANSWERED not in stage.hear(*command, "--requests", "20") and time.monotonic() < deadline:
+            time.sleep(0.5)
+
+
+def _of_nodes(stage: Stage) -> Sequence[str]:
+    """Return the nodes' addresses as they stand in URLs."""
+    return [address for node in stage.cluster.nodes for address in (node.attachment.ipv4, f"[{node.attachment.ipv6}]")]
+
+
 def _spread(stage: Stage, addresses: Sequence[str]) -> None:
     say("requests through the ClusterIP from a pod on each node, in both families and by name")
     for client in range(1, len(stage.cluster.nodes) + 1):
         for url in (*addresses, "http://web/"):
             _all_answered(stage.show(*_from_pod(client, url)))
     say("requests through the NodePort from outside the nodes")
-    for node in stage.cluster.nodes:
-        for address in (node.attachment.ipv4, f"[{node.attachment.ipv6}]"):
-            _all_answered(stage.show(*_from_outside(stage, address)))
+    for address in _of_nodes(stage):
+        _all_answered(stage.show(*_from_outside(stage, address)))
 
 
 def _lose_a_backend(stage: Stage, addresses: Sequence[str]) -> None:
@@ -190,7 +212,7 @@ def _from_outside(stage: Stage, address: str) -> Sequence[str]:
 
 
 def _all_answered(told: str) -> None:
-    if f"answered by {BACKENDS} pods, 0 lost" not in told:
+    if _ALL_ANSWERED not in told:
         raise ClusterError(f"not every request was answered, or not all {BACKENDS} endpoints took part.")
 
 
