@@ -33,7 +33,9 @@ def create(product: Installed, nodes: list[NodeAddress]) -> dict[str, Pair]:
     )
     eventually(lambda: product.objects("serviceaccounts", "-n", NAME), within_s=60)
     product.apply(*pods)
-    product.kubectl("-n", NAME, "wait", "--for=condition=Ready", "--timeout=90s", "pods", "--all")
+    product.kubectl("-n", NAME, "wait", "--for=condition=Ready", "--timeout=180s", "pods", "--all", timeout_s=200)
+    for pod in (pod_name(role, number) for number, _ in enumerate(nodes, 1) for role in ROLES if role.startswith("backend")):
+        eventually(lambda pod=pod: product.kubectl("-n", NAME, "logs", pod) == "ready\n", within_s=60, every_s=0.3)  # type: ignore[misc]
     return {
         pod["metadata"]["name"]: pair_of([entry["ip"] for entry in pod["status"]["podIPs"]]) for pod in product.objects("pods", "-n", NAME)
     }
