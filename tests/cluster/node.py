@@ -174,7 +174,7 @@ class Node:
         script = ("sh", "-ec", _MACHINE, "sh", self.folder, self.name, self.attachment.namespace, _NODE)
         machine = start("machine", (*namespaces, *script), self.folder)
         ready = ("test", "-e", "/run/node-is-ready")
-        machine.ready_when(lambda: succeeds(*self.enter(), *ready), 20, "mounting an overlay over /var/lib must be possible here.")
+        machine.ready_when(lambda: succeeds(*self.enter(), *ready), 60, "mounting an overlay over /var/lib must be possible here.")
 
     def _start_containerd(self) -> None:
         (self.folder / "cni" / "10-pods.conflist").write_text(json.dumps(self._cni()))
@@ -183,7 +183,7 @@ class Node:
         path = f"{self.programs['containerd'].parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         containerd = self._start("containerd", "--config", configuration, env={**os.environ, "PATH": path})
         version = (self.programs["ctr"], "--address", SOCKET, "--timeout=2s", "version")
-        containerd.ready_when(lambda: succeeds(*self.enter(), *version), 60, "its state is thrown away by a new start of the cluster.")
+        containerd.ready_when(lambda: succeeds(*self.enter(), *version), 120, "its state is thrown away by a new start of the cluster.")
 
     def _start(self, name: str, *flags: str | Path, env: Mapping[str, str] | None = None) -> Process:
         return start(name, (*self.enter(), self.programs[name], *flags), self.folder, env=env)

@@ -17,7 +17,7 @@ from tests.cluster.errors import ClusterError, CommandError
 from tests.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
-UP_WITHIN_S = 60
+UP_WITHIN_S = 240
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -94,7 +94,7 @@ def test_an_interrupted_start_cleans_up(name: str, start: Start, number: signal.
     start.reached(reached)
     entry = entry_of(name)
     start.process.send_signal(number)
-    assert start.process.wait(60) == 130
+    assert start.process.wait(240) == 130
     assert list(remains.found(entry.number, entry.folder)) == []
     assert registry.find(entry.folder) is None
 
@@ -103,7 +103,7 @@ def test_what_a_crashed_start_left_is_removed_by_the_next_run(name: str, start: 
     start.reached("containerd, images, kubelet")
     entry = entry_of(name)
     start.process.kill()
-    start.process.wait(10)
+    start.process.wait(60)
     assert list(remains.found(entry.number, entry.folder))
     remains.sweep()
     assert list(remains.found(entry.number, entry.folder)) == []

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.kernel
 _CONNECT = """
 import socket, sys
 try:
-    socket.create_connection((sys.argv[1], 9), timeout=5)
+    socket.create_connection((sys.argv[1], 9), timeout=30)
 except ConnectionRefusedError:
     sys.exit(0)
 sys.exit("not refused")

@@ -14,7 +14,7 @@ from tests.cluster.registry import Entry
 def test_a_component_that_ends_is_named_with_its_last_lines_and_advice(tmp_path: Path) -> None:
     process = start("etcd", ["sh", "-c", "echo disk is full; exit 1"], tmp_path)
     with pytest.raises(ComponentError, match=r"etcd ended while it started(?s:.*)disk is full(?s:.*)What to do: make room"):
-        process.ready_when(lambda: False, 10, "make room")
+        process.ready_when(lambda: False, 60, "make room")
 
 
 def test_a_component_that_is_not_ready_in_time_is_named(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_later_run_finds_and_stops_what_an_earlier_one_started(tmp_path: Path)
 
 def test_what_ignores_a_polite_request_is_ended_by_force(tmp_path: Path) -> None:
     process = start("stubborn", ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 1; done"], tmp_path)
-    process.ready_when(lambda: "up" in process.log.read_text(), 10, "")
+    process.ready_when(lambda: "up" in process.log.read_text(), 60, "")
     process.stop(grace_s=0.2)
     assert not process.alive()
 

@@ -31,4 +31,4 @@ def await_restart(product: Installed, before: Object) -> None:
         pod = product.get("pod", name, namespace)
         return restarts(pod) > restarts(before) and all(container["ready"] for container in pod["status"]["containerStatuses"])
 
-    eventually(again, within_s=90, every_s=0.5)
+    eventually(again, within_s=180, every_s=0.5)

@@ -14,7 +14,7 @@ from tests.cluster.command import run
 from tests.polling import eventually
 
 CONFIG = "default"
-WITHIN_S = 60
+WITHIN_S = 120
 Object = dict[str, Any]
 
 

@@ -28,7 +28,7 @@ def _scaled(served: Web, pods: int) -> None:
 
 def _answered(served: Web, pods: int) -> None:
     for command in (served.outside(0), served.outside(1), served.from_pod()):
-        eventually(lambda command=command: served.answered_by(pods, command), within_s=90, every_s=0.5)  # type: ignore[misc]
+        eventually(lambda command=command: served.answered_by(pods, command), within_s=180, every_s=0.5)  # type: ignore[misc]
 
 
 def test_services_work_while_the_api_server_is_away_and_changes_catch_up(served: Web) -> None:
@@ -64,7 +64,7 @@ def test_a_table_that_was_deleted_by_hand_is_repaired_counted_and_told(served: W
     name = served.local.nodes[0].name
     before = served.product.get("npx", name)["status"].get("drift", {}).get("repairs", 0)
     on_node(served.local, 0, "nft", "delete", "table", "ip", "proxyconfig")
-    eventually(lambda: served.answered_by(3, served.outside(0)), within_s=60, every_s=0.3)
+    eventually(lambda: served.answered_by(3, served.outside(0)), within_s=180, every_s=0.3)
     served.product.eventually(lambda: served.product.get("npx", name), lambda found: found["status"]["drift"]["repairs"] > before)
     events = ("--field-selector", f"involvedObject.name={name}", "-A")
     eventually(
@@ -81,4 +81,4 @@ def test_a_node_that_is_deleted_is_forgotten_and_taken_up_again_when_it_returns(
     eventually(lambda: served.product.get("npx", node.name), until=lambda found: not found, within_s=60, every_s=0.3)
     local.plane.apply(node.manifest())
     node.join()
-    served.product.eventually(served.product.config, lambda found: found["status"]["nodes"]["ready"] == 2, within_s=120)
+    served.product.eventually(served.product.config, lambda found: found["status"]["nodes"]["ready"] == 2, within_s=240)

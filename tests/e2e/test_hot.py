@@ -39,7 +39,7 @@ def test_conntrack_is_set_on_every_node(everywhere: Installed, local: cluster.Cl
 
 
 def test_masquerading_of_everything_hides_pods_behind_their_node_and_stops_again(everywhere: Installed, served: Web) -> None:
-    eventually(lambda: served.answered_by(3, served.from_pod()), within_s=60, every_s=0.5)
+    eventually(lambda: served.answered_by(3, served.from_pod()), within_s=180, every_s=0.5)
     pod = everywhere.get("pod", "client")
     url = f"http://{everywhere.get('service', 'web')['spec']['clusterIP']}/"
 

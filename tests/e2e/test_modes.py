@@ -15,7 +15,7 @@ SECONDS = 25
 
 
 def test_from_nftables_to_iptables_and_back_under_traffic(everywhere: Installed, served: Web, local: cluster.Cluster) -> None:
-    eventually(lambda: served.answered_by(3, served.from_pod()), within_s=60, every_s=0.5)
+    eventually(lambda: served.answered_by(3, served.from_pod()), within_s=180, every_s=0.5)
 
     with served.under_traffic(SECONDS):
         everywhere.apply(proxy_config(mode="iptables"))

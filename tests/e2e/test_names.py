@@ -10,7 +10,7 @@ from tests.e2e.installed import Installed
 from tests.e2e.surroundings import NodeAddress
 from tests.polling import eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 NAMESPACE = "e2e-names"
 LOOK_UP = """
@@ -35,7 +35,7 @@ def clients(product: Installed, nodes: list[NodeAddress]) -> Iterator[list[str]]
     product.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     eventually(lambda: product.objects("serviceaccounts", "-n", NAMESPACE), within_s=60, every_s=0.3)
     product.apply(*(_pod(product.agent_image, f"client-{number}", node.name) for number, node in enumerate(nodes, 1)))
-    product.kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", "--timeout=90s", "pods", "--all")
+    product.kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", "--timeout=180s", "pods", "--all", timeout_s=200)
     yield [f"client-{number}" for number in range(1, len(nodes) + 1)]
     product.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
@@ -64,7 +64,7 @@ def test_names_of_services_are_looked_up_from_a_pod_on_each_node(product: Instal
 def test_the_api_server_is_reached_through_its_service_from_a_pod_on_each_node(product: Installed, clients: list[str], by: str) -> None:
     host = "kubernetes.default.svc" if by == "name" else product.get("service", "kubernetes")["spec"]["clusterIP"]
     for client in clients:
-        assert _run(product, client, ASK_THE_API_SERVER, host) == "200"
+        assert _run(product, client, ASK_THE_API_SERVER, host, option="timeout:20") == "200"
 
 
 def test_headless_and_external_name_services_are_left_to_dns(product: Installed, clients: list[str]) -> None:

@@ -21,7 +21,7 @@ def test_get_answers_whether_it_is_rolled_out_and_works(everywhere: Installed) -
 
 
 def test_wait_explain_and_describe_work(everywhere: Installed) -> None:
-    assert "condition met" in everywhere.kubectl("wait", "--for=condition=Ready", f"pxc/{CONFIG}", "--timeout=5s")
+    assert "condition met" in everywhere.kubectl("wait", "--for=condition=Ready", f"pxc/{CONFIG}", "--timeout=60s")
     explained = everywhere.kubectl("explain", "proxyconfigs.proxyconfig.dev.spec.conntrack.maxPerCore")
     assert "Default: 32768" in " ".join(explained.split())
     assert "AllNodesReady" in everywhere.kubectl("describe", "pxc", CONFIG)
@@ -65,7 +65,9 @@ def test_an_image_that_does_not_exist_is_told_within_a_minute_and_two_configs_sh
         }
     )
     try:
-        told = everywhere.eventually(lambda: everywhere.config(name), lambda found: "pull" in str(found.get("status", {})).lower())
+        told = everywhere.eventually(
+            lambda: everywhere.config(name), lambda found: "pull" in str(found.get("status", {})).lower(), within_s=60
+        )
         assert "registry.invalid/none:1" in str(told["status"]), told["status"]
         lost = everywhere.eventually(everywhere.config, lambda found: found["status"]["nodes"].get("overlapping") == 1)
         assert lost["status"]["nodes"]["desired"] == len(everywhere.objects("nodes")) - 1

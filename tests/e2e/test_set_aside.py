@@ -51,7 +51,7 @@ def test_an_address_of_the_wrong_family_is_told_where_users_look_and_harms_nothi
     assert f"default/{wrong}" in condition(degraded, "Degraded")["message"]
     assert condition(degraded, "Ready")["status"] == "True"
     for command in (served.outside(0), served.outside(1), served.from_pod()):
-        eventually(lambda command=command: served.answered_by(3, command), within_s=60, every_s=0.5)  # type: ignore[misc]
+        eventually(lambda command=command: served.answered_by(3, command), within_s=180, every_s=0.5)  # type: ignore[misc]
 
 
 def test_it_is_served_when_it_was_repaired(everywhere: Installed, served: Web, wrong: str) -> None:
@@ -59,4 +59,4 @@ def test_it_is_served_when_it_was_repaired(everywhere: Installed, served: Web, w
     everywhere.kubectl("patch", "service", wrong, "--type=merge", "-p", '{"spec": {"externalIPs": ["203.0.113.77"]}}')
     everywhere.eventually(everywhere.config, lambda found: condition(found, "Degraded").get("status") == "False")
     ask = (*served.from_pod()[:-1], "http://203.0.113.77/")
-    eventually(lambda: served.answered_by(3, ask), within_s=60, every_s=0.5)
+    eventually(lambda: served.answered_by(3, ask), within_s=180, every_s=0.5)

@@ -36,7 +36,7 @@ def judged(
     try:
         yield play(book, objects, probers, names, mode)
     finally:
-        product.kubectl("delete", "namespace", "--wait=true", *sorted(objects.namespaces))
+        product.kubectl("delete", "namespace", "--wait=true", *sorted(objects.namespaces), timeout_s=300)
         product.apply(proxy_config())
         product.ready()
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from tests.e2e.installed import CONFIG, Installed
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 CONDITIONS = ["Degraded", "Overlapping", "Paused", "Progressing", "Ready", "Reconciling", "Stalled"]
 COLUMNS = "NAME CONFIG MODE REVISION SERVICES READY REASON AGE WANTED ACTION ENDPOINTS REPAIRS VERSION MESSAGE"
