@@ -19,13 +19,14 @@ def eventually(probe: Callable[[], T], within_s: float = 30, every_s: float = 0.
     deadline = time.monotonic() + within_s
     pause = threading.Event()
     while True:
+        late = time.monotonic() > deadline  # asked before the probe: who was held up looks once more
         try:
             last: object = probe()
             if until(last):  # type: ignore[arg-type]
                 return last  # type: ignore[return-value]
         except AssertionError as error:
             last = error
-        if time.monotonic() > deadline:
+        if late:
             raise AssertionError(f"not within {within_s} s; last seen: {last!r}")
         pause.wait(every_s)
 
