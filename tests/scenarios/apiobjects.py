@@ -65,7 +65,10 @@ class ApiObjects:
 
     def everything(self) -> dict[Key, Object]:
         """All Services and EndpointSlices that the API has now, those that it made itself, too."""
-        listed = json.loads(self._kubectl("get", "services,endpointslices", "-A", "-o", "json"))["items"]
+        try:
+            listed = json.loads(self._kubectl("get", "services,endpointslices", "-A", "-o", "json"))["items"]
+        except CommandError as error:
+            raise AssertionError(str(error)) from error
         return {(one["kind"], one["metadata"]["namespace"], one["metadata"]["name"]): one for one in listed}
 
     def caught_up(self) -> bool:
