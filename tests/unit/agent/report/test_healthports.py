@@ -43,8 +43,11 @@ async def ports() -> AsyncIterator[Ports]:
 
 
 def free_port(family: socket.AddressFamily = socket.AF_INET, but: int = 0) -> int:
+    """On every address; of both families, if it is IPv6."""
     with socket.socket(family) as sock:
-        sock.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind(("", 0))
         port = int(sock.getsockname()[1])
     return port if port != but else free_port(family, but)
 
