@@ -1,13 +1,12 @@
 """The simulator and the kernel say the same of random clusters: what tests/unit proves on the simulator holds for real packets.
 
-`AGREEMENT_S` is how long each mode is tried (default: 15), `AGREEMENT_SEED` the first seed (default: another one each time, printed
-when the test fails).
+`AGREEMENT_S` is how long each mode is tried (default: 15), `AGREEMENT_SEED` the first seed (default: 0, so that a change is judged by the
+same clusters as the one before it). To search for what nobody has thought of: `AGREEMENT_S=600 AGREEMENT_SEED=$RANDOM`.
 """
 
 from __future__ import annotations
 
 import os
-import random as randomness
 import time
 from collections.abc import Iterator, Mapping
 from random import Random
@@ -30,7 +29,7 @@ from tests.simulator.path import Rules
 from tests.simulator.questions import questions, some
 
 LASTING_S = float(os.environ.get("AGREEMENT_S", "15"))
-FIRST_SEED = int(os.environ.get("AGREEMENT_SEED", randomness.SystemRandom().randrange(1 << 32)))
+FIRST_SEED = int(os.environ.get("AGREEMENT_SEED", "0"))
 QUESTIONS = 150
 STATES = 3
 """Of each cluster, one after the other."""
