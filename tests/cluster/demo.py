@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 from tests.cluster import cluster, deploy, images, packages
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import say
+from tests.polling import eventually
 
 SAMPLES = Path("manifests/samples")
 CONFIG = "default"
@@ -131,12 +133,11 @@ def _start_web(stage: Stage) -> Sequence[str]:
 
 def _await_proxies(stage: Stage, addresses: Sequence[str]) -> None:
     """Give the proxies time to hear of all backends: they may do so a moment after kubectl."""
-    deadline = time.monotonic() + PROXIES_WITHIN_S
     from_pods = (_from_pod(client, url) for client in range(1, len(stage.cluster.nodes) + 1) for url in addresses)
     from_outside = (_from_outside(stage, address) for address in _of_nodes(stage))
     for command in (*from_pods, *from_outside):
-        while _ALL_ANSWERED not in stage.hear(*command, "--requests", "20") and time.monotonic() < deadline:
-            time.sleep(0.5)
+        with contextlib.suppress(AssertionError):  # what follows shows it then
+            eventually(lambda command=command: _ALL_ANSWERED in stage.hear(*command, "--requests", "20"), PROXIES_WITHIN_S, every_s=0.5)  # type: ignore[misc]
 
 
 def _of_nodes(stage: Stage) -> Sequence[str]:
