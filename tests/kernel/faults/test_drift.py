@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 
 import pytest
@@ -15,8 +16,10 @@ from tests.polling import eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(400)]
 
+REPAIRS = "proxyconfig_drift_repairs_total"
 REPAIRED_WITHIN_S = 60
-"""The agent looks every second; all the rest is for machines that have no time for it."""
+"""For machines that have no time for it; an agent that has its processor needs PROMISED_S at most."""
+PROMISED_S = 5
 
 
 def _flush_everything(node: Namespace) -> None:
@@ -89,7 +92,7 @@ def test_changes_by_hand_are_repaired_counted_named_and_told(
         assert web.served()
         harm(world.node)
 
-        eventually(lambda: agent.metric("proxyconfig_drift_repairs_total") == 1, within_s=REPAIRED_WITHIN_S)
+        eventually(lambda: agent.metric(REPAIRS) == 1, within_s=REPAIRED_WITHIN_S)
         assert web.served()
         (event,) = eventually(lambda: agent.events("DriftRepaired", "Node"), within_s=60, every_s=0.2)
         drift = eventually(lambda: agent.status()["drift"], within_s=60, every_s=0.2, until=lambda drift: drift["repairs"] == 1)
@@ -98,6 +101,22 @@ def test_changes_by_hand_are_repaired_counted_named_and_told(
         code, said = agent.asked("/healthz")
         assert (code, said["audit"]["repaired"]) == (200, drift["what"])
         assert agent.metric('proxyconfig_audits_total{result="repaired"}') == 1
+
+
+@pytest.mark.parametrize("mode", ["nftables", "iptables"])
+def test_a_repair_is_done_within_5_s(agent: Agent, plane: ControlPlane, world: Topology, mode: str) -> None:
+    """The fastest of three: a machine that stalls says nothing about the agent."""
+    order(plane, mode=mode)
+    with agent.running():
+        agent.serves()
+        assert min(_repair_s(agent, world.node) for _ in range(3)) < PROMISED_S
+
+
+def _repair_s(agent: Agent, node: Namespace) -> float:
+    before, began = agent.metric(REPAIRS), time.monotonic()
+    _flush_everything(node)
+    eventually(lambda: agent.metric(REPAIRS) > before, within_s=REPAIRED_WITHIN_S)
+    return time.monotonic() - began
 
 
 def test_an_audit_from_time_to_time_finds_what_nobody_told_of(agent: Agent, plane: ControlPlane, world: Topology, web: Web) -> None:
@@ -139,7 +158,7 @@ def test_changes_by_hand_are_repaired_in_iptables_mode(
         assert web.served()
         harm(world.node)
 
-        eventually(lambda: agent.metric("proxyconfig_drift_repairs_total") >= 1, within_s=REPAIRED_WITHIN_S)
+        eventually(lambda: agent.metric(REPAIRS) >= 1, within_s=REPAIRED_WITHIN_S)
         assert web.served()
         drift = eventually(lambda: agent.status()["drift"], within_s=60, every_s=0.2, until=lambda drift: drift["repairs"] >= 1)
         assert drift["what"]
@@ -148,7 +167,7 @@ def test_changes_by_hand_are_repaired_in_iptables_mode(
 def test_rules_of_others_are_no_reason_to_repair(agent: Agent, world: Topology, web: Web) -> None:
     with agent.running():
         agent.serves()
-        polls = agent.metric("proxyconfig_drift_repairs_total")
+        polls = agent.metric(REPAIRS)
         for number in range(3):
             world.node.run("nft", "add", "table", "inet", f"foreign-{number}")
         world.node.run("nft", "add", "table", "inet", "foreign-last")
@@ -156,6 +175,6 @@ def test_rules_of_others_are_no_reason_to_repair(agent: Agent, world: Topology, 
         audits = eventually(
             lambda: [line for line in agent.said() if line["event"] == "synced" and line["reason"] == "disturbed"], within_s=60
         )
-        assert agent.metric("proxyconfig_drift_repairs_total") == polls == 0
+        assert agent.metric(REPAIRS) == polls == 0
         assert {line["operations"] for line in audits} == {0}
         assert web.served()
