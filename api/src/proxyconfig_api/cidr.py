@@ -72,6 +72,10 @@ class NodeAddresses:
             raise ValueError('"primary" stands alone: remove it or the CIDRs')
         return cls(cidrs=tuple(Cidr.parse(item) for item in items))
 
+    def of_family(self, version: int) -> tuple[Cidr, ...]:
+        """The CIDRs of IPv4 (4) or IPv6 (6)."""
+        return tuple(cidr for cidr in self.cidrs if cidr.network.version == version)
+
     def items(self) -> list[str]:
         """As the API writes it."""
         return [PRIMARY] if self.primary else [str(cidr) for cidr in self.cidrs]

@@ -44,7 +44,7 @@ def localhost_node_ports(spec: ProxyConfigSpec) -> bool:
     wanted = spec.node_addresses
     if wanted.primary:
         return False
-    cidrs = [cidr for cidr in wanted.cidrs if cidr.network.version == 4]
+    cidrs = wanted.of_family(Family.IPV4)
     return not cidrs or any(LOOPBACK in _network(cidr) or cidr.network.is_loopback for cidr in cidrs)
 
 
@@ -65,20 +65,17 @@ def _serving(wanted: NodeAddresses, node: Node, local: Sequence[LocalAddress]) -
     """The addresses that answer node ports."""
     if wanted.primary:
         return primary(node.addresses)
-    return tuple(address for family in Family for address in _inside(_networks(wanted, family), family, local))
+    return tuple(address for family in Family for address in _inside(wanted.of_family(family), family, local))
 
 
-def _inside(networks: Sequence[Network], family: Family, local: Iterable[LocalAddress]) -> tuple[Address, ...]:
+def _inside(cidrs: Iterable[Cidr], family: Family, local: Iterable[LocalAddress]) -> tuple[Address, ...]:
     """The node's addresses in these networks of a family; of a family that has none, every address, also those to come.
 
     As with kube-proxy (pkg/proxy/util/nodeport_addresses.go, `NewNodePortAddresses`)."""
+    networks = [_network(cidr) for cidr in cidrs]
     if not networks or any(network.prefix == 0 for network in networks):
         return (ANY[family],)
     return _sorted(each.address for each in local if any(each.address in network for network in networks))
-
-
-def _networks(wanted: NodeAddresses, family: Family) -> list[Network]:
-    return [_network(cidr) for cidr in wanted.cidrs if cidr.network.version == family]
 
 
 def _serves(loopback: LocalAddress, spec: ProxyConfigSpec) -> bool:
@@ -119,21 +116,27 @@ def _about_node_ports(wanted: NodeAddresses, serving: tuple[Address, ...], local
     if wanted.primary:
         yield from _about_primary(serving, {each.address for each in local})
         return
+    own = {family_of(each.address) for each in local if not each.is_loopback and not each.is_link_local}
     for family in Family:
-        networks = [cidr for cidr in wanted.cidrs if cidr.network.version == family]
-        chosen = [address for address in serving if family_of(address) is family]
-        if not networks and any(family_of(each.address) is family and not each.is_loopback and not each.is_link_local for each in local):
+        cidrs = wanted.of_family(family)
+        if not cidrs and family in own:
             text = (
                 f"spec.nodePorts.addresses has no network of IPv{family.value}: NodePorts answer on every IPv{family.value} address of "
                 f"the node; add those that are to serve, or {'0.0.0.0/0' if family is Family.IPV4 else '::/0'}"
             )
             yield Finding(Topic.AGENT, "NodePortNetworksOfOneFamily", text, harmless=True)
-        for cidr in networks if ANY[family] not in serving else ():
-            if not any(address in _network(cidr) for address in chosen):
-                loopback = cidr.network.is_loopback
-                why = "loopback addresses serve no NodePorts in this mode" if loopback else "no address of this node is in it"
-                text = f"spec.nodePorts.addresses: {cidr} has no effect: {why}"
-                yield Finding(Topic.AGENT, "NoNodePortAddress", text, harmless=bool(chosen))
+        if ANY[family] not in serving:
+            yield from _about_cidrs(cidrs, [address for address in serving if family_of(address) is family])
+
+
+def _about_cidrs(cidrs: Iterable[Cidr], serving: Sequence[Address]) -> Iterator[Finding]:
+    """Those of one family that have no address in them."""
+    for cidr in cidrs:
+        if not any(address in _network(cidr) for address in serving):
+            loopback = cidr.network.is_loopback
+            why = "loopback addresses serve no NodePorts in this mode" if loopback else "no address of this node is in it"
+            text = f"spec.nodePorts.addresses: {cidr} has no effect: {why}"
+            yield Finding(Topic.AGENT, "NoNodePortAddress", text, harmless=bool(serving))
 
 
 def _about_primary(serving: tuple[Address, ...], own: set[Address]) -> Iterator[Finding]:
