@@ -24,6 +24,11 @@ def config(spec: Object, name: str = NAME) -> Object:
     return {"apiVersion": API_VERSION, "kind": "ProxyConfig", "metadata": {"name": name}, "spec": spec}
 
 
+def node_proxy(name: str) -> Object:
+    spec = {"config": NAME, "revision": "example-1"}
+    return {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": name}, "spec": spec}
+
+
 def answer(api: Api, body: Object) -> str:
     """What the server says to an object that it refuses."""
     with pytest.raises(AssertionError) as caught:
@@ -116,7 +121,7 @@ STATUS: dict[str, Any] = {
 def test_columns_tell_whether_it_is_rolled_out_and_works(api: Api, plane: ControlPlane) -> None:
     api.create(CONFIGS, config({}))
     api.patch(f"{CONFIGS}/{NAME}/status", {"status": STATUS})
-    head, row = plane.kubectl("get", "pxc").splitlines()
+    head, row = plane.kubectl("get", "kpx").splitlines()
     assert head.split() == ["NAME", "MODE", "DESIRED", "UPDATED", "READY", "STATUS", "AGE"]
     assert row.split()[:-1] == [NAME, "nftables", "2", "2", "1/2", "NodesFailing"]
     head, row = plane.kubectl("get", "proxyconfigs.proxyconfig.dev", "-o", "wide").splitlines()
@@ -125,8 +130,7 @@ def test_columns_tell_whether_it_is_rolled_out_and_works(api: Api, plane: Contro
 
 
 def test_columns_of_a_node_tell_what_runs_there(api: Api, plane: ControlPlane) -> None:
-    body = {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": "n1"}, "spec": {"config": NAME, "revision": "example-1"}}
-    assert api.create(PROXIES, body)["spec"]["action"] == "Apply"
+    assert api.create(PROXIES, node_proxy("n1"))["spec"]["action"] == "Apply"
     ready = STATUS["conditions"][0] | {"status": "True", "reason": "Programmed", "message": ""}
     status = {"mode": "nftables", "observedRevision": "example-1", "services": 7, "conditions": [ready]}
     api.patch(f"{PROXIES}/n1/status", {"status": status})
@@ -135,25 +139,33 @@ def test_columns_of_a_node_tell_what_runs_there(api: Api, plane: ControlPlane) -
     assert row.split()[:-1] == ["n1", NAME, "nftables", "example-1", "7", "True", "Programmed"]
 
 
-def test_kubectl_get_proxy_lists_both_kinds_and_fields_select(api: Api, plane: ControlPlane) -> None:
+def test_the_category_lists_both_kinds_and_fields_select(api: Api, plane: ControlPlane) -> None:
     api.create(CONFIGS, config({}))
     api.create(CONFIGS, config({"mode": "auto"}, "other"))
-    assert plane.kubectl("get", "proxy", "-o", "name").split() == [
+    api.create(PROXIES, node_proxy("n1"))
+    assert plane.kubectl("get", "proxyconfig-dev", "-o", "name").split() == [
+        "nodeproxy.proxyconfig.dev/n1",
         f"proxyconfig.proxyconfig.dev/{NAME}",
         "proxyconfig.proxyconfig.dev/other",
     ]
-    assert plane.kubectl("get", "pxc", "--field-selector", "spec.mode=auto", "-o", "name").split() == ["proxyconfig.proxyconfig.dev/other"]
+    assert plane.kubectl("get", "kpx", "--field-selector", "spec.mode=auto", "-o", "name").split() == ["proxyconfig.proxyconfig.dev/other"]
+
+
+@pytest.mark.parametrize("word", ["kpx", "proxyconfig", "proxyconfigs", "proxyconfigs.proxyconfig.dev"])
+def test_every_name_of_a_kind_finds_its_object_alone(api: Api, plane: ControlPlane, word: str) -> None:
+    api.create(CONFIGS, config({}))
+    assert plane.kubectl("get", word, NAME, "-o", "name").split() == [f"proxyconfig.proxyconfig.dev/{NAME}"]
 
 
 def test_kubectl_explain_tells_default_and_what_a_change_does(plane: ControlPlane) -> None:
     said = plane.kubectl("explain", "proxyconfigs.proxyconfig.dev.spec.conntrack.min")
     assert "Default: 131072. Hot." in " ".join(said.split())
-    assert "Restarts agents" in plane.kubectl("explain", "pxc.spec.agent.image")
+    assert "Restarts agents" in plane.kubectl("explain", "kpx.spec.agent.image")
 
 
 def wait_for_ready(plane: ControlPlane, timeout: str) -> list[str]:
     kubectl, kubeconfig = str(plane.program("kubectl")), str(plane.kubeconfig)
-    return [kubectl, "--kubeconfig", kubeconfig, "wait", "--for=condition=Ready", f"pxc/{NAME}", f"--timeout={timeout}"]
+    return [kubectl, "--kubeconfig", kubeconfig, "wait", "--for=condition=Ready", f"kpx/{NAME}", f"--timeout={timeout}"]
 
 
 def test_kubectl_waits_for_ready(api: Api, plane: ControlPlane) -> None:

@@ -47,7 +47,7 @@ class User:
 def installed(plane: ControlPlane) -> ControlPlane:
     plane.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(BASE))
     eventually(
-        lambda: succeeds(plane.program("kubectl"), "--kubeconfig", plane.kubeconfig, "get", "proxy"), within_s=60
+        lambda: succeeds(plane.program("kubectl"), "--kubeconfig", plane.kubeconfig, "get", "proxyconfig-dev"), within_s=60
     )  # the CRDs have changed
     return plane
 

@@ -108,7 +108,7 @@ def _roll_out(stage: Stage, sample: Path) -> None:
     stage.show("kubectl", "wait", "--for=condition=Ready", f"proxyconfigs.proxyconfig.dev/{CONFIG}", "--timeout=120s")
     nodes = len(stage.cluster.nodes)
     if f"{nodes}/{nodes}" not in stage.show("kubectl", "get", "proxyconfigs"):
-        raise ClusterError(f"not all {nodes} nodes are ready. `kubectl describe pxc {CONFIG}` tells why.")
+        raise ClusterError(f"not all {nodes} nodes are ready. `kubectl describe kpx {CONFIG}` tells why.")
     stage.show("kubectl", "get", "nodeproxies")
 
 
@@ -189,8 +189,8 @@ def _go_on(stage: Stage, mode: str) -> None:
     print(f"""
 Everything above worked. To go on exploring:
   export KUBECONFIG={stage.cluster.kubeconfig} PATH=$PATH:{path}
-  kubectl get pxc,npx
-  kubectl describe pxc {CONFIG}
+  kubectl get kpx,npx
+  kubectl describe kpx {CONFIG}
   kubectl explain proxyconfigs.proxyconfig.dev.spec
   ip netns exec {node.namespace} {RULES[mode]}
   ip netns exec {outside} python3 tests/cluster/fetch.py http://{node.ipv4}:{NODE_PORT}/

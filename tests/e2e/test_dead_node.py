@@ -34,7 +34,7 @@ def test_a_dead_node_is_told_and_does_not_hold_up_the_deletion(everywhere: Insta
     assert f"{dead.name}: NodeStatusUnknown: Kubelet stopped posting node status" in ready["message"]
     assert [worst["node"] for worst in lost["status"]["worst"]] == [dead.name]
 
-    everywhere.kubectl("delete", "pxc", CONFIG, "--timeout=60s", timeout_s=90)  # the operator waits 120 s for nodes that may answer
+    everywhere.kubectl("delete", "kpx", CONFIG, "--timeout=60s", timeout_s=90)  # the operator waits 120 s for nodes that may answer
 
     assert "proxyconfig" not in on_node(local, 0, "nft", "list", "tables")
     assert "proxyconfig" in on_node(local, 1, "nft", "list", "tables"), "a dead node's Services go on as they were"

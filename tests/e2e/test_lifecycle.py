@@ -75,6 +75,6 @@ def test_a_node_goes_from_one_proxyconfig_to_another_and_back_without_a_lost_req
         everywhere.eventually(everywhere.config, lambda found: condition(found, "Overlapping").get("status") == "True")
         assert len(everywhere.agents("second")) == 1
         everywhere.ready()
-    everywhere.kubectl("delete", "pxc", "second", "--timeout=90s")
+    everywhere.kubectl("delete", "kpx", "second", "--timeout=90s")
     everywhere.eventually(lambda: everywhere.get("npx", node), lambda found: found.get("spec", {}).get("config") == CONFIG)
     everywhere.ready()

@@ -20,7 +20,7 @@ def test_from_nftables_to_iptables_and_back_under_traffic(everywhere: Installed,
     with served.under_traffic(SECONDS):
         everywhere.apply(proxy_config(mode="iptables"))
         everywhere.ready()
-    assert "iptables" in everywhere.kubectl("get", "pxc", CONFIG)
+    assert "iptables" in everywhere.kubectl("get", "kpx", CONFIG)
     assert {proxy["status"]["mode"] for proxy in everywhere.objects("nodeproxies.proxyconfig.dev")} == {"iptables"}
     for node in range(len(local.nodes)):
         assert "proxyconfig" not in on_node(local, node, "nft", "list", "tables")

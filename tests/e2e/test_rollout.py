@@ -14,17 +14,17 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 def test_get_answers_whether_it_is_rolled_out_and_works(everywhere: Installed) -> None:
     nodes = len(everywhere.objects("nodes"))
-    shown = everywhere.kubectl("get", "pxc", CONFIG).splitlines()
+    shown = everywhere.kubectl("get", "kpx", CONFIG).splitlines()
     assert shown[0].split() == ["NAME", "MODE", "DESIRED", "UPDATED", "READY", "STATUS", "AGE"]
     assert shown[1].split()[:-1] == [CONFIG, "nftables", str(nodes), str(nodes), f"{nodes}/{nodes}", "AllNodesReady"]
     assert len(everywhere.kubectl("get", "npx", "--no-headers").splitlines()) == nodes
 
 
 def test_wait_explain_and_describe_work(everywhere: Installed) -> None:
-    assert "condition met" in everywhere.kubectl("wait", "--for=condition=Ready", f"pxc/{CONFIG}", "--timeout=60s")
+    assert "condition met" in everywhere.kubectl("wait", "--for=condition=Ready", f"kpx/{CONFIG}", "--timeout=60s")
     explained = everywhere.kubectl("explain", "proxyconfigs.proxyconfig.dev.spec.conntrack.maxPerCore")
     assert "Default: 32768" in " ".join(explained.split())
-    assert "AllNodesReady" in everywhere.kubectl("describe", "pxc", CONFIG)
+    assert "AllNodesReady" in everywhere.kubectl("describe", "kpx", CONFIG)
 
 
 def test_a_contradiction_is_refused_with_the_fix(everywhere: Installed) -> None:
@@ -72,13 +72,13 @@ def test_an_image_that_does_not_exist_is_told_within_a_minute_and_two_configs_sh
         lost = everywhere.eventually(everywhere.config, lambda found: found["status"]["nodes"].get("overlapping") == 1)
         assert lost["status"]["nodes"]["desired"] == len(everywhere.objects("nodes")) - 1
     finally:
-        everywhere.kubectl("delete", "pxc", name, "--timeout=90s", timeout_s=100)
+        everywhere.kubectl("delete", "kpx", name, "--timeout=90s", timeout_s=100)
     everywhere.eventually(everywhere.config, lambda found: found["status"]["nodes"]["desired"] == len(everywhere.objects("nodes")))
 
 
 def test_deleting_it_removes_its_state_from_the_kernel_first(everywhere: Installed, local: cluster.Cluster) -> None:
     spec = everywhere.config()["spec"]
-    everywhere.kubectl("delete", "pxc", CONFIG, "--timeout=90s", timeout_s=100)
+    everywhere.kubectl("delete", "kpx", CONFIG, "--timeout=90s", timeout_s=100)
     for node in range(len(local.nodes)):
         assert "proxyconfig" not in on_node(local, node, "nft", "list", "tables")
     eventually(lambda: everywhere.objects("nodeproxies.proxyconfig.dev"), within_s=60, every_s=0.3, until=lambda found: found == [])

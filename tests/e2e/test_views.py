@@ -27,7 +27,7 @@ def test_a_node_proxy_tells_what_its_node_does(everywhere: Installed) -> None:
 
 
 def test_describe_names_conditions_and_events(everywhere: Installed) -> None:
-    shown = everywhere.kubectl("describe", "pxc", CONFIG)
+    shown = everywhere.kubectl("describe", "kpx", CONFIG)
     assert (
         sorted(line.split()[1] for line in shown.splitlines() if line.strip().startswith("Type:") and len(line.split()) == 2) == CONDITIONS
     )
@@ -46,7 +46,7 @@ def test_explain_has_a_sentence_for_every_field(everywhere: Installed) -> None:
     for section, content in schema["properties"].items():
         for field in ("", *(f".{name}" for name in content.get("properties", {}))):
             assert _described(content if not field else content["properties"][field[1:]]), f"spec.{section}{field}"
-    shown = " ".join(everywhere.kubectl("explain", "pxc.spec.conntrack.min").split())
+    shown = " ".join(everywhere.kubectl("explain", "kpx.spec.conntrack.min").split())
     assert "The least number of connections that are tracked, however few cores there are. Default: 131072. Hot." in shown
     assert "spec" in everywhere.kubectl("explain", "npx")
 
@@ -57,6 +57,6 @@ def _described(field: dict[str, object]) -> bool:
 
 def test_what_is_ready_stays_so_for_wait_in_a_script(everywhere: Installed) -> None:
     words = ("--for=condition=Ready", "--timeout=60s")
-    assert everywhere.kubectl("wait", f"pxc/{CONFIG}", *words).strip() == f"proxyconfig.proxyconfig.dev/{CONFIG} condition met"
+    assert everywhere.kubectl("wait", f"kpx/{CONFIG}", *words).strip() == f"proxyconfig.proxyconfig.dev/{CONFIG} condition met"
     assert everywhere.kubectl("wait", "npx", "--all", *words).count("condition met") == len(everywhere.objects("nodes"))
-    assert "condition met" in everywhere.kubectl("wait", f"pxc/{CONFIG}", "--for=condition=Reconciling=False", "--timeout=60s")
+    assert "condition met" in everywhere.kubectl("wait", f"kpx/{CONFIG}", "--for=condition=Reconciling=False", "--timeout=60s")
