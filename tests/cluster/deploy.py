@@ -1,6 +1,7 @@
 """Putting the product into a cluster: `manifests/` with this cluster's images and the API server's real address.
 
 With KUBECONFIG set this is any cluster, and the images come from IMAGE_PREFIX; else, or if it is a local one, images are built and loaded.
+The API server's address is the one that nodes use (serveraddress.py); API_SERVER=HOST:PORT overrides it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from tests.cluster import binaries, cluster, product
-from tests.cluster.command import run
+from tests.cluster import cluster, kubectl, product
 from tests.cluster.errors import ClusterError, CommandError
+from tests.cluster.kubectl import Kubectl
 from tests.cluster.progress import say
+from tests.cluster.serveraddress import VARIABLE, ServerAddress, server_address
 
 BASE = cluster.ROOT / "manifests" / "base"
 NAMESPACE = "proxyconfig-system"
@@ -70,36 +71,41 @@ def load(local: cluster.Cluster) -> Target:
     return Target(local.kubeconfig, operator.image, agent.image)
 
 
-def apply(where: Target) -> None:
+def apply(where: Target, environment: Mapping[str, str] = os.environ) -> None:
     """Apply the manifests and wait until the operator runs.
 
-    Raises CommandError with kubectl's words.
+    Raises CommandError with kubectl's words, ClusterError if the API server's address is not known.
     """
-    kubectl = (binaries.ensure("kubernetes")["kubectl"], "--kubeconfig", where.kubeconfig)
+    run = kubectl.on_path(where.kubeconfig)
+    address = server_address(run, environment)
+    say(f"API server for operator and agents: {address.host}:{address.port}, from {address.source} ({VARIABLE}=HOST:PORT overrides it)")
     with tempfile.TemporaryDirectory(prefix="proxyconfig-deploy-") as folder:
-        host, port = _server(where.kubeconfig)
-        overlay = json.dumps(_overlay(where, Path(folder).resolve(), host, port), indent=1)
+        overlay = json.dumps(_overlay(where, Path(folder).resolve(), address), indent=1)
         Path(folder, "kustomization.yaml").write_text(overlay)
-        say(f"applying manifests to {host}: operator {where.operator}, agents {where.agent}")
-        print(run(*kubectl, "apply", "--server-side", "--force-conflicts", "-k", folder), end="")
+        say(f"applying manifests: operator {where.operator}, agents {where.agent}")
+        print(run("apply", "--server-side", "--force-conflicts", "-k", folder), end="")
     established = ("crd/proxyconfigs.proxyconfig.dev", "crd/nodeproxies.proxyconfig.dev")
-    run(*kubectl, "wait", "--for=condition=Established", *established, "--timeout=60s")
-    available = (*kubectl, "--namespace", NAMESPACE, "wait", "--for=condition=Available", "deployment/proxyconfig-operator")
+    run("wait", "--for=condition=Established", *established, "--timeout=60s")
+    _wait_for_operator(run)
+
+
+def _wait_for_operator(run: Kubectl) -> None:
+    available = ("--namespace", NAMESPACE, "wait", "--for=condition=Available", "deployment/proxyconfig-operator")
     try:
         run(*available, f"--timeout={READY_WITHIN_S}s", timeout_s=READY_WITHIN_S + 30)
     except CommandError as error:
-        seen = run(*kubectl, "--namespace", NAMESPACE, "get", "pods", "-o", "wide")
-        log = run(*kubectl, "--namespace", NAMESPACE, "logs", "deployment/proxyconfig-operator", "--tail=15", "--ignore-errors")
-        advice = f"`kubectl --namespace {NAMESPACE} describe pods` tells why a pod does not start."
+        seen = run("--namespace", NAMESPACE, "get", "pods", "-o", "wide")
+        log = run("--namespace", NAMESPACE, "logs", "deployment/proxyconfig-operator", "--tail=15", "--ignore-errors")
+        advice = f"`kubectl --namespace {NAMESPACE} describe pods` shows why a pod does not start."
         raise ClusterError(
             f"the operator is not available within {READY_WITHIN_S} s. Its pods:\n{seen}Its last lines:\n{log}{advice}"
         ) from error
 
 
-def _overlay(where: Target, folder: Path, host: str, port: int) -> Mapping[str, object]:
+def _overlay(where: Target, folder: Path, address: ServerAddress) -> Mapping[str, object]:
     name, _, tag = where.operator.rpartition(":")
     settings = {
-        "proxyconfig-apiserver": [f"host={host}", f"port={port}"],
+        "proxyconfig-apiserver": [f"host={address.host}", f"port={address.port}"],
         "proxyconfig-images": [f"agent={where.agent}"],
     }
     maps = [{"name": key, "namespace": NAMESPACE, "behavior": "merge", "literals": literals} for key, literals in settings.items()]
@@ -110,11 +116,3 @@ def _overlay(where: Target, folder: Path, host: str, port: int) -> Mapping[str, 
         "images": [{"name": product.OPERATOR.name, "newName": name, "newTag": tag}],
         "configMapGenerator": maps,
     }
-
-
-def _server(kubeconfig: Path) -> tuple[str, int]:
-    kubectl = (binaries.ensure("kubernetes")["kubectl"], "--kubeconfig", kubeconfig)
-    url = urlsplit(run(*kubectl, "config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}"))
-    if url.hostname is None:
-        raise ClusterError(f"{kubeconfig} has no current context with a server.")
-    return url.hostname, url.port or 443
