@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.apiserver.objects import CONFIGS, PROXIES, Api, Object
+from tests.cluster import cluster, images
 from tests.cluster.controlplane import ControlPlane
 from tests.unit.api.refusals import ACCEPTED, NAME, REFUSALS, SERVER_ONLY, Refusal
 
@@ -17,6 +18,8 @@ from proxyconfig_api.spec import ProxyConfigSpec
 
 pytestmark = pytest.mark.apiserver
 
+SAMPLES = cluster.ROOT / "manifests" / "samples"
+LOCAL_WEB = cluster.ROOT / "tests" / "cluster" / "samples" / "web"
 DRY = "?dryRun=All&fieldValidation=Strict"
 
 
@@ -200,3 +203,16 @@ def test_the_crds_are_small_enough_for_client_side_apply(plane: ControlPlane) ->
     for name in ("proxyconfigs", "nodeproxies"):
         crd = json.loads(plane.kubectl("get", "crd", f"{name}.proxyconfig.dev", "-o", "json"))
         assert len(json.dumps(crd["spec"])) < 200_000
+
+
+def test_the_samples_are_accepted(api: Api, plane: ControlPlane) -> None:  # noqa: ARG001 - cleans up
+    said = plane.kubectl("apply", "--server-side", "--dry-run=server", "-f", str(SAMPLES))
+    assert said.count("serverside-applied (server dry run)") == len(list(SAMPLES.glob("*.yaml"))) + 1  # pools are two
+    plane.kubectl("apply", "--server-side", "--dry-run=server", "-k", str(SAMPLES / "web"))
+
+
+def test_the_local_clusters_web_sample_is_the_sample_with_an_image_of_its_own(plane: ControlPlane) -> None:
+    local, public = (plane.kubectl("kustomize", str(folder)) for folder in (LOCAL_WEB, SAMPLES / "web"))
+    changed = {line.strip() for line in local.splitlines()} ^ {line.strip() for line in public.splitlines()}
+    assert f"image: {images.WEB}" in changed
+    assert all(line.startswith(("image:", "args:", "- netexec", "- --")) for line in changed)

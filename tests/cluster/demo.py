@@ -115,7 +115,7 @@ def _roll_out(stage: Stage, sample: Path) -> None:
 def _start_web(stage: Stage) -> Sequence[str]:
     """Start backends and clients; return the URLs of the ClusterIP Service, IPv4 first."""
     say("three web pods behind a ClusterIP and a NodePort Service, and a client pod on each node")
-    stage.show("kubectl", "apply", "-f", str(SAMPLES / "web.yaml"))
+    stage.show("kubectl", "apply", "-k", "tests/cluster/samples/web")
     for number, node in enumerate(stage.cluster.nodes, 1):
         if f"pod/client-{number}" not in stage.ask("get", "pods", "-o", "name"):
             overrides = json.dumps({"spec": {"nodeName": node.name}})

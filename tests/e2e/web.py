@@ -14,7 +14,7 @@ from tests.cluster.network import inside
 from tests.e2e.installed import Installed
 
 NODE_PORT = 30080
-SAMPLE = cluster.ROOT / "manifests" / "samples" / "web.yaml"
+SAMPLE = cluster.ROOT / "tests" / "cluster" / "samples" / "web"
 FETCH = cluster.ROOT / "tests" / "cluster" / "fetch.py"
 
 
@@ -62,14 +62,14 @@ class Web:
 @contextmanager
 def web(product: Installed, local: cluster.Cluster) -> Iterator[Web]:
     """Start the sample and a client pod, and remove both afterwards."""
-    product.kubectl("apply", "-f", str(SAMPLE))
+    product.kubectl("apply", "-k", str(SAMPLE))
     product.kubectl("run", "client", f"--image={images.WEB}", "--command", "sleep", "infinity")
     try:
         product.kubectl("rollout", "status", "deployment/web", "--timeout=120s", timeout_s=150)
         product.kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=120s")
         yield Web(product, local)
     finally:
-        product.kubectl("delete", "-f", str(SAMPLE), "--wait=false")
+        product.kubectl("delete", "-k", str(SAMPLE), "--wait=false")
         product.kubectl("delete", "pod", "client", "--force", "--grace-period=0", "--ignore-not-found")
 
 

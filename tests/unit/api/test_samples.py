@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from proxyconfig_api.proxyconfig import ProxyConfig
-from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.spec import DetectLocalMode, ProxyConfigSpec
 
 SAMPLES = Path(__file__).parents[3] / "manifests" / "samples"
 OTHER_MODES = {"iptables", "ipvs", "userspace"}
@@ -28,8 +28,8 @@ def test_a_sample_is_valid(manifest: dict[str, Any]) -> None:
     ProxyConfig.parse(manifest)
 
 
-def test_the_full_sample_shows_every_field() -> None:
-    text = (SAMPLES / "proxyconfig-full.yaml").read_text()
+def test_the_reference_shows_every_field() -> None:
+    text = (SAMPLES / "proxyconfig-reference.yaml").read_text()
     fields = msgspec.structs.fields(ProxyConfigSpec)
     nested = (
         (field, inner)
@@ -41,9 +41,9 @@ def test_the_full_sample_shows_every_field() -> None:
     assert {name for name in names if f"{name}:" not in text and f"({name})" not in text} == set()
 
 
-def test_the_full_sample_shows_the_defaults() -> None:
-    full = yaml.safe_load((SAMPLES / "proxyconfig-full.yaml").read_text())
-    spec, default = ProxyConfig.parse(full).spec, ProxyConfigSpec()
+def test_the_reference_shows_the_defaults() -> None:
+    reference = yaml.safe_load((SAMPLES / "proxyconfig-reference.yaml").read_text())
+    spec, default = ProxyConfig.parse(reference).spec, ProxyConfigSpec()
     for section in ("conntrack", "masquerade", "sync", "mode", "priority", "paused"):
         assert getattr(spec, section) == getattr(default, section)
     assert spec.node_addresses == default.node_addresses
@@ -56,3 +56,22 @@ def test_pools_do_not_leave_the_choice_to_age() -> None:
     assert edge.spec.node_selector.matches(labels)
     assert rest.spec.node_selector.matches(labels)
     assert edge.spec.priority > rest.spec.priority
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"type": "virtual-kubelet"},
+        {"eks.amazonaws.com/compute-type": "fargate"},
+        {"kubernetes.azure.com/role": "virtual-node"},
+    ],
+)
+def test_virtual_nodes_are_left_out_and_others_are_not(labels: dict[str, str]) -> None:
+    selector = ProxyConfig.parse(yaml.safe_load((SAMPLES / "proxyconfig-virtual-nodes.yaml").read_text())).spec.node_selector
+    assert not selector.matches(labels)
+    assert selector.matches({"kubernetes.io/os": "linux", "eks.amazonaws.com/compute-type": "ec2"})
+
+
+@pytest.mark.parametrize("manifest", list(manifests()))
+def test_no_sample_trusts_podcidrs_that_a_network_plugin_may_not_use(manifest: dict[str, Any]) -> None:
+    assert ProxyConfig.parse(manifest).spec.local_traffic.detect_local_mode is DetectLocalMode.CLUSTER_CIDR
