@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.acceptance.rows import TO_COME, Proof, Row, case_counts, differences, otherwise, rows
-from tests.scenarios.scenario import MODES
+from tests.support.scenarios.scenario import MODES
 
 PATH = Path(__file__).parents[2] / "docs" / "compatibility.md"
 _HEAD = """# Compatible with kube-proxy, row by row
 
 Made by `python -m tests.acceptance` from the tests; a unit test fails when it is stale. The rows are the behaviour of kube-proxy 1.36 that
 its own tests, its end-to-end tests and its source show. *Cases* are flows of real packets (client class × address × port and protocol ×
-family) in `tests/scenarios`, which the real kube-proxy in the same mode passes as well; other proofs are tests by name.
+family) in `tests/support/scenarios`, which the real kube-proxy in the same mode passes as well; other proofs are tests by name.
 `make test` ends with the number of rows that passed.
 """
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tests.scenarios.cases import rounds_of
-from tests.scenarios.scenario import MODES, load
+from tests.support.scenarios.cases import rounds_of
+from tests.support.scenarios.scenario import MODES, load
 
 TABLE = Path(__file__).with_name("rows.yaml")
 _TESTS = Path(__file__).parents[1]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 
 from tests.acceptance.rows import Proof, case_counts, rows
-from tests.scenarios.scenario import MODES
+from tests.support.scenarios.scenario import MODES
 
 TRAFFIC = "tests/kernel/traffic/test_traffic.py::test_traffic"
 REAL_PACKETS = "tests/kernel/"

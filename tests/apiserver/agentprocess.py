@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.apiserver.objects import GROUP, PROXIES, REVISIONS, Api, Object
 from tests.cluster.network import Attachment
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 from proxyconfig_api.names import API_VERSION
 

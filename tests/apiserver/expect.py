@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tests.apiserver.objects import CONFIGS, EVENTS, Api, Object, conditions
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 T = TypeVar("T")
 BUSY_S = 60.0

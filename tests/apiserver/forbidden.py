@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.apiserver.objects import Api, Object
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 _ROOT = "/apis/admissionregistration.k8s.io/v1"
 _POLICIES, _BINDINGS = f"{_ROOT}/validatingadmissionpolicies", f"{_ROOT}/validatingadmissionpolicybindings"

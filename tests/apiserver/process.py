@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 
 class OperatorProcess:

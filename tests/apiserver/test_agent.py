@@ -23,7 +23,7 @@ from tests.apiserver.agentprocess import (
 from tests.apiserver.objects import EVENTS, NODES, PROXIES, Api, Object, node
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.network import Attachment
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.kernel]
 

@@ -17,7 +17,7 @@ from tests.apiserver.forbidden import forbidden
 from tests.apiserver.objects import CONFIGS, LEASES, PROXIES, REVISIONS, Api, config
 from tests.apiserver.process import OperatorProcess
 from tests.cluster.controlplane import ControlPlane
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 from proxyconfig_api import names
 

@@ -15,7 +15,7 @@ from tests.apiserver.process import OperatorProcess
 from tests.cluster.command import run, succeeds
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import CommandError
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 from proxyconfig_api.names import AGENT, API_VERSION, CONFIG_LABEL, NAMESPACE, OPERATOR
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from tests.bench import world
 from tests.bench.world import World
-from tests.netns.namespace import Namespace
+from tests.support.netns.namespace import Namespace
 
 ETCD = ("127.0.0.1", 2379)
 OPERATIONS = 120

@@ -16,8 +16,8 @@ from tests.bench.run import Run
 from tests.bench.watch import Watch, watching
 from tests.bench.world import World
 
-from proxyconfig_client.access import from_kubeconfig
-from proxyconfig_client.connection import Connection
+from proxyconfig_client.api import ApiClient
+from proxyconfig_client.config import from_kubeconfig
 
 PAUSE_S = 1.1
 """Before each single change: longer than kube-proxy's minSyncPeriod, so that its rest never counts as its time."""
@@ -53,7 +53,7 @@ class Burst:
 @asynccontextmanager
 async def instruments(kubeconfig: Path, world: World, run: Run) -> AsyncIterator[Instruments]:
     """Give the instruments for one run."""
-    async with Connection(from_kubeconfig(kubeconfig), user_agent="bench") as api, watching(api) as watch:
+    async with ApiClient(from_kubeconfig(kubeconfig), user_agent="bench") as api, watching(api) as watch:
         events = run.subject.mode.events(run.namespace)
         try:
             yield Instruments(Writer(api, world), watch, events)

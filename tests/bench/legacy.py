@@ -12,7 +12,7 @@ import socket
 import struct
 import time
 
-from tests.netns.namespace import Namespace
+from tests.support.netns.namespace import Namespace
 
 _GET_INFO, _GET_ENTRIES = 64, 65
 _NAME = 32

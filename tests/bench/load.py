@@ -15,8 +15,8 @@ from tests.bench.world import World
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
 
-from proxyconfig_client.access import from_kubeconfig
-from proxyconfig_client.connection import Connection, path_of
+from proxyconfig_client.api import ApiClient, path_of
+from proxyconfig_client.config import from_kubeconfig
 from proxyconfig_client.errors import ApiError
 
 NOT_FOUND, CONFLICT, NOT_YET = 404, 409, 504
@@ -35,7 +35,7 @@ class Write:
 
 async def fill(api: ControlPlane, written: World, new: Iterable[int]) -> None:
     """Have the Services with these numbers and their slices; return when the API server's caches have them, too."""
-    async with Connection(from_kubeconfig(api.kubeconfig), user_agent="bench") as connection:
+    async with ApiClient(from_kubeconfig(api.kubeconfig), user_agent="bench") as connection:
         originals = await _originals(connection)
         etcd = Etcd(api.switch.namespace)
         try:
@@ -46,7 +46,7 @@ async def fill(api: ControlPlane, written: World, new: Iterable[int]) -> None:
             await _cached(connection, path, revision)
 
 
-async def _originals(api: Connection) -> Originals:
+async def _originals(api: ApiClient) -> Originals:
     """What the API server makes of a Service and its slice; they do not stay."""
     await _created(api, path_of("v1", "namespaces"), {"metadata": {"name": world.NAMESPACE}})
     service, endpoint_slice = f"{SERVICES}/{world.service_name(world.ORIGINAL)}", f"{SLICES}/{world.slice_name(world.ORIGINAL)}"
@@ -59,7 +59,7 @@ async def _originals(api: Connection) -> Originals:
     return made
 
 
-async def _cached(api: Connection, path: str, revision: int) -> None:
+async def _cached(api: ApiClient, path: str, revision: int) -> None:
     """Wait until the API server's cache of a resource is at least at this revision."""
     query = {"limit": "1", "resourceVersion": str(revision), "resourceVersionMatch": "NotOlderThan"}
     for _ in range(ATTEMPTS):
@@ -76,7 +76,7 @@ async def _cached(api: Connection, path: str, revision: int) -> None:
 async def place_node(kubeconfig: Path, address: str) -> None:
     """Have the measured Node, with this address, and as if it were new."""
     made = world.node(address)
-    async with Connection(from_kubeconfig(kubeconfig), user_agent="bench") as api:
+    async with ApiClient(from_kubeconfig(kubeconfig), user_agent="bench") as api:
         try:
             await api.call("DELETE", path_of("v1", "nodes", world.NODE))
         except ApiError as error:
@@ -91,7 +91,7 @@ async def place_node(kubeconfig: Path, address: str) -> None:
 class Writer:
     """Replaces endpoints, one write at a time, over one connection that stays open."""
 
-    def __init__(self, api: Connection, written: World) -> None:
+    def __init__(self, api: ApiClient, written: World) -> None:
         self._api = api
         self._world = written
 
@@ -111,7 +111,7 @@ class Writer:
         return Write(sent_s, answered_s)
 
 
-async def _created(api: Connection, path: str, item: dict[str, Any]) -> None:
+async def _created(api: ApiClient, path: str, item: dict[str, Any]) -> None:
     try:
         await api.call("POST", path, body=item)
     except ApiError as error:

@@ -13,7 +13,7 @@ import struct
 import time
 from collections.abc import Iterable, Iterator
 
-from tests.netns.namespace import Namespace
+from tests.support.netns.namespace import Namespace
 
 NETLINK_NETFILTER = 12
 NFNLGRP_NFTABLES = 7

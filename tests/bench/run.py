@@ -17,7 +17,7 @@ from tests.bench.subjects import METRICS_PORT, Place, Subject
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ComponentError
 from tests.cluster.process import Process, start
-from tests.netns.namespace import Namespace
+from tests.support.netns.namespace import Namespace
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 import msgspec
 from tests.bench import world
 
-from proxyconfig_client.connection import Connection, path_of
-from proxyconfig_client.http import Answer, Times
-from proxyconfig_client.lines import lines_of
+from proxyconfig_client.api import ApiClient, path_of
+from proxyconfig_client.http.client import Response, Timeouts
+from proxyconfig_client.watch.lines import lines_of
 
 _FOR_S = 3600
 
@@ -42,7 +42,7 @@ class Watch:
         self._awaited[world.slice_name(number)] = future
         return future
 
-    async def follow(self, answer: Answer) -> None:
+    async def follow(self, answer: Response) -> None:
         decode = msgspec.json.Decoder(_Event).decode
         async for line in lines_of(answer.blocks()):
             now_s = time.monotonic()
@@ -52,13 +52,13 @@ class Watch:
 
 
 @asynccontextmanager
-async def watching(api: Connection) -> AsyncIterator[Watch]:
+async def watching(api: ApiClient) -> AsyncIterator[Watch]:
     """Give a watch that sees every change from now on."""
     path = path_of("discovery.k8s.io/v1", "endpointslices", namespace=world.NAMESPACE)
     listed = msgspec.json.decode(await api.get(path, query={"limit": "1"}), type=_Object)
     query = {"watch": "true", "resourceVersion": listed.metadata.resource_version, "timeoutSeconds": str(_FOR_S)}
     watch = Watch()
-    async with api.open("GET", path, query=query, times=Times()) as answer:
+    async with api.open("GET", path, query=query, times=Timeouts()) as answer:
         following = asyncio.create_task(watch.follow(answer))
         try:
             yield watch

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.cluster import cluster, deploy, images, packages
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import say
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 SAMPLES = Path("manifests/samples")
 CONFIG = "default"

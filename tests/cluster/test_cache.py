@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.cluster import cache
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ import pytest
 from tests.cluster import binaries, cluster, images, registry, remains
 from tests.cluster.command import run
 from tests.cluster.errors import ClusterError, CommandError
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 UP_WITHIN_S = 240

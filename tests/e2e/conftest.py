@@ -12,9 +12,9 @@ from tests.e2e.evidence import TESTED, ends_in_order, pytest_runtest_makereport
 from tests.e2e.installed import CONFIG, Installed, installed
 from tests.e2e.surroundings import NodeAddress, nodes_of, prober_in, prober_outside
 from tests.e2e.web import Web, web
-from tests.netns.peers import Prober
-from tests.netns.topology import Pair
-from tests.polling import eventually
+from tests.support.netns.peers import Prober
+from tests.support.netns.topology import Pair
+from tests.support.polling import eventually
 
 __all__ = ["ends_in_order", "pytest_runtest_makereport"]  # pytest looks for them here
 

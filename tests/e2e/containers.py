@@ -6,7 +6,7 @@ from tests.cluster import cluster
 from tests.cluster.command import run
 from tests.cluster.node import SOCKET
 from tests.e2e.installed import Installed, Object
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 
 def kill(local: cluster.Cluster, pod: Object) -> None:

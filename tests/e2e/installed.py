@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.cluster import binaries, cluster, deploy
 from tests.cluster.command import run
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 CONFIG = "default"
 WITHIN_S = 120

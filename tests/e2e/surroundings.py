@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from tests.cluster import binaries, cluster
 from tests.e2e.installed import Installed
-from tests.netns.namespace import Namespace
-from tests.netns.peers import Prober, probing
-from tests.netns.topology import NEUTRAL, PUBLIC_CIDR, Pair
+from tests.support.netns.namespace import Namespace
+from tests.support.netns.peers import Prober, probing
+from tests.support.netns.topology import NEUTRAL, PUBLIC_CIDR, Pair
 
 LIMITS = {name: value for name, value in NEUTRAL.items() if "ratemask" in name}
 
@@ -68,7 +68,7 @@ def lead_outside_to(local: cluster.Cluster, product: Installed, node: NodeAddres
 def prober_in(product: Installed, pod: str, namespace: str) -> Iterator[Prober]:
     """A client in a pod of `workload.py`."""
     kubectl = (str(binaries.ensure("kubernetes")["kubectl"]), "--kubeconfig", str(product.kubeconfig))
-    words = (*kubectl, "-n", namespace, "exec", "-i", pod, "--", "python3", "-m", "tests.netns.probe")
+    words = (*kubectl, "-n", namespace, "exec", "-i", pod, "--", "python3", "-m", "tests.support.netns.probe")
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield Prober(process)

@@ -13,14 +13,14 @@ from tests.cluster import cluster
 from tests.e2e.installed import Installed
 from tests.e2e.surroundings import nodes_of, service_cidr, space_of
 from tests.e2e.workload import pod_name
-from tests.netns.peers import Answers, Prober
-from tests.netns.probe import DROP
-from tests.netns.topology import PUBLIC_CIDR, Pair
-from tests.scenarios.apiobjects import ApiObjects
-from tests.scenarios.asking import asked
-from tests.scenarios.book import BEYOND, LOOPBACK, Book, Client
-from tests.scenarios.cases import Case, rounds_of
-from tests.scenarios.scenario import Expectation, Result, Scenario, load
+from tests.support.netns.peers import Answers, Prober
+from tests.support.netns.probe import DROP
+from tests.support.netns.topology import PUBLIC_CIDR, Pair
+from tests.support.scenarios.apiobjects import ApiObjects
+from tests.support.scenarios.asking import asked
+from tests.support.scenarios.book import BEYOND, LOOPBACK, Book, Client
+from tests.support.scenarios.cases import Case, rounds_of
+from tests.support.scenarios.scenario import Expectation, Result, Scenario, load
 
 CLIENTS = ("pod", "node", "localhost", "outside")
 """A pod elsewhere is behind another node's proxy here: the turn of that node has it."""

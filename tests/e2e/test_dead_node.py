@@ -10,7 +10,7 @@ from tests.cluster.node import Node
 from tests.e2e.containers import kill
 from tests.e2e.installed import CONFIG, Installed, condition
 from tests.e2e.web import on_node
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -8,7 +8,7 @@ import pytest
 from tests.cluster import cluster, deploy
 from tests.e2e.installed import Installed
 from tests.e2e.web import Web, on_node
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -10,7 +10,7 @@ from tests.cluster import cluster
 from tests.e2e.containers import restarts
 from tests.e2e.installed import Installed
 from tests.e2e.web import Web, on_node
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

@@ -9,7 +9,7 @@ from tests.cluster import deploy
 from tests.e2e.containers import await_restart, kill
 from tests.e2e.installed import Installed, Object
 from tests.e2e.web import Web, on_node
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 

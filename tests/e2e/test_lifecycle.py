@@ -6,7 +6,7 @@ import pytest
 from tests.e2e.conftest import proxy_config
 from tests.e2e.installed import CONFIG, Installed, condition
 from tests.e2e.web import Web
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 

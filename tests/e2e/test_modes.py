@@ -7,7 +7,7 @@ from tests.cluster import cluster
 from tests.e2e.conftest import proxy_config
 from tests.e2e.installed import CONFIG, Installed
 from tests.e2e.web import Web, on_node
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

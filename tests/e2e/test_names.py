@@ -8,7 +8,7 @@ import pytest
 from tests.cluster.errors import CommandError
 from tests.e2e.installed import Installed
 from tests.e2e.surroundings import NodeAddress
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

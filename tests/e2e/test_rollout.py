@@ -7,7 +7,7 @@ from tests.cluster import cluster
 from tests.cluster.errors import CommandError
 from tests.e2e.installed import CONFIG, Installed, condition
 from tests.e2e.web import on_node
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

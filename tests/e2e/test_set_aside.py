@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from tests.e2e.installed import Installed, condition
 from tests.e2e.web import Web
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

@@ -10,9 +10,9 @@ from tests.e2e.conftest import CASES, proxy_config
 from tests.e2e.installed import Installed
 from tests.e2e.surroundings import lead_outside_to, nodes_of
 from tests.e2e.table import CHOSEN, Judged, book_of, play
-from tests.netns.peers import Prober
-from tests.netns.topology import Pair
-from tests.scenarios.apiobjects import ApiObjects
+from tests.support.netns.peers import Prober
+from tests.support.netns.topology import Pair
+from tests.support.scenarios.apiobjects import ApiObjects
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from tests.e2e.installed import Installed
 from tests.e2e.surroundings import NodeAddress, pair_of
-from tests.netns.topology import Pair
-from tests.polling import eventually
+from tests.support.netns.topology import Pair
+from tests.support.polling import eventually
 
 NAME = "e2e-peers"
 PROGRAMS = ("__init__.py", "sctp.py", "echo.py", "probe.py")
@@ -51,7 +51,7 @@ def _pod(image: str, role: str, number: int, node: str) -> dict[str, Any]:
     serve = [
         "python3",
         "-m",
-        "tests.netns.echo",
+        "tests.support.netns.echo",
         name,
         "--forever",
         "--address=0.0.0.0",
@@ -66,7 +66,7 @@ def _pod(image: str, role: str, number: int, node: str) -> dict[str, Any]:
         "workingDir": "/peers",
         # Root and raw sockets: SCTP is spoken by hand.
         "securityContext": {"runAsUser": 0, "capabilities": {"add": ["NET_RAW"]}},
-        "volumeMounts": [{"name": "programs", "mountPath": "/peers/tests/netns"}],
+        "volumeMounts": [{"name": "programs", "mountPath": "/peers/tests/support/netns"}],
     }
     spec = {
         "nodeName": node,

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 import pytest
 from tests.cluster.controlplane import ControlPlane, controlplane
 from tests.kernel.traffic.apiserver import Cluster
-from tests.netns.peers import Prober, echoing, probing
-from tests.netns.topology import BEYOND, BEYOND_PORT, NODE, NODE2, PODS, PODS2, Topology, topology
-from tests.scenarios.book import BEYOND as BEYOND_NAME
-from tests.scenarios.book import NETNS
+from tests.support.netns.peers import Prober, echoing, probing
+from tests.support.netns.topology import BEYOND, BEYOND_PORT, NODE, NODE2, PODS, PODS2, Topology, topology
+from tests.support.scenarios.book import BEYOND as BEYOND_NAME
+from tests.support.scenarios.book import NETNS
 
 PORTS = (8080, 9090)
 

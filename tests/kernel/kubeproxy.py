@@ -12,8 +12,8 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.netns.process import ended
-from tests.polling import eventually
+from tests.support.netns.process import ended
+from tests.support.polling import eventually
 
 FLAGS = ("--vmodule=config=4",)
 """Have the log say when somebody is told."""

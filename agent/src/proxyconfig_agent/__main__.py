@@ -6,9 +6,9 @@ import asyncio
 import gc
 import sys
 
-from proxyconfig_agent.begin import serve_node
-from proxyconfig_agent.dataplane import DataplaneError
-from proxyconfig_agent.options import Options, parse
+from proxyconfig_agent.app.main import serve_node
+from proxyconfig_agent.app.options import Options, parse
+from proxyconfig_agent.dataplane.port import DataplaneError
 from proxyconfig_client import logs
 from proxyconfig_client.errors import ConfigurationError
 
@@ -23,11 +23,11 @@ def run(options: Options) -> int:
     status = 0
     try:
         if options.init:
-            from proxyconfig_agent.node import setup  # noqa: PLC0415 - what an agent does without
+            from proxyconfig_agent.node import init  # noqa: PLC0415 - what an agent does without
 
-            status = setup.run(options.modules)
+            status = init.run(options.modules)
         elif options.cleanup:
-            from proxyconfig_agent.process import clean_up  # noqa: PLC0415
+            from proxyconfig_agent.app.wiring import clean_up  # noqa: PLC0415
 
             status = clean_up()
         else:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxyconfig_client.connection import Connection
+from proxyconfig_client.api import ApiClient
 
 
-async def apply(connection: Connection, path: str, body: Any, *, manager: str, force: bool = True) -> bytes:
+async def apply(connection: ApiClient, path: str, body: Any, *, manager: str, force: bool = True) -> bytes:
     """Apply `body` (apiVersion, kind, metadata.name and the fields that `manager` owns) at `path`; return the object's JSON.
 
     `path` is that of the object, or of its subresource (`connection.path_of(…, subresource="status")`). Raises ApiError.

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import structlog
 
-from proxyconfig_client.connection import Connection, path_of
+from proxyconfig_client.api import ApiClient, path_of
 from proxyconfig_client.errors import ClientError, is_conflict, is_missing
 
 REPEAT_S = 60.0
@@ -51,7 +51,7 @@ class _Posted:
 class Events:
     """Posts as `reporter` (e.g. "proxyconfig-agent") from `instance` (a node or pod name)."""
 
-    def __init__(self, connection: Connection, reporter: str, instance: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, connection: ApiClient, reporter: str, instance: str, clock: Callable[[], float] = time.time) -> None:
         self._connection, self._reporter, self._instance, self._clock = connection, reporter, instance, clock
         self._posted: OrderedDict[tuple[Reference, str, str], _Posted] = OrderedDict()
 

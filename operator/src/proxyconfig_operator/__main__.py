@@ -11,16 +11,16 @@ import structlog
 
 from proxyconfig_client import logs
 from proxyconfig_client.errors import ConfigurationError
-from proxyconfig_operator import operation, settings
-from proxyconfig_operator.workqueue import RetryError
+from proxyconfig_operator.app import operator, options
+from proxyconfig_operator.apply.workqueue import RetryError
 
 
 def main() -> int:
-    given = settings.parse(sys.argv[1:])
+    given = options.parse(sys.argv[1:])
     logs.configure(given.log_level, given.log_format)
     logging.getLogger("kopf").setLevel(logging.WARNING)  # a line for each call of a handler says nothing about decisions
     try:
-        asyncio.run(operation.run(given))
+        asyncio.run(operator.run(given))
     except (ConfigurationError, RetryError, aiohttp.ClientError) as error:
         structlog.get_logger("operator").error(str(error))
         return 1

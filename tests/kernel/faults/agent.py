@@ -15,11 +15,11 @@ from typing import Any
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import CommandError
 from tests.kernel.traffic.manifest import proxy_config
-from tests.netns.peers import ROOT
-from tests.netns.process import working
-from tests.netns.topology import NODE_NAME, Topology
-from tests.polling import eventually
-from tests.scenarios.configs import CONFIGS
+from tests.support.netns.peers import ROOT
+from tests.support.netns.process import working
+from tests.support.netns.topology import NODE_NAME, Topology
+from tests.support.polling import eventually
+from tests.support.scenarios.configs import CONFIGS
 
 from proxyconfig_api.names import API_VERSION, NAMESPACE
 from proxyconfig_api.proxyconfig import ProxyConfig

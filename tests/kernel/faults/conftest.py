@@ -11,12 +11,12 @@ import pytest
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.faults.agent import Agent, order
 from tests.kernel.traffic.apiserver import Cluster
-from tests.netns.peers import ROOT, Prober
-from tests.netns.topology import Topology
-from tests.scenarios.objects import Allocator, Key, Story
-from tests.scenarios.scenario import Object, load
+from tests.support.netns.peers import ROOT, Prober
+from tests.support.netns.topology import Topology
+from tests.support.scenarios.objects import Allocator, Key, Story
+from tests.support.scenarios.scenario import Object, load
 
-from proxyconfig_agent.iptables.owned import Owned
+from proxyconfig_agent.dataplane.iptables.sync.ownership import Ownership
 from proxyconfig_api.names import NAMESPACE
 
 ENDPOINTS = ("near1", "near2", "far1", "far2")
@@ -75,6 +75,6 @@ def agent(plane: ControlPlane, world: Topology, api_cluster: Cluster, web: Web, 
     yield made
     made.end()
     world.node.run("nft", "flush", "ruleset")
-    world.node.call(lambda: Owned().release())
+    world.node.call(lambda: Ownership().release())
     plane.kubectl("delete", "nodeproxy", "--all")
     plane.kubectl("delete", "events.events.k8s.io", "-A", "--all")

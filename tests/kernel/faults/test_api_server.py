@@ -7,8 +7,8 @@ from tests.cluster.controlplane import ControlPlane
 from tests.kernel.faults.agent import Agent
 from tests.kernel.faults.conftest import Web
 from tests.kernel.traffic.apiserver import Cluster
-from tests.polling import eventually
-from tests.scenarios.objects import merged
+from tests.support.polling import eventually
+from tests.support.scenarios.objects import merged
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(400)]
 

@@ -10,9 +10,9 @@ import pytest
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.faults.agent import Agent, order
 from tests.kernel.faults.conftest import Web
-from tests.netns.namespace import Namespace
-from tests.netns.topology import Topology
-from tests.polling import eventually
+from tests.support.netns.namespace import Namespace
+from tests.support.netns.topology import Topology
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(400)]
 

@@ -11,8 +11,8 @@ from tests.kernel.faults.agent import Agent
 from tests.kernel.faults.conftest import Web
 from tests.kernel.node.udp import WAYS, Client, Table, answered_by, clients, exposed, lasting_flows, ready, service
 from tests.kernel.traffic.apiserver import Cluster
-from tests.netns.topology import Topology
-from tests.polling import eventually
+from tests.support.netns.topology import Topology
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(400)]
 

@@ -17,8 +17,8 @@ from tests.kernel.faults.conftest import Web
 from tests.kernel.node.test_health_ports import PORT, balanced, everywhere, status
 from tests.kernel.node.udp import ready
 from tests.kernel.traffic.apiserver import Cluster
-from tests.netns.topology import NODE, NODE_ALTERNATIVE, NODE_NAME, Topology
-from tests.polling import eventually
+from tests.support.netns.topology import NODE, NODE_ALTERNATIVE, NODE_NAME, Topology
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(400)]
 

@@ -10,12 +10,12 @@ from tests.kernel.faults.conftest import Web
 from tests.kernel.traffic.apiserver import Cluster
 from tests.kernel.traffic.clusterobjects import many_services
 from tests.kernel.traffic.inprocess import Pipeline
-from tests.netns.topology import Topology
-from tests.polling import eventually
-from tests.scenarios.configs import CONFIGS
+from tests.support.netns.topology import Topology
+from tests.support.polling import eventually
+from tests.support.scenarios.configs import CONFIGS
 
-from proxyconfig_agent.nftables.netlink.connection import Connection
-from proxyconfig_agent.nftables.port import Nftables
+from proxyconfig_agent.dataplane.nftables.nftables import Nftables
+from proxyconfig_agent.netlink.nftables.connection import Connection
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(300)]
 

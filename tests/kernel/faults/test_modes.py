@@ -10,9 +10,9 @@ from tests.cluster.controlplane import ControlPlane
 from tests.kernel.faults.agent import Agent, order
 from tests.kernel.faults.conftest import Web
 from tests.kernel.traffic.apiserver import Cluster, KubeProxy
-from tests.netns.topology import Topology
-from tests.polling import eventually
-from tests.scenarios.configs import CONFIGS
+from tests.support.netns.topology import Topology
+from tests.support.polling import eventually
+from tests.support.scenarios.configs import CONFIGS
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(400)]
 

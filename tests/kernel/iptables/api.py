@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from tests.netns.topology import NODE_NAME
-from tests.scenarios.objects import SERVICE_LABEL, Key
-from tests.scenarios.scenario import Object
+from tests.support.netns.topology import NODE_NAME
+from tests.support.scenarios.objects import SERVICE_LABEL, Key
+from tests.support.scenarios.scenario import Object
 
-from proxyconfig_client.access import from_kubeconfig
-from proxyconfig_client.connection import Connection, path_of
+from proxyconfig_client.api import ApiClient, path_of
+from proxyconfig_client.config import from_kubeconfig
 from proxyconfig_client.errors import ApiError
 
 AT_ONCE = 8
@@ -55,7 +55,7 @@ class Api:
         return asyncio.run(self._everything())
 
     async def _put(self, objects: Mapping[Key, Object], last: Mapping[Key, Object]) -> None:
-        async with Connection(from_kubeconfig(self._kubeconfig), user_agent="comparison") as api:
+        async with ApiClient(from_kubeconfig(self._kubeconfig), user_agent="comparison") as api:
             for namespace in sorted({key[1] for key in objects} - self._namespaces):
                 await _create(api, path_of("v1", "namespaces"), {"metadata": {"name": namespace}})
                 self._namespaces.add(namespace)
@@ -65,7 +65,7 @@ class Api:
             for key, one in last.items():
                 await self._write(api, key, one)
 
-    async def _write(self, api: Connection, key: Key, one: Object) -> None:
+    async def _write(self, api: ApiClient, key: Key, one: Object) -> None:
         """Create or replace an object, with its status."""
         if key in self._present:
             await api.call("PUT", _path(key), body=one)
@@ -76,7 +76,7 @@ class Api:
 
     async def _everything(self) -> dict[Key, Object]:
         found: dict[Key, Object] = {}
-        async with Connection(from_kubeconfig(self._kubeconfig), user_agent="comparison") as api:
+        async with ApiClient(from_kubeconfig(self._kubeconfig), user_agent="comparison") as api:
             for kind, (version, plural) in PLURALS.items():
                 for one in msgspec.json.decode(await api.get(path_of(version, plural)))["items"]:
                     found[kind, one["metadata"]["namespace"], one["metadata"]["name"]] = {"kind": kind, **one}
@@ -87,25 +87,25 @@ def place_node(kubeconfig: Path, node: Object) -> None:
     """Have a Node with its status."""
 
     async def write() -> None:
-        async with Connection(from_kubeconfig(kubeconfig), user_agent="comparison") as api:
+        async with ApiClient(from_kubeconfig(kubeconfig), user_agent="comparison") as api:
             await _create(api, path_of("v1", "nodes"), node)
             await _write_status(api, path_of("v1", "nodes", node["metadata"]["name"]), node)
 
     asyncio.run(write())
 
 
-async def _create(api: Connection, path: str, one: Object) -> None:
+async def _create(api: ApiClient, path: str, one: Object) -> None:
     try:
         await api.call("POST", path, body=one)
     except ApiError as error:
         raise AssertionError(f"{error}: {one}") from error
 
 
-async def _delete(api: Connection, key: Key) -> None:
+async def _delete(api: ApiClient, key: Key) -> None:
     await api.call("DELETE", _path(key))
 
 
-async def _write_status(api: Connection, path: str, one: Object) -> None:
+async def _write_status(api: ApiClient, path: str, one: Object) -> None:
     await api.call("PATCH", f"{path}/status", body={"status": one["status"]}, content_type="application/merge-patch+json")
 
 

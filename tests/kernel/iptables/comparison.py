@@ -14,9 +14,9 @@ from tests.kernel.iptables.api import Api, Mark
 from tests.kernel.iptables.settings import Setting
 from tests.kernel.iptables.sides import Side, agent, kube_proxy, side
 from tests.kernel.iptables.tables import Tables, differences, without_hashes
-from tests.polling import eventually
-from tests.scenarios.objects import Key
-from tests.scenarios.scenario import Object
+from tests.support.polling import eventually
+from tests.support.scenarios.objects import Key
+from tests.support.scenarios.scenario import Object
 
 SETTLED_WITHIN_S = 90
 

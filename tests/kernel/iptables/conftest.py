@@ -10,7 +10,7 @@ from tests.cluster.controlplane import ControlPlane, controlplane
 from tests.kernel.iptables.api import Api, place_node
 from tests.kernel.iptables.comparison import Laboratory
 from tests.kernel.traffic.clusterobjects import node_object
-from tests.netns.topology import NODE, NODE_ALTERNATIVE, NODE_NAME, POD_CIDR
+from tests.support.netns.topology import NODE, NODE_ALTERNATIVE, NODE_NAME, POD_CIDR
 
 LENIENT = "--feature-gates=StrictIPCIDRValidation=false"
 """Kubernetes 1.36 refuses such addresses in new objects; clusters have them in old ones."""

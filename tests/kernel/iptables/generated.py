@@ -12,9 +12,9 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.netns.topology import NODE2_NAME, NODE_NAME
-from tests.scenarios.objects import SERVICE_LABEL, Key
-from tests.scenarios.scenario import Object
+from tests.support.netns.topology import NODE2_NAME, NODE_NAME
+from tests.support.scenarios.objects import SERVICE_LABEL, Key
+from tests.support.scenarios.scenario import Object
 
 ZONES = ("zone-a", "zone-b")
 FAMILIES = ((4, 6), (4, 6), (6, 4), (4,), (6,))

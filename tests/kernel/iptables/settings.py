@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.kernel.traffic.manifest import EVERYWHERE
-from tests.scenarios.configs import CLUSTER_CIDR
-from tests.scenarios.scenario import Object
+from tests.support.scenarios.configs import CLUSTER_CIDR
+from tests.support.scenarios.scenario import Object
 
 from proxyconfig_api.names import API_VERSION
 

@@ -15,12 +15,12 @@ from tests.kernel.iptables.api import Mark
 from tests.kernel.iptables.settings import Setting, kube_proxy_configuration, proxy_config
 from tests.kernel.iptables.tables import Tables, parse
 from tests.kernel.traffic.apiserver import agent_argv
-from tests.netns.namespace import Namespace
-from tests.netns.process import ended, start
-from tests.netns.topology import NODE, NODE_ALTERNATIVE, NODE_NAME
-from tests.polling import eventually
+from tests.support.netns.namespace import Namespace
+from tests.support.netns.process import ended, start
+from tests.support.netns.topology import NODE, NODE_ALTERNATIVE, NODE_NAME
+from tests.support.polling import eventually
 
-from proxyconfig_agent.iptables.owned import Owned
+from proxyconfig_agent.dataplane.iptables.sync.ownership import Ownership
 
 BACKENDS = ("nft", "legacy")
 SYNC_WITHIN_S = 60
@@ -89,7 +89,7 @@ def agent(api: ControlPlane, place: Side, setting: Setting, folder: Path) -> Ite
 
 
 def _disown() -> None:
-    Owned().release()
+    Ownership().release()
 
 
 def _tools(backend: str, folder: Path) -> Mapping[str, str]:

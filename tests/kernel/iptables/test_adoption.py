@@ -10,9 +10,9 @@ from tests.kernel.iptables.comparison import Laboratory
 from tests.kernel.iptables.generated import Generator
 from tests.kernel.iptables.settings import Setting
 from tests.kernel.iptables.sides import BACKENDS, Side, agent, kube_proxy, side
-from tests.polling import eventually
+from tests.support.polling import eventually
 
-from proxyconfig_agent.iptables.owned import Owned
+from proxyconfig_agent.dataplane.iptables.sync.ownership import Ownership
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(300)]
 
@@ -43,7 +43,7 @@ def test_nothing_that_kube_proxy_left_is_written_again(laboratory: Laboratory, b
 
 def _owned() -> bool:
     """Whether an agent has done a full sync here."""
-    return bool(Owned())
+    return bool(Ownership())
 
 
 def rules(place: Side) -> Counter[str]:

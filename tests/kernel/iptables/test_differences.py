@@ -11,9 +11,9 @@ import pytest
 from tests.kernel.iptables.comparison import Laboratory
 from tests.kernel.iptables.settings import Setting
 from tests.kernel.iptables.tables import without_hashes
-from tests.netns.topology import NODE_ALTERNATIVE, NODE_NAME
-from tests.scenarios.objects import SERVICE_LABEL, Key
-from tests.scenarios.scenario import Object
+from tests.support.netns.topology import NODE_ALTERNATIVE, NODE_NAME
+from tests.support.scenarios.objects import SERVICE_LABEL, Key
+from tests.support.scenarios.scenario import Object
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(300)]
 

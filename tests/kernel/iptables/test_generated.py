@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from tests.kernel.iptables.generated import HEADLESS, OTHER_PROXY, Generator
 from tests.kernel.iptables.test_comparison import CHANGES, SERVICES
-from tests.scenarios.objects import SERVICE_LABEL
-from tests.scenarios.scenario import Object
+from tests.support.scenarios.objects import SERVICE_LABEL
+from tests.support.scenarios.scenario import Object
 
 EXPECTED = {
     *(f"type {type_}" for type_ in ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")),

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from tests.kernel.entered import Entered
-from tests.netns.namespace import Namespace, namespaces
+from tests.kernel.in_namespace import Entered
+from tests.support.netns.namespace import Namespace, namespaces
 
-from proxyconfig_agent.iptables.port import Iptables
-from proxyconfig_agent.iptables.tool import Backend
+from proxyconfig_agent.dataplane.iptables.iptables import Iptables
+from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend
 
 
 @dataclass(frozen=True, slots=True)

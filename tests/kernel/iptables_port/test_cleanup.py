@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from tests.kernel.entered import Entered
+from tests.kernel.in_namespace import Entered
 from tests.kernel.iptables_port.conftest import Node
 from tests.kernel.nftables.examples import SETTINGS, every_kind
-from tests.netns.peers import ROOT
+from tests.support.netns.peers import ROOT
 
 pytestmark = pytest.mark.kernel
 

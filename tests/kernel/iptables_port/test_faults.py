@@ -11,17 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.kernel.entered import Entered
+from tests.kernel.in_namespace import Entered
 from tests.kernel.iptables_port.conftest import Node
 from tests.kernel.nftables.examples import SETTINGS, every_kind, many, with_other_endpoint
-from tests.netns.namespace import run
-from tests.netns.peers import ROOT
-from tests.polling import eventually
-from tests.unit.agent.nftables.frontends import ip
+from tests.support.netns.namespace import run
+from tests.support.netns.peers import ROOT
+from tests.support.polling import eventually
+from tests.unit.agent.dataplane.nftables.frontends import ip
 
-from proxyconfig_agent.dataplane import Change, DataplaneError
-from proxyconfig_agent.iptables import tool
-from proxyconfig_agent.iptables.tool import Backend
+from proxyconfig_agent.dataplane.iptables.tools import binaries
+from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend
+from proxyconfig_agent.dataplane.port import Change, DataplaneError
 from proxyconfig_agent.select.frontends import Frontends
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(200)]
@@ -137,13 +137,13 @@ def lock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A lock of iptables-legacy that nobody else on this machine uses, and a short patience."""
     path = tmp_path / "xtables.lock"
     monkeypatch.setenv("XTABLES_LOCKFILE", str(path))
-    monkeypatch.setattr(tool, "LOCK_S", 1)
+    monkeypatch.setattr(binaries, "LOCK_S", 1)
     return path
 
 
 @pytest.mark.parametrize("node", [Backend.LEGACY], indirect=True)
 def test_a_lock_that_somebody_else_holds_for_a_while_is_waited_for(dataplane: Entered, lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tool, "LOCK_ATTEMPTS", 60)  # who holds it may be late in giving it back
+    monkeypatch.setattr(binaries, "LOCK_ATTEMPTS", 60)  # who holds it may be late in giving it back
     dataplane.probe()
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -168,7 +168,7 @@ def test_a_lock_that_is_never_given_back_is_told_and_no_service_is_blamed(datapl
 SYNC = """
 import sys
 from tests.kernel.nftables.examples import SETTINGS, many
-from proxyconfig_agent.iptables.port import Iptables
+from proxyconfig_agent.dataplane.iptables.iptables import Iptables
 dataplane = Iptables()
 dataplane.probe()
 print("ready", flush=True)

@@ -7,15 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.kernel.entered import Entered
+from tests.kernel.in_namespace import Entered
 from tests.kernel.iptables_port.conftest import Node
 from tests.kernel.nftables.examples import SETTINGS, every_kind, many, with_other_endpoint
-from tests.netns.namespace import Namespace
-from tests.unit.agent.nftables.frontends import ip
+from tests.support.netns.namespace import Namespace
+from tests.unit.agent.dataplane.nftables.frontends import ip
 
-from proxyconfig_agent.dataplane import Change, DataplaneError
-from proxyconfig_agent.ingest.values import ANY
-from proxyconfig_agent.iptables import counters, tool
+from proxyconfig_agent.dataplane.iptables.kernel import nfacct
+from proxyconfig_agent.dataplane.iptables.tools import binaries
+from proxyconfig_agent.dataplane.port import Change, DataplaneError
+from proxyconfig_agent.ingest.model import ANY
 from proxyconfig_agent.select.frontends import Frontends
 
 pytestmark = pytest.mark.kernel
@@ -165,11 +166,11 @@ def test_a_large_cluster_has_no_comments_at_endpoints_and_its_chains_are_adopted
 def test_the_back_end_is_the_one_that_the_node_uses(space: Namespace, commands: list[tuple[str, ...]], chosen: str) -> None:
     for command in commands:
         space.run(*command)
-    assert space.call(tool.choose) == chosen
+    assert space.call(binaries.choose) == chosen
 
 
 def test_a_node_without_iptables_is_told_what_to_install(space: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    from proxyconfig_agent.iptables.port import Iptables  # noqa: PLC0415
+    from proxyconfig_agent.dataplane.iptables.iptables import Iptables  # noqa: PLC0415
 
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(DataplaneError, match="iptables is not installed; install the package iptables, or choose another mode"):
@@ -177,9 +178,9 @@ def test_a_node_without_iptables_is_told_what_to_install(space: Namespace, monke
 
 
 def test_the_counters_of_kube_proxy_are_made_and_taken_away(dataplane: Entered, space: Namespace) -> None:
-    assert [space.call(counters.ensure) for _ in range(2)] == [True, True]
+    assert [space.call(nfacct.ensure) for _ in range(2)] == [True, True]
     dataplane.remove()
-    assert space.call(counters.ensure)
+    assert space.call(nfacct.ensure)
 
 
 def test_what_the_node_can_do_is_told(dataplane: Entered, node: Node) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.netns.namespace import Namespace, namespaces
+from tests.support.netns.namespace import Namespace, namespaces
 
-from proxyconfig_agent.nftables import Nftables
+from proxyconfig_agent.dataplane.nftables import Nftables
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tests.unit.agent.nftables.frontends import frontends, ip, network
+from tests.unit.agent.dataplane.nftables.frontends import frontends, ip, network
 
-from proxyconfig_agent.dataplane import LocalTraffic, Settings
-from proxyconfig_agent.ingest.values import Address, Family, Policy, Protocol, ServiceName
+from proxyconfig_agent.dataplane.port import LocalTraffic, Settings
+from proxyconfig_agent.ingest.model import Address, Family, Policy, Protocol, ServiceName
 from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
 
 SETTINGS = Settings(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable
 
-from proxyconfig_agent.nftables.netlink.connection import Connection, KernelError
-from proxyconfig_agent.nftables.netlink.messages import Message
+from proxyconfig_agent.netlink.nftables.connection import Connection, KernelError
+from proxyconfig_agent.netlink.nftables.messages import Message
 
 Fault = Callable[[Message], int]
 """The errno with which a message is refused; 0: it is not."""

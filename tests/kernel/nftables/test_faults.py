@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from tests.kernel.nftables.examples import SETTINGS, every_kind, many
 from tests.kernel.nftables.faulty import FaultyConnection, mentioning, nothing, of_family
-from tests.netns.namespace import Namespace
-from tests.unit.agent.nftables.frontends import frontends, ip, port_name
+from tests.support.netns.namespace import Namespace
+from tests.unit.agent.dataplane.nftables.frontends import frontends, ip, port_name
 
-from proxyconfig_agent.dataplane import Change, DataplaneError
-from proxyconfig_agent.nftables import Nftables
+from proxyconfig_agent.dataplane.nftables import Nftables
+from proxyconfig_agent.dataplane.port import Change, DataplaneError
 from proxyconfig_agent.select.frontends import Frontends
 
 pytestmark = pytest.mark.kernel

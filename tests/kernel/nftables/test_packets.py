@@ -1,4 +1,4 @@
-"""Real packets through the rules: the core of what they mean. The whole table of behaviour is in `tests/scenarios`."""
+"""Real packets through the rules: the core of what they mean. The whole table of behaviour is in `tests/support/scenarios`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from tests.kernel.nftables.examples import many
-from tests.netns.peers import Prober, echoing, probing
-from tests.netns.topology import NODE, NODE_GATEWAYS, POD_CIDR, PODS, PODS2, SERVICE_CIDR, Topology, topology
-from tests.unit.agent.nftables.frontends import frontends, ip, network
+from tests.support.netns.peers import Prober, echoing, probing
+from tests.support.netns.topology import NODE, NODE_GATEWAYS, POD_CIDR, PODS, PODS2, SERVICE_CIDR, Topology, topology
+from tests.unit.agent.dataplane.nftables.frontends import frontends, ip, network
 
-from proxyconfig_agent.dataplane import Change, LocalTraffic, Settings
-from proxyconfig_agent.ingest.values import Policy
-from proxyconfig_agent.nftables import Nftables
+from proxyconfig_agent.dataplane.nftables import Nftables
+from proxyconfig_agent.dataplane.port import Change, LocalTraffic, Settings
+from proxyconfig_agent.ingest.model import Policy
 from proxyconfig_agent.select.frontends import Frontends
 
 pytestmark = pytest.mark.kernel

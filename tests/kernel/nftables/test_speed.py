@@ -14,13 +14,13 @@ from functools import partial
 import pytest
 from tests.kernel.nftables.examples import SETTINGS, many, with_other_endpoint
 
-from proxyconfig_agent.dataplane import Change
-from proxyconfig_agent.nftables import Nftables
-from proxyconfig_agent.report.bind import Bind
-from proxyconfig_agent.report.health import Health
-from proxyconfig_agent.report.metrics import Metrics
-from proxyconfig_agent.report.pages import health_routes
-from proxyconfig_agent.report.server import Routes, Server
+from proxyconfig_agent.dataplane.nftables import Nftables
+from proxyconfig_agent.dataplane.port import Change
+from proxyconfig_agent.report.http.bind_address import Bind
+from proxyconfig_agent.report.http.health import Health
+from proxyconfig_agent.report.http.routes import health_routes
+from proxyconfig_agent.report.http.server import Routes, Server
+from proxyconfig_agent.report.metrics.metrics import Metrics
 
 pytestmark = pytest.mark.kernel
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 from tests.kernel.nftables.examples import SETTINGS, every_kind, many, with_other_endpoint
-from tests.netns.namespace import Namespace
-from tests.unit.agent.nftables.frontends import frontends, ip, network, port_name
+from tests.support.netns.namespace import Namespace
+from tests.unit.agent.dataplane.nftables.frontends import frontends, ip, network, port_name
 
-from proxyconfig_agent.dataplane import Change, DataplaneError, LocalTraffic, Settings
-from proxyconfig_agent.ingest.values import ANY
-from proxyconfig_agent.nftables import Nftables
-from proxyconfig_agent.nftables.resync import CHUNK, SPARE_PICKS
+from proxyconfig_agent.dataplane.nftables import Nftables
+from proxyconfig_agent.dataplane.nftables.sync.reconcile import CHUNK, SPARE_PICKS
+from proxyconfig_agent.dataplane.port import Change, DataplaneError, LocalTraffic, Settings
+from proxyconfig_agent.ingest.model import ANY
 from proxyconfig_agent.select.frontends import Backends, Frontends
 
 pytestmark = pytest.mark.kernel

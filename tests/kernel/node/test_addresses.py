@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from tests.netns.namespace import Namespace, namespaces
+from tests.support.netns.namespace import Namespace, namespaces
 
-from proxyconfig_agent.node import addresses
+from proxyconfig_agent.node import rtnetlink
 
 pytestmark = pytest.mark.kernel
 
@@ -31,7 +31,7 @@ class Watch:
         self._settle_s = settle_s
 
     async def follow(self) -> None:
-        async for found in addresses.watch(self._settle_s):
+        async for found in rtnetlink.watch(self._settle_s):
             self.seen.put({str(each) for each in found if not each.is_link_local})
 
     def until(self, wanted: set[str]) -> int:
@@ -90,9 +90,9 @@ def test_a_burst_is_few_changes(node: Namespace) -> None:
 
 def test_the_local_end_of_a_point_to_point_link_is_told(node: Namespace) -> None:
     node.ip(["address add 192.0.2.1 peer 192.0.2.9/32 dev eth0"])
-    assert {str(each) for each in node.call(addresses.read)} >= {"192.0.2.1/32"}
+    assert {str(each) for each in node.call(rtnetlink.read)} >= {"192.0.2.1/32"}
 
 
 def test_more_addresses_than_fit_into_one_message_are_read_whole(node: Namespace) -> None:
     node.ip([f"address add 10.{number // 250}.{number % 250}.1/32 dev eth0" for number in range(2000)])
-    assert sum(each.prefix == 32 for each in node.call(addresses.read)) == 2000
+    assert sum(each.prefix == 32 for each in node.call(rtnetlink.read)) == 2000

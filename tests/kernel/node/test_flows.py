@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from tests.netns.namespace import Namespace, namespaces
-from tests.polling import eventually
+from tests.support.netns.namespace import Namespace, namespaces
+from tests.support.polling import eventually
 
-from proxyconfig_agent.dataplane import Change, Settings
-from proxyconfig_agent.ingest.values import Address, Family, Protocol, ServiceName
-from proxyconfig_agent.nftables.port import Nftables
-from proxyconfig_agent.node import ctnetlink
-from proxyconfig_agent.node.cleanup import FlowCleanup
-from proxyconfig_agent.node.flows import Flow, Lookup
+from proxyconfig_agent.conntrack import ctnetlink
+from proxyconfig_agent.conntrack.cleaner import ConntrackCleaner
+from proxyconfig_agent.conntrack.stale import Flow, Lookup
+from proxyconfig_agent.dataplane.nftables.nftables import Nftables
+from proxyconfig_agent.dataplane.port import Change, Settings
+from proxyconfig_agent.ingest.model import Address, Family, Protocol, ServiceName
 from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
 
 pytestmark = pytest.mark.kernel
@@ -89,10 +89,10 @@ def dns(family: Family, *serving: str) -> Frontends:
 
 
 @pytest.fixture
-def dataplane(place: Place) -> Iterator[FlowCleanup]:
+def dataplane(place: Place) -> Iterator[ConntrackCleaner]:
     settings = Settings(node_port_addresses=(packed("192.0.2.1"), packed("2001:db8::1")))
     mode: Nftables = place.node.call(Nftables)
-    made = FlowCleanup(mode, ctnetlink, lambda: (), lambda *_: None, served={})
+    made = ConntrackCleaner(mode, ctnetlink, lambda: (), lambda *_: None, served={})
     place.node.call(made.resync, settings, [])
     yield made
     made.close()
@@ -114,7 +114,7 @@ def hears(server: socket.socket, send: Callable[[], object], within_s: float = 3
 
 
 @pytest.mark.parametrize("family", list(Family), ids=lambda family: family.name.lower())
-def test_a_client_that_never_stops_sending_follows_the_endpoints(place: Place, dataplane: FlowCleanup, family: Family) -> None:
+def test_a_client_that_never_stops_sending_follows_the_endpoints(place: Place, dataplane: ConntrackCleaner, family: Family) -> None:
     first, second = (place.udp(place.pods, address, 53) for address in PODS[family])
     client = place.udp(place.node, "::" if family is Family.IPV6 else "0.0.0.0", 40000)
 
@@ -139,7 +139,7 @@ def test_a_client_that_never_stops_sending_follows_the_endpoints(place: Place, d
         assert found(place, family, Lookup(PORT, packed(VIP[family]))) == []
 
 
-def test_only_the_flows_of_that_destination_are_found_and_only_those_named_are_ended(place: Place, dataplane: FlowCleanup) -> None:
+def test_only_the_flows_of_that_destination_are_found_and_only_those_named_are_ended(place: Place, dataplane: ConntrackCleaner) -> None:
     place.node.call(dataplane.apply, [Change(None, dns(Family.IPV4, PODS[Family.IPV4][0]))])
     lookup = Lookup(PORT, packed(VIP[Family.IPV4]))
     destination = lookup.address + lookup.port
@@ -157,13 +157,13 @@ def test_only_the_flows_of_that_destination_are_found_and_only_those_named_are_e
         assert len(found(place, Family.IPV4)) == 16
 
 
-def test_the_first_resync_moves_flows_of_a_node_port_that_an_earlier_agent_left(place: Place, dataplane: FlowCleanup) -> None:
+def test_the_first_resync_moves_flows_of_a_node_port_that_an_earlier_agent_left(place: Place, dataplane: ConntrackCleaner) -> None:
     one, two = dns(Family.IPV4, PODS[Family.IPV4][0]), dns(Family.IPV4, PODS[Family.IPV4][1])
     place.node.call(dataplane.apply, [Change(None, one)])
     with place.udp(place.pods, PODS[Family.IPV4][1], 53) as second, place.udp(place.pods, "192.0.2.2", 40000) as client:
         client.sendto(b"?", ("192.0.2.1", NODE_PORT))
         assert not hears(second, lambda: client.sendto(b"?", ("192.0.2.1", NODE_PORT)), within_s=0.2)
-        later = FlowCleanup(place.node.call(Nftables), ctnetlink, lambda: (), lambda *_: None, served={})
+        later = ConntrackCleaner(place.node.call(Nftables), ctnetlink, lambda: (), lambda *_: None, served={})
         place.node.call(later.resync, Settings(node_port_addresses=(packed("192.0.2.1"),)), [two])
         assert hears(second, lambda: client.sendto(b"?", ("192.0.2.1", NODE_PORT)))
         later.close()

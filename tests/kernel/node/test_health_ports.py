@@ -15,12 +15,12 @@ from tests.cluster.controlplane import ControlPlane
 from tests.kernel.node.udp import Endpoint, ready
 from tests.kernel.traffic.apiserver import AgentProcess, Cluster, KubeProxy
 from tests.kernel.traffic.subject import Running
-from tests.netns.topology import NODE, NODE_ALTERNATIVE, Pair, Topology
-from tests.polling import eventually
-from tests.scenarios.book import NETNS
-from tests.scenarios.configs import CONFIGS
-from tests.scenarios.objects import SERVICE_LABEL, Key
-from tests.scenarios.scenario import Object
+from tests.support.netns.topology import NODE, NODE_ALTERNATIVE, Pair, Topology
+from tests.support.polling import eventually
+from tests.support.scenarios.book import NETNS
+from tests.support.scenarios.configs import CONFIGS
+from tests.support.scenarios.objects import SERVICE_LABEL, Key
+from tests.support.scenarios.scenario import Object
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(400)]
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 from tests.kernel.node.udp import CLUSTER_IP, PORT, ready, served_by, service
 from tests.kernel.traffic.inprocess import Pipeline
-from tests.netns.topology import PODS, Topology
-from tests.scenarios.configs import CONFIGS
+from tests.support.netns.topology import PODS, Topology
+from tests.support.scenarios.configs import CONFIGS
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(120)]
 

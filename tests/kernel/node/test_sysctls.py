@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.netns.namespace import Namespace, namespaces
+from tests.support.netns.namespace import Namespace, namespaces
 
-from proxyconfig_agent.node.finding import Finding
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.procsys import Ledger, ProcSys
+from proxyconfig_agent.state.findings import Finding
 from proxyconfig_api.duration import Duration
 from proxyconfig_api.spec import Conntrack, Kernel, ProxyConfigSpec
 

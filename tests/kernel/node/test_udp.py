@@ -30,9 +30,9 @@ from tests.kernel.node.udp import (
 from tests.kernel.traffic.apiserver import Cluster, KubeProxy
 from tests.kernel.traffic.inprocess import Pipeline
 from tests.kernel.traffic.subject import Running
-from tests.netns.topology import NODE2, PODS, Topology
-from tests.polling import eventually
-from tests.scenarios.configs import CONFIGS
+from tests.support.netns.topology import NODE2, PODS, Topology
+from tests.support.polling import eventually
+from tests.support.scenarios.configs import CONFIGS
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(240)]
 

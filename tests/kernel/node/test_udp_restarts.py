@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 import pytest
-from tests.kernel.entered import Entered
+from tests.kernel.in_namespace import Entered
 from tests.kernel.node.udp import (
     EXTERNAL_IP,
     NODE_PORT,
@@ -25,13 +25,13 @@ from tests.kernel.node.udp import (
     service,
 )
 from tests.kernel.traffic.inprocess import DATAPLANES, Pipeline
-from tests.netns.peers import Prober
-from tests.netns.topology import NODE, Topology
-from tests.scenarios.configs import CONFIGS
+from tests.support.netns.peers import Prober
+from tests.support.netns.topology import NODE, Topology
+from tests.support.scenarios.configs import CONFIGS
 
-from proxyconfig_agent.node.cleanup import Served
-from proxyconfig_agent.node.flows import Stale
-from proxyconfig_agent.sync import Reason
+from proxyconfig_agent.conntrack.cleaner import Served
+from proxyconfig_agent.conntrack.stale import Stale
+from proxyconfig_agent.sync.result import SyncReason
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(240)]
 
@@ -78,7 +78,7 @@ def test_rules_that_were_missing_for_a_while_leave_no_flow_untranslated(world: T
         for client in sending:
             assert client.ask() in ("refused", "beyond 7777")
         told.clear()
-        pipeline.runner.resync(Reason.DISTURBED)
+        pipeline.runner.resync(SyncReason.DISTURBED)
         pipeline.sync()
         reach(sending, "near1 8080")
         assert {why for reasons in told for why in reasons} == {Stale.UNTRANSLATED}

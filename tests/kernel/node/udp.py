@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from tests.kernel.traffic.inprocess import dataplane, empty
-from tests.netns.namespace import Namespace
-from tests.netns.topology import NODE, NODE_NAME, PODS, Pair, Topology
-from tests.polling import eventually
-from tests.scenarios.book import NETNS
-from tests.scenarios.objects import SERVICE_LABEL, Key
-from tests.scenarios.scenario import Object
+from tests.support.netns.namespace import Namespace
+from tests.support.netns.topology import NODE, NODE_NAME, PODS, Pair, Topology
+from tests.support.polling import eventually
+from tests.support.scenarios.book import NETNS
+from tests.support.scenarios.objects import SERVICE_LABEL, Key
+from tests.support.scenarios.scenario import Object
 
-from proxyconfig_agent.dataplane import Dataplane
-from proxyconfig_agent.ingest.values import Family
-from proxyconfig_agent.node import addresses, ctnetlink
-from proxyconfig_agent.node.cleanup import FlowCleanup, Served
-from proxyconfig_agent.node.flows import Flow, Lookup, Stale
+from proxyconfig_agent.conntrack import ctnetlink
+from proxyconfig_agent.conntrack.cleaner import ConntrackCleaner, Served
+from proxyconfig_agent.conntrack.stale import Flow, Lookup, Stale
+from proxyconfig_agent.dataplane.port import Dataplane
+from proxyconfig_agent.ingest.model import Family
+from proxyconfig_agent.node import rtnetlink
 from proxyconfig_agent.node.host import ROUTE_LOCALNET
 
 NAMESPACE = "udp"
@@ -174,17 +175,17 @@ def answered_by(flows: Iterable[Flow], place: str) -> list[Flow]:
     return [flow for flow in flows if flow.answers[:-2] in own]
 
 
-def cleaned(world: Topology, mode: Dataplane, served: Served | None = None) -> tuple[FlowCleanup, Table, list[Mapping[Stale, int]]]:
+def cleaned(world: Topology, mode: Dataplane, served: Served | None = None) -> tuple[ConntrackCleaner, Table, list[Mapping[Stale, int]]]:
     """A mode with the clean-up, its table, and what it tells."""
     table, told = Table(world.node), list[Mapping[Stale, int]]()
 
     def local() -> list[Any]:
-        return [each.address for each in world.node.call(addresses.read) if not each.is_loopback]
+        return [each.address for each in world.node.call(rtnetlink.read) if not each.is_loopback]
 
     def ended(_family: Family, reasons: Mapping[Stale, int], _took_s: float) -> None:
         told.append(reasons)
 
-    return FlowCleanup(mode, table, local, ended, served={} if served is None else served), table, told
+    return ConntrackCleaner(mode, table, local, ended, served={} if served is None else served), table, told
 
 
 WAYS = (

@@ -15,18 +15,18 @@ from typing import Any
 import pytest
 from tests.kernel.simulator.conftest import COMPARED
 from tests.kernel.traffic.inprocess import DATAPLANES, InProcess
-from tests.netns.peers import Answers, Prober
-from tests.netns.probe import DROP, REJECT
-from tests.netns.topology import Topology
-from tests.scenarios.book import NETNS
-from tests.scenarios.configs import CONFIGS
-from tests.simulator.answers import ask, shares
-from tests.simulator.cases import Flow
-from tests.simulator.clusters import Clusters
-from tests.simulator.modes import MODES, SimulatedPipeline
-from tests.simulator.node import NetnsNode
-from tests.simulator.path import Rules
-from tests.simulator.questions import questions, some
+from tests.support.netns.peers import Answers, Prober
+from tests.support.netns.probe import DROP, REJECT
+from tests.support.netns.topology import Topology
+from tests.support.scenarios.book import NETNS
+from tests.support.scenarios.configs import CONFIGS
+from tests.support.simulator.answers import ask, shares
+from tests.support.simulator.cases import Flow
+from tests.support.simulator.clusters import Clusters
+from tests.support.simulator.modes import MODES, SimulatedPipeline
+from tests.support.simulator.node import NetnsNode
+from tests.support.simulator.path import Rules
+from tests.support.simulator.questions import questions, some
 
 LASTING_S = float(os.environ.get("AGREEMENT_S", "15"))
 FIRST_SEED = int(os.environ.get("AGREEMENT_SEED", "0"))

@@ -10,12 +10,12 @@ import time
 from random import Random
 
 import pytest
-from tests.kernel.entered import Entered
+from tests.kernel.in_namespace import Entered
 from tests.kernel.simulator.test_agreement import FIRST_SEED, LASTING_S
 from tests.kernel.traffic.inprocess import DATAPLANES, PACE, Pipeline, dataplane, empty
-from tests.netns.topology import Topology
-from tests.scenarios.configs import CONFIGS
-from tests.simulator.clusters import Clusters
+from tests.support.netns.topology import Topology
+from tests.support.scenarios.configs import CONFIGS
+from tests.support.simulator.clusters import Clusters
 
 CHANGES = 5
 

@@ -17,15 +17,15 @@ from tests.kernel.traffic.clusterobjects import node_object
 from tests.kernel.traffic.inprocess import empty
 from tests.kernel.traffic.manifest import EVERYWHERE, proxy_config
 from tests.kernel.traffic.subject import Running
-from tests.netns.namespace import run
-from tests.netns.peers import Prober
-from tests.netns.process import ended, start
-from tests.netns.topology import NODE, NODE2, NODE2_NAME, NODE_NAME, POD2_CIDR, POD_CIDR, Topology
-from tests.polling import eventually
-from tests.scenarios.apiobjects import ApiObjects
-from tests.scenarios.book import NETNS
-from tests.scenarios.configs import CLUSTER_CIDR, POD_INTERFACE, POD_INTERFACES, Config
-from tests.scenarios.scenario import Object
+from tests.support.netns.namespace import run
+from tests.support.netns.peers import Prober
+from tests.support.netns.process import ended, start
+from tests.support.netns.topology import NODE, NODE2, NODE2_NAME, NODE_NAME, POD2_CIDR, POD_CIDR, Topology
+from tests.support.polling import eventually
+from tests.support.scenarios.apiobjects import ApiObjects
+from tests.support.scenarios.book import NETNS
+from tests.support.scenarios.configs import CLUSTER_CIDR, POD_INTERFACE, POD_INTERFACES, Config
+from tests.support.scenarios.scenario import Object
 
 HEALTH_PORT = 10256
 HOST = 240

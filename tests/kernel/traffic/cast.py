@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from tests.kernel.traffic.inprocess import DATAPLANES
-from tests.scenarios.cases import Round, rounds_of
-from tests.scenarios.scenario import MODES, Scenario, load
+from tests.support.scenarios.cases import Round, rounds_of
+from tests.support.scenarios.scenario import MODES, Scenario, load
 
 LEGACY = "iptables-legacy"
 """Our iptables mode where the node uses the other back end."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.netns.topology import NODE2_NAME, NODE_NAME, Pair
-from tests.scenarios.objects import SERVICE_LABEL, Key
-from tests.scenarios.scenario import Object
+from tests.support.netns.topology import NODE2_NAME, NODE_NAME, Pair
+from tests.support.scenarios.objects import SERVICE_LABEL, Key
+from tests.support.scenarios.scenario import Object
 
 ZONES = {NODE_NAME: "zone-a", NODE2_NAME: "zone-b"}
 

@@ -13,9 +13,9 @@ from tests.kernel.traffic.cast import LEGACY, PARTS, Part
 from tests.kernel.traffic.inprocess import DATAPLANES, InProcess, Legacy, Pipeline, dataplane
 from tests.kernel.traffic.stage import Theatre
 from tests.kernel.traffic.subject import Subject
-from tests.netns.peers import Prober
-from tests.netns.topology import Topology
-from tests.scenarios.configs import CONFIGS
+from tests.support.netns.peers import Prober
+from tests.support.netns.topology import Topology
+from tests.support.scenarios.configs import CONFIGS
 
 
 @pytest.fixture(scope="module")

@@ -7,37 +7,37 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
-from tests.kernel.entered import Entered
+from tests.kernel.in_namespace import Entered
 from tests.kernel.traffic.clusterobjects import node_object
 from tests.kernel.traffic.manifest import proxy_config
 from tests.kernel.traffic.subject import Running
-from tests.netns.namespace import Namespace
-from tests.netns.topology import NODE, NODE_NAME, POD_CIDR, SERVICE_CIDR, Topology
-from tests.scenarios.configs import Config
-from tests.scenarios.objects import Key
-from tests.scenarios.scenario import Object
+from tests.support.netns.namespace import Namespace
+from tests.support.netns.topology import NODE, NODE_NAME, POD_CIDR, SERVICE_CIDR, Topology
+from tests.support.scenarios.configs import Config
+from tests.support.scenarios.objects import Key
+from tests.support.scenarios.scenario import Object
 
-from proxyconfig_agent.cluster import Cluster
-from proxyconfig_agent.dataplane import Dataplane, Settings
-from proxyconfig_agent.ingest import wire
+from proxyconfig_agent.dataplane.iptables.iptables import Iptables
+from proxyconfig_agent.dataplane.nftables.nftables import Nftables
+from proxyconfig_agent.dataplane.port import Dataplane, Settings
+from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.addresses import parse_network
+from proxyconfig_agent.ingest.model import Network
 from proxyconfig_agent.ingest.nodes import node_of
-from proxyconfig_agent.ingest.values import Network
-from proxyconfig_agent.iptables.port import Iptables
-from proxyconfig_agent.nftables.port import Nftables
-from proxyconfig_agent.node import addresses
+from proxyconfig_agent.node import rtnetlink
 from proxyconfig_agent.node.host import ROUTE_LOCALNET
 from proxyconfig_agent.node.settings import resolve
-from proxyconfig_agent.pace import Pace
-from proxyconfig_agent.runner import Clock, Runner
-from proxyconfig_agent.sync import Sync
-from proxyconfig_agent.watch.sinks import ServiceSink, SliceSink
+from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.sync.result import SyncResult
+from proxyconfig_agent.sync.runner import Clock, Runner
+from proxyconfig_agent.sync.schedule import SyncIntervals
+from proxyconfig_agent.watch.handlers import EndpointSliceHandler, ServiceHandler
 from proxyconfig_api.proxyconfig import ProxyConfig
 from proxyconfig_client.backoff import Backoff
-from proxyconfig_client.objects import Key as ObjectKey
+from proxyconfig_client.watch.objects import Key as ObjectKey
 
 _NEVER = float("inf")
-PACE = Pace(min_s=0, full_s=0, poll_s=0)
+PACE = SyncIntervals(min_s=0, full_s=0, poll_s=0)
 SERVICE_CIDRS: tuple[Network, ...] = tuple(parse_network(text) for text in SERVICE_CIDR.both)
 
 
@@ -48,10 +48,10 @@ class Pipeline:
         self._node = topology.node
         self._config, self.mode = config, mode
         self.service_cidrs = SERVICE_CIDRS
-        self.cluster = Cluster(node_of(msgspec.convert(node_object(NODE_NAME, POD_CIDR, NODE), wire.Node)))
-        self.syncs: list[Sync] = []
+        self.cluster = Cluster(node_of(msgspec.convert(node_object(NODE_NAME, POD_CIDR, NODE), apitypes.Node)))
+        self.syncs: list[SyncResult] = []
         self._ahead_s = 0.0
-        self._services, self._slices = ServiceSink(self.cluster, _nothing), SliceSink(self.cluster, _nothing)
+        self._services, self._slices = ServiceHandler(self.cluster, _nothing), EndpointSliceHandler(self.cluster, _nothing)
         self._present: dict[Key, Object] = {}
         clock = Clock(monotonic=self._monotonic)
         self.runner = Runner(self.cluster, dataplane, self.settings(config), self.syncs.append, pace=PACE, clock=clock, backoff=Backoff())
@@ -59,11 +59,11 @@ class Pipeline:
     def settings(self, config: Config) -> Settings:
         """What the ProxyConfig means on the node under test as it is now."""
         spec = ProxyConfig.parse(proxy_config(config, self.mode)).spec
-        return resolve(spec, self.cluster.node, self._node.call(addresses.read), self.service_cidrs)[0]
+        return resolve(spec, self.cluster.node, self._node.call(rtnetlink.read), self.service_cidrs)[0]
 
     def put_node(self, node: Object) -> None:
         """Take in the Node as its watch would, and commit."""
-        self.cluster.put_node(node_of(msgspec.convert(node, wire.Node)))
+        self.cluster.put_node(node_of(msgspec.convert(node, apitypes.Node)))
         self.configure()
 
     def configure(self) -> None:
@@ -82,12 +82,12 @@ class Pipeline:
             (self._services if kind == "Service" else self._slices).drop(ObjectKey(namespace, name))
         for (kind, _, _), one in objects.items():
             if kind == "Service":
-                self._services.put(msgspec.convert(one, wire.Service))
+                self._services.put(msgspec.convert(one, apitypes.Service))
             else:
-                self._slices.put(msgspec.convert(one, wire.EndpointSlice))
+                self._slices.put(msgspec.convert(one, apitypes.EndpointSlice))
         self._present = dict(objects)
 
-    def sync(self) -> Sync | None:
+    def sync(self) -> SyncResult | None:
         """Do what there is to do; what it was, or None if there was nothing. The runner's rests take no time."""
         done = len(self.syncs)
         while (due := self.runner.step()) < _NEVER:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.scenarios.configs import CLUSTER_CIDR, POD_INTERFACE, POD_INTERFACES, Config
-from tests.scenarios.scenario import Object
+from tests.support.scenarios.configs import CLUSTER_CIDR, POD_INTERFACE, POD_INTERFACES, Config
+from tests.support.scenarios.scenario import Object
 
 from proxyconfig_api.names import API_VERSION
 

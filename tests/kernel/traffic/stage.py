@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from tests.kernel.traffic.cast import Part
 from tests.kernel.traffic.subject import Running, Subject
-from tests.netns.peers import Answers, Prober
-from tests.scenarios.asking import asked
-from tests.scenarios.cases import Case, Round
-from tests.scenarios.configs import CONFIGS
-from tests.scenarios.scenario import Result
+from tests.support.netns.peers import Answers, Prober
+from tests.support.scenarios.asking import asked
+from tests.support.scenarios.cases import Case, Round
+from tests.support.scenarios.configs import CONFIGS
+from tests.support.scenarios.scenario import Result
 
 
 def expected(case: Case, part: Part) -> Result:

@@ -1,12 +1,12 @@
-"""Objects of the API for tests that change a cluster by hand, written as in tests/scenarios."""
+"""Objects of the API for tests that change a cluster by hand, written as in tests/support/scenarios."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from tests.scenarios.objects import Allocator, Key, Story
-from tests.scenarios.scenario import Object, Scenario, Step
+from tests.support.scenarios.objects import Allocator, Key, Story
+from tests.support.scenarios.scenario import Object, Scenario, Step
 
 Objects = dict[Key, Object]
 

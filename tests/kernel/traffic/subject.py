@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from tests.scenarios.configs import Config
-from tests.scenarios.objects import Key
-from tests.scenarios.scenario import Object
+from tests.support.scenarios.configs import Config
+from tests.support.scenarios.objects import Key
+from tests.support.scenarios.scenario import Object
 
 
 class Running(Protocol):

@@ -11,11 +11,11 @@ import pytest
 from tests.kernel.traffic.clusterobjects import node_object
 from tests.kernel.traffic.inprocess import SERVICE_CIDRS, Pipeline
 from tests.kernel.traffic.stories import Objects, endpoint, service, slices, story, the_service
-from tests.netns.peers import Prober
-from tests.netns.topology import NODE, NODE_ALTERNATIVE, NODE_NAME, POD2_CIDR, POD_CIDR, PODS, PODS2, Pair, Topology
-from tests.polling import eventually
-from tests.scenarios.book import BEYOND, NETNS
-from tests.scenarios.scenario import Object
+from tests.support.netns.peers import Prober
+from tests.support.netns.topology import NODE, NODE_ALTERNATIVE, NODE_NAME, POD2_CIDR, POD_CIDR, PODS, PODS2, Pair, Topology
+from tests.support.polling import eventually
+from tests.support.scenarios.book import BEYOND, NETNS
+from tests.support.scenarios.scenario import Object
 
 pytestmark = pytest.mark.kernel
 

@@ -13,16 +13,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.traffic.apiserver import AgentProcess, Cluster, KubeProxy
-from tests.netns.peers import Prober
-from tests.netns.topology import Topology
-from tests.polling import eventually
-from tests.scenarios.configs import CONFIGS
-from tests.scenarios.objects import Allocator, Story
-from tests.scenarios.scenario import load
+from tests.support.netns.peers import Prober
+from tests.support.netns.topology import Topology
+from tests.support.polling import eventually
+from tests.support.scenarios.configs import CONFIGS
+from tests.support.scenarios.objects import Allocator, Story
+from tests.support.scenarios.scenario import load
 
-from proxyconfig_agent.ingest.slices import TRIGGER_TIME
-from proxyconfig_agent.iptables import counters
-from proxyconfig_agent.report.catalogue import ACCOUNTED, CATALOGUE, IPTABLES, LOCALHOST_ACCEPTED, NOT_OURS
+from proxyconfig_agent.dataplane.iptables.kernel import nfacct
+from proxyconfig_agent.ingest.endpointslices import TRIGGER_TIME
+from proxyconfig_agent.report.metrics.definitions import ACCOUNTED, CATALOGUE, IPTABLES, LOCALHOST_ACCEPTED, NOT_OURS
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(400)]
 
@@ -53,7 +53,7 @@ def shapes(page: str) -> dict[str, Shape]:
 
 
 def catalogued(mode: str, world: Topology) -> dict[str, Shape]:
-    accounting = mode in IPTABLES and world.node.call(counters.ensure)
+    accounting = mode in IPTABLES and world.node.call(nfacct.ensure)
     return {
         each.name: Shape(each.kind, frozenset(each.labels), frozenset({*each.buckets, float("inf")} if each.buckets else ()))
         for each in CATALOGUE
@@ -151,7 +151,7 @@ def test_row_127_what_reaches_node_ports_by_localhost_is_counted(
     probers: Mapping[str, Prober],
     tmp_path: Path,
 ) -> None:
-    if not world.node.call(counters.ensure):
+    if not world.node.call(nfacct.ensure):
         pytest.skip("this kernel has no nfacct objects; neither has kube-proxy the metric then")
     story = Story(next(each for each in load() if each.id == "matrix-node-port"), Allocator())
     story.advance()

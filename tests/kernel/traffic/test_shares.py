@@ -10,8 +10,8 @@ import pytest
 from tests.kernel.node.udp import Table
 from tests.kernel.traffic.inprocess import Pipeline
 from tests.kernel.traffic.stories import endpoint, service, slices, story, the_service
-from tests.netns.peers import Answers, Prober
-from tests.netns.topology import Topology
+from tests.support.netns.peers import Answers, Prober
+from tests.support.netns.topology import Topology
 
 pytestmark = pytest.mark.kernel
 

@@ -1,11 +1,11 @@
-"""Every case of tests/scenarios, with real packets on a real kernel, for our modes and for the real kube-proxy in the same modes."""
+"""Every case of the scenarios, with real packets on a real kernel, for our modes and for the real kube-proxy in the same modes."""
 
 from __future__ import annotations
 
 import pytest
 from tests.kernel.traffic.cast import PARTS, Part
 from tests.kernel.traffic.stage import Theatre, expected
-from tests.scenarios.cases import Case, Round
+from tests.support.scenarios.cases import Case, Round
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 import pytest
 from tests.kernel.traffic.clusterobjects import many_services
 from tests.kernel.traffic.inprocess import Pipeline, dataplane
-from tests.netns.topology import Topology
-from tests.scenarios.configs import CONFIGS
-from tests.scenarios.objects import Key
-from tests.scenarios.scenario import Object
+from tests.support.netns.topology import Topology
+from tests.support.scenarios.configs import CONFIGS
+from tests.support.scenarios.objects import Key
+from tests.support.scenarios.scenario import Object
 
-from proxyconfig_agent.nftables.port import Nftables
-from proxyconfig_agent.sync import Reason
+from proxyconfig_agent.dataplane.nftables.nftables import Nftables
+from proxyconfig_agent.sync.result import SyncReason
 
 pytestmark = pytest.mark.kernel
 
@@ -82,7 +82,7 @@ def test_nothing_is_sent_for_nothing(pipeline: Pipeline) -> None:
 
     pipeline.put(annotated)
     assert pipeline.sync() is None
-    pipeline.runner.resync(Reason.PERIOD)
+    pipeline.runner.resync(SyncReason.PERIOD)
     sync = pipeline.sync()
     assert sync
     assert sync.full

@@ -10,8 +10,8 @@ import pytest
 from tests.acceptance import document
 from tests.acceptance.rows import case_counts, otherwise, rows
 from tests.acceptance.tally import TRAFFIC, lines
-from tests.scenarios.cases import rounds_of
-from tests.scenarios.scenario import MODES, load
+from tests.support.scenarios.cases import rounds_of
+from tests.support.scenarios.scenario import MODES, load
 
 REPOSITORY = Path(__file__).parents[3]
 ROWS = 146

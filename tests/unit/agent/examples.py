@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from proxyconfig_agent.ingest.values import (
+from proxyconfig_agent.ingest.model import (
     Address,
     EndpointSlice,
     Family,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from tests.bench.stages import between, stages_s
 
-from proxyconfig_agent.report.metrics import Metrics
-from proxyconfig_agent.sync import Reason, Sync
+from proxyconfig_agent.report.metrics.metrics import Metrics
+from proxyconfig_agent.sync.result import SyncReason, SyncResult
 
 
 def page_of(*syncs: dict[str, float]) -> str:
     metrics = Metrics("v1", "nftables")
     for stages in syncs:
-        metrics.synced(Sync(Reason.CHANGE, ended_at=1.0, took_s=0.5, stages_s=stages))
+        metrics.synced(SyncResult(SyncReason.CHANGE, ended_at=1.0, took_s=0.5, stages_s=stages))
     return metrics.page().body.decode()
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
-from proxyconfig_client.access import Access
-from proxyconfig_client.connection import ANSWER_LIMIT, Connection
+from proxyconfig_client.api import ANSWER_LIMIT, ApiClient
+from proxyconfig_client.config import ClientConfig
 
 PATH = "/api/v1/things"
 Thing = dict[str, Any]
@@ -154,7 +154,7 @@ def status(code: int, reason: str, message: str) -> web.Response:
 
 
 @contextlib.asynccontextmanager
-async def served(server: FakeServer, *, answer_limit: int = ANSWER_LIMIT, **access: Any) -> AsyncIterator[Connection]:
+async def served(server: FakeServer, *, answer_limit: int = ANSWER_LIMIT, **access: Any) -> AsyncIterator[ApiClient]:
     """Run `server` on a free loopback port; yields a connection to it."""
     app = web.Application()
     app.router.add_get(PATH, server._get)
@@ -168,7 +168,7 @@ async def served(server: FakeServer, *, answer_limit: int = ANSWER_LIMIT, **acce
     port = runner.addresses[0][1]
     server.url = f"http://127.0.0.1:{port}"
     try:
-        async with Connection(Access(server=server.url, **access), user_agent="test", answer_limit=answer_limit) as connection:
+        async with ApiClient(ClientConfig(server=server.url, **access), user_agent="test", answer_limit=answer_limit) as connection:
             yield connection
     finally:
         await server.stop()

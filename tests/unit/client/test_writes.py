@@ -11,8 +11,8 @@ import structlog
 from tests.unit.client.fakeserver import FakeServer, served, status
 
 from proxyconfig_client import logs
+from proxyconfig_client.api import path_of
 from proxyconfig_client.apply import apply
-from proxyconfig_client.connection import path_of
 from proxyconfig_client.errors import ApiError, is_conflict
 from proxyconfig_client.events import Events, Reference
 

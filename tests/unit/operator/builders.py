@@ -11,11 +11,11 @@ import msgspec
 from proxyconfig_api import codec, names
 from proxyconfig_api.nodeproxy import NodeProxy
 from proxyconfig_api.revision import revision_of
-from proxyconfig_operator.assignment import assign
-from proxyconfig_operator.daemonset import Installation
-from proxyconfig_operator.observed import Config, DaemonSet, Node, Pod, Revision
-from proxyconfig_operator.settings import Address
-from proxyconfig_operator.world import World
+from proxyconfig_operator.decide.agent_daemonset import Installation
+from proxyconfig_operator.decide.assignment import assign
+from proxyconfig_operator.decide.snapshot import Snapshot
+from proxyconfig_operator.model.address import Address
+from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Pod, Revision
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 INSTALLATION = Installation(names.NAMESPACE, "registry.test/agent:1", Address("192.0.2.1", 6443))
@@ -100,10 +100,10 @@ def world(
     pods: Iterable[Pod] = (),
     revisions: Iterable[Revision] = (),
     daemonsets: Iterable[DaemonSet] = (),
-) -> World:
+) -> Snapshot:
     """Everything at once, at NOW, with two minutes for removals."""
     configs, nodes = tuple(configs), tuple(nodes)
-    return World(
+    return Snapshot(
         configs={each.name: each for each in configs},
         nodes={each.metadata.name: each for each in nodes},
         proxies={each.metadata.name: each for each in proxies},

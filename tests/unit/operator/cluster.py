@@ -11,10 +11,10 @@ from tests.unit.operator.builders import NOW, pod, world
 
 from proxyconfig_api import codec, names
 from proxyconfig_api.nodeproxy import NodeProxy
-from proxyconfig_operator.observed import Config, DaemonSet, Node, Revision
-from proxyconfig_operator.plan import plan_of, strays_of
-from proxyconfig_operator.world import World
-from proxyconfig_operator.writes import Apply, Delete, Resource, Unlabel, Write
+from proxyconfig_operator.decide.plan import plan_of, strays_of
+from proxyconfig_operator.decide.snapshot import Snapshot
+from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Revision
+from proxyconfig_operator.model.writes import Apply, Delete, Resource, Unlabel, Write
 
 Manifest = dict[str, Any]
 READY = {"type": "Ready", "status": "True", "reason": "Synced", "message": "", "lastTransitionTime": NOW.isoformat()}
@@ -87,7 +87,7 @@ class Cluster:
             } | removed
         return busy
 
-    def world(self) -> World:
+    def world(self) -> Snapshot:
         kinds = self.objects
         return world(
             [Config.of(copy.deepcopy(each)) for each in self._configs.values()],

@@ -1,4 +1,4 @@
-"""Every case of tests/scenarios on the simulator: the fast half of the behaviour table. tests/kernel/traffic sends real packets."""
+"""Every case of tests/support/scenarios on the simulator: the fast half of the behaviour table. tests/kernel/traffic sends real packets."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from tests.scenarios.cases import Case, Round, rounds_of
-from tests.scenarios.configs import CONFIGS
-from tests.scenarios.scenario import load
-from tests.simulator.cases import problems
-from tests.simulator.modes import MODES, SimulatedPipeline
-from tests.simulator.node import NetnsNode
-from tests.simulator.path import Memory
+from tests.support.scenarios.cases import Case, Round, rounds_of
+from tests.support.scenarios.configs import CONFIGS
+from tests.support.scenarios.scenario import load
+from tests.support.simulator.cases import problems
+from tests.support.simulator.modes import MODES, SimulatedPipeline
+from tests.support.simulator.node import NetnsNode
+from tests.support.simulator.path import Memory
 
 ROUNDS = {mode: rounds_of(load(), mode=mode) for mode in MODES}
 SCENARIOS = sorted({case.scenario for rounds in ROUNDS.values() for round_ in rounds for case in round_.cases})

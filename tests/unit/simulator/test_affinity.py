@@ -8,16 +8,16 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.netns.probe import DROP
-from tests.scenarios.scenario import Object
-from tests.simulator.agents import Agent, Objects
-from tests.simulator.answers import ask
-from tests.simulator.cases import Flow
-from tests.simulator.modes import MODES
-from tests.simulator.oracle import Oracle
-from tests.simulator.oracles import HABITS, in_words
-from tests.simulator.path import Memory
-from tests.simulator.questions import questions
+from tests.support.netns.probe import DROP
+from tests.support.scenarios.scenario import Object
+from tests.support.simulator.agents import Agent, Objects
+from tests.support.simulator.answers import ask
+from tests.support.simulator.cases import Flow
+from tests.support.simulator.modes import MODES
+from tests.support.simulator.oracle import Oracle
+from tests.support.simulator.oracles import HABITS, in_words
+from tests.support.simulator.path import Memory
+from tests.support.simulator.questions import questions
 from tests.unit.simulator.effort import effort
 
 CHANGES = 4

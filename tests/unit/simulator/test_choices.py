@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.simulator.choices import Choices, every_way
+from tests.support.simulator.choices import Choices, every_way
 
 
 def test_choices_that_depend_on_choices_are_all_made() -> None:

@@ -9,8 +9,8 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.simulator.agents import Agent
-from tests.simulator.modes import MODES
+from tests.support.simulator.agents import Agent
+from tests.support.simulator.modes import MODES
 from tests.unit.simulator.effort import effort
 
 seeds = st.integers(0, 1 << 32)

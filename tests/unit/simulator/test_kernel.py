@@ -6,14 +6,14 @@ import errno
 from typing import Any
 
 import pytest
-from tests.simulator.nftables.kernel import SimulatedKernel
+from tests.support.simulator.nftables.kernel import SimulatedKernel
 
-from proxyconfig_agent.nftables.elements import encoded, encoded_key, value_tail, verdict_tail
-from proxyconfig_agent.nftables.netlink import expressions as x
-from proxyconfig_agent.nftables.netlink import messages as wire
-from proxyconfig_agent.nftables.netlink.connection import KernelError
-from proxyconfig_agent.nftables.netlink.expressions import Verdict
-from proxyconfig_agent.nftables.netlink.messages import Kind, Message, Table
+from proxyconfig_agent.dataplane.nftables.model.elements import encoded, encoded_key, value_tail, verdict_tail
+from proxyconfig_agent.netlink.nftables import expressions as x
+from proxyconfig_agent.netlink.nftables import messages as wire
+from proxyconfig_agent.netlink.nftables.connection import KernelError
+from proxyconfig_agent.netlink.nftables.expressions import Verdict
+from proxyconfig_agent.netlink.nftables.messages import Kind, Message, Table
 
 TABLE = Table(2, "t")
 MAP: dict[str, Any] = {"flags": 8, "key": (4, 4), "value": (4, 4), "fields": (), "size": 0, "userdata": b"", "identifier": 1}

@@ -7,13 +7,13 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.scenarios.configs import CONFIGS
-from tests.simulator.clusters import Clusters
-from tests.simulator.modes import MODES, SimulatedPipeline
-from tests.simulator.node import NetnsNode
-from tests.simulator.oracle import Oracle
-from tests.simulator.oracles import HABITS, heard
-from tests.simulator.questions import questions, some
+from tests.support.scenarios.configs import CONFIGS
+from tests.support.simulator.clusters import Clusters
+from tests.support.simulator.modes import MODES, SimulatedPipeline
+from tests.support.simulator.node import NetnsNode
+from tests.support.simulator.oracle import Oracle
+from tests.support.simulator.oracles import HABITS, heard
+from tests.support.simulator.questions import questions, some
 from tests.unit.simulator.effort import effort
 
 QUESTIONS = 150

@@ -13,13 +13,13 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.netns.probe import DROP, REJECT
-from tests.simulator.agents import Agent, Objects
-from tests.simulator.cases import Flow
-from tests.simulator.modes import MODES
-from tests.simulator.oracle import Expected, Oracle
-from tests.simulator.oracles import HABITS, NO_RULES, heard
-from tests.simulator.questions import questions, some
+from tests.support.netns.probe import DROP, REJECT
+from tests.support.simulator.agents import Agent, Objects
+from tests.support.simulator.cases import Flow
+from tests.support.simulator.modes import MODES
+from tests.support.simulator.oracle import Expected, Oracle
+from tests.support.simulator.oracles import HABITS, NO_RULES, heard
+from tests.support.simulator.questions import questions, some
 from tests.unit.simulator.effort import effort
 
 QUESTIONS = 40

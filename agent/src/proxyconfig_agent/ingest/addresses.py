@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import socket
 
-from proxyconfig_agent.ingest.sentences import quoted
-from proxyconfig_agent.ingest.values import Address, Network
+from proxyconfig_agent.ingest.messages import quoted
+from proxyconfig_agent.ingest.model import Address, Network
 
 _MAPPED = b"\0" * 10 + b"\xff\xff"  # ::ffff:0:0/96 is IPv4 to Kubernetes
 

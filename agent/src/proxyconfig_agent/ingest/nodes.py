@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from proxyconfig_agent.ingest import wire
+from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.addresses import parse_address, parse_network
-from proxyconfig_agent.ingest.values import Network, Node, NodeName
+from proxyconfig_agent.ingest.model import Network, Node, NodeName
 
 ZONE = "topology.kubernetes.io/zone"
 TO_BE_DELETED = "ToBeDeletedByClusterAutoscaler"
@@ -15,8 +15,8 @@ TO_BE_DELETED = "ToBeDeletedByClusterAutoscaler"
 T = TypeVar("T")
 
 
-def node_of(source: wire.Node) -> Node:
-    spec, status = source.spec or wire.NodeSpec(), source.status or wire.NodeStatus()
+def node_of(source: apitypes.Node) -> Node:
+    spec, status = source.spec or apitypes.NodeSpec(), source.status or apitypes.NodeStatus()
     labels = source.metadata.labels or {}
     by_type = [entry.address for kind in ("InternalIP", "ExternalIP") for entry in status.addresses or () if entry.type == kind]
     return Node(
@@ -29,7 +29,7 @@ def node_of(source: wire.Node) -> Node:
     )
 
 
-def service_cidrs_of(sources: Iterable[wire.ServiceCIDR]) -> tuple[Network, ...]:
+def service_cidrs_of(sources: Iterable[apitypes.ServiceCIDR]) -> tuple[Network, ...]:
     """All ranges, each once, in an order that does not depend on the objects' order."""
     texts = [text for source in sources for text in (source.spec.cidrs if source.spec else None) or ()]
     return tuple(sorted(_parsed(texts, parse_network), key=lambda network: (len(network.base), network.base, network.prefix)))

@@ -5,21 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from proxyconfig_agent.ingest import wire
+from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.addresses import parse_address, parse_network
-from proxyconfig_agent.ingest.sentences import few, number_text, quoted
-from proxyconfig_agent.ingest.values import (
-    Address,
-    Family,
-    Network,
-    Policy,
-    Protocol,
-    Service,
-    ServiceName,
-    ServicePort,
-    family_of,
-    text_of,
-)
+from proxyconfig_agent.ingest.messages import few, number_text, quoted
+from proxyconfig_agent.ingest.model import Address, Family, Network, Policy, Protocol, Service, ServiceName, ServicePort, family_of, text_of
 
 PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 """A label: the Service is another proxy's."""
@@ -29,9 +18,9 @@ DEFAULT_AFFINITY_S, LONGEST_AFFINITY_S = 10800, 86400
 T = TypeVar("T")
 
 
-def service_of(source: wire.Service) -> Service | None:
+def service_of(source: apitypes.Service) -> Service | None:
     """The value of a Service, or None if a proxy has nothing to do with it (headless, ExternalName, another proxy's)."""
-    spec = source.spec or wire.ServiceSpec()
+    spec = source.spec or apitypes.ServiceSpec()
     if PROXY_NAME in (source.metadata.labels or {}) or spec.type == "ExternalName" or spec.cluster_ip in (None, "", "None"):
         return None
     rejected: list[str] = []
@@ -94,7 +83,7 @@ def _of(field: str, addresses: Iterable[Address], families: set[Family], rejecte
     return tuple(kept)
 
 
-def _load_balancer_ips(source: wire.Service, families: set[Family], rejected: list[str]) -> tuple[Address, ...]:
+def _load_balancer_ips(source: apitypes.Service, families: set[Family], rejected: list[str]) -> tuple[Address, ...]:
     """Ingress addresses that reach the node as they are: with ipMode VIP or none, not host names (KEP-1860)."""
     status = source.status.load_balancer if source.status else None
     texts = [entry.ip for entry in (status.ingress if status else None) or () if entry.ip and entry.ip_mode in (None, "VIP")]
@@ -102,14 +91,14 @@ def _load_balancer_ips(source: wire.Service, families: set[Family], rejected: li
     return _of(field, _parsed(field, texts, parse_address, rejected), families, rejected)
 
 
-def _source_ranges(spec: wire.ServiceSpec, rejected: list[str]) -> tuple[Network, ...]:
+def _source_ranges(spec: apitypes.ServiceSpec, rejected: list[str]) -> tuple[Network, ...]:
     """The ranges; a /0 among them means everybody of its family (row 19), and says nothing of the other one."""
     ranges = _parsed("spec.loadBalancerSourceRanges", spec.load_balancer_source_ranges, parse_network, rejected)
     open_to_all = {family_of(network.base) for network in ranges if network.prefix == 0}
     return tuple(network for network in ranges if family_of(network.base) not in open_to_all)
 
 
-def _affinity_s(spec: wire.ServiceSpec, rejected: list[str]) -> int:
+def _affinity_s(spec: apitypes.ServiceSpec, rejected: list[str]) -> int:
     if spec.session_affinity != "ClientIP":
         return 0
     config = spec.session_affinity_config.client_ip if spec.session_affinity_config else None
@@ -121,7 +110,7 @@ def _affinity_s(spec: wire.ServiceSpec, rejected: list[str]) -> int:
     return DEFAULT_AFFINITY_S
 
 
-def _health_check_node_port(spec: wire.ServiceSpec, rejected: list[str]) -> int:
+def _health_check_node_port(spec: apitypes.ServiceSpec, rejected: list[str]) -> int:
     try:
         return number_of(spec.health_check_node_port) if spec.health_check_node_port else 0
     except ValueError as error:
@@ -129,7 +118,7 @@ def _health_check_node_port(spec: wire.ServiceSpec, rejected: list[str]) -> int:
         return 0
 
 
-def _ports(sources: Iterable[wire.ServicePort], rejected: list[str]) -> tuple[ServicePort, ...]:
+def _ports(sources: Iterable[apitypes.ServicePort], rejected: list[str]) -> tuple[ServicePort, ...]:
     ports: dict[tuple[str, Protocol], ServicePort] = {}
     numbers: set[tuple[str, Protocol, int]] = set()
     for index, source in enumerate(sources):
@@ -150,7 +139,7 @@ def _ports(sources: Iterable[wire.ServicePort], rejected: list[str]) -> tuple[Se
     return tuple(ports.values())
 
 
-def _port(source: wire.ServicePort) -> ServicePort:
+def _port(source: apitypes.ServicePort) -> ServicePort:
     node_port = number_of(source.node_port) if source.node_port else 0
     return ServicePort(source.name or "", protocol_of(source.protocol), number_of(source.port), node_port)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from proxyconfig_agent.node.finding import Finding, Topic
+from proxyconfig_agent.state.findings import Finding, Topic
 
 _log = structlog.get_logger("modules")
 

@@ -15,8 +15,8 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from proxyconfig_agent.node.finding import Finding, Topic
 from proxyconfig_agent.node.sysctls import Changed, Wanted, Write, normal, plan
+from proxyconfig_agent.state.findings import Finding, Topic
 
 _log = structlog.get_logger("sysctls")
 

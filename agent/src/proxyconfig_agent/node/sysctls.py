@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from proxyconfig_agent.node.finding import Finding, Topic
+from proxyconfig_agent.state.findings import Finding, Topic
 
 
 @dataclass(frozen=True, slots=True)

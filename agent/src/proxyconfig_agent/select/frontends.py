@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, NewType
 
-from proxyconfig_agent.ingest.values import Address, Family, Network, Policy, Protocol, ServiceName
+from proxyconfig_agent.ingest.model import Address, Family, Network, Policy, Protocol, ServiceName
 
 Backends = NewType("Backends", bytes)
 """Endpoints packed one behind the other, address (4 or 16 bytes) then port (2 bytes, big-endian), sorted, without duplicates."""

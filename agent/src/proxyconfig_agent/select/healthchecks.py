@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from proxyconfig_agent.ingest.values import EndpointSlice, Family, Node, Protocol, Service, ServiceName, ServicePort, family_of
+from proxyconfig_agent.ingest.model import EndpointSlice, Family, Node, Protocol, Service, ServiceName, ServicePort, family_of
 from proxyconfig_agent.select.select import endpoints_of
 
 

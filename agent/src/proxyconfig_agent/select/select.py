@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxyconfig_agent.ingest.values import Address, EndpointSlice, Family, Network, Node, Protocol, Service, ServicePort, Traits, family_of
+from proxyconfig_agent.ingest.model import Address, EndpointSlice, Family, Network, Node, Protocol, Service, ServicePort, Traits, family_of
 from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
 from proxyconfig_agent.select.topology import Choice, Endpoint, choose, external_policy
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from proxyconfig_agent.ingest.values import Node, Policy, Service, Traits
+from proxyconfig_agent.ingest.model import Node, Policy, Service, Traits
 
 Endpoint = bytes
 """Packed: address, then port (2 bytes, big-endian)."""

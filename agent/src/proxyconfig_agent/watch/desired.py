@@ -16,7 +16,7 @@ from typing import NoReturn
 import msgspec
 import structlog
 
-from proxyconfig_agent.node.finding import Finding, Topic
+from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_api.codec import dec_hook
 from proxyconfig_api.conditions import Condition
 from proxyconfig_api.errors import InvalidSpec
@@ -25,11 +25,11 @@ from proxyconfig_api.nodeproxy import Action, NodeProxy, NodeProxySpec
 from proxyconfig_api.proxyconfig import ProxyConfig
 from proxyconfig_api.revision import parse_revision
 from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_client.api import ApiClient, path_of
 from proxyconfig_client.backoff import Backoff
-from proxyconfig_client.connection import Connection, path_of
 from proxyconfig_client.errors import ClientError, ConfigurationError
-from proxyconfig_client.objects import Cache, Key
-from proxyconfig_client.reflector import Reflector
+from proxyconfig_client.watch.objects import Cache, Key
+from proxyconfig_client.watch.reflector import Reflector
 
 LOOK_S = 1.0
 """How often a configuration file is looked at; a ConfigMap's is a symbolic link that is exchanged, which no file watch tells."""
@@ -59,10 +59,10 @@ Tell = Callable[[Desired], None]
 Trouble = Callable[[Finding | None], None]
 
 
-class FromNodeProxy:
+class NodeProxySource:
     """Follows the NodeProxy of `node`. While there is none, or after it is gone, the last state stays."""
 
-    def __init__(self, connection: Connection, node: str, tell: Tell, trouble: Trouble) -> None:
+    def __init__(self, connection: ApiClient, node: str, tell: Tell, trouble: Trouble) -> None:
         self._connection, self._node, self._tell, self._trouble = connection, node, tell, trouble
         self._newest: NodeProxy | None = None
         self._specs: dict[str, ProxyConfigSpec] = {}  # the last revision: they never change
@@ -127,7 +127,7 @@ def _order(proxy: NodeProxy) -> tuple[str, NodeProxySpec]:
     return proxy.metadata.uid, proxy.spec
 
 
-class FromFile:
+class FileSource:
     """Follows a ProxyConfig manifest in a file."""
 
     def __init__(self, path: Path, tell: Tell, trouble: Trouble) -> None:

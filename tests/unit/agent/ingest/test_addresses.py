@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxyconfig_agent.ingest.addresses import parse_address, parse_network
-from proxyconfig_agent.ingest.values import text_of
+from proxyconfig_agent.ingest.model import text_of
 
 
 @pytest.mark.parametrize(

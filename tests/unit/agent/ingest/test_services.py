@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyconfig_agent.ingest import wire
+from proxyconfig_agent.ingest import apitypes
+from proxyconfig_agent.ingest.model import Policy, Protocol, Service, ServicePort, text_of
 from proxyconfig_agent.ingest.services import service_of
-from proxyconfig_agent.ingest.values import Policy, Protocol, Service, ServicePort, text_of
 
-DECODER = msgspec.json.Decoder(wire.Service, strict=False)
+DECODER = msgspec.json.Decoder(apitypes.Service, strict=False)
 
 
 def ingested(spec: dict[str, Any], ingress: Any = None, labels: Any = None) -> Service | None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
-from tests.scenarios.objects import Allocator, Story
-from tests.scenarios.scenario import Object, load
+from tests.support.scenarios.objects import Allocator, Story
+from tests.support.scenarios.scenario import Object, load
 
 ADDRESSES = (
     *("10.96.0.10", "fd00:10:96::10", "::ffff:10.96.0.10", "::ffff:010.96.0.10", "010.096.000.010", "10.96.0.256", "10.96.0", "0.0.0.0"),

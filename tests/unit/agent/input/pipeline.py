@@ -6,27 +6,27 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
-from tests.scenarios.scenario import Object
+from tests.support.scenarios.scenario import Object
+from tests.unit.agent.dataplane.nftables.kernelmodel import KernelModel
 from tests.unit.agent.examples import NODE
-from tests.unit.agent.nftables.kernelmodel import KernelModel
 
-from proxyconfig_agent.cluster import Cluster, Programmed
-from proxyconfig_agent.dataplane import Settings
-from proxyconfig_agent.ingest import wire
-from proxyconfig_agent.ingest.values import Address, Family, ServiceName
-from proxyconfig_agent.iptables.delta import NONE
-from proxyconfig_agent.iptables.delta import delta as iptables_delta
-from proxyconfig_agent.iptables.lower import lower
-from proxyconfig_agent.iptables.restore import Input
-from proxyconfig_agent.iptables.ruleset import Features, PortRules
-from proxyconfig_agent.nftables import containers as sets
-from proxyconfig_agent.nftables import transaction
-from proxyconfig_agent.nftables.batches import batches, by_family
-from proxyconfig_agent.nftables.book import Book
-from proxyconfig_agent.nftables.delta import delta
+from proxyconfig_agent.dataplane.iptables.delta import NONE
+from proxyconfig_agent.dataplane.iptables.delta import delta as iptables_delta
+from proxyconfig_agent.dataplane.iptables.lower import lower
+from proxyconfig_agent.dataplane.iptables.model.ruleset import Features, PortRules
+from proxyconfig_agent.dataplane.iptables.tools.restore import Input
+from proxyconfig_agent.dataplane.nftables.delta import delta
+from proxyconfig_agent.dataplane.nftables.kernel import transaction
+from proxyconfig_agent.dataplane.nftables.model import sets
+from proxyconfig_agent.dataplane.nftables.sync.batches import batches, by_family
+from proxyconfig_agent.dataplane.nftables.table.state import TableState
+from proxyconfig_agent.dataplane.port import Settings
+from proxyconfig_agent.ingest import apitypes
+from proxyconfig_agent.ingest.model import Address, Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends, PortName
-from proxyconfig_agent.watch.sinks import ServiceSink, SliceSink
-from proxyconfig_client.intake import Intake
+from proxyconfig_agent.state.cluster import Cluster, Programmed
+from proxyconfig_agent.watch.handlers import EndpointSliceHandler, ServiceHandler
+from proxyconfig_client.watch.decoder import Decoder
 
 _FRONTENDS = (sets.SERVICES, sets.NODEPORTS, sets.NO_ENDPOINTS, sets.NO_LOCAL, sets.NO_ENDPOINTS_NODEPORTS)
 SETTINGS = Settings(node_addresses=(Address(bytes((192, 168, 50, 1))),))
@@ -36,7 +36,7 @@ class Table:
     """One family's book, and what the kernel has of it."""
 
     def __init__(self, family: Family) -> None:
-        self.book, self.kernel = Book(family, lambda: 0.0), KernelModel()
+        self.book, self.kernel = TableState(family, lambda: 0.0), KernelModel()
         self.iptables = bytearray()
         """All that iptables-restore would have been given."""
 
@@ -65,12 +65,12 @@ class Pipeline:
 
     def __init__(self) -> None:
         self.cluster = Cluster(NODE)
-        services, slices = ServiceSink(self.cluster, lambda: None), SliceSink(self.cluster, lambda: None)
-        decode_service = msgspec.json.Decoder(wire.Service, strict=False).decode
-        decode_slice = msgspec.json.Decoder(wire.EndpointSlice, strict=False).decode
+        services, slices = ServiceHandler(self.cluster, lambda: None), EndpointSliceHandler(self.cluster, lambda: None)
+        decode_service = msgspec.json.Decoder(apitypes.Service, strict=False).decode
+        decode_slice = msgspec.json.Decoder(apitypes.EndpointSlice, strict=False).decode
         self._takers: dict[str, Callable[[bytes], None]] = {
-            "Service": Intake("services", decode_service, services, services.set_aside).take,
-            "EndpointSlice": Intake("endpointslices", decode_slice, slices, slices.set_aside).take,
+            "Service": Decoder("services", decode_service, services, services.set_aside).take,
+            "EndpointSlice": Decoder("endpointslices", decode_slice, slices, slices.set_aside).take,
         }
         self.tables = {family: Table(family) for family in Family}
 

@@ -8,11 +8,11 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.scenarios.scenario import Object
+from tests.support.scenarios.scenario import Object
 from tests.unit.agent.input.mutations import REAL, WORDS, mutated
 from tests.unit.agent.input.pipeline import Pipeline
 
-from proxyconfig_agent.cluster import Programmed
+from proxyconfig_agent.state.cluster import Programmed
 
 _WORDS = r'( [\w./:,>?\[\]-]+| "[\w ./:>?\[\]-]+"|( 1))*'
 IPTABLES = re.compile(rf"|COMMIT|\*[a-z]+|:KUBE-[A-Z0-9-]+ - \[0:0\]|-[AIDX] KUBE-[A-Z0-9-]+{_WORDS}", re.ASCII)

@@ -6,11 +6,11 @@ import json
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.scenarios.scenario import Object
+from tests.support.scenarios.scenario import Object
 from tests.unit.agent.input.pipeline import Pipeline
 from tests.unit.agent.input.whole import services, slices
 
-from proxyconfig_agent.ingest.values import Family
+from proxyconfig_agent.ingest.model import Family
 
 happenings = st.lists(st.tuples(st.one_of(services(), slices()), st.sampled_from(("ADDED", "MODIFIED", "DELETED"))), max_size=12)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
-from tests.scenarios.scenario import Object
+from tests.support.scenarios.scenario import Object
 
 NAMESPACES, NAMES = ("shop", "x" * 63), ("a", "b", "c-" + "y" * 61)
 CLUSTER_IPS = {"IPv4": ("10.96.0.1", "10.96.0.2", "010.096.000.003"), "IPv6": ("fd00:10:96::1", "fd00:10:96::2", "FD00:10:96::0:3")}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from proxyconfig_agent.node.finding import Topic
 from proxyconfig_agent.node.host import ROUTE_LOCALNET, Host, wanted
 from proxyconfig_agent.node.modules import Modules
 from proxyconfig_agent.node.procsys import Ledger
+from proxyconfig_agent.state.findings import Topic
 from proxyconfig_api.spec import Kernel, Mode, ProxyConfigSpec
 
 MAX = "net.netfilter.nf_conntrack_max"

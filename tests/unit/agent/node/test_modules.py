@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from proxyconfig_agent.node.finding import Topic
 from proxyconfig_agent.node.modules import Modules, findings, load, missing, read
+from proxyconfig_agent.state.findings import Topic
 
 RELEASE = "6.1.0-test"
 

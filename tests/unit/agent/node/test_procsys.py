@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from proxyconfig_agent.node.finding import Topic
 from proxyconfig_agent.node.procsys import Ledger, Parameters, ProcSys, reconcile
 from proxyconfig_agent.node.sysctls import Changed, Wanted
+from proxyconfig_agent.state.findings import Topic
 
 
 @dataclass

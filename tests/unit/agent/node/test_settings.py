@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from proxyconfig_agent.dataplane import LocalTraffic, Settings
-from proxyconfig_agent.ingest.values import Address, Network, Node, NodeName
-from proxyconfig_agent.node.addresses import LocalAddress
-from proxyconfig_agent.node.finding import Finding
+from proxyconfig_agent.dataplane.port import LocalTraffic, Settings
+from proxyconfig_agent.ingest.model import Address, Network, Node, NodeName
+from proxyconfig_agent.node.rtnetlink import LocalAddress
 from proxyconfig_agent.node.settings import resolve
+from proxyconfig_agent.state.findings import Finding
 from proxyconfig_api.cidr import Cidr, NodeAddresses
 from proxyconfig_api.spec import DetectLocalMode, Iptables, Mode, NodePorts, ProxyConfigSpec
 from proxyconfig_api.spec import LocalTraffic as LocalTrafficSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.agent.examples import NODE, draining, ip, piece, ready, service, unready
 
-from proxyconfig_agent.ingest.values import Family, Protocol, SlicePort
+from proxyconfig_agent.ingest.model import Family, Protocol, SlicePort
 from proxyconfig_agent.select.healthchecks import HealthCheck, health_checks
 
 WEB = service(health_check_node_port=30099)

@@ -7,24 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.agent.examples import NODE, draining, ip, piece, ready, service
 
-from proxyconfig_agent.cluster import Cluster
-from proxyconfig_agent.ingest import wire
+from proxyconfig_agent.ingest import apitypes
+from proxyconfig_agent.ingest.apitypes import Endpoint, FullMetadata
+from proxyconfig_agent.ingest.endpointslices import EndpointSliceParser
+from proxyconfig_agent.ingest.model import EndpointSlice, Family, NodeName, Policy, Protocol, Service, ServicePort, SlicePort, Traits
 from proxyconfig_agent.ingest.services import service_of
-from proxyconfig_agent.ingest.slices import Slices
-from proxyconfig_agent.ingest.values import (
-    EndpointSlice,
-    Family,
-    NodeName,
-    Policy,
-    Protocol,
-    Service,
-    ServicePort,
-    SlicePort,
-    Traits,
-)
-from proxyconfig_agent.ingest.wire import Endpoint, FullMetadata
 from proxyconfig_agent.select.frontends import count, split
 from proxyconfig_agent.select.select import endpoints_of, select
+from proxyconfig_agent.state.cluster import Cluster
 
 
 def backends(of: Service, *slices: EndpointSlice) -> list[str]:
@@ -149,21 +139,23 @@ def test_some_ready_endpoint_is_always_used_where_there_is_one(of: Service, slic
 def test_memory_per_endpoint_is_bounded() -> None:
     """5,000 Services × 10 endpoints as they come from the API, with what is programmed for them."""
     services, endpoints = 5000, 10
-    slices = Slices()
+    slices = EndpointSliceParser()
     tracemalloc.start()
     try:
         cluster = Cluster(NODE)
         for number in range(services):
             metadata = FullMetadata(name=f"service-{number:05}", namespace="default", uid=f"{number:036}")
-            spec = wire.ServiceSpec(cluster_ip=f"10.96.{number >> 8}.{number & 255}", ports=[wire.ServicePort(80, name="http")])
-            made = service_of(wire.Service(metadata, spec))
+            spec = apitypes.ServiceSpec(cluster_ip=f"10.96.{number >> 8}.{number & 255}", ports=[apitypes.ServicePort(80, name="http")])
+            made = service_of(apitypes.Service(metadata, spec))
             assert made is not None
             cluster.put_service(made)
             labels = {"kubernetes.io/service-name": metadata.name}
             found = [Endpoint(addresses=[f"10.{number >> 8}.{number & 255}.{each}"], node_name=f"node-{each}") for each in range(endpoints)]
-            ports = [wire.SlicePort(name="http", port=8080)]
+            ports = [apitypes.SlicePort(name="http", port=8080)]
             part = slices.slice_of(
-                wire.EndpointSlice(FullMetadata(name=f"{metadata.name}-abcde", namespace="default", labels=labels), "IPv4", found, ports)
+                apitypes.EndpointSlice(
+                    FullMetadata(name=f"{metadata.name}-abcde", namespace="default", labels=labels), "IPv4", found, ports
+                )
             )
             assert part is not None
             cluster.put_slice(part)

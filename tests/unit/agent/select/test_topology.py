@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.agent.examples import NODE, draining, ip, piece, ready, service, unready
 
-from proxyconfig_agent.ingest.values import NodeName, Policy, Traits
+from proxyconfig_agent.ingest.model import NodeName, Policy, Traits
 from proxyconfig_agent.select.frontends import Frontends, split
 from proxyconfig_agent.select.select import select
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from tests.polling import soon
+from tests.support.polling import soon
 
-from proxyconfig_agent.node.finding import Finding
+from proxyconfig_agent.state.findings import Finding
 from proxyconfig_agent.watch import desired
-from proxyconfig_agent.watch.desired import Desired, FromFile, FromNodeProxy
+from proxyconfig_agent.watch.desired import Desired, FileSource, NodeProxySource
 from proxyconfig_api.names import API_VERSION
 from proxyconfig_api.spec import ProxyConfigSpec
-from proxyconfig_client.access import Access
-from proxyconfig_client.connection import Connection
+from proxyconfig_client.api import ApiClient
+from proxyconfig_client.config import ClientConfig
 from proxyconfig_client.errors import ConfigurationError
 
 REVISIONS = "/apis/apps/v1/namespaces/proxyconfig-system/controllerrevisions/"
@@ -81,8 +81,8 @@ async def ordered(operator: Operator) -> AsyncIterator[Told]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     told = Told()
-    async with Connection(Access(f"http://127.0.0.1:{runner.addresses[0][1]}"), user_agent="test") as connection:
-        task = asyncio.create_task(FromNodeProxy(connection, "here", told.desired.append, told.trouble.append).run())
+    async with ApiClient(ClientConfig(f"http://127.0.0.1:{runner.addresses[0][1]}"), user_agent="test") as connection:
+        task = asyncio.create_task(NodeProxySource(connection, "here", told.desired.append, told.trouble.append).run())
         try:
             yield told
         finally:
@@ -153,7 +153,7 @@ async def test_a_file_is_read_and_followed(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(desired, "LOOK_S", 0.01)
     path, told = tmp_path / "config.yaml", Told()
     write(path, manifest(), 1)
-    task = asyncio.create_task(FromFile(path, told.desired.append, told.trouble.append).run())
+    task = asyncio.create_task(FileSource(path, told.desired.append, told.trouble.append).run())
     await soon(lambda: told.desired)
     assert told.desired[0].spec == ProxyConfigSpec()
     write(path, manifest("{mode: nonsense}"), 2)
@@ -179,5 +179,5 @@ def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path: Path, content: str
     if content is not None:
         path.write_text(content)
     with pytest.raises(ConfigurationError, match=sentence) as refusal:
-        FromFile(path, lambda _: None, lambda _: None).read()
+        FileSource(path, lambda _: None, lambda _: None).read()
     assert "\n" not in str(refusal.value)

@@ -1,0 +1,99 @@
+"""The mode that a node runs: its data plane, chosen, probed, exchanged, removed. Where another one is impossible, what runs goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError
+from proxyconfig_agent.node import capabilities
+from proxyconfig_agent.report.recorder import StatusRecorder
+from proxyconfig_agent.state.findings import Finding, Topic
+from proxyconfig_api.spec import Mode
+
+AGAIN_S = 15.0
+
+_log = structlog.get_logger("mode")
+
+Modes = Callable[[Mode], Dataplane | None]
+"""The data plane of a mode; None if this agent has none."""
+
+
+class ActiveMode:
+    """`stop` ends what uses the data plane, before another takes its place; `again` is called when it is time to try again."""
+
+    def __init__(self, modes: Modes, telling: StatusRecorder, *, stop: Callable[[], None], again: Callable[[], None]) -> None:
+        self._modes, self._telling, self._stop, self._again = modes, telling, stop, again
+        self._mode: Mode | None = None
+        self._dataplane: Dataplane | None = None
+        self._impossible = ""
+
+    def use(self, mode: Mode) -> Dataplane | None:
+        """The data plane of the mode from now on; None, with a finding, if this node cannot do it."""
+        mode = Mode.NFTABLES if mode is Mode.AUTO else mode
+        if mode is not self._mode:
+            dataplane = self._probed(mode)
+            if dataplane is None:
+                return None
+            self._exchange(mode, dataplane)
+        self._impossible = ""
+        self._telling.found("mode")
+        return self._dataplane
+
+    def remove(self) -> list[str] | None:
+        """Take away what any mode of ours has made. What a scan still finds; None, with a finding, if it failed: try again."""
+        dataplane = self._dataplane or self._modes(Mode.NFTABLES)
+        if dataplane is None:
+            return []
+        try:
+            dataplane.remove()
+            return dataplane.scan()
+        except (DataplaneError, OSError) as error:
+            _log.error("removal failed", error=str(error))
+            self._telling.found("mode", Finding(Topic.TRAFFIC, "RemovalFailed", str(error)))
+            self._try_again()
+            return None
+
+    def close(self) -> None:
+        """The kernel's state stays."""
+        if self._dataplane is not None:
+            self._dataplane.close()
+
+    def _probed(self, mode: Mode) -> Dataplane | None:
+        """One that this node can do, told so."""
+        dataplane = None
+        try:
+            dataplane = self._modes(mode)
+            probed = dataplane.probe() if dataplane else {}
+        except (DataplaneError, OSError) as error:
+            if dataplane is not None:
+                dataplane.close()
+            self._cannot(str(error))
+            self._try_again()
+            return None
+        if dataplane is None:
+            self._cannot(f"spec.mode: {mode.value} is not built into this agent yet; use nftables or iptables")
+            return None
+        self._telling.update(mode=mode.value, capabilities=capabilities.of(probed))
+        return dataplane
+
+    def _exchange(self, mode: Mode, dataplane: Dataplane) -> None:
+        self._telling.broken("mode", "")
+        if self._dataplane is not None:
+            self._stop()
+            self._dataplane.close()
+        self._dataplane, self._mode = dataplane, mode
+
+    def _cannot(self, sentence: str) -> None:
+        """This node cannot do the mode that is wanted; what already runs goes on."""
+        if sentence != self._impossible:
+            _log.error("mode not possible", error=sentence)
+        self._impossible = sentence
+        self._telling.found("mode", Finding(Topic.TRAFFIC, "ModeUnsupported", sentence))
+        if self._dataplane is None:
+            self._telling.broken("mode", sentence)
+
+    def _try_again(self) -> None:
+        asyncio.get_running_loop().call_later(AGAIN_S, self._again)

@@ -1,0 +1,251 @@
+"""The agent of one node, put together: what it watches, what it is to do, the runner that does it, and who is told.
+
+All of it runs in one event loop. `Agent.run` ends only by cancellation, and leaves the kernel's state as it is: Services go on working.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any, NoReturn, Protocol
+
+import msgspec
+import structlog
+
+from proxyconfig_agent.app.active_mode import ActiveMode, Modes
+from proxyconfig_agent.app.readiness import CacheReadiness
+from proxyconfig_agent.ingest import apitypes
+from proxyconfig_agent.ingest.nodes import node_of
+from proxyconfig_agent.node import rtnetlink
+from proxyconfig_agent.node.host import Host
+from proxyconfig_agent.node.rtnetlink import LocalAddress
+from proxyconfig_agent.node.settings import listen_addresses, resolve
+from proxyconfig_agent.report.healthcheck.ports import HealthPorts
+from proxyconfig_agent.report.healthcheck.sync import HealthChecks
+from proxyconfig_agent.report.recorder import StatusRecorder
+from proxyconfig_agent.report.status.nodeproxy import Reporter
+from proxyconfig_agent.state.checkpoint_loader import Checkpointer
+from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.state.findings import Finding
+from proxyconfig_agent.sync.result import SyncReason, SyncResult
+from proxyconfig_agent.sync.runner import Clock, Runner
+from proxyconfig_agent.sync.schedule import pace_of
+from proxyconfig_agent.watch.desired import Desired
+from proxyconfig_agent.watch.informers import Informers
+from proxyconfig_api import codec
+from proxyconfig_api.conditions import Condition
+from proxyconfig_api.names import GROUP
+from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_client.backoff import Backoff
+from proxyconfig_client.watch.objects import Key
+
+BEAT_S = 1.0
+
+_log = structlog.get_logger("agent")
+
+
+class Source(Protocol):
+    """Where a `Desired` comes from; runs until cancelled."""
+
+    def run(self) -> Coroutine[Any, Any, None]: ...
+
+
+Sources = Callable[[Callable[[Desired], None], Callable[[Finding | None], None]], Source]
+"""Makes the source, of what it shall tell a Desired and what it shall tell a finding."""
+
+Reporters = Callable[[tuple[Condition, ...]], Reporter | None]
+"""Makes the reporter of the NodeProxy's status, of the conditions that an earlier agent left there; None: there is nobody to tell."""
+
+
+class NodeController:
+    """`watched` and `telling` have been given the same cluster."""
+
+    def __init__(
+        self,
+        watched: Informers,
+        cluster: Cluster,
+        telling: StatusRecorder,
+        host: Host,
+        *,
+        sources: Sources,
+        modes: Modes,
+        reporters: Reporters,
+        health_ports: HealthPorts,
+        recall: Checkpointer | None = None,
+    ) -> None:
+        self._watched, self._cluster, self._telling, self._host = watched, cluster, telling, host
+        self._sources, self._reporters = sources, reporters
+        self._health_checks = HealthChecks(cluster, health_ports)
+        self._news = asyncio.Event()
+        self._knowledge = CacheReadiness(watched, cluster, telling, recall, self._news.set)
+        self._local: tuple[LocalAddress, ...] | None = None
+        self._desired: Desired | None = None
+        self._adopting: Desired | None = None
+        self._configured: ProxyConfigSpec | None = None
+        self._mode = ActiveMode(modes, telling, stop=self._stop, again=self._news.set)
+        self._reporter: Reporter | None = None
+        self._reporting: asyncio.Task[None] | None = None
+        self._runner: Runner | None = None
+        self._running: asyncio.Task[NoReturn] | None = None
+        self._decoded_s = 0.0
+
+    def close(self) -> None:
+        """Give back what is held, and keep what is known; the kernel's state stays."""
+        self._knowledge.save()
+        self._mode.close()
+
+    async def run(self) -> NoReturn:
+        """Serve this node until cancelled. Raises what no retry can help against."""
+        source = self._sources(self._desire, self._trouble)
+        self._watched.tell(self)
+        async with asyncio.TaskGroup() as group:
+            own = (self._addresses(), self._beat(), self._health_checks.run(), self._knowledge.run(self._may_serve))
+            for work in (source.run(), *own):
+                group.create_task(work)
+            while True:
+                self._steer(group)
+                await self._news.wait()
+                self._news.clear()
+
+    def _may_serve(self, remembered: Desired) -> bool:
+        """Whether memory counts, under the order of now if there is one: rules that are in the kernel are newer."""
+        dataplane = self._mode.use((self._desired or remembered).spec.mode)
+        if dataplane is None:
+            return False
+        if dataplane.scan():
+            _log.info("rules are newer than memory", advice="they stay until the API server answers")
+            return False
+        if self._desired is None:
+            self._desire(remembered)
+        return True
+
+    def configuration(self) -> bytes:
+        """The spec in effect as JSON under our group's name, as /configz of Kubernetes' components has it."""
+        return msgspec.json.encode({GROUP: codec.builtins(self._configured)} if self._configured else {})
+
+    def _desire(self, desired: Desired) -> None:
+        before, self._desired = self._desired, desired
+        if before is None and (reporter := self._reporters(desired.conditions)):
+            self._telling.report_to(reporter)
+            self._reporter = reporter
+        elif before is not None and before.uid != desired.uid and self._reporter is not None:
+            self._reporter.again()
+        self._news.set()
+
+    def _trouble(self, finding: Finding | None) -> None:
+        self._telling.found("configuration", *([finding] if finding else []))
+
+    def service_changed(self, times: int = 1) -> None:
+        self._telling.changed(services=times)
+        self._wake()
+
+    def endpoints_changed(self, times: int = 1) -> None:
+        self._telling.changed(endpoints=times)
+        self._wake()
+
+    def cidrs_changed(self) -> None:
+        self._news.set()
+
+    def _wake(self) -> None:
+        if self._runner is not None and self._cluster.dirty:
+            self._telling.waiting()
+            self._runner.wake()
+
+    def node_changed(self, _key: Key, item: apitypes.Node | None) -> None:
+        """A Node object that is gone changes nothing here: the node is still there, and so are its pods."""
+        node = node_of(item) if item else self._cluster.node
+        if self._cluster.put_node(node):
+            self._news.set()
+            self._wake()
+        self._telling.node(node, known=item is not None)
+
+    async def _addresses(self) -> None:
+        async for local in rtnetlink.watch():
+            self._local = local
+            self._news.set()
+
+    async def _beat(self) -> NoReturn:
+        while True:
+            self._telling.beat()
+            await asyncio.sleep(BEAT_S)
+
+    def _steer(self, group: asyncio.TaskGroup) -> None:
+        """Bring what runs in line with what is desired."""
+        if self._reporter is not None and self._reporting is None:
+            self._reporting = group.create_task(self._reporter.run())
+        if self._desired is None:
+            return
+        if self._desired.remove:
+            self._remove(self._desired)
+        else:
+            self._configure(self._desired, group)
+
+    def _configure(self, desired: Desired, group: asyncio.TaskGroup) -> None:
+        """Prepare the node and the mode as soon as they are known; run it as soon as the cluster is."""
+        spec = desired.spec
+        if spec != self._configured:
+            self._telling.found("host", *self._host.configure(spec))
+            self._configured = spec
+        dataplane = self._mode.use(spec.mode)
+        if dataplane is None or self._local is None or not self._knowledge.complete:
+            return
+        settings, findings = resolve(spec, self._cluster.node, self._local, self._knowledge.service_cidrs())
+        self._telling.found("settings", *findings)
+        self._health_checks.listen(listen_addresses(settings, self._local))
+        pace = pace_of(spec)
+        if self._runner is None:
+            self._runner = Runner(self._cluster, dataplane, settings, self._synced, pace=pace, clock=Clock(), backoff=Backoff(first_s=0.5))
+            self._running = group.create_task(self._runner.run())
+            self._telling.waiting()
+        elif not self._runner.configure(settings, pace):
+            self._adopt(desired)
+            return
+        self._adopting = desired
+
+    def _stop(self) -> None:
+        """End the runner; the kernel's state stays."""
+        if self._running is not None:
+            self._running.cancel()
+        self._runner = self._running = None
+
+    def _synced(self, sync: SyncResult) -> None:
+        before_s, self._decoded_s = self._decoded_s, self._watched.decode_s()
+        self._telling.synced(replace(sync, stages_s={"decode": self._decoded_s - before_s, **sync.stages_s}))
+        if sync.error:
+            return
+        self._health_checks.answer()
+        if self._desired is not None and not self._desired.remove:
+            self._knowledge.note(self._desired)
+        if self._adopting is not None:
+            self._adopt(self._adopting)
+        if sync.reason is SyncReason.START:
+            gc.collect()
+            gc.freeze()  # what the first sync has made will stay: collections need not look at it again
+        if sync.full and self._configured is not None:
+            # After the first sync as well: conntrack's sysctls may have come with the rules that use it.
+            self._telling.found("host", *self._host.configure(self._configured))
+
+    def _adopt(self, desired: Desired) -> None:
+        """What is desired is in effect now."""
+        self._adopting = None
+        self._telling.update(generation=desired.generation, revision=desired.revision, removed_objects=None)
+
+    def _remove(self, desired: Desired) -> None:
+        """Leave nothing in the kernel, and prove it; once is enough."""
+        if self._telling.state.removed_objects == 0 and self._telling.state.generation == desired.generation:
+            return
+        self._stop()
+        self._adopting = self._configured = None
+        left = self._mode.remove()
+        if left is None:
+            return
+        self._cluster.forget()
+        self._health_checks.answer()
+        self._telling.broken("start", "this node's proxy was removed")
+        self._telling.found("host", *self._host.restore())
+        self._telling.update(
+            generation=desired.generation, revision=desired.revision, programmed=False, services=0, endpoints=0, removed_objects=len(left)
+        )
+        _log.info("removed", left=left)

@@ -1,0 +1,74 @@
+"""The agent's command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxyconfig_agent.report.http.bind_address import Bind
+from proxyconfig_client import logs
+
+HEALTHZ = "0.0.0.0:10256"
+METRICS = "127.0.0.1:10249"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    node: str
+    kubeconfig: Path | None = None
+    config: Path | None = None
+    cleanup: bool = False
+    init: bool = False
+    modules: tuple[str, ...] = ()
+    log_level: str = "info"
+    log_format: logs.Format = "json"
+    healthz: Bind | None = None
+    metrics: Bind | None = None
+    state: Path | None = None
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Options:
+    """Parse; a mistake ends the process with a sentence, as argparse does."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        healthz, metrics = Bind.parse(given.healthz_bind_address), Bind.parse(given.metrics_bind_address)
+    except ValueError as error:
+        parser.error(str(error))
+    return Options(
+        node=given.node_name or environment.get("NODE_NAME") or platform.node().strip().lower(),
+        kubeconfig=given.kubeconfig,
+        config=given.config,
+        cleanup=given.cleanup,
+        init=given.init,
+        modules=tuple(given.module),
+        log_level=given.log_level,
+        log_format=given.log_format,
+        healthz=healthz,
+        metrics=metrics,
+        state=given.state_dir,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    what = "Programs the Services of a Kubernetes cluster into this node's kernel."
+    parser = argparse.ArgumentParser(prog="proxyconfig-agent", description=what)
+    add = parser.add_argument
+    add("--kubeconfig", type=Path, help="how to reach the API server; default: the service account of the pod")
+    add("--node-name", default="", help="the Node to be; default: $NODE_NAME, else the host name")
+    add("--config", type=Path, help="a ProxyConfig manifest; then no NodeProxy is read or written")
+    add("--cleanup", action="store_true", help="remove everything that an agent ever made on this node, print what is left, and exit")
+    add("--init", action="store_true", help="load the kernel modules that an agent needs, and exit")
+    add("--module", action="append", default=[], metavar="NAME", help="with --init: one more module; may be repeated")
+    add("--log-level", choices=logs.LEVELS, default="info")
+    add("--log-format", choices=("json", "text"), default="json")
+    add("--healthz-bind-address", default=HEALTHZ, help="IP:PORT of /healthz and /livez; empty: none")
+    add("--metrics-bind-address", default=METRICS, help="IP:PORT of /metrics; empty: none")
+    add(
+        "--state-dir", type=Path, help="where to keep what was last known, to serve it after a boot without an API server; default: nowhere"
+    )
+    return parser

@@ -1,0 +1,1 @@
+"""Connection tracking entries of UDP flows whose backend is gone."""

@@ -1,0 +1,177 @@
+"""UDP flows that still go where a Service no longer sends them. Pure; `ctnetlink` reads and deletes.
+
+The kernel decides about a flow once and remembers that for as long as the client goes on sending: to a pod that is gone, or to nobody.
+TCP ends by itself; UDP has to be told. The rules are kube-proxy's (pkg/proxy/conntrack), with what it lacks: Services that lost their
+last endpoint or were deleted, new addresses, and node ports that are told from the same number at a foreign host.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from proxyconfig_agent.dataplane.port import Change, Destination
+from proxyconfig_agent.ingest.model import Address, Family, Protocol, family_of
+from proxyconfig_agent.select.frontends import Frontends
+
+Endpoint = bytes
+"""Packed as in `select`: address, then port (2 bytes, big-endian)."""
+
+_LOOPBACK = 127
+
+
+class Stale(enum.Enum):
+    """Why a flow is stale; the values are a metric's label."""
+
+    ENDPOINT_GONE = "endpoint-gone"
+    PORT_CHANGED = "port-changed"
+    """The endpoint's address still serves, on another port."""
+    NO_ENDPOINTS = "no-endpoints"
+    SERVICE_GONE = "service-gone"
+    """Nobody serves the destination any more: the Service, its port, or this address of it is gone."""
+    UNTRANSLATED = "untranslated"
+    """The client sent before there was a Service, or an endpoint, or our rules."""
+
+
+class Flow(NamedTuple):
+    """One UDP flow: where the client sends to, and who answers. `told` is what the kernel said of it, and knows it by."""
+
+    destination: Endpoint
+    answers: Endpoint
+    told: bytes
+
+
+class Lookup(NamedTuple):
+    """What the kernel shall look for: flows to a port, of one address or (empty) of any."""
+
+    port: bytes
+    address: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class NodePortAddresses:
+    """Where clients of node ports send to: addresses that serve them, and those that did until now."""
+
+    serving: Collection[Address] = ()
+    former: Collection[Address] = ()
+    loopback: bool = False
+    """127.0.0.0/8 serves them, too."""
+
+    def serves(self, address: bytes) -> bool:
+        return address in self.serving or (self.loopback and len(address) == Family.IPV4.size and address[0] == _LOOPBACK)
+
+
+@dataclass(slots=True)
+class Answering:
+    """Who may answer at the UDP destinations in question, in one family; None: nobody serves there any more."""
+
+    node: NodePortAddresses
+    fixed: dict[Endpoint, frozenset[Endpoint] | None] = field(default_factory=dict)
+    node_ports: dict[bytes, frozenset[Endpoint] | None] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.fixed) + len(self.node_ports)
+
+    def why(self, flow: Flow) -> Stale | None:
+        """Why this flow is stale; None: it is not, or is none of our business."""
+        address, port = flow.destination[:-2], flow.destination[-2:]
+        may: frozenset[Endpoint] | None
+        if flow.destination in self.fixed:
+            may = self.fixed[flow.destination]
+        elif port in self.node_ports and self.node.serves(address):
+            may = self.node_ports[port]
+        elif port in self.node_ports and address in self.node.former:
+            may = None
+        else:
+            return None
+        return _gone(flow) if may is None else _wrong(flow, may)
+
+    def lookups(self) -> list[Lookup]:
+        """What to ask the kernel for to see every flow that may be stale, each port once."""
+        by_port: dict[bytes, list[bytes]] = {port: [] for port in self.node_ports}
+        for destination in self.fixed:
+            by_port.setdefault(destination[-2:], []).append(destination[:-2])
+        return [
+            Lookup(port, addresses[0]) if len(addresses) == 1 and port not in self.node_ports else Lookup(port)
+            for port, addresses in by_port.items()
+        ]
+
+    def _allow(self, side: Frontends, endpoints: frozenset[Endpoint] | None) -> None:
+        """`endpoints` may answer at the addresses of `side`, besides those that may already."""
+        for destination in _destinations(side):
+            self.fixed[destination] = _either(self.fixed.get(destination), endpoints)
+        if side.node_port:
+            port = side.node_port.to_bytes(2)
+            self.node_ports[port] = _either(self.node_ports.get(port), endpoints)
+
+
+def is_udp(frontends: Frontends) -> bool:
+    return frontends.name.protocol is Protocol.UDP
+
+
+def can_be_stale(change: Change) -> bool:
+    """Whether a flow can have become stale by it: more endpoints than before, or another policy, are no reason to look."""
+    old, new = change.old, change.new
+    if old is None or new is None:
+        return True
+    if _addresses(old) != _addresses(new):
+        return True
+    return not _serving(old) <= _serving(new) or (bool(new.serving) and not old.serving)
+
+
+def answering(changes: Iterable[Change], node: NodePortAddresses, abandoned: Iterable[Destination] = ()) -> Mapping[Family, Answering]:
+    """Who may answer at the destinations of these changes of UDP ports.
+
+    `abandoned` are destinations that somebody served before, and nobody does unless one of the changes says so."""
+    found: dict[Family, Answering] = {}
+    for change in changes:
+        for side in filter(None, (change.old, change.new)):
+            of_family = found.setdefault(side.family, Answering(node))
+            of_family._allow(side, _serving(side) if side is change.new else None)  # noqa: SLF001 - the same noun
+    for destination in abandoned:
+        of_family = found.setdefault(destination.family, Answering(node))
+        port = destination.port.to_bytes(2)
+        if destination.address is None:
+            of_family.node_ports.setdefault(port, None)
+        else:
+            of_family.fixed.setdefault(destination.address + port, None)
+    return found
+
+
+def _gone(flow: Flow) -> Stale | None:
+    """Nobody serves its destination. What nobody translates may be meant for a host that has this address."""
+    return Stale.SERVICE_GONE if flow.answers != flow.destination else None
+
+
+def _wrong(flow: Flow, may: frozenset[Endpoint]) -> Stale | None:
+    if flow.answers in may:
+        return None
+    if flow.answers == flow.destination:
+        return Stale.UNTRANSLATED
+    if not may:
+        return Stale.NO_ENDPOINTS
+    return Stale.PORT_CHANGED if any(flow.answers[:-2] == endpoint[:-2] for endpoint in may) else Stale.ENDPOINT_GONE
+
+
+def _either(one: frozenset[Endpoint] | None, other: frozenset[Endpoint] | None) -> frozenset[Endpoint] | None:
+    """An address may pass from one Service to another in one sync."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one | other
+
+
+def _addresses(frontends: Frontends) -> tuple[set[Endpoint], int]:
+    return set(_destinations(frontends)), frontends.node_port
+
+
+def _destinations(frontends: Frontends) -> list[Endpoint]:
+    """Where clients of a Service port send to, but for its node port."""
+    addresses = (*([frontends.cluster_ip] if frontends.cluster_ip else []), *frontends.external_ips, *frontends.load_balancer_ips)
+    return [address + frontends.port.to_bytes(2) for address in addresses if family_of(address) is frontends.family]
+
+
+def _serving(frontends: Frontends) -> frozenset[Endpoint]:
+    step = int(frontends.family.size) + 2
+    return frozenset(frontends.serving[at : at + step] for at in range(0, len(frontends.serving), step))

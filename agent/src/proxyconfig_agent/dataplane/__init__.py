@@ -1,0 +1,1 @@
+"""How: the port to the kernel, and the modes behind it."""

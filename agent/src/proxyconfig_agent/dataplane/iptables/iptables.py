@@ -1,0 +1,216 @@
+"""The iptables mode: the `Dataplane` that the runner talks to. Both families, each with its programs; everything decided here is pure."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+
+from proxyconfig_agent.dataplane.drift import Drift
+from proxyconfig_agent.dataplane.iptables.delta import delta
+from proxyconfig_agent.dataplane.iptables.kernel import nfacct
+from proxyconfig_agent.dataplane.iptables.model.ruleset import Features
+from proxyconfig_agent.dataplane.iptables.model.static_rules import JUMPS
+from proxyconfig_agent.dataplane.iptables.sync import reconcile
+from proxyconfig_agent.dataplane.iptables.sync.batches import per_family, portions
+from proxyconfig_agent.dataplane.iptables.sync.bisect import Bisection
+from proxyconfig_agent.dataplane.iptables.sync.full_sync import PORTION, FullSync
+from proxyconfig_agent.dataplane.iptables.sync.ownership import Ownership
+from proxyconfig_agent.dataplane.iptables.sync.renderer import RuleRenderer
+from proxyconfig_agent.dataplane.iptables.tools.probe import knows_counters, probe, usable
+from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, ToolError
+from proxyconfig_agent.dataplane.iptables.tools.restore import Input
+from proxyconfig_agent.dataplane.iptables.tools.save import Saved
+from proxyconfig_agent.dataplane.iptables.tools.writer import Writer, writer
+from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, Refusal, Rules, Settings
+from proxyconfig_agent.dataplane.stage_timer import StageTimer
+from proxyconfig_agent.ingest.model import Family, ServiceName
+from proxyconfig_agent.node.procsys import ProcSys
+from proxyconfig_agent.select.frontends import Frontends
+
+_LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"
+
+
+class Iptables:
+    """One node's Services in kube-proxy's chains, in the network namespace of the threads that use it."""
+
+    def __init__(self) -> None:
+        self._owned = Ownership()
+        self._lowerings: dict[Family, RuleRenderer] = {}
+        self._opened: Writer | None = None
+
+    def probe(self) -> dict[str, str]:
+        with _told():
+            tools = self._writer.tools
+            found = {f"IPv{family.value}": "available" for family in tools}
+            missing = {
+                f"IPv{family.value}": "missing: Services have no addresses of this family here" for family in set(Family) - set(tools)
+            }
+            extensions = [probe(tool) for tool in tools.values()]
+            programs = next(iter(tools.values()))
+            found |= {"iptables": f"{programs.version()} ({programs.backend})", "nfacct": "available" if self._counters() else "missing"}
+            return found | missing | {name: words for each in extensions for name, words in each.items()}
+
+    def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
+        clock = StageTimer()
+        ports = list(wanted)
+        clock.lap("lower")
+        with _told(), self._anew() as writer:
+            refused, drift = dict[ServiceName, str](), Drift()
+            lowerings = {family: RuleRenderer(family, settings, self._features()) for family in writer.tools}
+            fills = [self._fill(lowering, ports, refused, clock, drift) for lowering in lowerings.values()]
+            for fill in fills:
+                fill.end([port for port in ports if port.name.service in refused and port.family is fill.family])
+        self._lowerings = lowerings
+        operations = sum(fill.operations for fill in fills)
+        abandoned = tuple(destination for fill in fills for destination in fill.abandoned)
+        return Outcome(operations, _refusals(refused), clock.took_s, str(drift), abandoned, self._rules())
+
+    def apply(self, changes: Iterable[Change]) -> Outcome:
+        if not self._lowerings:
+            raise DataplaneError("iptables: changes came before the first full sync; call resync first")
+        clock, refused, operations = StageTimer(), dict[ServiceName, str](), 0
+        by_family = per_family(changes)
+        with _told():
+            for lowering in self._lowerings.values():
+                lowering.begin()
+                of_family = by_family.get(lowering.family, [])
+                for portion in portions(of_family, PORTION[self._writer.backend]):
+                    operations += self._apply(lowering, portion, refused, clock)
+            if refused:
+                operations += self._take_out(by_family, refused)
+                self._writer.watch.doubt()
+        for family, lowering in self._lowerings.items():
+            lowering.count(by_family.get(family, ()))
+        return Outcome(operations, _refusals(refused), clock.took_s, rules=self._rules())
+
+    def disturbed(self) -> bool:
+        with _told():
+            return self._writer.watch.disturbed()
+
+    def remove(self) -> None:
+        """Take away what `kube-proxy --cleanup` takes away, and the canaries. Raises DataplaneError.
+
+        What the kubelet has made stays, and so does what rules of somebody else lead to."""
+        with _told():
+            for family, saved in self._saved():
+                given = Input(())
+                given.add(reconcile.removal(JUMPS, saved))
+                self._writer.commit(family, given)
+        nfacct.remove()
+        self._lowerings = {}
+        self._owned.release()
+
+    def scan(self) -> list[str]:
+        with _told():
+            return [
+                f"chain {'ip' if family is Family.IPV4 else 'ip6'} {chain.table.value} {chain.name}"
+                for family, saved in self._saved()
+                for chain in sorted(reconcile.here(saved))
+            ]
+
+    def close(self) -> None:
+        """Close the socket that watches; what is in the kernel stays and works."""
+        if self._opened is not None:
+            self._opened.watch.close()
+            self._opened = None
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether there are rules here that an agent made. kube-proxy's have the same names, and are none of another mode's business."""
+        return bool(self._owned)
+
+    @property
+    def _writer(self) -> Writer:
+        """The back end is chosen once: when the kubelet has made its chains, or never."""
+        if self._opened is None:
+            self._opened = writer(usable())
+        return self._opened
+
+    def _rules(self) -> dict[tuple[Family, str], Rules]:
+        return {key: rules for lowering in self._lowerings.values() for key, rules in lowering.counted().items()}
+
+    def _features(self) -> Features:
+        return Features(liberal=_is_liberal(), counters=self._counters())
+
+    def _counters(self) -> bool:
+        return nfacct.ensure() and all(knows_counters(tool) for tool in self._writer.tools.values())
+
+    @contextlib.contextmanager
+    def _anew(self) -> Iterator[Writer]:
+        """Read what the kernel has from now on, and make it what it is to be. If that fails halfway, be `disturbed` afterwards."""
+        opened = self._writer
+        try:
+            opened.watch.anew()
+            yield opened
+        except BaseException:
+            opened.watch.doubt()
+            raise
+        self._owned.claim()
+
+    def _fill(
+        self, lowering: RuleRenderer, ports: Sequence[Frontends], refused: dict[ServiceName, str], clock: StageTimer, drift: Drift
+    ) -> FullSync:
+        of_family = [port for port in ports if port.family is lowering.family]
+        lowering.count(Change(None, port) for port in of_family)
+        fill = FullSync(self._writer, lowering, refused, clock, drift)
+        fill.begin()
+        fill.ports(of_family)
+        return fill
+
+    def _apply(self, lowering: RuleRenderer, changes: Sequence[Change], refused: dict[ServiceName, str], clock: StageTimer) -> int:
+        """One input; how many operations it was."""
+        given = lowering.input()
+        for change in changes:
+            old, new = lowering.rules(change.old), lowering.rules(change.new)
+            lowering.tally(old, new)
+            given.add(delta(old, new))
+        clock.lap("lower")
+        try:
+            return self._writer.commit(lowering.family, given)
+        except LockedError:
+            self._writer.watch.doubt()
+            raise
+        except ToolError:
+            return self._search(lowering, changes, refused)
+        finally:
+            clock.lap("commit")
+
+    def _search(self, lowering: RuleRenderer, changes: Sequence[Change], refused: dict[ServiceName, str]) -> int:
+        """An audit follows: others may have changed more than this met, and a refused Service has rules in the other family."""
+        try:
+            return Bisection(self._writer, lowering, refused).carry_out(changes)
+        finally:
+            self._writer.watch.doubt()
+
+    def _take_out(self, by_family: dict[Family, list[Change]], refused: dict[ServiceName, str]) -> int:
+        """Refused Services, in both families."""
+        operations = 0
+        for family, lowering in self._lowerings.items():
+            sides = [side for change in by_family.get(family, ()) for side in (change.old, change.new) if side]
+            gone = [side for side in sides if side.name.service in refused]
+            operations += Bisection(self._writer, lowering, refused).take_out(gone)
+        return operations
+
+    def _saved(self) -> Iterator[tuple[Family, Saved]]:
+        for family in self._writer.tools:
+            yield family, self._writer.read(family)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Errors as the runner knows them."""
+    try:
+        yield
+    except (ToolError, OSError) as error:
+        raise DataplaneError(f"iptables: {error}") from error
+
+
+def _is_liberal() -> bool:
+    try:
+        return ProcSys().read(_LIBERAL) != "0"
+    except OSError:
+        return False
+
+
+def _refusals(refused: dict[ServiceName, str]) -> tuple[Refusal, ...]:
+    return tuple(Refusal(service, reason) for service, reason in refused.items())

@@ -1,0 +1,1 @@
+"""What iptables mode asks the kernel directly."""

@@ -1,0 +1,151 @@
+"""Whether anybody else changed the rules: asked every second, so it costs a system call and no process.
+
+nft: the kernel tells what was changed, and every transaction by anybody gives the ruleset its next number.
+legacy: the kernel tells how many rules each table has and how long they are. A rule that somebody exchanges for one of the same length
+is not noticed until the next full resync.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import struct
+from typing import Protocol
+
+from proxyconfig_agent.dataplane.iptables.kernel.nft_monitor import News
+from proxyconfig_agent.dataplane.iptables.model.ruleset import Table
+from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend
+from proxyconfig_agent.netlink import frames
+
+_NETFILTER = 12
+_NFTABLES = 10 << 8
+_NEW_GENERATION, _GET_GENERATION, _GENERATION = _NFTABLES | 15, _NFTABLES | 16, 1
+_GENERATIONS = 1 << 32
+_NFGENMSG = struct.Struct("=BBH")
+
+_GET_INFO = 64
+"""IPT_SO_GET_INFO and IP6T_SO_GET_INFO."""
+_INFO = struct.Struct("=32sI5I5III")  # ipt_getinfo: table, hooks, entries of hooks, underflows, number of rules, bytes
+
+
+class Rules(Protocol):
+    """The state of the kernel's rules, both families, in the network namespace of the thread that made this. All raise OSError."""
+
+    def state(self) -> int: ...
+
+    def follows(self, before: int, after: int, commits: int) -> bool:
+        """Whether so many commits of ours, and nothing else, may have led from one state to the other."""
+        ...
+
+    def concern_us(self, before: int, after: int) -> bool:
+        """Whether what others did, from one state to the other, may be about our rules. Forgets it, whatever it was."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ChangeTracker:
+    """Follows our own writes."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._expected: int | None = None
+        self._before = 0
+
+    def anew(self) -> None:
+        """The rules are read from now on."""
+        self._rules.concern_us(0, 0)
+        self._expected = self._rules.state()
+
+    def doubt(self) -> None:
+        """Our picture of the rules is wrong: be `disturbed` until they are read anew."""
+        self._expected = None
+
+    def disturbed(self) -> bool:
+        """Whether others did something to our rules, since the last time this was asked."""
+        current = self._rules.state()
+        if self._expected is None:
+            return True
+        expected, self._expected = self._expected, current
+        return self._rules.concern_us(expected, current)
+
+    def writing(self) -> None:
+        """We are about to write."""
+        if self._expected is not None and self.disturbed():
+            self._expected = None
+        self._before = self._rules.state()
+
+    def written(self, commits: int) -> None:
+        """We have written so many tables."""
+        after = self._rules.state()
+        self._rules.concern_us(self._before, after)  # our own writes, if it is only those
+        undisturbed = self._before == self._expected and self._rules.follows(self._before, after, commits)
+        self._expected = after if undisturbed else None
+
+    def close(self) -> None:
+        self._rules.close()
+
+
+def watch(backend: Backend) -> ChangeTracker:
+    return ChangeTracker(NftRules() if backend is Backend.NFT else LegacyRules())
+
+
+class NftRules:
+    """The generation of nf_tables, and the news of it."""
+
+    def __init__(self) -> None:
+        self._news = News()
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER)
+
+    def state(self) -> int:
+        self._socket.send(frames.message(_GET_GENERATION, frames.REQUEST, _NFGENMSG.pack(socket.AF_UNSPEC, 0, 0)))
+        while True:
+            for kind, _, payload, _ in frames.messages(self._socket.recv(1 << 16)):
+                if kind == frames.ERROR:
+                    number = frames.error_of(payload)
+                    raise OSError(number, os.strerror(number))
+                if kind == _NEW_GENERATION:
+                    return int.from_bytes(dict(frames.attributes(payload, _NFGENMSG.size))[_GENERATION])
+
+    def concern_us(self, before: int, after: int) -> bool:  # noqa: ARG002 - a commit that goes on is known before it is told of
+        return self._news.concern_us()
+
+    def follows(self, before: int, after: int, commits: int) -> bool:
+        return (after - before) % _GENERATIONS == commits
+
+    def close(self) -> None:
+        self._news.close()
+        self._socket.close()
+
+
+class LegacyRules:
+    """The sizes of the tables, asked of any socket of the family."""
+
+    def __init__(self) -> None:
+        self._sockets = {
+            socket.IPPROTO_IP: socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC),
+            socket.IPPROTO_IPV6: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC),
+        }
+        self._libc = ctypes.CDLL(None, use_errno=True)
+
+    def state(self) -> int:
+        return hash(tuple(self._info(level, sock, table) for level, sock in self._sockets.items() for table in Table))
+
+    def _info(self, level: int, sock: socket.socket, table: Table) -> bytes:
+        """What the kernel tells of a table; nothing if there is no such table, or family."""
+        told = ctypes.create_string_buffer(_INFO.pack(table.value.encode(), *bytes(13)), _INFO.size)
+        length = ctypes.c_uint32(_INFO.size)
+        if self._libc.getsockopt(sock.fileno(), level, _GET_INFO, told, ctypes.byref(length)):
+            return b""
+        return told.raw
+
+    def concern_us(self, before: int, after: int) -> bool:
+        return before != after
+
+    def follows(self, before: int, after: int, commits: int) -> bool:  # noqa: ARG002
+        return True
+
+    def close(self) -> None:
+        for sock in self._sockets.values():
+            sock.close()

@@ -1,0 +1,1 @@
+"""What the iptables tables hold, as values."""

@@ -1,0 +1,1 @@
+"""The iptables programs: their text, their processes."""

@@ -1,0 +1,51 @@
+"""Inputs of iptables-restore as transactions of one node: both families' tools, and who else wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from proxyconfig_agent.dataplane.iptables.kernel.change_tracker import ChangeTracker, watch
+from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend, Tool
+from proxyconfig_agent.dataplane.iptables.tools.restore import Input
+from proxyconfig_agent.dataplane.iptables.tools.save import Saved, parse
+from proxyconfig_agent.ingest.model import Family
+
+
+class Writer:
+    """`tools` of the families that this node has, all of one back end."""
+
+    def __init__(self, tools: Mapping[Family, Tool], watch: ChangeTracker) -> None:
+        self.tools, self.watch = tools, watch
+
+    @property
+    def backend(self) -> Backend:
+        return next(iter(self.tools.values())).backend
+
+    def read(self, family: Family) -> Saved:
+        """Raises ToolError."""
+        return parse(self.tools[family].save())
+
+    def read_again(self, family: Family) -> Saved:
+        """After a commit that failed, and of which some tables may have been carried out. Raises ToolError, OSError."""
+        self.watch.anew()
+        return self.read(family)
+
+    def commit(self, family: Family, given: Input) -> int:
+        """Carry it out; how many operations it was. Each table of it is atomic, not all together: after ToolError only `read` tells."""
+        if given.commits:
+            self.watch.writing()
+            self.tools[family].restore(given.text())
+            self.watch.written(given.commits)
+        return given.operations
+
+    def pour(self, family: Family, given: Input, growing: Iterable[object]) -> int:
+        """Like `commit`, while `growing` still adds to the input."""
+        self.watch.writing()
+        self.tools[family].pour(given.text_while(growing))
+        self.watch.written(1 + given.commits)
+        return given.operations
+
+
+def writer(tools: Mapping[Family, Tool]) -> Writer:
+    """Raises OSError."""
+    return Writer(tools, watch(next(iter(tools.values())).backend))

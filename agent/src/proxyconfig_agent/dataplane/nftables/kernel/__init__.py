@@ -1,0 +1,1 @@
+"""Reads the nftables tables and writes transactions."""

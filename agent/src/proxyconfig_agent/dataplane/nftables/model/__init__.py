@@ -1,0 +1,1 @@
+"""What the nftables tables hold, as values."""

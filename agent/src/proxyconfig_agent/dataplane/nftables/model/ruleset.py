@@ -1,0 +1,75 @@
+"""What a table of ours holds, as values: rules, chains, sets, and the elements of sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from proxyconfig_agent.ingest.model import Family
+from proxyconfig_agent.netlink.nftables.messages import Table
+
+TABLE = "proxyconfig"
+NFPROTO = {Family.IPV4: 2, Family.IPV6: 10}
+
+Elements = dict[str, dict[bytes, bytes]]
+"""Per set: the key, and everything behind it as the kernel encodes it (end of an interval, value, comment)."""
+
+
+def table_of(family: Family) -> Table:
+    return Table(NFPROTO[family], TABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    expressions: bytes
+    comment: str = ""
+
+
+def twice(rule: Rule) -> tuple[Rule, Rule]:
+    """A rule that goes elsewhere when its look-up finds something, and looks again when it does not.
+
+    Kernels before 6.17 (b2f742c846ca) can miss an element that a transaction exchanges at that moment: the look-up has decided for the
+    old generation, and when it comes to the element, that one is gone and the new one is not valid for the old generation. A second look
+    is of the new one.
+    """
+    return rule, Rule(rule.expressions, "look again: it may be exchanged just now")
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Where a base chain meets packets: `kind` is nat or filter, `number` the kernel's NF_INET_ number."""
+
+    kind: str
+    number: int
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    rules: tuple[Rule, ...]
+    hook: Hook | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A set or (with `value`) a map: nft's type numbers and lengths of key and value, the kernel's flags, nft's userdata."""
+
+    key: tuple[int, int]
+    value: tuple[int, int] | None = None
+    flags: int = 0
+    fields: tuple[int, ...] = ()
+    size: int = 0
+    userdata: bytes = b""
+
+    @property
+    def key_length(self) -> int:
+        return self.key[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """The part of a table that depends on Settings alone, not on any Service."""
+
+    containers: Mapping[str, Container]
+    chains: Mapping[str, Chain]
+    elements: Elements = field(default_factory=dict)

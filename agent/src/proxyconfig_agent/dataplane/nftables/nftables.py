@@ -1,0 +1,198 @@
+"""The nftables mode: the `Dataplane` that the runner talks to. Both families, one netlink socket; everything else here is pure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from proxyconfig_agent.dataplane.nftables.delta import Delta
+from proxyconfig_agent.dataplane.nftables.kernel import dump, transaction
+from proxyconfig_agent.dataplane.nftables.kernel.actual import HeldElements
+from proxyconfig_agent.dataplane.nftables.kernel.generation import Writer
+from proxyconfig_agent.dataplane.nftables.kernel.probe import AVAILABLE, families, name_of, probe
+from proxyconfig_agent.dataplane.nftables.model import sets
+from proxyconfig_agent.dataplane.nftables.model.ruleset import table_of
+from proxyconfig_agent.dataplane.nftables.sync.batches import Ports, batches, by_family, by_service
+from proxyconfig_agent.dataplane.nftables.sync.full_sync import FullSync
+from proxyconfig_agent.dataplane.nftables.sync.reconcile import BYTES_PER_ELEMENT, CHUNK, Reconciler
+from proxyconfig_agent.dataplane.nftables.table.recovery import NumberRecovery
+from proxyconfig_agent.dataplane.nftables.table.refused import RefusedError
+from proxyconfig_agent.dataplane.nftables.table.state import Pair, TableState
+from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneError, Outcome, Refusal, Settings
+from proxyconfig_agent.dataplane.stage_timer import StageTimer
+from proxyconfig_agent.ingest.model import Family, ServiceName
+from proxyconfig_agent.netlink.nftables import messages as wire
+from proxyconfig_agent.netlink.nftables.connection import Connection, KernelError
+from proxyconfig_agent.select.frontends import Frontends
+
+
+class Nftables:
+    """One node's Services in `table ip proxyconfig` and `table ip6 proxyconfig`, in the network namespace of the thread that makes it."""
+
+    def __init__(self, connection: Connection | None = None, now: Callable[[], float] = time.monotonic) -> None:
+        self._kernel = connection or _connected()
+        self._writer = Writer(self._kernel)
+        self._now = now
+        self._settings = Settings()
+        self._families: tuple[Family, ...] = ()
+        self._books: dict[Family, TableState] = {}
+        self._chunk = min(CHUNK, self._kernel.capacity // BYTES_PER_ELEMENT)
+
+    def probe(self) -> dict[str, str]:
+        found = probe(self._kernel)
+        self._families = tuple(family for family in Family if found[name_of(family)] == AVAILABLE)
+        return found
+
+    def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
+        clock = StageTimer()
+        try:
+            with self._writer.anew():
+                resyncs = {family: self._read(family, settings) for family in self._supported()}
+                clock.lap("read")
+                outcome = FullSync(self._writer, settings, resyncs, clock).carry_out(wanted)
+        except KernelError as error:
+            raise DataplaneError(f"nftables: {error}") from error
+        self._settings = settings
+        self._books = {family: resync.book for family, resync in resyncs.items()}
+        return outcome
+
+    def apply(self, changes: Iterable[Change]) -> Outcome:
+        if not self._books:
+            raise DataplaneError("nftables: changes came before the first full sync; call resync first")
+        clock = StageTimer()
+        refused: dict[ServiceName, str] = {}
+        operations = sum(self._apply(batch, refused, clock) for batch in batches(changes))
+        return Outcome(operations, tuple(Refusal(service, reason) for service, reason in refused.items()), clock.took_s)
+
+    def disturbed(self) -> bool:
+        try:
+            return self._writer.disturbed()
+        except KernelError as error:
+            raise DataplaneError(f"nftables: {error}") from error
+
+    def remove(self) -> None:
+        """Take both tables away, and forget them. Raises DataplaneError."""
+        try:
+            self._writer.commit([wire.delete_table(table) for table in map(table_of, Family) if dump.held(self._kernel, table)])
+        except KernelError as error:
+            raise DataplaneError(f"nftables: {error}") from error
+        self._books = {}
+
+    def scan(self) -> list[str]:
+        try:
+            return [line for family in Family for line in self._scanned(family)]
+        except KernelError as error:
+            raise DataplaneError(f"nftables: {error}") from error
+
+    def close(self) -> None:
+        """Close the socket; what is in the kernel stays and works."""
+        self._kernel.close()
+
+    def _scanned(self, family: Family) -> Iterator[str]:
+        held = dump.held(self._kernel, table_of(family))
+        if held:
+            name = f"{'ip' if family is Family.IPV4 else 'ip6'} {table_of(family).name}"
+            yield f"table {name}"
+            yield from (f"set {name} {container}" for container in sorted(held.containers))
+            yield from (f"chain {name} {chain}" for chain in sorted(held.chains))
+
+    def _supported(self) -> tuple[Family, ...]:
+        """Asked once, or probed: a kernel without IPv6 serves the IPv4 addresses of Services, as if they had no others."""
+        self._families = self._families or families(self._kernel)
+        return self._families
+
+    def _read(self, family: Family, settings: Settings) -> Reconciler:
+        table = table_of(family)
+        held = dump.held(self._kernel, table)
+        elements, remembered = HeldElements(), set[int]()
+        before = self._books.get(family)
+        if held:
+            lengths = {name: container.key_length for name, container in held.containers.items()}
+            elements = dump.held_elements(self._kernel, table, lengths)
+            if before is None and sets.AFFINITY in lengths:
+                remembered = dump.affinity_ids(self._kernel, table, lengths[sets.AFFINITY])
+        book = TableState(family, self._now)
+        return Reconciler(book, settings, held, elements, NumberRecovery(book, before, elements, remembered), chunk=self._chunk)
+
+    def _apply(self, changes: Iterable[Change], refused: dict[ServiceName, str], clock: StageTimer) -> int:
+        """One transaction; how many operations it was."""
+        wanted = {family: ports for family, ports in by_family(changes).items() if family in self._books}
+        pairs = self._lower(wanted, refused)
+        clock.lap("lower")
+        deltas = self._deltas(pairs)
+        clock.lap("delta")
+        try:
+            operations = self._commit(deltas)
+        except KernelError as error:
+            self._raise_if_stale(error)
+            operations = self._one_by_one(wanted, refused)
+            # What went from one Service to another may have gone with the first: it takes one transaction for both.
+            self._writer.doubt()
+        clock.lap("commit")
+        return operations
+
+    def _lower(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, str]) -> dict[Family, list[Pair]]:
+        """What is and what is to be, in each family. A Service that cannot be programmed goes into `refused`, and out of both families."""
+        while True:
+            try:
+                return {
+                    family: book.lower(wanted.get(family, {}), self._settings, without=refused)
+                    for family, book in self._books.items()
+                    if family in wanted or refused
+                }
+            except RefusedError as refusal:
+                self._rollback()
+                refused[refusal.service] = refusal.reason
+
+    def _deltas(self, pairs: Mapping[Family, list[Pair]]) -> dict[Family, Delta]:
+        return {family: self._books[family].delta(each) for family, each in pairs.items()}
+
+    def _commit(self, deltas: Mapping[Family, Delta]) -> int:
+        """One transaction for both families; how many operations. If the kernel refuses it, the books are as before: KernelError."""
+        fresh = {family: self._books[family].classes.fresh() for family in deltas}
+        try:
+            self._writer.commit(
+                message for family, delta in deltas.items() for message in transaction.changed(family, fresh[family], [delta])
+            )
+        except KernelError:
+            self._rollback()
+            raise
+        for family in deltas:
+            self._books[family].keep()
+        return sum(map(len, deltas.values())) + sum(map(len, fresh.values()))
+
+    def _rollback(self) -> None:
+        for book in self._books.values():
+            book.rollback()
+
+    def _one_by_one(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, str]) -> int:
+        """Find the Service that the kernel does not take; the others go in. How many operations it took."""
+        return sum(self._apply_one(service, ports, refused) for service, ports in by_service(wanted).items())
+
+    def _apply_one(self, service: ServiceName, wanted: Mapping[Family, Ports], refused: dict[ServiceName, str]) -> int:
+        """One Service; if the kernel refuses it, it is taken out. Raises DataplaneError if that is refused too."""
+        try:
+            return self._commit(self._deltas(self._lower(wanted, refused)))
+        except KernelError as refusal:
+            self._raise_if_stale(refusal)
+            refused[service] = str(refusal)
+        try:
+            return self._commit(self._deltas(self._lower(wanted, refused)))
+        except KernelError as error:
+            self._writer.doubt()
+            raise DataplaneError(f"nftables: {service} cannot be taken out: {error}; a full resync repairs it") from error
+
+    def _raise_if_stale(self, error: KernelError) -> None:
+        """What we would delete, or the table itself, is gone: only a full resync knows what else is."""
+        if error.is_missing:
+            self._writer.doubt()
+            raise ConflictError(f"nftables: somebody changed table proxyconfig ({error}); a full resync repairs it") from error
+
+
+def _connected() -> Connection:
+    try:
+        return Connection()
+    except OSError as error:
+        what = "netlink sockets for netfilter (Linux 2.6.14 and later, CONFIG_NETFILTER_NETLINK, module nfnetlink)"
+        fix = "load the module, use a newer kernel, or choose another mode"
+        raise DataplaneError(f"nftables: the kernel lacks {what}: {error.strerror}; {fix}") from error

@@ -1,0 +1,1 @@
+"""Full syncs, changes and repairs of the nftables tables."""

@@ -1,0 +1,134 @@
+"""What the agent asks of a mode: the port between the runner and `nftables` (later `iptables`, `ipvs`, `userspace`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from proxyconfig_agent.ingest.model import ANY, Address, Family, Network, ServiceName
+from proxyconfig_agent.select.frontends import Frontends
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTraffic:
+    """How to recognise traffic of this node's pods: by source, or by the interface it comes in on. All empty: it cannot be told."""
+
+    cidrs: tuple[Network, ...] = ()
+    interface: str = ""
+    interface_prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the fixed part of the rules depends on; both families side by side. A change of it is applied live."""
+
+    local_traffic: LocalTraffic = LocalTraffic()
+    masquerade_all: bool = False
+    masquerade_bit: int = 14
+    node_port_addresses: tuple[Address, ...] = tuple(ANY.values())
+    """The node addresses that serve NodePorts, already resolved; that of ANY: every local one of its family but loopback."""
+    node_addresses: tuple[Address, ...] = ()
+    """All addresses of the node: a source range that holds one of them also admits the VIP itself as source."""
+    service_cidrs: tuple[Network, ...] = ()
+    """Unallocated addresses in them are dropped."""
+    localhost_node_ports: bool = False
+    """iptables mode, IPv4: NodePorts are served on 127.0.0.0/8 too. Only where `node_port_addresses` are all, or hold a loopback one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One Service port in one family: what it was (None: new), what it is to be (None: gone)."""
+
+    old: Frontends | None
+    new: Frontends | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A Service that is not served, whole or in part, and why, in one sentence for an Event."""
+
+    service: ServiceName
+    reason: str
+    everywhere: bool = False
+    """The Service itself is the reason, so every node says the same; else it is this node's kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where clients of a UDP port send to: an address, or (None) every one that serves NodePorts."""
+
+    family: Family
+    address: Address | None
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Of one table of iptables: rules that are ours, and those that the last sync wrote."""
+
+    total: int
+    written: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a commit did. `took_s` has the seconds per stage: lower, delta, commit (and read, for a full resync)."""
+
+    operations: int = 0
+    """Elements, rules, chains, … sent to the kernel; 0 when it had everything already."""
+    refused: tuple[Refusal, ...] = ()
+    took_s: dict[str, float] = field(default_factory=dict)
+    repaired: str = ""
+    """Of a resync: what of it was missing or wrong in the kernel, in words (see `drift`); empty if unknown."""
+    abandoned: tuple[Destination, ...] = ()
+    """Of a resync: UDP destinations that the kernel's rules still served, as far as the mode can tell. Some may have another owner now."""
+    rules: Mapping[tuple[Family, str], Rules] = field(default_factory=dict)
+    """By family and table; only where rules are what a mode consists of."""
+
+
+class DataplaneError(Exception):
+    """The kernel refused, or cannot do, what the whole mode needs. The message names the feature, the kernel's words and the fix."""
+
+
+class ConflictError(DataplaneError):
+    """Somebody else has changed our rules, so that a change does not fit: a full resync repairs them."""
+
+
+class Dataplane(Protocol):
+    """One mode on one node, both families. Not thread-safe; every method returns when the kernel has committed.
+
+    No two Service ports that it is given have an address and port, or a node port, in common (select/claims.py sees to that); one may
+    take over in the same call what another gives up."""
+
+    def probe(self) -> dict[str, str]:
+        """The kernel features that the mode needs, by name, with what was found. Raises DataplaneError naming what is missing."""
+        ...
+
+    def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
+        """Read the kernel, and send the difference to exactly `wanted`: first sync, restart (adoption), audit and repair alike.
+
+        Bounded transactions, in the order given: put first what the node itself needs."""
+        ...
+
+    def apply(self, changes: Iterable[Change]) -> Outcome:
+        """Bring the changed Service ports, and nothing else, from old to new in one transaction. Work is proportional to the changes.
+
+        A Service that cannot be programmed is left as it would be without it and is named in `refused`; the others are committed."""
+        ...
+
+    def disturbed(self) -> bool:
+        """Whether somebody else committed to the kernel's ruleset since the last call; cheap enough to ask every second."""
+        ...
+
+    def remove(self) -> None:
+        """Take away everything that this mode ever made on this node; nothing else."""
+        ...
+
+    def close(self) -> None:
+        """Give back sockets and the like; what is in the kernel stays and works."""
+        ...
+
+    def scan(self) -> list[str]:
+        """What of this mode is in the kernel now, one line per table (chain, set…): empty proves a removal."""
+        ...

@@ -1,0 +1,124 @@
+"""The addresses of this node's interfaces, now and whenever they change: rtnetlink, spoken by hand.
+
+The few structs below cost nothing; importing any part of pyroute2 costs every agent 10 MiB more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import struct
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+from proxyconfig_agent.ingest.model import Address, text_of
+from proxyconfig_agent.netlink import frames
+
+_RTM_NEWADDR, _RTM_GETADDR = 20, 22
+_RTMGRP_IPV4_IFADDR, _RTMGRP_IPV6_IFADDR = 0x10, 0x100
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
+_IFA_F_DADFAILED = 0x08
+_ADDRESS = struct.Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, interface
+_BUFFER = 1 << 16
+
+SETTLE_S = 0.2
+"""Addresses come in bursts (an interface that goes up has several): what follows within this time is one change."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LocalAddress:
+    """An address of an interface, by the interface's index."""
+
+    address: Address
+    prefix: int
+    interface: int
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.address[0] == 127 if len(self.address) == 4 else self.address == bytes(15) + b"\1"
+
+    @property
+    def is_link_local(self) -> bool:
+        return self.address[:2] == b"\xa9\xfe" if len(self.address) == 4 else self.address[0] == 0xFE and self.address[1] & 0xC0 == 0x80
+
+    def __str__(self) -> str:
+        return f"{text_of(self.address)}/{self.prefix}"
+
+
+def read() -> tuple[LocalAddress, ...]:
+    """All addresses in this network namespace, sorted. Raises OSError with the kernel's errno."""
+    while True:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as rtnetlink:
+            rtnetlink.sendto(frames.message(_RTM_GETADDR, frames.REQUEST | frames.DUMP, _ADDRESS.pack(0, 0, 0, 0, 0)), (0, 0))
+            try:
+                return tuple(sorted(_dump(rtnetlink)))
+            except InterruptedError:
+                continue  # the list changed while it was read
+
+
+def _dump(rtnetlink: socket.socket) -> Iterator[LocalAddress]:
+    while True:
+        for kind, flags, payload, _ in frames.messages(rtnetlink.recv(_BUFFER)):
+            if flags & frames.DUMP_INTERRUPTED:
+                raise InterruptedError
+            if kind == frames.DONE:
+                return
+            if kind == frames.ERROR:
+                code = frames.error_of(payload)
+                raise OSError(code, os.strerror(code))
+            if kind == _RTM_NEWADDR and (address := parse(payload)):
+                yield address
+
+
+def parse(payload: bytes) -> LocalAddress | None:
+    """An RTM_NEWADDR's payload; None if it is of another family, or a duplicate of somebody else's address (DAD failed)."""
+    family, prefix, flags, _, interface = _ADDRESS.unpack_from(payload)
+    if family not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    attributes = dict(frames.attributes(payload, _ADDRESS.size))
+    if _IFA_FLAGS in attributes:
+        flags = int.from_bytes(attributes[_IFA_FLAGS], sys.byteorder)
+    # On a point-to-point link IFA_ADDRESS is the peer's; IFA_LOCAL is ours, and absent where they are the same (IPv6).
+    address = attributes.get(_IFA_LOCAL, attributes.get(_IFA_ADDRESS))
+    if address is None or flags & _IFA_F_DADFAILED:
+        return None
+    return LocalAddress(Address(address), prefix, interface)
+
+
+async def watch(settle_s: float = SETTLE_S) -> AsyncIterator[tuple[LocalAddress, ...]]:
+    """Yield the node's addresses at once, and again after each change, for ever.
+
+    A message only wakes us: the whole list is read again, so that a lost one (ENOBUFS) is made up for."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE) as news:
+        news.bind((0, _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV6_IFADDR))
+        before = None
+        while True:
+            if (now := read()) != before:
+                yield now
+                before = now
+            await _heard(loop, news)
+            await asyncio.sleep(settle_s)
+            _drain(news)
+
+
+async def _heard(loop: asyncio.AbstractEventLoop, news: socket.socket) -> None:
+    try:
+        await loop.sock_recv(news, _BUFFER)
+    except OSError as error:
+        if error.errno != errno.ENOBUFS:
+            raise
+
+
+def _drain(news: socket.socket) -> None:
+    while True:
+        try:
+            news.recv(_BUFFER)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise

@@ -1,0 +1,96 @@
+"""The health check node ports: which are open where, by what the cluster wants, and what becomes of those that cannot be opened.
+
+They run in the agent's own event loop: a node without such Services has nothing of it, and a loop that hangs shall fail its checks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from proxyconfig_agent.ingest.model import Address, Family, ServiceName, family_of, text_of
+from proxyconfig_agent.report.healthcheck.response import reply
+from proxyconfig_agent.report.healthcheck.server import Listener, Place
+from proxyconfig_agent.select.healthchecks import HealthCheck
+
+RETRY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unopened:
+    """A health check node port that could not be opened, and the kernel's words."""
+
+    service: ServiceName
+    address: Address
+    port: int
+    reason: str
+    taken: bool
+
+    def __str__(self) -> str:
+        return f"spec.healthCheckNodePort {self.port} of Service {self.service} on {text_of(self.address)}: {self.reason}"
+
+
+class HealthPorts:
+    """Call `want` whenever something may have changed; `run` opens and closes. `healthy` tells whether this node's rules can be relied on;
+    `tell` is given all that could not be opened, whenever that changes."""
+
+    def __init__(
+        self, healthy: Callable[[], bool], tell: Callable[[Sequence[Unopened]], None], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._healthy, self._tell, self._clock = healthy, tell, clock
+        self._checks: dict[tuple[ServiceName, Family], HealthCheck] = {}
+        self._addresses: Sequence[Address] = ()
+        self._open: dict[Place, Listener] = {}
+        self._unopened: dict[Place, Unopened] = {}
+        self._changed = asyncio.Event()
+
+    def want(self, checks: Iterable[HealthCheck], addresses: Sequence[Address]) -> None:
+        """Answer these, on these addresses of the node. Counts are in effect at once, sockets a moment later."""
+        wanted = {(check.service, check.family): check for check in checks}
+        if (wanted, addresses) != (self._checks, self._addresses):
+            self._checks, self._addresses = wanted, addresses
+            self._changed.set()
+
+    async def run(self) -> NoReturn:
+        """Open and close until cancelled; then nothing is open."""
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), RETRY_S if self._unopened else None)
+                self._changed.clear()
+                await self._steer()
+        finally:
+            for listener in self._open.values():
+                listener.close()
+            self._open.clear()
+
+    def answer(self, place: Place, head: bytes) -> tuple[bytes, bool]:
+        """The answer to a request at `place`, and whether the connection stays open."""
+        service, address, port = place
+        check = self._checks.get((service, family_of(address))) or HealthCheck(service, family_of(address), port)
+        answered = reply(head, check, healthy=self._healthy(), now_s=self._clock())
+        return answered.octets, answered.stays_open
+
+    async def _steer(self) -> None:
+        wanted = set(self._places())
+        for place in self._open.keys() - wanted:
+            self._open.pop(place).close()
+        unopened: dict[Place, Unopened] = {}
+        for place in sorted(wanted - self._open.keys()):
+            try:
+                self._open[place] = await Listener.opened(place, self.answer)
+            except OSError as error:
+                if error.errno != errno.EAFNOSUPPORT:  # a kernel without IPv6
+                    unopened[place] = Unopened(*place, error.strerror or str(error), taken=error.errno == errno.EADDRINUSE)
+        if unopened != self._unopened:
+            self._unopened = unopened
+            self._tell(tuple(unopened.values()))
+
+    def _places(self) -> Iterator[Place]:
+        for (service, family), check in self._checks.items():
+            yield from ((service, address, check.port) for address in self._addresses if family_of(address) is family)

@@ -1,0 +1,1 @@
+"""The NodeProxy's status."""

@@ -1,0 +1,173 @@
+"""The status of this node's NodeProxy: made from the node's state (pure), and written on transitions only.
+
+5,000 agents share one API server: a counter alone is written once a minute at most, anything else once a second at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import msgspec
+import structlog
+
+from proxyconfig_agent.dataplane.port import Refusal
+from proxyconfig_agent.report.status.conditions import NodeState, Verdict, verdicts
+from proxyconfig_api import codec
+from proxyconfig_api.conditions import Condition, ConditionStatus, with_condition
+from proxyconfig_api.names import API_VERSION
+from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT, Drift, NodeProxyStatus, Quarantined, Removed
+from proxyconfig_client.backoff import Backoff
+from proxyconfig_client.errors import ClientError
+
+TRANSITION_S = 1.0
+COUNTERS_S = 60.0
+
+_log = structlog.get_logger("nodeproxy")
+
+
+def status_of(state: NodeState, before: Iterable[Condition], now_s: float) -> NodeProxyStatus:
+    """The status that says `state`; a condition that is as it was `before` keeps its time."""
+    now, before = datetime.fromtimestamp(now_s, UTC), tuple(before)
+    return NodeProxyStatus(
+        observed_generation=state.generation,
+        observed_revision=state.revision,
+        mode=state.mode,
+        version=state.version,
+        services=state.services,
+        endpoints=state.endpoints,
+        quarantined=_quarantined(state.refused),
+        capabilities=state.capabilities,
+        drift=_drift(state),
+        removed=None if state.removed_objects is None else Removed(objects=state.removed_objects),
+        conditions=tuple(_condition(each, state.generation, before, now) for each in verdicts(state)),
+    )
+
+
+def _quarantined(refused: Iterable[Refusal]) -> tuple[Quarantined, ...]:
+    """Each Service once, as many as a status names."""
+    reasons: dict[str, str] = {}
+    for each in refused:
+        before = reasons.get(name := str(each.service))
+        reasons[name] = f"{before}; {each.reason}" if before else each.reason
+    return tuple(Quarantined(service=name, reason=reason) for name, reason in islice(reasons.items(), QUARANTINED_LIMIT))
+
+
+def _drift(state: NodeState) -> Drift:
+    last_s = state.drift.last_repair_s
+    return Drift(
+        repairs=state.drift.repairs,
+        last_repair=datetime.fromtimestamp(last_s, UTC).replace(microsecond=0) if last_s else None,
+        what=state.drift.what,
+    )
+
+
+def _condition(verdict: Verdict, generation: int, before: Iterable[Condition], now: datetime) -> Condition:
+    new = Condition(
+        type=verdict.type,
+        status=ConditionStatus.of(verdict.status),
+        reason=verdict.reason,
+        message=verdict.message,
+        observed_generation=generation,
+    )
+    (stamped,) = with_condition([each for each in before if each.type == verdict.type], new, now)
+    return stamped
+
+
+def only_counters(old: NodeProxyStatus, new: NodeProxyStatus) -> bool:
+    """Whether nothing but counters differs: no transition, so it can wait."""
+    return old == msgspec.structs.replace(new, services=old.services, endpoints=old.endpoints)
+
+
+def body_of(node: str, status: NodeProxyStatus) -> dict[str, Any]:
+    """What to apply at the NodeProxy's `status`; a field that is empty is given up by being left out."""
+    fields = {name: value for name, value in codec.builtins(status).items() if value not in (None, "")}
+    fields["drift"] = {name: value for name, value in fields["drift"].items() if value not in (None, "")}
+    return {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": node}, "status": fields}
+
+
+class Reporter:
+    """Writes the newest state that it was told. `write` applies a status (see `body_of`); `clock` returns Unix seconds;
+    `before` are the conditions of an earlier agent, whose times go on."""
+
+    def __init__(
+        self, write: Callable[[NodeProxyStatus], Awaitable[None]], clock: Callable[[], float], before: Iterable[Condition] = ()
+    ) -> None:
+        self._write, self._clock, self._before = write, clock, tuple(before)
+        self._told: NodeState | None = None
+        self._written: NodeProxyStatus | None = None
+        self._written_s = 0.0
+        self._news, self._hurry = asyncio.Event(), asyncio.Event()
+
+    def tell(self, state: NodeState) -> None:
+        """This is how the node is now. Cheap: the newest counts, nothing is written here.
+
+        A restarted agent adopts rules that work: until it knows more than that it has started, the earlier one's status stands."""
+        if self._told is None and self._before and state.is_starting:
+            return
+        if state != self._told:
+            self._told = state
+            self._news.set()
+
+    def again(self) -> None:
+        """The object is a new one, which was told nothing yet."""
+        self._written = None
+        self._news.set()
+        self._hurry.set()
+
+    async def run(self) -> None:
+        """Write what is told, until cancelled. An API server that is away is tried again with growing pauses."""
+        backoff = Backoff(first_s=1.0, cap_s=60.0)
+        while True:
+            await self._news.wait()
+            if (pause_s := self._due_s() - self._clock()) > 0:
+                self._news.clear()
+                await self._sooner(pause_s)
+                continue
+            if await self.flush():
+                backoff.succeeded()
+            else:
+                await self._rest(backoff.wait_s())
+
+    async def _rest(self, wait_s: float) -> None:
+        """Wait, unless there is a new object to write to."""
+        self._hurry.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), wait_s)
+
+    async def flush(self) -> bool:
+        """Write the newest state now, if it was not yet; tell whether the API server has it."""
+        self._news.clear()
+        status = self._status()
+        if status is None or status == self._written:
+            return True
+        try:
+            await self._write(status)
+        except (ClientError, TimeoutError, OSError) as error:
+            _log.warning("status not written", error=str(error) or type(error).__name__)
+            self._news.set()
+            return False
+        self._written, self._written_s = status, self._clock()
+        self._before = status.conditions
+        return True
+
+    def _status(self) -> NodeProxyStatus | None:
+        return status_of(self._told, self._before, self._clock()) if self._told else None
+
+    def _due_s(self) -> float:
+        """When the newest state is to be written: 0 for the first one."""
+        status = self._status()
+        if self._written is None or status is None:
+            return 0.0
+        return self._written_s + (COUNTERS_S if only_counters(self._written, status) else TRANSITION_S)
+
+    async def _sooner(self, pause_s: float) -> None:
+        """Wait until the time is up; news in between may be more urgent."""
+        try:
+            await asyncio.wait_for(self._news.wait(), pause_s)
+        except TimeoutError:
+            self._news.set()

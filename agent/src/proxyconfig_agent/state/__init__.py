@@ -1,0 +1,1 @@
+"""What is known of the cluster, what is pending, what is programmed."""

@@ -1,0 +1,1 @@
+"""When the data plane is brought up to date."""

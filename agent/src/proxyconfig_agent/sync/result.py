@@ -1,0 +1,58 @@
+"""What a sync was: told by the runner to everything that reports (status, Events, health, metrics, benchmarks)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from proxyconfig_agent.dataplane.port import Refusal, Rules
+from proxyconfig_agent.ingest.model import Family
+
+
+class SyncReason(enum.Enum):
+    """Why there was a sync. All but CHANGE read the kernel and bring all of it to what is wanted."""
+
+    CHANGE = "change"
+    START = "start"
+    PERIOD = "period"
+    DISTURBED = "disturbed"
+    """Somebody else has changed the kernel's rules."""
+    SETTINGS = "settings"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncResult:
+    """One sync, successful if `error` is empty."""
+
+    reason: SyncReason
+    ended_at: float
+    """Unix seconds."""
+    took_s: float
+    operations: int = 0
+    """What was sent to the kernel; after a start or a disturbance, that much was missing or wrong."""
+    repaired: str = ""
+    """What somebody else had changed and is put right, in words; empty if nothing was."""
+    refused: tuple[Refusal, ...] = ()
+    """All Services that are set aside now, whole or in part, sorted."""
+    stages_s: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of decode since the last sync, of select, and of what the data plane names (read, lower, delta, commit)."""
+    delays_s: tuple[tuple[Family, float], ...] = ()
+    """Seconds from the change of an endpoint in the cluster to the kernel, for the Services of this sync that tell when it was."""
+    rules: Mapping[tuple[Family, str], Rules] = field(default_factory=dict)
+    """Of iptables' tables."""
+    services: int = 0
+    ports: int = 0
+    """Service ports, per family."""
+    endpoints: int = 0
+    error: str = ""
+
+    @property
+    def audit(self) -> bool:
+        """It was to find what others did to the kernel's rules."""
+        return self.reason in (SyncReason.PERIOD, SyncReason.DISTURBED)
+
+    @property
+    def full(self) -> bool:
+        return self.reason is not SyncReason.CHANGE

@@ -1,0 +1,1 @@
+"""List and watch: bytes of the API server become typed objects."""

@@ -1,0 +1,1 @@
+"""The process: flags, wiring, leader election, lifetime."""

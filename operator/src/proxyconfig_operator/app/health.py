@@ -1,0 +1,63 @@
+"""/healthz and /readyz. Both are answered by a standby as well; losing the API server is no reason to be restarted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import msgspec
+from aiohttp import web
+
+from proxyconfig_client.errors import ConfigurationError
+from proxyconfig_operator.model.address import Address
+
+STUCK_S = 300.0
+"""No reconcile, with all its writes, takes that long; the Lease is asked for every two seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What is going on, in seconds."""
+
+    leading: bool
+    lease_tried_ago_s: float
+    reconciling_for_s: float = 0.0
+    waiting_for: tuple[str, ...] = ()
+    """Resources that have not been listed completely yet."""
+    unselected_nodes: int = 0
+
+    @property
+    def alive(self) -> bool:
+        return self.lease_tried_ago_s < STUCK_S and self.reconciling_for_s < STUCK_S
+
+
+def ago(since: float | None) -> float:
+    """Seconds since a monotonic time; 0 if it never was."""
+    return 0.0 if since is None else round(time.monotonic() - since, 1)
+
+
+async def serve(address: Address, vitals: Callable[[], Vitals]) -> web.AppRunner:
+    """Answer until the returned runner is cleaned up. Raises ConfigurationError when the address cannot be had."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        now = vitals()
+        return web.Response(
+            status=200 if now.alive else 503, body=msgspec.json.encode({"alive": now.alive} | asdict(now)), content_type="application/json"
+        )
+
+    async def readyz(_: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    application = web.Application()
+    application.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz)])
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, address.host, address.port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ConfigurationError(
+            f"cannot serve health on {address.host}:{address.port} ({error.strerror}): name another --healthz-bind-address"
+        ) from error
+    return runner

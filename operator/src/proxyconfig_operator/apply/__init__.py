@@ -1,0 +1,1 @@
+"""Reconciles one ProxyConfig at a time, and writes."""

@@ -1,0 +1,112 @@
+"""One pass over one ProxyConfig: read the caches, decide, write, tell. Deciding is `plan` and `status`; writing is the port's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Literal, Protocol
+
+import structlog
+
+from proxyconfig_api import names
+from proxyconfig_api.proxyconfig import ProxyConfigStatus
+from proxyconfig_client.events import Reference
+from proxyconfig_operator.apply.workqueue import RetryError
+from proxyconfig_operator.decide.agent_daemonset import Installation
+from proxyconfig_operator.decide.plan import Plan, plan_of, strays_of
+from proxyconfig_operator.decide.snapshot import Snapshot
+from proxyconfig_operator.model.objects import Config
+from proxyconfig_operator.model.writes import Write
+from proxyconfig_operator.status.conditions import some
+from proxyconfig_operator.status.events import announcements_of
+from proxyconfig_operator.status.status import status_of, write_of
+from proxyconfig_operator.watch.caches import STRAYS, Caches
+
+_log = structlog.get_logger("reconcile")
+
+
+class Writer(Protocol):
+    async def write(self, writes: Iterable[Write]) -> Sequence[object]:
+        """Carry out; return the refusals, whose str is a sentence. Raises RetryError."""
+        ...
+
+
+class Herald(Protocol):
+    async def post(self, regarding: Reference, reason: str, note: str, *, action: str, kind: Literal["Normal", "Warning"]) -> None: ...
+
+
+class Reconciler:
+    def __init__(self, caches: Caches, writer: Writer, herald: Herald, installation: Installation, removal_deadline_s: float) -> None:
+        self._caches, self._writer, self._herald = caches, writer, herald
+        self._installation, self._removal_deadline_s = installation, removal_deadline_s
+        self._refused: dict[str, tuple[str, ...]] = {}
+        """What the API server refused while nodes were moved: told in the next status."""
+        self._unselected: tuple[str, ...] = ()
+
+    async def reconcile(self, name: str) -> float | None:
+        """Bring one ProxyConfig forward; return when it wants to be looked at again. Raises RetryError."""
+        world = self._caches.world(self._installation, self._removal_deadline_s)
+        if name == STRAYS:
+            self._report_unselected(world)
+            self._insist(await self._writer.write(strays_of(world)))
+            return None
+        config = world.configs.get(name)
+        if config is None:
+            self._refused.pop(name, None)
+            return None
+        started, plan = time.monotonic(), plan_of(config, world)
+        status = status_of(config, world, plan, self._refused.get(name, ()))
+        refused = _sentences(await self._writer.write(plan.prepare))
+        if refused:
+            status = status_of(config, world, plan, refused)
+        await self._tell(config, status, plan)
+        if not refused:
+            refused = _sentences([*await self._writer.write(plan.move), *await self._writer.write(plan.finish)])
+        _report(config, status, plan, started)
+        return self._remember(name, refused, plan)
+
+    async def _tell(self, config: Config, status: ProxyConfigStatus, plan: Plan) -> None:
+        if status != config.status:
+            self._insist(await self._writer.write((write_of(config, status),)))
+        about = Reference(names.API_VERSION, "ProxyConfig", config.name, uid=config.metadata.uid)
+        for each in announcements_of(config.status, status, plan):
+            await self._herald.post(about, each.reason, each.note, action="Reconcile", kind=each.kind)
+
+    def _remember(self, name: str, refused: tuple[str, ...], plan: Plan) -> float | None:
+        before = self._refused.pop(name, ())
+        if refused:
+            self._refused[name] = refused
+            raise RetryError(refused[0])
+        return 0.0 if before else plan.again_in_s
+
+    def _report_unselected(self, world: Snapshot) -> None:
+        """Nobody's status is about these nodes in particular; each one's counts them."""
+        nodes = world.assignment.unselected
+        if nodes != self._unselected and world.configs:
+            _log.info("nodes that no ProxyConfig selects", count=len(nodes), nodes=some(nodes))
+            self._unselected = nodes
+
+    def _insist(self, refusals: Sequence[object]) -> None:
+        for refusal in refusals:
+            raise RetryError(str(refusal))
+
+
+def _sentences(refusals: Sequence[object]) -> tuple[str, ...]:
+    return tuple(sorted({str(refusal) for refusal in refusals}))
+
+
+def _report(config: Config, status: ProxyConfigStatus, plan: Plan, started: float) -> None:
+    """One line per decision; nothing for a look at what needs nothing."""
+    quiet = not plan.prepare and not plan.move and not plan.finish and status == config.status
+    (_log.debug if quiet else _log.info)(
+        "reconciled",
+        config=config.name,
+        generation=config.metadata.generation,
+        revision=status.revision,
+        ready=status.summary,
+        prepared=len(plan.prepare),
+        moved=len(plan.move),
+        leaving=len(plan.leaving),
+        finished=bool(plan.finish),
+        took_s=round(time.monotonic() - started, 3),
+    )

@@ -1,0 +1,1 @@
+"""What has to be written: pure functions of a snapshot."""

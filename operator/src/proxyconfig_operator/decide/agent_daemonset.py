@@ -1,0 +1,108 @@
+"""The DaemonSet that runs the agents of one ProxyConfig, from `templates/daemonset.yaml.j2`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+import yaml
+
+from proxyconfig_api import codec, names
+from proxyconfig_api.pods import Agent
+from proxyconfig_api.spec import Mode
+from proxyconfig_operator.model.address import Address
+from proxyconfig_operator.model.objects import Config, DaemonSet
+
+POD_SELECTOR = f"app.kubernetes.io/name={names.AGENT}"
+"""Finds the pods of all agents."""
+
+_templates = jinja2.Environment(
+    loader=jinja2.PackageLoader("proxyconfig_operator.decide"),
+    undefined=jinja2.StrictUndefined,
+    autoescape=False,  # noqa: S701 - this is YAML; tojson quotes every value
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+# YAML does not put JSON's pairs of surrogates together.
+_templates.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What is the same for all agents of a cluster."""
+
+    namespace: str
+    agent_image: str
+    """For ProxyConfigs that name none."""
+    api_server: Address
+    """Its real address: agents need it before any Service works."""
+
+
+def name_of(config: str) -> str:
+    return f"proxyconfig-{config}"
+
+
+def render(config: Config, installation: Installation) -> dict[str, Any]:
+    """The DaemonSet of `config`, all of it that we own."""
+    agent = config.spec.agent
+    text = _templates.get_template("daemonset.yaml.j2").render(
+        name=name_of(config.name),
+        namespace=installation.namespace,
+        component=names.AGENT,
+        operator=names.OPERATOR,
+        service_account=names.AGENT,
+        config=config.name,
+        config_label=names.CONFIG_LABEL,
+        agent=codec.builtins(agent),
+        image=agent.image or installation.agent_image,
+        arguments=_arguments(agent),
+        init_arguments=[*_arguments(agent), "--init", *(f"--module={module}" for module in config.spec.kernel.modules)],
+        api_server=installation.api_server,
+        iptables=config.spec.mode is Mode.IPTABLES,
+        probe=_probe(agent.healthz_bind_address),
+    )
+    manifest: dict[str, Any] = yaml.safe_load(text)
+    return manifest
+
+
+def differs(wanted: Mapping[str, Any], existing: DaemonSet | None) -> bool:
+    """Whether applying `wanted` would change something; defaults that the API server filled in do not count."""
+    if existing is None:
+        return True
+    labels = existing.metadata.labels or {}
+    return not _holds(labels, wanted["metadata"]["labels"]) or not _holds(existing.spec, wanted["spec"])
+
+
+def _arguments(agent: Agent) -> list[str]:
+    return [
+        "--node-name=$(NODE_NAME)",
+        f"--healthz-bind-address={agent.healthz_bind_address}",
+        f"--metrics-bind-address={agent.metrics_bind_address}",
+        f"--log-level={agent.log_level}",
+        f"--log-format={agent.log_format}",
+    ]
+
+
+def _probe(bind_address: str) -> dict[str, Any]:
+    """Where kubelet asks whether the agent lives; empty if the agent is told not to answer."""
+    host, _, port = bind_address.rpartition(":")
+    if not port:
+        return {}
+    one = host.strip("[]") not in ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
+    return {"path": "/livez", "port": int(port)} | ({"host": host.strip("[]")} if one else {})
+
+
+def _holds(actual: Any, wanted: Any) -> bool:
+    """Whether `wanted` is in `actual`, where the API server leaves out what is empty and adds defaults."""
+    if isinstance(wanted, Mapping):
+        return (isinstance(actual, Mapping) and all(_holds(actual.get(key), value) for key, value in wanted.items())) or not (
+            wanted or actual
+        )
+    if isinstance(wanted, Sequence) and not isinstance(wanted, str):
+        if not wanted:
+            return not actual
+        same = isinstance(actual, Sequence) and len(actual) == len(wanted)
+        return same and all(_holds(mine, theirs) for mine, theirs in zip(actual, wanted, strict=True))
+    return actual == wanted or str(actual) == str(wanted) or (wanted in ("", None) and not actual)

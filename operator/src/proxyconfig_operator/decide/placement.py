@@ -1,0 +1,51 @@
+"""Putting a ProxyConfig's revision on a node: its NodeProxy and its label. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from proxyconfig_api import codec, names
+from proxyconfig_api.nodeproxy import Action, NodeProxy, NodeProxySpec
+from proxyconfig_operator.decide.revisions import Target, Verdict
+from proxyconfig_operator.model.objects import Config, Node
+from proxyconfig_operator.model.writes import Apply, Resource, Write
+
+
+def wanted_of(config: Config, target: Target, proxy: NodeProxy | None) -> NodeProxySpec:
+    """What a member shall do: the target; while nodes do not follow the spec, what it has of this ProxyConfig already."""
+    keeps = proxy is not None and proxy.spec.config == config.name and target.verdict is not Verdict.FOLLOW
+    revision = proxy.spec.revision if proxy is not None and keeps else target.revision
+    return NodeProxySpec(config=config.name, revision=revision, action=Action.APPLY)
+
+
+def writes_of(config: Config, target: Target, node: Node, proxy: NodeProxy | None) -> tuple[Write, ...]:
+    """What a member lacks of being placed; empty if nothing."""
+    wanted = wanted_of(config, target, proxy)
+    placed = proxy is not None and proxy.spec == wanted and _owned(proxy, node)
+    labelled = node.metadata.label(names.CONFIG_LABEL) == config.name
+    return (*(() if placed else (place(node, wanted),)), *(() if labelled else (_label(node, config.name),)))
+
+
+def place(node: Node, spec: NodeProxySpec, annotations: Mapping[str, str] | None = None) -> Apply:
+    """The NodeProxy of a node, garbage-collected with it."""
+    owner = {"apiVersion": "v1", "kind": "Node", "name": node.metadata.name, "uid": node.metadata.uid}
+    metadata: dict[str, Any] = {
+        "name": node.metadata.name,
+        "labels": {names.CONFIG_LABEL: spec.config},
+        "ownerReferences": [owner],
+    }
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    body = {"apiVersion": names.API_VERSION, "kind": "NodeProxy", "metadata": metadata, "spec": codec.builtins(spec)}
+    return Apply(Resource.NODE_PROXY, node.metadata.name, body)
+
+
+def _owned(proxy: NodeProxy, node: Node) -> bool:
+    """Whether it belongs to this very node, not to an earlier one of its name."""
+    return any(owner.uid == node.metadata.uid for owner in proxy.metadata.owner_references)
+
+
+def _label(node: Node, config: str) -> Apply:
+    metadata = {"name": node.metadata.name, "uid": node.metadata.uid, "labels": {names.CONFIG_LABEL: config}}
+    return Apply(Resource.NODE, node.metadata.name, {"apiVersion": "v1", "kind": "Node", "metadata": metadata})

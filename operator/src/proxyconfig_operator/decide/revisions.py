@@ -1,0 +1,105 @@
+"""ControllerRevisions: what the nodes of a ProxyConfig shall be on, and why not on what its spec says. Pure.
+
+A revision is immutable and named after its content. Which one is the newest says its number; going back to an earlier spec
+gives the earlier object a new number.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from proxyconfig_api import names
+from proxyconfig_api.revision import Revision as Content
+from proxyconfig_api.revision import revision_of
+from proxyconfig_api.spec import Mode
+from proxyconfig_operator.model.objects import Config, Revision
+from proxyconfig_operator.model.writes import Apply, Delete, Resource
+
+BUILT = (Mode.NFTABLES, Mode.IPTABLES, Mode.AUTO)
+"""The modes that agents can do; `auto` is nftables for now."""
+KEPT = 10
+"""Revisions to go back to, besides those that nodes are on."""
+COMPONENT_LABEL, COMPONENT = "app.kubernetes.io/component", "revision"
+"""Tells our ControllerRevisions from those that the DaemonSet controller makes of the agents' DaemonSets."""
+
+
+class Verdict(enum.Enum):
+    """Whether nodes follow the spec."""
+
+    FOLLOW = "Following"
+    PAUSED = "Paused"
+    MODE_NOT_AVAILABLE = "ModeNotAvailable"
+    INVALID_SPEC = "InvalidSpec"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    revision: str
+    """The name of the revision that nodes shall have; empty while there is none."""
+    verdict: Verdict
+    pending: bool
+    """Whether the spec asks for another revision than this one."""
+    create: Apply | None = None
+    """What has to be written first, so that the revision exists and is the newest."""
+    problem: str = ""
+    """Why the spec cannot be followed: one sentence with the fix."""
+
+
+def newest_first(revisions: Iterable[Revision]) -> tuple[Revision, ...]:
+    return tuple(sorted(revisions, key=lambda each: (-each.revision, each.metadata.name)))
+
+
+def target_of(config: Config, existing: Iterable[Revision]) -> Target:
+    """What the nodes of `config` shall be on, given its revisions."""
+    known = newest_first(existing)
+    newest = known[0].metadata.name if known else ""
+    if config.problem:
+        return Target(newest, Verdict.INVALID_SPEC, pending=True, problem=f"{config.problem}; its nodes keep what they have")
+    wanted = revision_of(config.name, config.spec)
+    if config.spec.mode not in BUILT:
+        choice = " or ".join(BUILT)
+        problem = f'spec.mode: "{config.spec.mode}" is not available in this version, set {choice}; its nodes keep what they have'
+        return Target(newest, Verdict.MODE_NOT_AVAILABLE, pending=True, problem=problem)
+    if config.spec.paused:
+        return Target(newest, Verdict.PAUSED, pending=newest != wanted.name)
+    create = None if newest == wanted.name else _create(config, wanted, known[0].revision + 1 if known else 1)
+    return Target(wanted.name, Verdict.FOLLOW, pending=False, create=create)
+
+
+def superseded(existing: Iterable[Revision], in_use: Collection[str]) -> tuple[Delete, ...]:
+    """Delete all but the newest ones and those that nodes are on."""
+    old = [each for each in newest_first(existing)[KEPT:] if each.metadata.name not in in_use]
+    return tuple(Delete(Resource.REVISION, each.metadata.name, each.metadata.uid) for each in old)
+
+
+def _create(config: Config, content: Content, number: int) -> Apply:
+    return Apply(
+        Resource.REVISION,
+        content.name,
+        {
+            "apiVersion": "apps/v1",
+            "kind": "ControllerRevision",
+            "metadata": {
+                "name": content.name,
+                "labels": {names.CONFIG_LABEL: config.name, COMPONENT_LABEL: COMPONENT},
+                "ownerReferences": [owner(config)],
+            },
+            "data": content.content,
+            "revision": number,
+        },
+    )
+
+
+def owner(config: Config) -> dict[str, Any]:
+    """As the controlling owner nobody else adopts the object, and it is garbage-collected after the ProxyConfig."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "ProxyConfig",
+        "name": config.name,
+        "uid": config.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }

@@ -1,0 +1,52 @@
+"""Everything that is decided on, at one moment: what the caches hold. Pure views on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from proxyconfig_api import names
+from proxyconfig_api.nodeproxy import NodeProxy
+from proxyconfig_operator.decide.agent_daemonset import Installation, name_of
+from proxyconfig_operator.decide.assignment import Assignment
+from proxyconfig_operator.decide.revisions import Target, target_of
+from proxyconfig_operator.model.agent_pods import newest_by_node
+from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Pod, Revision
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Objects by name; DaemonSets, Pods and Revisions are those of agents in the operator's namespace."""
+
+    configs: Mapping[str, Config]
+    nodes: Mapping[str, Node]
+    proxies: Mapping[str, NodeProxy]
+    pods: Mapping[str, Pod]
+    revisions: Mapping[str, Revision]
+    daemonsets: Mapping[str, DaemonSet]
+    assignment: Assignment
+    installation: Installation
+    removal_deadline_s: float
+    now: datetime
+
+    @cached_property
+    def targets(self) -> Mapping[str, Target]:
+        """What the nodes of each ProxyConfig shall be on."""
+        return {name: target_of(config, self.revisions_of(name)) for name, config in self.configs.items()}
+
+    def revisions_of(self, config: str) -> tuple[Revision, ...]:
+        return tuple(each for each in self.revisions.values() if each.metadata.label(names.CONFIG_LABEL) == config)
+
+    def agents_of(self, config: str) -> Mapping[str, Pod]:
+        """The agent's pod on each node that has one of `config`."""
+        return newest_by_node(pod for pod in self.pods.values() if pod.metadata.label(names.CONFIG_LABEL) == config)
+
+    def daemonset_of(self, config: str) -> DaemonSet | None:
+        return self.daemonsets.get(name_of(config))
+
+    def heir_of(self, node: str) -> str:
+        """The ProxyConfig that takes the node over, or has it; empty if there is none that could."""
+        winner = self.assignment.winners.get(node, "")
+        return winner if winner and self.targets[winner].revision else ""

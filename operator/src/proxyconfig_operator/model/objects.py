@@ -1,0 +1,151 @@
+"""What the operator sees of other people's objects: only the fields that are decided on are decoded.
+
+Decoding is lenient, because one odd object must not stop the operator: what may be null is `| None`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from proxyconfig_api import names
+from proxyconfig_api.errors import InvalidSpec
+from proxyconfig_api.metadata import Metadata as ApiMetadata
+from proxyconfig_api.proxyconfig import ProxyConfig, ProxyConfigStatus
+from proxyconfig_api.selector import LabelSelector
+from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_client.watch.objects import Metadata
+
+_FIRST = 2**31 - 1
+
+
+class ObjectMeta(Metadata, frozen=True, rename="camel"):
+    uid: str = ""
+    generation: int = 0
+    labels: dict[str, str] | None = None
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+
+    def label(self, key: str) -> str:
+        """The value of a label, or nothing."""
+        return (self.labels or {}).get(key, "")
+
+
+class Condition(msgspec.Struct, frozen=True):
+    type: str = ""
+    status: str = ""
+    reason: str | None = None
+    message: str | None = None
+
+
+class NodeStatus(msgspec.Struct, frozen=True):
+    conditions: list[Condition] | None = None
+
+
+class Node(msgspec.Struct, frozen=True):
+    metadata: ObjectMeta
+    status: NodeStatus = NodeStatus()
+
+    @property
+    def ready(self) -> Condition:
+        """The Ready condition that kubelet, or for a silent one the control plane, has written."""
+        unknown = Condition("Ready", "Unknown", "NoStatus", "the node has not reported yet")
+        return next((condition for condition in self.status.conditions or () if condition.type == "Ready"), unknown)
+
+    @property
+    def reachable(self) -> bool:
+        return self.ready.status == "True"
+
+
+class Reason(msgspec.Struct, frozen=True, rename="camel"):
+    """Why a container waits or has ended."""
+
+    reason: str | None = None
+    message: str | None = None
+    exit_code: int | None = None
+
+
+class ContainerState(msgspec.Struct, frozen=True):
+    waiting: Reason | None = None
+    terminated: Reason | None = None
+
+
+class ContainerStatus(msgspec.Struct, frozen=True, rename="camel"):
+    name: str = ""
+    ready: bool = False
+    restart_count: int = 0
+    state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
+
+
+class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
+    node_name: str = ""
+
+
+class PodStatus(msgspec.Struct, frozen=True, rename="camel"):
+    phase: str = ""
+    reason: str | None = None
+    message: str | None = None
+    conditions: list[Condition] | None = None
+    init_container_statuses: list[ContainerStatus] | None = None
+    container_statuses: list[ContainerStatus] | None = None
+
+
+class Pod(msgspec.Struct, frozen=True):
+    metadata: ObjectMeta
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+    @property
+    def ready(self) -> bool:
+        return any(condition.type == "Ready" and condition.status == "True" for condition in self.status.conditions or ())
+
+
+class Revision(msgspec.Struct, frozen=True):
+    """A ControllerRevision; its data is never read back, the name carries its hash."""
+
+    metadata: ObjectMeta
+    revision: int = 0
+
+
+class DaemonSet(msgspec.Struct, frozen=True):
+    """All of the spec: it is compared with the rendered one."""
+
+    metadata: ObjectMeta
+    spec: Mapping[str, Any]
+
+
+class Config(msgspec.Struct, frozen=True):
+    """A ProxyConfig, also one that cannot be understood: `problem` says why then, and the spec holds on to the nodes it has."""
+
+    metadata: ApiMetadata
+    spec: ProxyConfigSpec
+    status: ProxyConfigStatus
+    problem: str = ""
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> Config:
+        """From the object as the API server sends it. Raises InvalidSpec only if it has no usable metadata."""
+        try:
+            parsed = ProxyConfig.parse(manifest)
+        except InvalidSpec as error:
+            return cls._kept(manifest, str(error))
+        return cls(parsed.metadata, parsed.spec, parsed.status)
+
+    @classmethod
+    def _kept(cls, manifest: Mapping[str, Any], problem: str) -> Config:
+        """An older schema may let through what we refuse. Its nodes must neither be cleaned nor given away for that."""
+        bare = ProxyConfig.parse({"metadata": manifest.get("metadata"), "spec": {}})
+        keeping = LabelSelector(match_labels={names.CONFIG_LABEL: bare.metadata.name})
+        return cls(bare.metadata, ProxyConfigSpec(node_selector=keeping, priority=_FIRST), bare.status, problem)
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def deleting(self) -> bool:
+        return self.metadata.deletion_timestamp is not None

@@ -1,0 +1,1 @@
+"""What a ProxyConfig's status says (pure)."""

@@ -1,0 +1,77 @@
+"""The status of a ProxyConfig: counts, the worst nodes, conditions. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from proxyconfig_api import codec, names
+from proxyconfig_api.conditions import Condition, ConditionStatus, with_condition
+from proxyconfig_api.proxyconfig import NodeCounts, ProxyConfigStatus
+from proxyconfig_operator.decide.plan import Plan
+from proxyconfig_operator.decide.snapshot import Snapshot
+from proxyconfig_operator.model.objects import Config
+from proxyconfig_operator.model.writes import Apply, Resource
+from proxyconfig_operator.status.conditions import Claim, Findings, claims_of, farewell
+from proxyconfig_operator.status.node_state import Health, NodeState, state_of, worst_of
+
+
+def status_of(config: Config, world: Snapshot, plan: Plan, refusals: Sequence[str] = ()) -> ProxyConfigStatus:
+    """The status to be told. `refusals`: writes that the API server did not take, as sentences."""
+    target, states = world.targets[config.name], _states(config, world)
+    lost = world.assignment.overlaps.get(config.name, {})
+    counts = _counts(states, overlapping=len(lost), unassigned=len(world.assignment.unselected))
+    found = Findings(paused=config.spec.paused, target=target, states=states, counts=counts, lost=lost, refusals=refusals)
+    conditions: tuple[Condition, ...] = config.status.conditions
+    for claim in farewell(plan.leaving) if config.deleting else claims_of(found):
+        conditions = with_condition(conditions, _condition(claim, config.metadata.generation), world.now)
+    return ProxyConfigStatus(
+        observed_generation=config.metadata.generation,
+        revision=target.revision,
+        summary=f"{counts.ready}/{counts.desired}",
+        nodes=counts,
+        worst=worst_of(states, config.status.worst),
+        conditions=conditions,
+    )
+
+
+def write_of(config: Config, status: ProxyConfigStatus) -> Apply:
+    """Apply of a status; with the uid, a ProxyConfig that is gone is not made anew."""
+    body = {
+        "apiVersion": names.API_VERSION,
+        "kind": "ProxyConfig",
+        "metadata": {"name": config.name, "uid": config.metadata.uid},
+        "status": {key: value for key, value in codec.builtins(status).items() if value not in ("", None)},
+    }
+    return Apply(Resource.PROXY_CONFIG, config.name, body, part="status")
+
+
+def _states(config: Config, world: Snapshot) -> list[NodeState]:
+    """The states of the members, worst first."""
+    revision, agents = world.targets[config.name].revision, world.agents_of(config.name)
+    states = (
+        state_of(world.nodes[name], world.proxies.get(name), agents.get(name), config=config.name, revision=revision)
+        for name in world.assignment.members[config.name]
+    )
+    return sorted(states, key=lambda state: (state.health, state.name))
+
+
+def _counts(states: Sequence[NodeState], *, overlapping: int, unassigned: int) -> NodeCounts:
+    return NodeCounts(
+        desired=len(states),
+        updated=sum(state.updated for state in states),
+        ready=sum(state.serves for state in states),
+        failing=sum(state.health in (Health.FAILING, Health.DEGRADED) for state in states),
+        unreachable=sum(state.health is Health.UNREACHABLE for state in states),
+        overlapping=overlapping,
+        unassigned=unassigned,
+    )
+
+
+def _condition(claim: Claim, generation: int) -> Condition:
+    return Condition(
+        type=claim.type,
+        status=ConditionStatus.of(claim.holds),
+        reason=claim.reason,
+        message=claim.message,
+        observed_generation=generation,
+    )

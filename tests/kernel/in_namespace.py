@@ -1,0 +1,36 @@
+"""A data plane whose every call runs in a network namespace: programs that it starts are to be in there, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from tests.support.netns.namespace import Namespace
+
+from proxyconfig_agent.dataplane.port import Change, Dataplane, Outcome, Settings
+from proxyconfig_agent.select.frontends import Frontends
+
+
+class Entered:
+    def __init__(self, node: Namespace, made: Callable[[], Dataplane]) -> None:
+        self._node, self._inner = node, node.call(made)
+
+    def probe(self) -> dict[str, str]:
+        return self._node.call(self._inner.probe)
+
+    def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
+        return self._node.call(self._inner.resync, settings, wanted)
+
+    def apply(self, changes: Iterable[Change]) -> Outcome:
+        return self._node.call(self._inner.apply, changes)
+
+    def disturbed(self) -> bool:
+        return self._node.call(self._inner.disturbed)
+
+    def remove(self) -> None:
+        self._node.call(self._inner.remove)
+
+    def scan(self) -> list[str]:
+        return self._node.call(self._inner.scan)
+
+    def close(self) -> None:
+        self._inner.close()

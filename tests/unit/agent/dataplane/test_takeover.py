@@ -1,0 +1,67 @@
+"""A mode that takes over serves everything before the other's rules go, whatever goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
+from tests.unit.agent.dataplane.nftables.frontends import frontends
+
+from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError, Settings
+from proxyconfig_agent.dataplane.takeover import Takeover
+
+PORTS = [frontends(cluster=("10.244.0.1:80",))]
+
+
+@pytest.fixture
+def old() -> FakeDataplane:
+    """Another mode, which serves."""
+    made = FakeDataplane()
+    made.resync(Settings(), PORTS)
+    return made
+
+
+def taking_over(new: FakeDataplane, old: FakeDataplane) -> Takeover:
+    def others() -> Iterator[Dataplane]:
+        yield old
+
+    return Takeover(new, others)
+
+
+def test_the_other_mode_goes_after_the_first_full_resync(old: FakeDataplane) -> None:
+    new = FakeDataplane()
+    mode = taking_over(new, old)
+    mode.probe()
+    assert old.state
+    mode.resync(Settings(), PORTS)
+    assert new.state
+    assert not old.state
+
+
+def test_the_other_mode_stays_while_the_new_one_fails(old: FakeDataplane) -> None:
+    new = FakeDataplane(failure=1.0)
+    mode = taking_over(new, old)
+    with pytest.raises(DataplaneError):
+        mode.resync(Settings(), PORTS)
+    assert old.state
+    new.failure = 0.0
+    mode.resync(Settings(), PORTS)
+    assert not old.state
+
+
+def test_a_removal_that_fails_is_tried_again_with_the_next_resync(old: FakeDataplane) -> None:
+    mode = taking_over(FakeDataplane(), old)
+    old.failure = 1.0
+    mode.resync(Settings(), PORTS)
+    assert old.state
+    old.failure = 0.0
+    mode.resync(Settings(), PORTS)
+    assert not old.state
+
+
+def test_removal_takes_both_and_a_scan_tells_of_both(old: FakeDataplane) -> None:
+    mode = taking_over(FakeDataplane(), old)
+    assert mode.scan()
+    mode.remove()
+    assert mode.scan() == []

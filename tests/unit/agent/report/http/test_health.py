@@ -1,0 +1,137 @@
+"""/healthz and /livez: when they fail, and what they say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from proxyconfig_agent.ingest.model import Family
+from proxyconfig_agent.report.http.health import HEARTBEAT_S, STALE_S, Answer, Health
+
+START_S = 1_700_000_000.0
+
+
+class Clock:
+    now_s = START_S
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def health(clock: Clock) -> Health:
+    made = Health(clock)
+    made.node(known=True, deleted=False)
+    return made
+
+
+def body(answer: Answer) -> dict[str, Any]:
+    return msgspec.json.decode(answer.body, type=dict[str, Any])
+
+
+def passes(health: Health, clock: Clock, seconds: float) -> None:
+    """Time goes by while the event loop runs."""
+    clock.now_s += seconds
+    health.beat()
+
+
+def test_row_129_an_idle_agent_is_healthy(health: Health, clock: Clock) -> None:
+    passes(health, clock, 3600)
+    assert health.healthz().status == health.livez().status == 200
+
+
+def test_row_128_the_body_has_kube_proxys_keys(health: Health, clock: Clock) -> None:
+    health.synced(Family)
+    passes(health, clock, 10)
+    assert body(health.healthz()) == {
+        "lastUpdated": "2023-11-14T22:13:30Z",
+        "currentTime": "2023-11-14T22:13:30Z",
+        "nodeEligible": True,
+        "healthy": True,
+        "status": {
+            "IPv4": {"lastUpdated": "2023-11-14T22:13:20Z", "healthy": True},
+            "IPv6": {"lastUpdated": "2023-11-14T22:13:20Z", "healthy": True},
+        },
+    }
+    assert "nodeEligible" not in body(health.livez())
+
+
+def test_row_129_a_change_that_waits_too_long_is_unhealthy(health: Health, clock: Clock) -> None:
+    health.synced([Family.IPV4])
+    health.queued()
+    passes(health, clock, STALE_S)
+    assert health.livez().status == 200
+    health.queued()  # a later change does not make the first one younger
+    passes(health, clock, 1)
+    answer = health.livez()
+    assert answer.status == 503
+    assert body(answer)["healthy"] is False
+    assert body(answer)["reason"] == "a change waits for a successful sync since 61 s"
+    assert body(answer)["lastUpdated"] == "2023-11-14T22:13:20Z"
+    health.synced([Family.IPV4])
+    assert health.livez().status == 200
+
+
+@pytest.mark.parametrize(("known", "deleted", "reason"), [(False, False, "does not exist"), (True, True, "is being deleted")])
+def test_row_130_a_node_that_goes_fails_healthz_only(health: Health, known: bool, deleted: bool, reason: str) -> None:
+    health.node(known=known, deleted=deleted)
+    answer = health.healthz()
+    assert answer.status == 503
+    assert body(answer)["nodeEligible"] is False
+    assert body(answer)["healthy"] is True, "as in kube-proxy"
+    assert reason in body(answer)["reason"]
+    assert health.livez().status == 200
+
+
+def test_before_the_node_was_seen_only_livez_is_fine(clock: Clock) -> None:
+    assert (Health(clock).healthz().status, Health(clock).livez().status) == (503, 200)
+
+
+def test_a_broken_data_path_drains_the_node_and_does_not_restart_the_agent(health: Health) -> None:
+    health.broken("mode", "the kernel has no nft_numgen")
+    health.broken("sync", "the last sync failed: out of memory")
+    answer = health.healthz()
+    assert answer.status == 503
+    assert (body(answer)["healthy"], body(answer)["reason"]) == (
+        False,
+        "the kernel has no nft_numgen; the last sync failed: out of memory",
+    )
+    assert health.livez().status == 200
+    assert not health.serves()
+    health.broken("mode", "")
+    assert body(health.healthz())["reason"] == "the last sync failed: out of memory"
+    health.broken("sync", "")
+    assert health.healthz().status == 200
+    assert health.serves()
+
+
+def test_rules_of_a_node_that_goes_can_be_relied_on_until_it_has_gone(health: Health, clock: Clock) -> None:
+    health.node(known=True, deleted=True)
+    assert health.serves()
+    health.queued()
+    passes(health, clock, STALE_S + 1)
+    assert not health.serves()
+
+
+def test_healthz_tells_when_the_rules_were_compared_last_and_what_was_put_right(health: Health, clock: Clock) -> None:
+    assert "audit" not in body(health.healthz())
+    health.audited("")
+    passes(health, clock, 10)
+    assert body(health.healthz())["audit"] == {"lastAudit": "2023-11-14T22:13:20Z"}
+    health.audited("1 elements of services; of shop/web:http")
+    assert body(health.healthz())["audit"] == {"lastAudit": "2023-11-14T22:13:30Z", "repaired": "1 elements of services; of shop/web:http"}
+    assert "audit" not in body(health.livez())
+
+
+def test_a_hanging_event_loop_is_unhealthy(health: Health, clock: Clock) -> None:
+    clock.now_s += HEARTBEAT_S + 1
+    answer = health.livez()
+    assert answer.status == 503
+    assert "hangs" in body(answer)["reason"]

@@ -1,0 +1,53 @@
+"""docs/metrics.md, made from the agent's catalogue: `python -m tests.unit.agent.report.metrics.metricspage` writes it, a test compares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from proxyconfig_agent.report.metrics.definitions import CATALOGUE, NOT_OURS, Metric
+
+PAGE = Path(__file__).parents[5] / "docs" / "metrics.md"
+HEAD = """# Metrics of the agent
+
+On the address of `spec.agent.metricsBindAddress` (default 127.0.0.1:10249), beside `/healthz`, `/proxyMode` and `/configz`, as at
+kube-proxy. Made from `report/metrics/definitions.py` by `python -m tests.unit.agent.report.metrics.metricspage`.
+
+Both families are committed together: seconds and times of a sync are the same under `ip_family` IPv4 and IPv6.
+"""
+OURS = """
+## The agent's own
+"""
+THEIRS = """
+## kube-proxy's names
+The name, type, labels and buckets of kube-proxy 1.36, for what means the same here; so its dashboards and alerts work. A metric of one
+mode is there while that mode runs.
+"""
+MISSING = """
+## What kube-proxy has and the agent has not
+Besides these, kube-proxy has the metrics of its runtime and client library (`go_*`, `rest_client_*`,
+`workqueue_*`, …); the agent has `process_*`.
+
+| name | why not |
+|---|---|
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    theirs, ours = ([each for each in CATALOGUE if each.is_kube_proxys is kube_proxys] for kube_proxys in (True, False))
+    missing = "".join(f"| `{name}` | {reason} |\n" for name, reason in NOT_OURS.items())
+    return HEAD + THEIRS + _table(theirs) + OURS + _table(ours) + MISSING + missing
+
+
+def _table(metrics: Iterable[Metric]) -> str:
+    return "\n| name | type | labels | mode | meaning |\n|---|---|---|---|---|\n" + "".join(map(_row, metrics))
+
+
+def _row(metric: Metric) -> str:
+    labels = " ".join(f"`{label}`" for label in metric.labels)
+    return f"| `{metric.name}` | {metric.kind} | {labels} | {', '.join(metric.modes) or 'all'} | {metric.means} |\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

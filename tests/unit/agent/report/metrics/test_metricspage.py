@@ -1,0 +1,56 @@
+"""What docs/metrics.md says, the code's catalogue says, and the agent's page has."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.unit.agent.report.metrics.metricspage import PAGE, page
+
+from proxyconfig_agent.report.metrics.definitions import ACCOUNTED, CATALOGUE, INVALID_DROPPED, NOT_OURS
+from proxyconfig_agent.report.metrics.metrics import Metrics
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert PAGE.read_text() == page(), "run `python -m tests.unit.agent.report.metrics.metricspage`"
+
+
+def served(mode: str) -> dict[str, str]:
+    """Types by name, as a scraper sees them."""
+    metrics = Metrics("0.1.0", mode)
+    metrics.count_packets(lambda: dict.fromkeys(ACCOUNTED, 7))
+    text = metrics.page().body.decode()
+    assert list(text_string_to_metric_families(text))
+    lines = [line.split() for line in text.splitlines() if line.startswith("# TYPE")]
+    return {name: kind for _, _, name, kind in lines if not name.startswith("process_")}
+
+
+@pytest.mark.parametrize("mode", ["nftables", "iptables", "ipvs", ""])
+def test_a_mode_has_the_metrics_of_all_modes_and_its_own(mode: str) -> None:
+    assert served(mode) == {each.name: each.kind for each in CATALOGUE if not each.modes or mode in each.modes}
+
+
+def test_a_change_of_mode_changes_the_metrics_and_forgets_nothing() -> None:
+    metrics = Metrics("0.1.0", "nftables")
+    metrics.changed(services=3)
+    for mode in ("iptables", "nftables", "nftables"):
+        metrics.mode("0.1.0", mode)
+        text = metrics.page().body.decode()
+        assert ("kubeproxy_sync_proxy_rules_iptables_restore_failures_total" in text) == (mode == "iptables")
+        assert ("kubeproxy_sync_proxy_rules_nftables_sync_failures_total" in text) == (mode == "nftables")
+        assert "kubeproxy_sync_proxy_rules_service_changes_total 3.0" in text
+
+
+def test_no_name_is_there_twice_or_both_ours_and_not_ours() -> None:
+    names = [each.name for each in CATALOGUE]
+    assert len(names) == len(set(names))
+    assert not set(names) & NOT_OURS.keys()
+    assert all(name.startswith(("kubeproxy_", "proxyconfig_")) for name in names)
+
+
+def test_what_the_kernel_does_not_count_is_not_there() -> None:
+    metrics = Metrics("0.1.0", "iptables")
+    assert "iptables_localhost" not in metrics.page().body.decode()
+    metrics.count_packets(lambda: {INVALID_DROPPED: 3})
+    text = metrics.page().body.decode()
+    assert "kubeproxy_iptables_ct_state_invalid_dropped_packets_total 3.0" in text
+    assert "iptables_localhost" not in text

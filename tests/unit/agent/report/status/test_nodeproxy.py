@@ -1,0 +1,229 @@
+"""The status that is written, and how seldom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+import pytest
+
+from proxyconfig_agent.dataplane.port import Refusal
+from proxyconfig_agent.ingest.model import ServiceName
+from proxyconfig_agent.report.status.conditions import Drift, NodeState
+from proxyconfig_agent.report.status.nodeproxy import Reporter, body_of, only_counters, status_of
+from proxyconfig_agent.state.findings import Finding, Topic
+from proxyconfig_api.conditions import condition
+from proxyconfig_api.nodeproxy import NodeProxy, NodeProxyStatus
+from proxyconfig_client.errors import ApiError
+
+STATE = NodeState(version="0.1.0", generation=3, revision="edge-1", mode="nftables", programmed=True, capabilities={"kernel": "6.1"})
+BROKEN = replace(STATE, findings=(Finding(Topic.TRAFFIC, "KernelRefused", "no nft_numgen"),))
+START_S = 1_700_000_000.0
+
+
+def test_a_status_is_what_the_api_reads_back() -> None:
+    state = replace(
+        STATE,
+        services=2,
+        endpoints=5,
+        refused=(Refusal(ServiceName("a", "b"), "bad"),),
+        drift=Drift(1, START_S, "a chain"),
+        removed_objects=0,
+    )
+    status = status_of(state, (), START_S)
+    body = body_of("n1", status)
+    assert NodeProxy.parse(body | {"spec": {"config": "edge", "revision": "edge-1"}}).status == status
+    assert body["status"]["drift"] == {"repairs": 1, "lastRepair": "2023-11-14T22:13:20Z", "what": "a chain"}
+    assert body["status"]["removed"] == {"objects": 0}
+
+
+def test_what_is_empty_is_left_out() -> None:
+    body = body_of("n1", status_of(NodeState(version="0.1.0"), (), START_S))
+    assert body["status"]["drift"] == {"repairs": 0}
+    assert not {"removed", "observedRevision", "mode"} & set(body["status"])
+    assert body["metadata"] == {"name": "n1"}
+
+
+def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
+    first = status_of(STATE, (), START_S)
+    worse = status_of(BROKEN, first.conditions, START_S + 60)
+    times = {each.type: each.last_transition_time.timestamp() - START_S for each in worse.conditions}
+    assert times == {"Ready": 60, "Programmed": 60, "ConntrackConfigured": 0, "ModulesLoaded": 0, "SysctlsApplied": 0, "Degraded": 60}
+
+
+def test_counters_are_no_transition() -> None:
+    old = status_of(STATE, (), START_S)
+    assert only_counters(old, status_of(replace(STATE, services=9), old.conditions, START_S))
+    assert not only_counters(old, status_of(replace(STATE, services=9, revision="edge-2"), old.conditions, START_S))
+
+
+class Server:
+    """Takes statuses; fails as often as told."""
+
+    def __init__(self) -> None:
+        self.written = asyncio.Queue[NodeProxyStatus]()
+        self.failures = 0
+
+    async def write(self, status: NodeProxyStatus) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise ApiError(503, "ServiceUnavailable", "etcd is away")
+        self.written.put_nowait(status)
+
+
+class Clock:
+    now_s = START_S
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def server() -> Server:
+    return Server()
+
+
+@asynccontextmanager
+async def running(reporter: Reporter) -> AsyncIterator[None]:
+    task = asyncio.create_task(reporter.run())
+    try:
+        async with asyncio.timeout(60):
+            yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def silent(server: Server) -> bool:
+    """Whether nothing is written for a moment."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(server.written.get(), 0.05)
+        return False
+    return True
+
+
+async def test_the_first_state_is_written_at_once_and_a_transition_after_a_second(server: Server, clock: Clock) -> None:
+    reporter = Reporter(server.write, clock)
+    async with running(reporter):
+        reporter.tell(STATE)
+        assert (await server.written.get()).services == 0
+        reporter.tell(BROKEN)
+        assert await silent(server)
+        clock.now_s += 1
+        reporter.tell(replace(BROKEN, services=1))
+        ready = condition((await server.written.get()).conditions, "Ready")
+        assert ready is not None
+        assert ready.reason == "KernelRefused"
+
+
+async def test_counters_alone_wait_for_a_minute(server: Server, clock: Clock) -> None:
+    reporter = Reporter(server.write, clock)
+    async with running(reporter):
+        reporter.tell(STATE)
+        await server.written.get()
+        for number in range(1, 50):
+            clock.now_s += 1
+            reporter.tell(replace(STATE, endpoints=number))
+        assert await silent(server)
+        clock.now_s += 11
+        reporter.tell(replace(STATE, endpoints=50))
+        assert (await server.written.get()).endpoints == 50
+
+
+async def test_a_transition_does_not_wait_for_the_counters(server: Server, clock: Clock) -> None:
+    reporter = Reporter(server.write, clock)
+    async with running(reporter):
+        reporter.tell(STATE)
+        await server.written.get()
+        clock.now_s += 5
+        reporter.tell(replace(STATE, endpoints=1))
+        assert await silent(server)
+        reporter.tell(BROKEN)
+        assert not condition_status(await server.written.get(), "Ready")
+
+
+def condition_status(status: NodeProxyStatus, kind: str) -> bool:
+    found = condition(status.conditions, kind)
+    assert found is not None
+    return found.status == "True"
+
+
+async def test_what_is_as_it_was_is_not_written(server: Server, clock: Clock) -> None:
+    reporter = Reporter(server.write, clock)
+    async with running(reporter):
+        reporter.tell(STATE)
+        await server.written.get()
+        clock.now_s += 3600
+        reporter.tell(replace(STATE))
+        reporter.tell(BROKEN)
+        reporter.tell(STATE)
+        assert await silent(server)
+
+
+async def test_a_failed_write_is_tried_again_with_the_newest_state(server: Server, clock: Clock) -> None:
+    server.failures = 1
+    reporter = Reporter(server.write, clock)
+    async with running(reporter):
+        reporter.tell(STATE)
+        await asyncio.sleep(0)
+        reporter.tell(BROKEN)
+        assert not condition_status(await server.written.get(), "Ready")
+
+
+async def test_a_new_object_is_told_everything_again_and_at_once(server: Server, clock: Clock) -> None:
+    reporter = Reporter(server.write, clock)
+    async with running(reporter):
+        reporter.tell(STATE)
+        first = await server.written.get()
+        server.failures = 1_000_000
+        clock.now_s += 1
+        reporter.tell(BROKEN)
+        await asyncio.sleep(0.01)  # the object is gone, and the pauses grow
+        server.failures = 0
+        reporter.tell(STATE)
+        reporter.again()
+        assert await server.written.get() == first
+
+
+async def test_flush_writes_now_and_tells_whether_it_could(server: Server, clock: Clock) -> None:
+    reporter = Reporter(server.write, clock)
+    assert await reporter.flush()
+    reporter.tell(STATE)
+    server.failures = 1
+    assert not await reporter.flush()
+    assert await reporter.flush()
+    assert server.written.qsize() == 1
+
+
+async def test_a_restarted_agent_says_nothing_until_it_knows_something(server: Server, clock: Clock) -> None:
+    reporter = Reporter(server.write, clock, status_of(STATE, (), START_S - 3600).conditions)
+    reporter.tell(NodeState(version="0.2.0"))
+    assert await reporter.flush()
+    assert server.written.empty()
+    reporter.tell(replace(BROKEN, programmed=False))
+    assert await reporter.flush()
+    assert not condition_status(server.written.get_nowait(), "Ready")
+
+
+async def test_a_first_agent_says_that_it_starts(server: Server, clock: Clock) -> None:
+    reporter = Reporter(server.write, clock)
+    reporter.tell(NodeState(version="0.1.0"))
+    await reporter.flush()
+    assert not condition_status(server.written.get_nowait(), "Ready")
+
+
+async def test_the_times_of_an_earlier_agent_go_on(server: Server, clock: Clock) -> None:
+    reporter = Reporter(server.write, clock, status_of(STATE, (), START_S - 3600).conditions)
+    reporter.tell(STATE)
+    await reporter.flush()
+    ready = condition(server.written.get_nowait().conditions, "Ready")
+    assert ready is not None
+    assert ready.last_transition_time.timestamp() == START_S - 3600

@@ -1,0 +1,129 @@
+"""One pass: in which order things are written, and what happens when they are refused or fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import pytest
+from tests.unit.operator.builders import INSTALLATION, config, node, proxy
+
+from proxyconfig_api.conditions import is_true
+from proxyconfig_client.events import Reference
+from proxyconfig_operator.apply.reconciler import Reconciler
+from proxyconfig_operator.apply.workqueue import RetryError
+from proxyconfig_operator.model.objects import Config
+from proxyconfig_operator.model.writes import Apply, Resource, Write
+from proxyconfig_operator.watch.caches import STRAYS, Caches
+
+
+class Server:
+    """Keeps writes in their order; refuses, or fails for now, what a test says."""
+
+    def __init__(self) -> None:
+        self.written: list[Write] = []
+        self.refuses: set[Resource] = set()
+        self.fails = False
+        self.events: list[str] = []
+
+    async def write(self, writes: Iterable[Write]) -> list[str]:
+        refused = []
+        for write in writes:
+            if self.fails:
+                raise RetryError("not now")
+            if isinstance(write, Apply) and write.resource in self.refuses and not write.part:
+                refused.append(f"the API server refuses {write.name}: no")
+            else:
+                self.written.append(write)
+        return refused
+
+    async def post(self, regarding: Reference, reason: str, note: str, *, action: str, kind: Literal["Normal", "Warning"]) -> None:
+        assert (regarding.kind, action, bool(note)) == ("ProxyConfig", "Reconcile", True)
+        self.events.append(f"{kind} {reason}")
+
+    def order(self) -> list[str]:
+        return [
+            f"{each.resource.value}/{each.part}".rstrip("/") if isinstance(each, Apply) else type(each).__name__ for each in self.written
+        ]
+
+    def status(self) -> Config:
+        """The ProxyConfig with the status that was written last."""
+        last = [each for each in self.written if isinstance(each, Apply) and each.part == "status"][-1]
+        return Config.of({"metadata": {"name": "x", "uid": "uid-x"}, "spec": {}, "status": last.body["status"]})
+
+
+@pytest.fixture
+def caches() -> Caches:
+    made = Caches(lambda _name: None)
+    made.configs.put(config())
+    made.nodes.put(node("n1"))
+    return made
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def reconciler(caches: Caches, server: Server) -> Reconciler:
+    return Reconciler(caches, server, server, INSTALLATION, 120)
+
+
+async def test_what_nodes_refer_to_comes_first_then_status_then_nodes(reconciler: Reconciler, server: Server) -> None:
+    assert await reconciler.reconcile("x") is None
+
+    assert server.order() == ["ProxyConfig", "ControllerRevision", "DaemonSet", "ProxyConfig/status", "NodeProxy", "Node"]
+    assert server.events == ["Normal RollingOut"]
+
+
+async def test_what_is_refused_is_told_no_node_is_touched_and_it_is_tried_again(reconciler: Reconciler, server: Server) -> None:
+    server.refuses.add(Resource.DAEMON_SET)
+
+    with pytest.raises(RetryError, match="refuses proxyconfig-x"):
+        await reconciler.reconcile("x")
+
+    assert server.order()[-1] == "ProxyConfig/status"
+    assert is_true(server.status().status.conditions, "Stalled")
+    assert server.events == ["Normal RollingOut", "Warning WriteRefused"]
+
+
+async def test_a_refusal_while_nodes_are_moved_is_told_in_the_next_pass_and_forgotten_when_it_is_over(
+    reconciler: Reconciler, caches: Caches, server: Server
+) -> None:
+    server.refuses.add(Resource.NODE)
+    with pytest.raises(RetryError):
+        await reconciler.reconcile("x")
+    assert not is_true(server.status().status.conditions, "Stalled")
+    server.refuses.clear()
+
+    assert await reconciler.reconcile("x") == 0, "once more, to tell that it is over"
+
+    assert is_true(server.status().status.conditions, "Stalled")
+    caches.configs.put(server.status())
+    await reconciler.reconcile("x")
+    assert not is_true(server.status().status.conditions, "Stalled")
+
+
+async def test_what_fails_for_now_is_tried_again_and_nothing_is_told_that_did_not_happen(reconciler: Reconciler, server: Server) -> None:
+    server.fails = True
+    with pytest.raises(RetryError):
+        await reconciler.reconcile("x")
+
+    assert (server.written, server.events) == ([], [])
+    server.fails = False
+    await reconciler.reconcile("x")
+    assert "NodeProxy" in server.order()
+
+
+async def test_one_that_is_gone_is_nothing_to_do(reconciler: Reconciler, server: Server) -> None:
+    assert await reconciler.reconcile("gone") is None
+    assert server.written == []
+
+
+async def test_strays_are_let_go(reconciler: Reconciler, caches: Caches, server: Server) -> None:
+    caches.proxies.put(proxy("elsewhere", "gone"))
+
+    await reconciler.reconcile(STRAYS)
+
+    assert server.order() == ["Delete"]

@@ -1,0 +1,238 @@
+"""What a ProxyConfig's status says of its nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from tests.unit.operator.builders import NOW, X1, config, labelled, node, pod, proxy, reported, revision, world
+
+from proxyconfig_api import names
+from proxyconfig_api.conditions import ConditionStatus
+from proxyconfig_api.proxyconfig import ProxyConfigStatus
+from proxyconfig_operator.decide.plan import Plan, plan_of
+from proxyconfig_operator.decide.removal import Leaving, Step
+from proxyconfig_operator.decide.snapshot import Snapshot
+from proxyconfig_operator.model.objects import Config, Node, Pod
+from proxyconfig_operator.status.events import Announcement, announcements_of
+from proxyconfig_operator.status.status import status_of, write_of
+
+OURS = (names.FINALIZER,)
+FULL = "image registry.test/agent:none not found"
+
+
+def of(there: Snapshot, refusals: tuple[str, ...] = ()) -> ProxyConfigStatus:
+    each = there.configs["x"]
+    return status_of(each, there, plan_of(each, there), refusals)
+
+
+def one_node(there: Node, agent: Pod | None, *, spec: dict[str, Any] | None = None, **status: Any) -> ProxyConfigStatus:
+    """The status of a ProxyConfig with a single node."""
+    proxies = [proxy(there.metadata.name, revision=X1, **status)]
+    return of(
+        world(
+            [config(finalizers=OURS, **(spec or {}))], [there], proxies=proxies, pods=[agent] if agent else [], revisions=[revision(X1, 1)]
+        )
+    )
+
+
+def said(status: ProxyConfigStatus, kind: str) -> tuple[str, str, str]:
+    (found,) = [each for each in status.conditions if each.type == kind]
+    return found.status.value, found.reason, found.message
+
+
+def test_all_ready_is_ready_and_nothing_else() -> None:
+    status = one_node(labelled("n1", "x"), pod("p", "n1"), **reported(X1))
+
+    assert said(status, "Ready") == ("True", "AllNodesReady", f"1/1 nodes are ready on {X1}")
+    assert [each.type for each in status.conditions if each.status is ConditionStatus.TRUE] == ["Ready"]
+    assert (status.summary, status.worst) == ("1/1", ())
+
+
+def waiting(reason: str, message: str) -> dict[str, Any]:
+    return {"phase": "Pending", "containerStatuses": [{"name": "agent", "state": {"waiting": {"reason": reason, "message": message}}}]}
+
+
+CRASHED = {
+    "name": "agent",
+    "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}},
+    "lastState": {"terminated": {"exitCode": 1, "reason": "Error", "message": "line\ncannot read the kubeconfig"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("there", "agent", "status", "counted", "words"),
+    [
+        pytest.param(
+            node("n1", ready="Unknown"), pod("p", "n1"), reported(X1), "unreachable", "Kubelet: what kubelet says", id="silent-node"
+        ),
+        pytest.param(
+            node("n1"), pod("p", "n1", **waiting("ErrImagePull", FULL)), {}, "failing", f"ErrImagePull: container agent: {FULL}", id="image"
+        ),
+        pytest.param(
+            node("n1"),
+            pod("p", "n1", ready=False, containerStatuses=[CRASHED]),
+            reported(X1),
+            "failing",
+            "CrashLoopBackOff: container agent: back-off 10s after exit code 1: cannot read the kubeconfig",
+            id="crash-loop",
+        ),
+        pytest.param(
+            node("n1"),
+            pod("p", "n1", phase="Failed", reason="Evicted", message="low on memory"),
+            {},
+            "failing",
+            "Evicted: low on memory",
+            id="evicted",
+        ),
+        pytest.param(
+            node("n1"),
+            pod("p", "n1"),
+            reported(X1, ready=False, reason="ModeUnsupported", message="no nf_tables"),
+            "failing",
+            "ModeUnsupported: no nf_tables",
+            id="agent-says-no",
+        ),
+        pytest.param(
+            node("n1"),
+            pod("p", "n1", **waiting("ContainerCreating", "")),
+            {},
+            "",
+            "AgentStarting: container agent is being started",
+            id="starting",
+        ),
+        pytest.param(node("n1"), None, {}, "", "AgentMissing: no agent pod has come to the node yet", id="no-pod"),
+        pytest.param(node("n1"), pod("p", "n1"), {}, "", "NotReported: the agent runs and has not reported yet", id="never-reported"),
+        pytest.param(node("n1"), pod("p", "n1"), reported("x-0"), "", f"Applying: has x-0; {X1} is asked for", id="behind"),
+        pytest.param(node("n1"), pod("p", "n1"), reported(X1, ready=False, reason="Starting"), "", "Starting: ", id="first-sync"),
+    ],
+)
+def test_a_node_that_is_not_ready_is_counted_and_speaks_for_itself(
+    there: Node, agent: Pod | None, status: dict[str, Any], counted: str, words: str
+) -> None:
+    told = one_node(there, agent, **status)
+
+    assert said(told, "Ready")[0] == "False"
+    assert said(told, "Ready")[2] == f"0/1 nodes are ready on {X1}; n1: {words}"
+    counts = msgspec.structs.asdict(told.nodes)
+    assert {key for key in ("failing", "unreachable") if counts[key]} == ({counted} if counted else set())
+    assert said(told, "Degraded")[0] == ("True" if counted else "False")
+    assert [f"{each.reason}: {each.message}" for each in told.worst] == [words]
+
+
+def test_a_report_of_an_earlier_generation_is_not_up_to_date() -> None:
+    told = one_node(node("n1"), pod("p", "n1"), generation=2, **reported(X1))
+
+    assert (told.nodes.updated, told.nodes.ready) == (0, 0)
+
+
+def test_a_degraded_node_is_ready_and_named() -> None:
+    told = one_node(node("n1"), pod("p", "n1"), **reported(X1, degraded="QuarantinedServices"))
+
+    assert said(told, "Ready")[0] == "True"
+    assert said(told, "Degraded") == (
+        "True",
+        "NodesDegraded",
+        "1 failing, 0 unreachable of 1 nodes; n1: QuarantinedServices: something was not done",
+    )
+    assert (told.nodes.ready, told.nodes.failing, [each.node for each in told.worst]) == (1, 1, ["n1"])
+
+
+def test_only_the_twenty_worst_nodes_are_named() -> None:
+    nodes = [node(f"n{number:02}", ready="True" if number < 25 else "Unknown") for number in range(30)]
+
+    told = of(world([config(finalizers=OURS)], nodes))
+
+    assert len(told.worst) == 20
+    assert [each.node for each in told.worst[:6]] == ["n25", "n26", "n27", "n28", "n29", "n00"]
+
+
+def test_kubelets_two_words_for_a_missing_image_do_not_flap() -> None:
+    first = one_node(node("n1"), pod("p", "n1", **waiting("ErrImagePull", 'image "a" not found')))
+    before = msgspec.structs.replace(config(finalizers=OURS), status=first)
+    backed_off = pod("p", "n1", **waiting("ImagePullBackOff", 'Back-off pulling image "a"'))
+    other = pod("p", "n1", **waiting("ImagePullBackOff", 'Back-off pulling image "b"'))
+
+    assert of(world([before], [node("n1")], pods=[backed_off])).worst == first.worst
+    assert of(world([before], [node("n1")], pods=[other])).worst[0].reason == "ImagePullBackOff"
+
+
+def test_of_two_pods_the_one_that_stays_counts() -> None:
+    there = world(
+        [config(finalizers=OURS)], [node("n1")], pods=[pod("old", "n1", ending=True), pod("new", "n1", **waiting("ErrImagePull", FULL))]
+    )
+
+    assert of(there).worst[0].reason == "ErrImagePull"
+
+
+def test_times_of_conditions_stay_while_they_do_not_turn() -> None:
+    early = one_node(labelled("n1", "x"), pod("p", "n1"), **reported(X1))
+    before = msgspec.structs.replace(config(finalizers=OURS), status=early)
+    later = world(
+        [before],
+        [labelled("n1", "x")],
+        proxies=[proxy("n1", revision=X1, **reported(X1))],
+        pods=[pod("p", "n1")],
+        revisions=[revision(X1, 1)],
+    )
+    object.__setattr__(later, "now", NOW.replace(hour=13))
+
+    assert of(later) == early
+
+
+def test_what_the_api_server_refuses_stalls() -> None:
+    told = of(world([config(finalizers=OURS)], [node("n1")]), ("the API server refuses DaemonSet x: no",))
+
+    assert said(told, "Stalled") == ("True", "WriteRefused", "the API server refuses DaemonSet x: no")
+    assert said(told, "Reconciling")[0] == "False"
+
+
+def test_a_spec_that_cannot_be_understood_stalls_and_says_which_field() -> None:
+    broken = Config.of({"metadata": {"name": "x", "uid": "u"}, "spec": {"mode": "ipvs", "nftables": {"driftCheckPeriod": "1s"}}})
+
+    told = of(world([broken]))
+
+    assert said(told, "Stalled")[:2] == ("True", "InvalidSpec")
+    assert "spec.nftables" in said(told, "Stalled")[2]
+    assert said(told, "Stalled")[2].endswith("; its nodes keep what they have")
+
+
+def test_no_node_is_ready_and_says_why() -> None:
+    told = of(world([config(finalizers=OURS, nodeSelector={"matchLabels": {"a": "b"}})], [node("n1")]))
+
+    assert said(told, "Ready") == ("True", "NoNodes", "spec.nodeSelector matches no node of this cluster")
+    assert told.nodes.unassigned == 1
+
+
+def test_what_is_applied_is_what_is_read_back() -> None:
+    told = one_node(node("n1"), pod("p", "n1", **waiting("ErrImagePull", FULL)))
+
+    body = write_of(config(), told).body
+
+    assert Config.of({"metadata": {"name": "x", "uid": "u"}, "spec": {}, "status": body["status"]}).status == told
+
+
+def test_transitions_are_announced_once() -> None:
+    before, after = ProxyConfigStatus(), one_node(node("n1"), pod("p", "n1", **waiting("ErrImagePull", FULL)))
+
+    assert [(each.kind, each.reason) for each in announcements_of(before, after, Plan())] == [
+        ("Normal", "RollingOut"),
+        ("Warning", "NodesFailing"),
+    ]
+    assert announcements_of(after, after, Plan()) == ()
+    ready = one_node(labelled("n1", "x"), pod("p", "n1"), **reported(X1))
+    assert [(each.kind, each.reason) for each in announcements_of(after, ready, Plan())] == [("Normal", "Ready"), ("Normal", "NotDegraded")]
+
+
+def test_nodes_that_are_let_go_without_proof_are_announced() -> None:
+    plan = Plan(leaving=(Leaving("n1", Step.GIVE_UP, NOW), Leaving("n2", Step.PROVEN, NOW)), move=write_something())
+
+    (told,) = announcements_of(ProxyConfigStatus(), ProxyConfigStatus(), plan)
+
+    note = "n1 let go without proof that nothing is left in the kernel: run the agent with --cleanup there, or reboot"
+    assert told == Announcement("Warning", "RemovalNotProven", note)
+
+
+def write_something() -> Any:
+    return (write_of(config(), ProxyConfigStatus()),)
