@@ -80,7 +80,7 @@ def _agent(place: Place, mode: Mode) -> tuple[str, ...]:
         "spec": {
             "mode": mode.proxy,
             "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
-            "localTraffic": {"detectLocalMode": "ClusterCIDR", "clusterCIDR": [world.CLUSTER_CIDR]},
+            "localTraffic": {"detectLocalMode": "ClusterCIDR", "clusterCIDRs": [world.CLUSTER_CIDR]},
         },
     }
     return (

@@ -102,7 +102,7 @@ def _local_traffic(spec: ProxyConfigSpec) -> Iterator[Problem]:
     if local == LocalTraffic():
         return
     parameters = {
-        DetectLocalMode.CLUSTER_CIDR: ("clusterCIDR", bool(local.cluster_cidr)),
+        DetectLocalMode.CLUSTER_CIDR: ("clusterCIDRs", bool(local.cluster_cidrs)),
         DetectLocalMode.BRIDGE_INTERFACE: ("bridgeInterface", bool(local.bridge_interface)),
         DetectLocalMode.INTERFACE_NAME_PREFIX: ("interfaceNamePrefix", bool(local.interface_name_prefix)),
     }

@@ -62,7 +62,7 @@ class LocalTraffic(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """How traffic of this node's pods is told. ClusterCIDR without a CIDR, the default: it cannot be told."""
 
     detect_local_mode: DetectLocalMode = DetectLocalMode.CLUSTER_CIDR
-    cluster_cidr: tuple[Cidr, ...] = msgspec.field(default=(), name="clusterCIDR")
+    cluster_cidrs: tuple[Cidr, ...] = msgspec.field(default=(), name="clusterCIDRs")
     bridge_interface: str = ""
     interface_name_prefix: str = ""
 

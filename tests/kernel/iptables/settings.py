@@ -52,7 +52,7 @@ def kube_proxy_configuration(setting: Setting, kubeconfig: Path) -> Object:
 def proxy_config(setting: Setting) -> Object:
     """The ProxyConfig that means the same."""
     details: dict[str, dict[str, Any]] = {
-        "ClusterCIDR": {"clusterCIDR": list(CLUSTER_CIDR.both)},
+        "ClusterCIDR": {"clusterCIDRs": list(CLUSTER_CIDR.both)},
         "BridgeInterface": {"bridgeInterface": BRIDGE},
         "InterfaceNamePrefix": {"interfaceNamePrefix": PREFIX},
     }

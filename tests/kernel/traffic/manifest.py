@@ -28,7 +28,7 @@ def proxy_config(config: Config, mode: str = "nftables") -> Object:
 
 
 _DETAILS: dict[str, dict[str, Any]] = {
-    "ClusterCIDR": {"clusterCIDR": list(CLUSTER_CIDR.both)},
+    "ClusterCIDR": {"clusterCIDRs": list(CLUSTER_CIDR.both)},
     "BridgeInterface": {"bridgeInterface": POD_INTERFACE},
     "InterfaceNamePrefix": {"interfaceNamePrefix": POD_INTERFACES},
 }

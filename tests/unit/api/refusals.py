@@ -136,19 +136,19 @@ REFUSALS = [
             f"{field}-with-{mode}",
             _local(**{"detectLocalMode": mode, field: value, needed: "cni0"} if needed else {"detectLocalMode": mode, field: value}),
             f"spec.localTraffic.{field}",
-            f"is for detectLocalMode {field[:1].upper() + field[1:]}: remove it, or set that mode instead of {mode}",
+            f"is for detectLocalMode {field[:1].upper() + field[1:].removesuffix('s')}: remove it, or set that mode instead of {mode}",
         )
         for field, value, mode, needed in (
-            ("clusterCIDR", ["10.0.0.0/8"], "NodeCIDR", ""),
-            ("clusterCIDR", ["10.0.0.0/8"], "BridgeInterface", "bridgeInterface"),
+            ("clusterCIDRs", ["10.0.0.0/8"], "NodeCIDR", ""),
+            ("clusterCIDRs", ["10.0.0.0/8"], "BridgeInterface", "bridgeInterface"),
             ("bridgeInterface", "cni0", "NodeCIDR", ""),
             ("bridgeInterface", "cni0", "InterfaceNamePrefix", "interfaceNamePrefix"),
             ("interfaceNamePrefix", "veth", "NodeCIDR", ""),
         )
     ),
-    _case("wrong-cluster-cidr", _local(clusterCIDR=["10.0.0.300/8"]), "spec.localTraffic.clusterCIDR[0]", NOT_A_CIDR + "10.0.0.300/8"),
+    _case("wrong-cluster-cidr", _local(clusterCIDRs=["10.0.0.300/8"]), "spec.localTraffic.clusterCIDRs[0]", NOT_A_CIDR + "10.0.0.300/8"),
     *(
-        _case(f"cidr-{text}", _local(clusterCIDR=["10.0.0.0/8", text]), "spec.localTraffic.clusterCIDR[1]", NOT_A_CIDR + text)
+        _case(f"cidr-{text}", _local(clusterCIDRs=["10.0.0.0/8", text]), "spec.localTraffic.clusterCIDRs[1]", NOT_A_CIDR + text)
         for text in (
             "10.0.0.0",
             "10.0.0.0/33",
@@ -234,15 +234,18 @@ REFUSALS = [
 
 SERVER_ONLY = [
     _case(
-        "mapped-cidr", _local(clusterCIDR=["::ffff:10.0.0.0/104"]), "spec.localTraffic.clusterCIDR[0]", NOT_A_CIDR + "::ffff:10.0.0.0/104"
+        "mapped-cidr", _local(clusterCIDRs=["::ffff:10.0.0.0/104"]), "spec.localTraffic.clusterCIDRs[0]", NOT_A_CIDR + "::ffff:10.0.0.0/104"
     ),
     _case(
-        "cidr-twice", _local(clusterCIDR=["10.0.0.0/8", "10.0.0.0/8"]), "spec.localTraffic.clusterCIDR[1]", 'Duplicate value: "10.0.0.0/8"'
+        "cidr-twice",
+        _local(clusterCIDRs=["10.0.0.0/8", "10.0.0.0/8"]),
+        "spec.localTraffic.clusterCIDRs[1]",
+        'Duplicate value: "10.0.0.0/8"',
     ),
     _case(
         "cluster-cidr-mode-without-cidr",
         _local(detectLocalMode="ClusterCIDR"),
-        "spec.localTraffic.clusterCIDR",
+        "spec.localTraffic.clusterCIDRs",
         "is needed with detectLocalMode ClusterCIDR: add it, or choose another mode",
     ),
     _case(
@@ -264,7 +267,7 @@ SERVER_ONLY = [
 ACCEPTED = [
     pytest.param({}, id="nothing"),
     pytest.param(
-        _local(clusterCIDR=["10.0.0.0/8", "10.128.0.1/9", "fd00::/8", "::/0", "1:2:3:4:5:6:7:8/128", "1::8/1", "::8/0"]),
+        _local(clusterCIDRs=["10.0.0.0/8", "10.128.0.1/9", "fd00::/8", "::/0", "1:2:3:4:5:6:7:8/128", "1::8/1", "::8/0"]),
         id="several-ranges",
     ),
     pytest.param(_local(detectLocalMode="NodeCIDR"), id="node-cidr"),

@@ -24,7 +24,7 @@ def listed(items: st.SearchStrategy[Any], least: int = 0) -> st.SearchStrategy[l
 
 
 local_traffic = (
-    st.fixed_dictionaries({"clusterCIDR": listed(networks, 1)}, optional={"detectLocalMode": st.just("ClusterCIDR")})
+    st.fixed_dictionaries({"clusterCIDRs": listed(networks, 1)}, optional={"detectLocalMode": st.just("ClusterCIDR")})
     | st.just({"detectLocalMode": "NodeCIDR"})
     | st.fixed_dictionaries({"detectLocalMode": st.just("BridgeInterface"), "bridgeInterface": names})
     | st.fixed_dictionaries({"detectLocalMode": st.just("InterfaceNamePrefix"), "interfaceNamePrefix": names})

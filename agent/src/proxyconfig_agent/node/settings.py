@@ -52,7 +52,7 @@ def _local_traffic(spec: ProxyConfigSpec, node: Node) -> LocalTraffic:
     wanted = spec.local_traffic
     match wanted.detect_local_mode:
         case DetectLocalMode.CLUSTER_CIDR:
-            return LocalTraffic(cidrs=tuple(map(_network, wanted.cluster_cidr)))
+            return LocalTraffic(cidrs=tuple(map(_network, wanted.cluster_cidrs)))
         case DetectLocalMode.NODE_CIDR:
             return LocalTraffic(cidrs=node.pod_cidrs)
         case DetectLocalMode.BRIDGE_INTERFACE:

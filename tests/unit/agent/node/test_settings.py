@@ -122,7 +122,7 @@ def test_a_primary_address_that_no_interface_has_is_told() -> None:
 
 def detect(mode: DetectLocalMode, *cidrs: str, bridge: str = "", prefix: str = "") -> ProxyConfigSpec:
     section = LocalTrafficSpec(
-        detect_local_mode=mode, cluster_cidr=tuple(map(Cidr.parse, cidrs)), bridge_interface=bridge, interface_name_prefix=prefix
+        detect_local_mode=mode, cluster_cidrs=tuple(map(Cidr.parse, cidrs)), bridge_interface=bridge, interface_name_prefix=prefix
     )
     return ProxyConfigSpec(local_traffic=section)
 
