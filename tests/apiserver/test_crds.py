@@ -82,7 +82,7 @@ def test_the_defaults_land_in_the_object(api: Api) -> None:
             "udpStreamTimeout": "0s",
         },
         "masquerade": {"all": False, "bit": 14},
-        "sync": {"minSyncPeriod": "0s", "fullSyncPeriod": "1h"},
+        "sync": {"minSyncPeriod": "0s", "fullSyncPeriod": "1h", "driftCheckPeriod": "1s"},
         "agent": {
             "imagePullPolicy": "IfNotPresent",
             "logLevel": "info",

@@ -75,11 +75,8 @@ class NodePorts(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 class Sync(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     min_sync_period: Duration = Duration(0)
     full_sync_period: Duration = Duration(3600)
-
-
-class Nftables(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     drift_check_period: Duration = Duration(1)
-    """How often to ask the kernel whether somebody else changed its ruleset; 0: never."""
+    """How often to ask the kernel whether another program changed its rules; 0: never."""
 
 
 class Iptables(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -113,7 +110,6 @@ class ProxyConfigSpec(msgspec.Struct, frozen=True, rename="camel", kw_only=True)
     local_traffic: LocalTraffic = LocalTraffic()
     node_ports: NodePorts = NodePorts()
     sync: Sync = Sync()
-    nftables: Nftables | None = None
     iptables: Iptables | None = None
     ipvs: Ipvs | None = None
     userspace: Userspace | None = None

@@ -120,7 +120,7 @@ def _repair_s(agent: Agent, node: Namespace) -> float:
 
 
 def test_an_audit_from_time_to_time_finds_what_nobody_told_of(agent: Agent, plane: ControlPlane, world: Topology, web: Web) -> None:
-    order(plane, sync={"fullSyncPeriod": "3s"}, nftables={"driftCheckPeriod": "0s"})
+    order(plane, sync={"fullSyncPeriod": "3s", "driftCheckPeriod": "0s"})
     with agent.running():
         agent.serves()
         eventually(lambda: agent.metric('proxyconfig_audits_total{result="clean"}') >= 1, within_s=60)

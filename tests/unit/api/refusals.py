@@ -50,7 +50,7 @@ REFUSALS = [
             f"spec.{section}",
             f"is for mode {section} or auto: remove it, or set mode to {section} instead of {mode}",
         )
-        for section, mode in (("nftables", "ipvs"), ("iptables", "nftables"), ("ipvs", "userspace"), ("userspace", "iptables"))
+        for section, mode in (("iptables", "nftables"), ("ipvs", "userspace"), ("userspace", "iptables"))
     ),
     _case(
         "in-without-values",
@@ -193,7 +193,7 @@ REFUSALS = [
     ),
     _case("no-full-sync", {"sync": {"fullSyncPeriod": "0s"}}, "spec.sync.fullSyncPeriod", "must be greater than 0s"),
     _case("sync-in-days", {"sync": {"minSyncPeriod": "1day"}}, "spec.sync.minSyncPeriod", NOT_A_DURATION),
-    _case("drift-check-in-days", {"nftables": {"driftCheckPeriod": "1day"}}, "spec.nftables.driftCheckPeriod", NOT_A_DURATION),
+    _case("drift-check-in-days", {"sync": {"driftCheckPeriod": "1day"}}, "spec.sync.driftCheckPeriod", NOT_A_DURATION),
     _case(
         "scheduler-with-a-blank",
         {"mode": "ipvs", "ipvs": {"scheduler": "r r"}},
@@ -275,9 +275,7 @@ ACCEPTED = [
     pytest.param(_local(detectLocalMode="InterfaceNamePrefix", interfaceNamePrefix="veth"), id="prefix"),
     pytest.param({"nodePorts": {"addresses": ["primary"]}}, id="primary"),
     pytest.param({"nodePorts": {"addresses": ["0.0.0.0/0", "::/0"]}}, id="all-addresses"),
-    pytest.param(
-        {"mode": "auto", "nftables": {}, "ipvs": {"scheduler": "mh"}, "iptables": {}, "userspace": {}}, id="auto-with-all-sections"
-    ),
+    pytest.param({"mode": "auto", "ipvs": {"scheduler": "mh"}, "iptables": {}, "userspace": {}}, id="auto-with-all-sections"),
     pytest.param({"kernel": {"modules": ["xt_DSCP", "br_netfilter"], "sysctls": {"net.ipv4.conf.eth0/100.rp_filter": "2"}}}, id="kernel"),
     pytest.param(
         {"conntrack": {"maxPerCore": 0, "udpTimeout": "1h0.5m", "tcpEstablishedTimeout": "576h", "udpStreamTimeout": "0"}}, id="conntrack"

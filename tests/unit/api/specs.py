@@ -48,7 +48,6 @@ specs = some(
     masquerade=some(all=st.booleans(), bit=st.integers(min_value=0, max_value=31)),
     localTraffic=local_traffic,
     nodePorts=some(addresses=st.just(["primary"]) | listed(networks, 1)),
-    sync=some(minSyncPeriod=st.just("1m30s"), fullSyncPeriod=st.just("2h")),
-    nftables=some(driftCheckPeriod=seconds),
+    sync=some(minSyncPeriod=st.just("1m30s"), fullSyncPeriod=st.just("2h"), driftCheckPeriod=seconds),
     agent=some(image=names, logLevel=st.sampled_from(["debug", "error"]), tolerations=st.just([])),
 )

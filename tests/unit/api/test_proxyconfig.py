@@ -31,8 +31,8 @@ def test_what_makes_sense_is_accepted(spec: dict[str, Any]) -> None:
 
 def test_all_problems_of_a_spec_are_told_at_once() -> None:
     with pytest.raises(InvalidSpec) as caught:
-        parse({"mode": "ipvs", "nftables": {}, "kernel": {"modules": ["-x"]}, "sync": {"fullSyncPeriod": "0s"}})
-    assert [problem.field for problem in caught.value.problems] == ["spec.nftables", "spec.kernel.modules[0]", "spec.sync.fullSyncPeriod"]
+        parse({"mode": "ipvs", "iptables": {}, "kernel": {"modules": ["-x"]}, "sync": {"fullSyncPeriod": "0s"}})
+    assert [problem.field for problem in caught.value.problems] == ["spec.iptables", "spec.kernel.modules[0]", "spec.sync.fullSyncPeriod"]
 
 
 def test_a_name_that_leaves_no_room_for_a_hash_is_refused() -> None:

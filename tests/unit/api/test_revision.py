@@ -27,7 +27,7 @@ FULL = {
     "kernel": {"modules": ["br_netfilter"], "sysctls": {"net.core.somaxconn": "4096", "net.ipv4.ip_forward": "1"}},
     "localTraffic": {"clusterCIDRs": ["10.0.0.0/8", "fd00::/8"]},
     "nodePorts": {"addresses": ["primary"]},
-    "nftables": {"driftCheckPeriod": "5s"},
+    "sync": {"driftCheckPeriod": "5s"},
 }
 
 
@@ -35,7 +35,7 @@ FULL = {
     ("one", "other"),
     [
         pytest.param({}, {"mode": "nftables", "conntrack": {"min": 131072, "tcpEstablishedTimeout": "24h0m0s"}}, id="defaults-written-out"),
-        pytest.param({}, {"nftables": {}, "kernel": {}}, id="empty-sections"),
+        pytest.param({}, {"sync": {}, "kernel": {}}, id="empty-sections"),
         pytest.param({"sync": {"minSyncPeriod": "90s"}}, {"sync": {"minSyncPeriod": "1m30s"}}, id="durations"),
         pytest.param({"localTraffic": {"clusterCIDRs": ["FD00::/8"]}}, {"localTraffic": {"clusterCIDRs": ["fd00:0::1/8"]}}, id="cidrs"),
         pytest.param(

@@ -14,7 +14,7 @@ from proxyconfig_api.proxyconfig import ProxyConfig
 from proxyconfig_api.spec import DetectLocalMode, ProxyConfigSpec
 
 SAMPLES = Path(__file__).parents[3] / "manifests" / "samples"
-OTHER_MODES = {"iptables", "ipvs", "userspace"}
+OTHER_MODES = {"ipvs", "userspace"}
 
 
 def manifests() -> Iterator[Any]:

@@ -110,7 +110,7 @@ def test_schema_and_parser_have_the_same_fields_types_and_choices(kind: type[msg
     "spec",
     [
         pytest.param({}, id="nothing"),
-        pytest.param({"mode": "auto", "nftables": {}, "iptables": {}, "ipvs": {}, "userspace": {}}, id="every-mode"),
+        pytest.param({"mode": "auto", "iptables": {}, "ipvs": {}, "userspace": {}}, id="every-mode"),
         pytest.param({"kernel": {}, "localTraffic": {}, "nodePorts": {}, "nodeSelector": {}}, id="empty-sections"),
         pytest.param({"agent": {"resources": {"limits": {"memory": "1Gi"}}, "tolerations": [{"key": "a"}]}}, id="agent"),
     ],

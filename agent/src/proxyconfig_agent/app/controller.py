@@ -31,7 +31,7 @@ from proxyconfig_agent.state.cluster import Cluster
 from proxyconfig_agent.state.findings import Finding
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.sync.runner import Clock, Runner
-from proxyconfig_agent.sync.schedule import pace_of
+from proxyconfig_agent.sync.schedule import intervals_of
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.informers import Informers
 from proxyconfig_api import codec
@@ -194,7 +194,7 @@ class NodeController:
         settings, findings = resolve(spec, self._cluster.node, self._local, self._knowledge.service_cidrs())
         self._telling.found("settings", *findings)
         self._health_checks.listen(listen_addresses(settings, self._local))
-        pace = pace_of(spec)
+        pace = intervals_of(spec)
         if self._runner is None:
             self._runner = Runner(self._cluster, dataplane, settings, self._synced, pace=pace, clock=Clock(), backoff=Backoff(first_s=0.5))
             self._running = group.create_task(self._runner.run())

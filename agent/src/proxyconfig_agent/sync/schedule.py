@@ -29,9 +29,10 @@ class SyncIntervals:
     poll_s: float = 1.0
 
 
-def pace_of(spec: ProxyConfigSpec) -> SyncIntervals:
-    poll_s = float(spec.nftables.drift_check_period) if spec.nftables else SyncIntervals().poll_s
-    return SyncIntervals(min_s=float(spec.sync.min_sync_period), full_s=float(spec.sync.full_sync_period), poll_s=poll_s)
+def intervals_of(spec: ProxyConfigSpec) -> SyncIntervals:
+    """The intervals that the spec sets, for every mode."""
+    sync = spec.sync
+    return SyncIntervals(min_s=float(sync.min_sync_period), full_s=float(sync.full_sync_period), poll_s=float(sync.drift_check_period))
 
 
 def rest_after_change_s(pace: SyncIntervals, took_s: float) -> float:

@@ -38,7 +38,7 @@ def test_one_that_is_being_deleted_gets_nothing() -> None:
 
 
 def test_one_that_cannot_be_understood_keeps_the_nodes_that_carry_its_label_and_no_others() -> None:
-    broken = Config.of({"metadata": {"name": "x", "uid": "u"}, "spec": {"mode": "ipvs", "nftables": {"driftCheckPeriod": "1s"}}})
+    broken = Config.of({"metadata": {"name": "x", "uid": "u"}, "spec": {"mode": "ipvs", "iptables": {"localhostNodePorts": True}}})
     assert broken.problem
 
     assigned = assign([broken, config("y", priority=1000)], [node("mine", **{"proxyconfig.dev/config": "x"}), node("new")])

@@ -189,12 +189,12 @@ def test_what_the_api_server_refuses_stalls() -> None:
 
 
 def test_a_spec_that_cannot_be_understood_stalls_and_says_which_field() -> None:
-    broken = Config.of({"metadata": {"name": "x", "uid": "u"}, "spec": {"mode": "ipvs", "nftables": {"driftCheckPeriod": "1s"}}})
+    broken = Config.of({"metadata": {"name": "x", "uid": "u"}, "spec": {"mode": "ipvs", "iptables": {"localhostNodePorts": True}}})
 
     told = of(world([broken]))
 
     assert said(told, "Stalled")[:2] == ("True", "InvalidSpec")
-    assert "spec.nftables" in said(told, "Stalled")[2]
+    assert "spec.iptables" in said(told, "Stalled")[2]
     assert said(told, "Stalled")[2].endswith("; its nodes keep what they have")
 
 
