@@ -80,7 +80,7 @@ def order(api: Api, revision: str, spec: Object | None = None, action: str = "Ap
     if api.get(f"{REVISIONS}/{revision}") is None:
         kind = {"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": {"name": revision}}
         api.create(REVISIONS, kind | {"revision": 1, "data": {"spec": spec or {}}})
-    wanted = {"config": "x", "revision": revision, "action": action}
+    wanted = {"configName": "x", "revisionName": revision, "action": action}
     api.apply(f"{PROXIES}/{NODE}", {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": NODE}, "spec": wanted})
 
 

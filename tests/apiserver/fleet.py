@@ -111,7 +111,7 @@ class Fleet:
         removing = spec["action"] == "Remove"
         if proxy.get("status", {}).get("observedGeneration") == generation or (removing and name in self.stubborn):
             return
-        status: dict[str, Any] = {"observedGeneration": generation, "observedRevision": spec["revision"], "mode": "nftables"}
+        status: dict[str, Any] = {"observedGeneration": generation, "observedRevision": spec["revisionName"], "mode": "nftables"}
         status["conditions"] = [ready(holds=not removing, reason="Removed" if removing else "Synced")]
         if removing:
             status["removed"] = {"objects": 0}

@@ -28,7 +28,7 @@ def config(spec: Object, name: str = NAME) -> Object:
 
 
 def node_proxy(name: str) -> Object:
-    spec = {"config": NAME, "revision": "example-1"}
+    spec = {"configName": NAME, "revisionName": "example-1"}
     return {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": name}, "spec": spec}
 
 

@@ -25,7 +25,7 @@ def test_of_two_that_select_a_node_the_higher_priority_gets_it_and_both_say_so(a
 
     is_ready(api, "edge", 1)
     is_ready(api, "all", 2)
-    assert api.have(f"{PROXIES}/e1")["spec"]["config"] == "edge"
+    assert api.have(f"{PROXIES}/e1")["spec"]["configName"] == "edge"
     assert api.have(f"{NODES}/e1")["metadata"]["labels"][names.CONFIG_LABEL] == "edge"
     overlapping = says(api, "all", "Overlapping", "True")
     assert overlapping["message"].startswith("nodes that spec.nodeSelector matches belong to edge, by spec.priority or age: e1;")
@@ -44,7 +44,7 @@ def test_of_two_with_equal_priority_the_older_keeps_its_nodes(api: Api, fleet: F
 
     late = says(api, "a-new-one", "Ready", "True", "NoNodes")
     assert late["message"] == "all 1 nodes that spec.nodeSelector matches belong to old"
-    assert api.have(f"{PROXIES}/n1")["spec"]["config"] == "old"
+    assert api.have(f"{PROXIES}/n1")["spec"]["configName"] == "old"
 
 
 @pytest.mark.usefixtures("patient")

@@ -129,7 +129,7 @@ def report(api: Api, name: str) -> None:
     if proxy is None or proxy.get("status", {}).get("observedGeneration") == proxy["metadata"]["generation"]:
         return
     removing = proxy["spec"]["action"] == "Remove"
-    status: Object = {"observedGeneration": proxy["metadata"]["generation"], "observedRevision": proxy["spec"]["revision"]}
+    status: Object = {"observedGeneration": proxy["metadata"]["generation"], "observedRevision": proxy["spec"]["revisionName"]}
     status["conditions"] = [ready(holds=not removing, reason="Removed" if removing else "Synced")]
     status |= {"removed": {"objects": 0}} if removing else {}
     metadata = {"name": name, "uid": proxy["metadata"]["uid"]}

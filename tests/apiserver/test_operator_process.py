@@ -149,13 +149,13 @@ def started(account: Path, log: Path, *, leads: bool = True) -> Iterator[Operato
 
 def kept(api: Api, node: str, revision: str) -> AbstractContextManager[None]:
     """Let no one give a node another revision."""
-    spec = {"config": "x", "revision": "another"}
+    spec = {"configName": "x", "revisionName": "another"}
     another = {"apiVersion": names.API_VERSION, "kind": "NodeProxy", "metadata": {"name": node}, "spec": spec}
     return forbidden(
         api,
         names.GROUP,
         "nodeproxies",
-        unless=f"object.metadata.name != '{node}' || object.spec.revision == '{revision}'",
+        unless=f"object.metadata.name != '{node}' || object.spec.revisionName == '{revision}'",
         message="stays as it is",
         attempt=lambda: api.create(f"{PROXIES}?dryRun=All", another),
     )
@@ -171,7 +171,7 @@ def ended(*arguments: str) -> tuple[int, dict[str, str]]:
 
 
 def revisions(api: Api) -> set[str]:
-    return {each["spec"]["revision"] for each in api.every(PROXIES)}
+    return {each["spec"]["revisionName"] for each in api.every(PROXIES)}
 
 
 def identity_of(operator: OperatorProcess) -> str:

@@ -25,7 +25,7 @@ def test_a_mode_that_is_not_built_is_refused_and_nodes_keep_what_they_have(api: 
     assert stalled["message"].startswith(f'spec.mode: "{mode}" is not available in this version, set nftables or iptables or auto')
     says(api, "x", "Ready", "False", "ModeNotAvailable")
     says(api, "x", "Reconciling", "False")
-    assert api.have(f"{PROXIES}/n1")["spec"] == {"config": "x", "revision": revision, "action": "Apply"}
+    assert api.have(f"{PROXIES}/n1")["spec"] == {"configName": "x", "revisionName": revision, "action": "Apply"}
     api.patch(f"{CONFIGS}/x", {"spec": {"mode": "nftables"}})
     assert is_ready(api, "x", 1)["revision"] == revision
 
@@ -51,7 +51,7 @@ def test_while_paused_nodes_keep_their_revision_and_their_pods(api: Api, fleet: 
     api.patch(f"{CONFIGS}/x", {"spec": {"masquerade": {"all": True}, "agent": {"logLevel": "debug"}}})
 
     assert "set it to false to roll out" in says(api, "x", "Ready", "False", "Paused")["message"]
-    assert api.have(f"{PROXIES}/n1")["spec"]["revision"] == revision
+    assert api.have(f"{PROXIES}/n1")["spec"]["revisionName"] == revision
     assert api.have(f"{DAEMONSETS}/proxyconfig-x")["metadata"]["generation"] == template
     api.patch(f"{CONFIGS}/x", {"spec": {"paused": False}})
     assert is_ready(api, "x", 1)["revision"] != revision
@@ -67,7 +67,7 @@ def test_a_node_that_joins_while_paused_gets_the_revision_of_the_others(api: Api
 
     fleet.join("n2")
 
-    soon(lambda: api.have(f"{PROXIES}/n2")["spec"]["revision"] == revision)
+    soon(lambda: api.have(f"{PROXIES}/n2")["spec"]["revisionName"] == revision)
 
 
 def test_an_image_that_does_not_exist_is_told_in_the_words_of_kubelet(api: Api, fleet: Fleet) -> None:

@@ -33,7 +33,7 @@ def test_a_proxyconfig_becomes_agents_on_its_nodes(api: Api, fleet: Fleet) -> No
         "Overlapping": "False",
     }
     revision = status["revision"]
-    assert api.have(f"{PROXIES}/n1")["spec"] == {"config": "x", "revision": revision, "action": "Apply"}
+    assert api.have(f"{PROXIES}/n1")["spec"] == {"configName": "x", "revisionName": revision, "action": "Apply"}
     node_uid = api.have(f"{NODES}/n1")["metadata"]["uid"]
     (owner,) = api.have(f"{PROXIES}/n1")["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["name"], owner["uid"]) == ("Node", "n1", node_uid)

@@ -57,7 +57,12 @@ def nodes(api: Api, installed: ControlPlane) -> Iterator[Api]:
     """Two nodes, each with a NodeProxy and a pod of an agent."""
     for name in ("n1", "n2"):
         api.create(NODES, node(name, {"zone": "a"}))
-        body = {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": name}, "spec": {"config": "x", "revision": "x-1"}}
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "NodeProxy",
+            "metadata": {"name": name},
+            "spec": {"configName": "x", "revisionName": "x-1"},
+        }
         api.create(PROXIES, body)
         api.create(PODS, pod(f"agent-{name}", name, "x"))
     admin_is_warned(installed)  # the policies are in force a moment after they were applied
@@ -126,15 +131,15 @@ def test_a_token_that_is_bound_to_no_pod_writes_nothing(installed: ControlPlane)
 @pytest.mark.usefixtures("omnipotent")
 def test_an_agent_writes_nothing_but_its_status_even_if_rbac_is_too_wide(agent: User) -> None:
     says = "an agent writes nothing but the status of its NodeProxy"
-    assert says in agent.does("patch", "npx", "n1", "--type=merge", "-p", '{"spec": {"revision": "mine"}}')
+    assert says in agent.does("patch", "npx", "n1", "--type=merge", "-p", '{"spec": {"revisionName": "mine"}}')
     assert says in agent.does("delete", "npx", "n1")
-    assert says in agent.does("create", "-f", "-", given=status_of("n3") | {"spec": {"config": "x", "revision": "x-1"}})
+    assert says in agent.does("create", "-f", "-", given=status_of("n3") | {"spec": {"configName": "x", "revisionName": "x-1"}})
     assert says in agent.does("create", "-f", "-", given=config("mine"))
 
 
 def test_a_status_carries_nothing_else_along(agent: User, nodes: Api) -> None:
     before = nodes.have(f"{PROXIES}/n1")
-    body = {"metadata": {"labels": {"mine": "1"}, "finalizers": ["mine/x"]}, "spec": {"revision": "mine"}, "status": {"mode": "m"}}
+    body = {"metadata": {"labels": {"mine": "1"}, "finalizers": ["mine/x"]}, "spec": {"revisionName": "mine"}, "status": {"mode": "m"}}
     assert "patched" in agent.does("patch", "npx", "n1", "--subresource=status", "--type=merge", "-p", json.dumps(body))
     after = nodes.have(f"{PROXIES}/n1")
     assert after["status"] == {"mode": "m"}

@@ -71,7 +71,7 @@ def test_a_node_goes_from_one_proxyconfig_to_another_and_back_without_a_lost_req
     with served.under_traffic(seconds=20):
         everywhere.apply(proxy_config("second", priority=10, nodeSelector={"matchLabels": {"kubernetes.io/hostname": node}}))
         everywhere.ready("second")
-        assert everywhere.get("npx", node)["spec"]["config"] == "second"
+        assert everywhere.get("npx", node)["spec"]["configName"] == "second"
         everywhere.eventually(everywhere.config, lambda found: condition(found, "Overlapping").get("status") == "True")
         assert len(everywhere.agents("second")) == 1
         everywhere.ready()

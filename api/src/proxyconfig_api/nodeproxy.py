@@ -26,8 +26,8 @@ class Action(enum.StrEnum):
 class NodeProxySpec(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """Written by the operator alone."""
 
-    config: str
-    revision: str
+    config_name: str
+    revision_name: str
     """The name of a ControllerRevision in the operator's namespace."""
     action: Action = Action.APPLY
 

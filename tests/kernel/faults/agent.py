@@ -40,7 +40,7 @@ def order(api: ControlPlane, action: str = "Apply", **spec: Any) -> None:
             "apiVersion": API_VERSION,
             "kind": "NodeProxy",
             "metadata": {"name": NODE_NAME},
-            "spec": {"config": "default", "revision": revision.name, "action": action},
+            "spec": {"configName": "default", "revisionName": revision.name, "action": action},
         },
     )
 

@@ -58,7 +58,7 @@ def proxy(
     reference = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": f"uid-{name}"}
     metadata = {"name": name, "uid": f"uid-proxy-{name}", "generation": generation, "ownerReferences": [reference]}
     metadata["annotations"] = dict(annotations or {})
-    spec = {"config": owner, "revision": revision, "action": action}
+    spec = {"configName": owner, "revisionName": revision, "action": action}
     return codec.decode({"metadata": metadata, "spec": spec, "status": status}, NodeProxy)
 
 

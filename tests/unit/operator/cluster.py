@@ -82,7 +82,7 @@ class Cluster:
             removed = {"removed": {"objects": 0}} if each["spec"]["action"] == "Remove" else {}
             each["status"] = {
                 "observedGeneration": generation,
-                "observedRevision": each["spec"]["revision"],
+                "observedRevision": each["spec"]["revisionName"],
                 "conditions": [READY],
             } | removed
         return busy
@@ -131,7 +131,7 @@ class Cluster:
         if write.resource is Resource.REVISION:
             assert known.get("data", body["data"]) == body["data"], "data of a ControllerRevision is immutable"
         if write.resource is Resource.NODE_PROXY:
-            assert body["spec"]["revision"] in self.objects[Resource.REVISION] or body["spec"]["action"] == "Remove", (
+            assert body["spec"]["revisionName"] in self.objects[Resource.REVISION] or body["spec"]["action"] == "Remove", (
                 "names a revision that is not there"
             )
             known["metadata"]["generation"] += known.get("spec", body["spec"]) != body["spec"]

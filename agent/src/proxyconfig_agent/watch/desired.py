@@ -100,7 +100,7 @@ class NodeProxySource:
 
     async def _resolve(self, proxy: NodeProxy) -> bool:
         """Tell what `proxy` says; returns whether there is any use in trying no more."""
-        name = proxy.spec.revision
+        name = proxy.spec.revision_name
         try:
             spec = self._specs.get(name) or await self._fetch(name)
         except InvalidSpec as error:

@@ -14,9 +14,9 @@ from proxyconfig_operator.model.writes import Apply, Resource, Write
 
 def wanted_of(config: Config, target: Target, proxy: NodeProxy | None) -> NodeProxySpec:
     """What a member shall do: the target; while nodes do not follow the spec, what it has of this ProxyConfig already."""
-    keeps = proxy is not None and proxy.spec.config == config.name and target.verdict is not Verdict.FOLLOW
-    revision = proxy.spec.revision if proxy is not None and keeps else target.revision
-    return NodeProxySpec(config=config.name, revision=revision, action=Action.APPLY)
+    keeps = proxy is not None and proxy.spec.config_name == config.name and target.verdict is not Verdict.FOLLOW
+    revision = proxy.spec.revision_name if proxy is not None and keeps else target.revision
+    return NodeProxySpec(config_name=config.name, revision_name=revision, action=Action.APPLY)
 
 
 def writes_of(config: Config, target: Target, node: Node, proxy: NodeProxy | None) -> tuple[Write, ...]:
@@ -32,7 +32,7 @@ def place(node: Node, spec: NodeProxySpec, annotations: Mapping[str, str] | None
     owner = {"apiVersion": "v1", "kind": "Node", "name": node.metadata.name, "uid": node.metadata.uid}
     metadata: dict[str, Any] = {
         "name": node.metadata.name,
-        "labels": {names.CONFIG_LABEL: spec.config},
+        "labels": {names.CONFIG_LABEL: spec.config_name},
         "ownerReferences": [owner],
     }
     if annotations:

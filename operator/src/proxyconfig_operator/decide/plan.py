@@ -37,7 +37,7 @@ def plan_of(config: Config, world: Snapshot) -> Plan:
 
 def strays_of(world: Snapshot) -> tuple[Write, ...]:
     """Let go of nodes and agents whose ProxyConfig is no more: its finalizer was taken away by hand."""
-    lost = {name for name, proxy in world.proxies.items() if proxy.spec.config not in world.configs}
+    lost = {name for name, proxy in world.proxies.items() if proxy.spec.config_name not in world.configs}
     for name, node in world.nodes.items():
         label = node.metadata.label(names.CONFIG_LABEL)
         if label and label not in world.configs:
@@ -52,7 +52,7 @@ def _service(config: Config, world: Snapshot) -> Plan:
     """Bring the members to their target, and let the others go."""
     target, leaving = world.targets[config.name], removal.leaving_of(config, world)
     moves, more = waves.admit([writes for node in world.assignment.members[config.name] if (writes := _placing(config, node, world))])
-    in_use = {proxy.spec.revision for proxy in world.proxies.values() if proxy.spec.config == config.name} | {target.revision}
+    in_use = {proxy.spec.revision_name for proxy in world.proxies.values() if proxy.spec.config_name == config.name} | {target.revision}
     old = revisions.superseded(world.revisions_of(config.name), in_use)
     waits = [(each.deadline - world.now).total_seconds() for each in leaving if each.step is Step.WAIT]
     return Plan(
@@ -113,7 +113,7 @@ def _retired(agents: DaemonSet | None) -> Iterator[Write]:
 
 def _handed_over(config: Config, world: Snapshot) -> list[str]:
     """Nodes that an heir is about to take; it has not placed itself on them yet."""
-    mine = (name for name, proxy in world.proxies.items() if proxy.spec.config == config.name and name in world.nodes)
+    mine = (name for name, proxy in world.proxies.items() if proxy.spec.config_name == config.name and name in world.nodes)
     return [name for name in mine if world.heir_of(name)]
 
 

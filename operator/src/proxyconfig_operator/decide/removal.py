@@ -46,7 +46,7 @@ class Leaving:
 
 def leaving_of(config: Config, world: Snapshot) -> tuple[Leaving, ...]:
     """The nodes that have, or had, the agents of `config` and belong to no ProxyConfig that could have them; by name."""
-    held = {name for name, proxy in world.proxies.items() if proxy.spec.config == config.name}
+    held = {name for name, proxy in world.proxies.items() if proxy.spec.config_name == config.name}
     labelled = (name for name, node in world.nodes.items() if node.metadata.label(names.CONFIG_LABEL) == config.name)
     held.update(name for name in labelled if name not in world.proxies)  # else it is for the NodeProxy's ProxyConfig to let go
     going = sorted(name for name in held if not _stays(name, config, world))
@@ -61,7 +61,7 @@ def writes_of(leaving: Leaving, world: Snapshot) -> tuple[Write, ...]:
         case Step.WAIT:
             return ()
         case Step.ASK if proxy is not None and node is not None:
-            spec = NodeProxySpec(config=proxy.spec.config, revision=proxy.spec.revision, action=Action.REMOVE)
+            spec = NodeProxySpec(config_name=proxy.spec.config_name, revision_name=proxy.spec.revision_name, action=Action.REMOVE)
             return (place(node, spec, {DEADLINE_ANNOTATION: leaving.deadline.strftime("%Y-%m-%dT%H:%M:%SZ")}),)
         case _:
             return release(proxy, node)

@@ -64,7 +64,7 @@ def worst_of(states: Iterable[NodeState], before: Iterable[WorstNode] = ()) -> t
 
 def _updated(proxy: NodeProxy, config: str, revision: str) -> bool:
     spec, status = proxy.spec, proxy.status
-    asked = spec.config == config and spec.revision == revision and spec.action is Action.APPLY
+    asked = spec.config_name == config and spec.revision_name == revision and spec.action is Action.APPLY
     return asked and status.observed_revision == revision and status.observed_generation >= proxy.metadata.generation
 
 

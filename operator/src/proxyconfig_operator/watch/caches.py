@@ -57,7 +57,7 @@ class Caches:
 
     def _proxy_changed(self, old: NodeProxy | None, new: NodeProxy | None) -> None:
         """It concerns whom it names, and whom its node belongs to."""
-        concerned = {item.spec.config for item in (old, new) if item is not None}
+        concerned = {item.spec.config_name for item in (old, new) if item is not None}
         concerned |= {self.assignment().winners.get(item.metadata.name, "") for item in (old, new) if item is not None}
         for name in concerned:
             self._wake(name if name in self.configs.items else STRAYS)

@@ -46,7 +46,7 @@ class Operator:
         async with self._news:
             self._version += 1
             metadata = {"name": "here", "generation": self._version, "resourceVersion": str(self._version)}
-            self.proxy = {"metadata": metadata, "spec": {"config": "pool", "revision": revision, "action": action}}
+            self.proxy = {"metadata": metadata, "spec": {"configName": "pool", "revisionName": revision, "action": action}}
             self._news.notify_all()
 
     async def proxies(self, request: web.Request) -> web.StreamResponse:

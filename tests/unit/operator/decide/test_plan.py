@@ -85,7 +85,7 @@ def test_while_the_spec_is_not_followed_members_keep_even_a_revision_in_between(
     there = world([each], [labelled("n1", "x"), node("n2")], proxies=[behind], revisions=[revision("x-old", 1), revision("x-new", 2)])
     plan = planned(there)
 
-    assert [(write.name, spec_of(write)["revision"]) for write in plan.move if isinstance(write, Apply) and "spec" in write.body] == [
+    assert [(write.name, spec_of(write)["revisionName"]) for write in plan.move if isinstance(write, Apply) and "spec" in write.body] == [
         ("n2", "x-new")
     ]
 
@@ -95,7 +95,7 @@ def test_a_leaving_node_is_asked_to_remove_until_a_deadline_that_is_kept_on_its_
 
     (write,) = planned(there).move
 
-    assert spec_of(write) == {"config": "x", "revision": X1, "action": "Remove"}
+    assert spec_of(write) == {"configName": "x", "revisionName": X1, "action": "Remove"}
     assert isinstance(write, Apply)
     assert write.body["metadata"]["annotations"] == {DEADLINE_ANNOTATION: "2026-01-01T12:02:00Z"}
 
@@ -255,7 +255,7 @@ def test_whatever_happened_and_wherever_it_was_interrupted_it_converges(happened
         winner = there.assignment.winners.get(name)
         assert winner, f"{name} belongs to nobody and has {placed.spec}"
         if there.targets[winner].revision:
-            assert placed.spec.config == winner
+            assert placed.spec.config_name == winner
             assert there.nodes[name].metadata.labels == {**(there.nodes[name].metadata.labels or {}), names.CONFIG_LABEL: winner}
     for name, winner in there.assignment.winners.items():
         assert not there.targets[winner].revision or name in there.proxies

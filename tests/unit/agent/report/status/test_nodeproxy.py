@@ -34,7 +34,7 @@ def test_a_status_is_what_the_api_reads_back() -> None:
     )
     status = status_of(state, (), START_S)
     body = body_of("n1", status)
-    assert NodeProxy.parse(body | {"spec": {"config": "edge", "revision": "edge-1"}}).status == status
+    assert NodeProxy.parse(body | {"spec": {"configName": "edge", "revisionName": "edge-1"}}).status == status
     assert body["status"]["drift"] == {"repairs": 1, "lastRepair": "2023-11-14T22:13:20Z", "what": "a chain"}
     assert body["status"]["removed"] == {"objects": 0}
 
