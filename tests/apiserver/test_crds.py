@@ -107,7 +107,7 @@ STATUS: dict[str, Any] = {
     "revision": "example-44136fa355",
     "summary": "1/2",
     "nodes": {"desired": 2, "updated": 2, "ready": 1, "failing": 1, "unreachable": 0, "overlapping": 3},
-    "worst": [{"node": "n2", "reason": "ModuleMissing", "message": "nft_numgen"}],
+    "worstNodes": [{"node": "n2", "reason": "ModuleMissing", "message": "nft_numgen"}],
     "conditions": [
         {
             "type": "Ready",

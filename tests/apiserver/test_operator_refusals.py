@@ -80,7 +80,7 @@ def test_an_image_that_does_not_exist_is_told_in_the_words_of_kubelet(api: Api, 
     assert PULL_ERROR in degraded["message"]
     assert PULL_ERROR in says(api, "x", "Ready", "False", "NodesFailing")["message"]
     status = soon(lambda: api.have(f"{CONFIGS}/x")["status"], until=lambda seen: seen["nodes"]["failing"] == 2)
-    assert [(each["node"], each["reason"]) for each in status["worst"]] == [("n1", "ErrImagePull"), ("n2", "ErrImagePull")]
+    assert [(each["node"], each["reason"]) for each in status["worstNodes"]] == [("n1", "ErrImagePull"), ("n2", "ErrImagePull")]
     assert event(api, "NodesFailing")["type"] == "Warning"
     api.patch(f"{CONFIGS}/x", {"spec": {"agent": {"image": "registry.test/agent:2"}}})
     is_ready(api, "x", 2)

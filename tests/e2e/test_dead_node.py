@@ -32,7 +32,7 @@ def test_a_dead_node_is_told_and_does_not_hold_up_the_deletion(everywhere: Insta
     ready = condition(lost, "Ready")
     assert (ready["status"], ready["reason"]) == ("False", "NodesUnreachable")
     assert f"{dead.name}: NodeStatusUnknown: Kubelet stopped posting node status" in ready["message"]
-    assert [worst["node"] for worst in lost["status"]["worst"]] == [dead.name]
+    assert [worst["node"] for worst in lost["status"]["worstNodes"]] == [dead.name]
 
     everywhere.kubectl("delete", "kpx", CONFIG, "--timeout=60s", timeout_s=90)  # the operator waits 120 s for nodes that may answer
 
@@ -44,4 +44,4 @@ def test_a_dead_node_is_told_and_does_not_hold_up_the_deletion(everywhere: Insta
 def test_a_node_that_returns_is_taken_up_again(everywhere: Installed, local: cluster.Cluster) -> None:
     told = everywhere.ready(within_s=240)
     assert told["status"]["nodes"]["ready"] == len(local.nodes)
-    assert told["status"].get("worst", []) == []
+    assert told["status"].get("worstNodes", []) == []

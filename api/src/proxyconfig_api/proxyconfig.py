@@ -52,7 +52,7 @@ class ProxyConfigStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=Tru
     summary: str = ""
     """`ready/desired`, for people and columns."""
     nodes: NodeCounts = NodeCounts()
-    worst: tuple[WorstNode, ...] = ()
+    worst_nodes: tuple[WorstNode, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
 

@@ -170,7 +170,7 @@ def test_values_of_a_wrong_type_are_refused_by_both(path: str, schema: Schema) -
 
 
 def test_limits_of_lists_are_those_of_the_code() -> None:
-    assert PROXYCONFIG["status"]["properties"]["worst"]["maxItems"] == WORST_LIMIT
+    assert PROXYCONFIG["status"]["properties"]["worstNodes"]["maxItems"] == WORST_LIMIT
     assert NODEPROXY["status"]["properties"]["quarantined"]["maxItems"] == QUARANTINED_LIMIT
 
 

@@ -29,7 +29,7 @@ def status_of(config: Config, world: Snapshot, plan: Plan, refusals: Sequence[st
         revision=target.revision,
         summary=f"{counts.ready}/{counts.desired}",
         nodes=counts,
-        worst=worst_of(states, config.status.worst),
+        worst_nodes=worst_of(states, config.status.worst_nodes),
         conditions=conditions,
     )
 

@@ -47,7 +47,7 @@ def test_all_ready_is_ready_and_nothing_else() -> None:
 
     assert said(status, "Ready") == ("True", "AllNodesReady", f"1/1 nodes are ready on {X1}")
     assert [each.type for each in status.conditions if each.status is ConditionStatus.TRUE] == ["Ready"]
-    assert (status.summary, status.worst) == ("1/1", ())
+    assert (status.summary, status.worst_nodes) == ("1/1", ())
 
 
 def waiting(reason: str, message: str) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def test_a_node_that_is_not_ready_is_counted_and_speaks_for_itself(
     counts = msgspec.structs.asdict(told.nodes)
     assert {key for key in ("failing", "unreachable") if counts[key]} == ({counted} if counted else set())
     assert said(told, "Degraded")[0] == ("True" if counted else "False")
-    assert [f"{each.reason}: {each.message}" for each in told.worst] == [words]
+    assert [f"{each.reason}: {each.message}" for each in told.worst_nodes] == [words]
 
 
 def test_a_report_of_an_earlier_generation_is_not_up_to_date() -> None:
@@ -136,7 +136,7 @@ def test_a_degraded_node_is_ready_and_named() -> None:
         "NodesDegraded",
         "1 failing, 0 unreachable of 1 nodes; n1: QuarantinedServices: something was not done",
     )
-    assert (told.nodes.ready, told.nodes.failing, [each.node for each in told.worst]) == (1, 1, ["n1"])
+    assert (told.nodes.ready, told.nodes.failing, [each.node for each in told.worst_nodes]) == (1, 1, ["n1"])
 
 
 def test_only_the_twenty_worst_nodes_are_named() -> None:
@@ -144,8 +144,8 @@ def test_only_the_twenty_worst_nodes_are_named() -> None:
 
     told = of(world([config(finalizers=OURS)], nodes))
 
-    assert len(told.worst) == 20
-    assert [each.node for each in told.worst[:6]] == ["n25", "n26", "n27", "n28", "n29", "n00"]
+    assert len(told.worst_nodes) == 20
+    assert [each.node for each in told.worst_nodes[:6]] == ["n25", "n26", "n27", "n28", "n29", "n00"]
 
 
 def test_kubelets_two_words_for_a_missing_image_do_not_flap() -> None:
@@ -154,8 +154,8 @@ def test_kubelets_two_words_for_a_missing_image_do_not_flap() -> None:
     backed_off = pod("p", "n1", **waiting("ImagePullBackOff", 'Back-off pulling image "a"'))
     other = pod("p", "n1", **waiting("ImagePullBackOff", 'Back-off pulling image "b"'))
 
-    assert of(world([before], [node("n1")], pods=[backed_off])).worst == first.worst
-    assert of(world([before], [node("n1")], pods=[other])).worst[0].reason == "ImagePullBackOff"
+    assert of(world([before], [node("n1")], pods=[backed_off])).worst_nodes == first.worst_nodes
+    assert of(world([before], [node("n1")], pods=[other])).worst_nodes[0].reason == "ImagePullBackOff"
 
 
 def test_of_two_pods_the_one_that_stays_counts() -> None:
@@ -163,7 +163,7 @@ def test_of_two_pods_the_one_that_stays_counts() -> None:
         [config(finalizers=OURS)], [node("n1")], pods=[pod("old", "n1", ending=True), pod("new", "n1", **waiting("ErrImagePull", FULL))]
     )
 
-    assert of(there).worst[0].reason == "ErrImagePull"
+    assert of(there).worst_nodes[0].reason == "ErrImagePull"
 
 
 def test_times_of_conditions_stay_while_they_do_not_turn() -> None:
