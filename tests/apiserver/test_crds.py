@@ -10,6 +10,7 @@ import pytest
 from tests.apiserver.objects import CONFIGS, PROXIES, Api, Object
 from tests.cluster import cluster, images
 from tests.cluster.controlplane import ControlPlane
+from tests.unit.api.kstatus import kstatus
 from tests.unit.api.refusals import ACCEPTED, NAME, REFUSALS, SERVER_ONLY, Refusal
 
 from proxyconfig_api import codec
@@ -96,10 +97,24 @@ def test_the_defaults_land_in_the_object(api: Api) -> None:
 
 
 def test_a_status_is_not_taken_from_the_object_and_a_spec_not_from_the_status(api: Api) -> None:
-    made = api.create(CONFIGS, config({}) | {"status": {"summary": "9/9"}})
-    assert "status" not in made
+    api.create(CONFIGS, config({}) | {"status": {"summary": "9/9"}})
+    assert api.have(f"{CONFIGS}/{NAME}")["status"] == {"observedGeneration": -1}
     patched = api.patch(f"{CONFIGS}/{NAME}/status", {"spec": {"priority": 9}, "status": {"summary": "1/2"}})
     assert (patched["spec"]["priority"], patched["status"]["summary"], patched["metadata"]["generation"]) == (0, "1/2", 1)
+
+
+def test_a_new_object_is_in_progress_until_its_controller_has_seen_it(api: Api) -> None:
+    api.create(CONFIGS, config({}))
+    api.create(PROXIES, node_proxy("n1"))
+    assert kstatus(api.have(f"{CONFIGS}/{NAME}")) == "InProgress"
+    assert kstatus(api.have(f"{PROXIES}/n1")) == "InProgress"
+
+
+def test_what_a_controller_applies_replaces_the_default_of_the_status(api: Api) -> None:
+    api.create(CONFIGS, config({}))
+    body = {"apiVersion": API_VERSION, "kind": "ProxyConfig", "metadata": {"name": NAME}, "status": STATUS}
+    assert api.apply(f"{CONFIGS}/{NAME}/status", body, "operator")["status"] == STATUS
+    assert kstatus(api.have(f"{CONFIGS}/{NAME}")) == "InProgress"  # Ready is False
 
 
 STATUS: dict[str, Any] = {

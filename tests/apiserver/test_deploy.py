@@ -13,7 +13,7 @@ from tests.cluster.controlplane import ControlPlane
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.network import SERVER_PORT
 from tests.cluster.serveraddress import server_address
-from tests.polling import eventually
+from tests.support.polling import eventually
 
 pytestmark = pytest.mark.apiserver
 

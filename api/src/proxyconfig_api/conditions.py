@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
+NOT_OBSERVED = -1
+"""`status.observedGeneration` of an object that its controller has not seen, the default in the CRDs: for kstatus it is in progress."""
+
 MESSAGE_LIMIT = 32768
 """More is refused by the API server."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from proxyconfig_api import codec
-from proxyconfig_api.conditions import Condition
+from proxyconfig_api.conditions import NOT_OBSERVED, Condition
 from proxyconfig_api.metadata import Metadata
 
 QUARANTINED_LIMIT = 20
@@ -56,7 +56,7 @@ class Removed(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 class NodeProxyStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """Written by the node's agent alone."""
 
-    observed_generation: int = 0
+    observed_generation: int = NOT_OBSERVED
     observed_revision: str = ""
     mode: str = ""
     version: str = ""
@@ -68,6 +68,11 @@ class NodeProxyStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True)
     drift: Drift = Drift()
     removed: Removed | None = None
     conditions: tuple[Condition, ...] = ()
+
+    @property
+    def reported(self) -> bool:
+        """Whether the agent has reported about some generation of the spec."""
+        return self.observed_generation > 0
 
 
 class NodeProxy(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from proxyconfig_api import codec
-from proxyconfig_api.conditions import Condition
+from proxyconfig_api.conditions import NOT_OBSERVED, Condition
 from proxyconfig_api.contradictions import contradictions
 from proxyconfig_api.errors import InvalidSpec
 from proxyconfig_api.metadata import Metadata
@@ -47,7 +47,7 @@ class WorstNode(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 class ProxyConfigStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """Written by the operator alone."""
 
-    observed_generation: int = 0
+    observed_generation: int = NOT_OBSERVED
     revision: str = ""
     summary: str = ""
     """`ready/desired`, for people and columns."""

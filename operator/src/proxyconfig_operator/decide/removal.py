@@ -93,7 +93,7 @@ def _step(config: Config, proxy: NodeProxy | None, node: Node | None, pod: Pod |
         return Step.NOTHING
     if _proven(proxy):
         return Step.PROVEN
-    if not proxy.status.observed_generation and (pod is None or not pod.status.container_statuses):
+    if not proxy.status.reported and (pod is None or not pod.status.container_statuses):
         return Step.NOTHING
     if late and proxy.spec.action is Action.REMOVE:
         return Step.GIVE_UP

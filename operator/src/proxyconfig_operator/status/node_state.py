@@ -73,7 +73,7 @@ def _judge(node: Node, proxy: NodeProxy | None, pod: Pod | None, *, updated: boo
         return Health.UNREACHABLE, node.ready.reason or "NodeNotReady", node.ready.message or "kubelet has stopped reporting"
     if words := words_of(pod):
         return Health.FAILING if words.trouble else Health.PENDING, words.reason, words.message
-    if proxy is None or not proxy.status.observed_generation:
+    if proxy is None or not proxy.status.reported:
         return Health.PENDING, "NotReported", "the agent runs and has not reported yet"
     return _reported(proxy, updated=updated, revision=revision)
 

@@ -105,6 +105,7 @@ def test_a_leaving_node_is_asked_to_remove_until_a_deadline_that_is_kept_on_its_
     [
         pytest.param({"observedGeneration": 1, "removed": {"objects": 0}}, "12:02", Step.PROVEN, id="proven"),
         pytest.param({"observedGeneration": 1, "removed": {"objects": 3}}, "12:02", Step.WAIT, id="something-left"),
+        pytest.param({"observedGeneration": -1}, "12:02", Step.NOTHING, id="not-observed"),
         pytest.param({"observedGeneration": 0, "removed": {"objects": 0}}, "12:02", Step.NOTHING, id="never-reported"),
         pytest.param({"observedGeneration": 1}, "12:02", Step.WAIT, id="not-yet"),
         pytest.param({"observedGeneration": 1}, "11:59", Step.GIVE_UP, id="too-late"),
