@@ -27,7 +27,7 @@ def run(options: Options) -> int:
 
             status = init.run(options.modules)
         elif options.cleanup:
-            from proxyconfig_agent.app.wiring import clean_up  # noqa: PLC0415
+            from proxyconfig_agent.app.cleanup import clean_up  # noqa: PLC0415
 
             status = clean_up()
         else:

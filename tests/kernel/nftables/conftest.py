@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from tests.support.netns.namespace import Namespace, namespaces
 
-from proxyconfig_agent.dataplane.nftables import Nftables
+from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.kernel.nftables.faulty import FaultyConnection, mentioning, nothing, 
 from tests.support.netns.namespace import Namespace
 from tests.unit.agent.dataplane.nftables.frontends import frontends, ip, port_name
 
-from proxyconfig_agent.dataplane.nftables import Nftables
+from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.dataplane.port import Change, DataplaneError
 from proxyconfig_agent.select.frontends import Frontends
 

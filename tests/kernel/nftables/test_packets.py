@@ -14,7 +14,7 @@ from tests.support.netns.peers import Prober, echoing, probing
 from tests.support.netns.topology import NODE, NODE_GATEWAYS, POD_CIDR, PODS, PODS2, SERVICE_CIDR, Topology, topology
 from tests.unit.agent.dataplane.nftables.frontends import frontends, ip, network
 
-from proxyconfig_agent.dataplane.nftables import Nftables
+from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.dataplane.port import Change, LocalTraffic, Settings
 from proxyconfig_agent.ingest.model import Policy
 from proxyconfig_agent.select.frontends import Frontends

@@ -14,7 +14,7 @@ from functools import partial
 import pytest
 from tests.kernel.nftables.examples import SETTINGS, many, with_other_endpoint
 
-from proxyconfig_agent.dataplane.nftables import Nftables
+from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.dataplane.port import Change
 from proxyconfig_agent.report.http.bind_address import Bind
 from proxyconfig_agent.report.http.health import Health

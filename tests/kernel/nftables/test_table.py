@@ -14,7 +14,7 @@ from tests.kernel.nftables.examples import SETTINGS, every_kind, many, with_othe
 from tests.support.netns.namespace import Namespace
 from tests.unit.agent.dataplane.nftables.frontends import frontends, ip, network, port_name
 
-from proxyconfig_agent.dataplane.nftables import Nftables
+from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.dataplane.nftables.sync.reconcile import CHUNK, SPARE_PICKS
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, LocalTraffic, Settings
 from proxyconfig_agent.ingest.model import ANY

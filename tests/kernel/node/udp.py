@@ -20,10 +20,10 @@ from tests.support.scenarios.scenario import Object
 from proxyconfig_agent.conntrack import ctnetlink
 from proxyconfig_agent.conntrack.cleaner import ConntrackCleaner, Served
 from proxyconfig_agent.conntrack.stale import Flow, Lookup, Stale
+from proxyconfig_agent.dataplane.iptables.mode import ROUTE_LOCALNET
 from proxyconfig_agent.dataplane.port import Dataplane
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node import rtnetlink
-from proxyconfig_agent.node.host import ROUTE_LOCALNET
 
 NAMESPACE = "udp"
 PORT, NODE_PORT = 5300, 32753

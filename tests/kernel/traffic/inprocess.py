@@ -18,6 +18,7 @@ from tests.support.scenarios.objects import Key
 from tests.support.scenarios.scenario import Object
 
 from proxyconfig_agent.dataplane.iptables.iptables import Iptables
+from proxyconfig_agent.dataplane.iptables.mode import ROUTE_LOCALNET
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.dataplane.port import Dataplane, Settings
 from proxyconfig_agent.ingest import apitypes
@@ -25,7 +26,6 @@ from proxyconfig_agent.ingest.addresses import parse_network
 from proxyconfig_agent.ingest.model import Network
 from proxyconfig_agent.ingest.nodes import node_of
 from proxyconfig_agent.node import rtnetlink
-from proxyconfig_agent.node.host import ROUTE_LOCALNET
 from proxyconfig_agent.node.settings import resolve
 from proxyconfig_agent.state.cluster import Cluster
 from proxyconfig_agent.sync.result import SyncResult

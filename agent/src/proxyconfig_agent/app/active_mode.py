@@ -7,18 +7,21 @@ from collections.abc import Callable
 
 import structlog
 
+from proxyconfig_agent.dataplane.modes import left_behind
 from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError
+from proxyconfig_agent.dataplane.takeover import removed
 from proxyconfig_agent.node import capabilities
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.state.findings import Finding, Topic
+from proxyconfig_api.modes import effective
 from proxyconfig_api.spec import Mode
 
 AGAIN_S = 15.0
 
 _log = structlog.get_logger("mode")
 
-Modes = Callable[[Mode], Dataplane | None]
-"""The data plane of a mode; None if this agent has none."""
+Modes = Callable[[Mode], Dataplane]
+"""The data plane of a mode. Raises DataplaneError where this node cannot have it."""
 
 
 class ActiveMode:
@@ -32,7 +35,7 @@ class ActiveMode:
 
     def use(self, mode: Mode) -> Dataplane | None:
         """The data plane of the mode from now on; None, with a finding, if this node cannot do it."""
-        mode = Mode.NFTABLES if mode is Mode.AUTO else mode
+        mode = effective(mode)
         if mode is not self._mode:
             dataplane = self._probed(mode)
             if dataplane is None:
@@ -44,12 +47,11 @@ class ActiveMode:
 
     def remove(self) -> list[str] | None:
         """Take away what any mode of ours has made. What a scan still finds; None, with a finding, if it failed: try again."""
-        dataplane = self._dataplane or self._modes(Mode.NFTABLES)
-        if dataplane is None:
-            return []
         try:
-            dataplane.remove()
-            return dataplane.scan()
+            if self._dataplane is None:
+                return removed(left_behind())
+            self._dataplane.remove()
+            return self._dataplane.scan()
         except (DataplaneError, OSError) as error:
             _log.error("removal failed", error=str(error))
             self._telling.found("mode", Finding(Topic.TRAFFIC, "RemovalFailed", str(error)))
@@ -66,15 +68,12 @@ class ActiveMode:
         dataplane = None
         try:
             dataplane = self._modes(mode)
-            probed = dataplane.probe() if dataplane else {}
+            probed = dataplane.probe()
         except (DataplaneError, OSError) as error:
             if dataplane is not None:
                 dataplane.close()
             self._cannot(str(error))
             self._try_again()
-            return None
-        if dataplane is None:
-            self._cannot(f"spec.mode: {mode.value} is not built into this agent yet; use nftables or iptables")
             return None
         self._telling.update(mode=mode.value, capabilities=capabilities.of(probed))
         return dataplane

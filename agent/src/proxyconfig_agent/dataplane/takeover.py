@@ -59,14 +59,23 @@ class Takeover:
         self._mode.close()
 
     def _remove_others(self) -> None:
-        for other in self._opened():
-            left = other.scan()
-            other.remove()
-            if left:
-                _log.info("rules of another mode removed", objects=len(left))
+        removed(self._others())
         self._alone = True
 
     def _opened(self) -> Iterator[Dataplane]:
         for other in self._others():
             with contextlib.closing(other):
                 yield other
+
+
+def removed(found: Iterable[Dataplane]) -> list[str]:
+    """Take away what these modes have in the kernel, and return what a scan still finds. Raises DataplaneError or OSError."""
+    left: list[str] = []
+    for each in found:
+        with contextlib.closing(each):
+            before = each.scan()
+            each.remove()
+            left += each.scan()
+        if before:
+            _log.info("rules of another mode removed", objects=len(before))
+    return left

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from proxyconfig_agent.dataplane.modes import spec_of
 from proxyconfig_agent.node import conntrack_sysctls, modules
 from proxyconfig_agent.node.capabilities import cores
 from proxyconfig_agent.node.modules import Modules
 from proxyconfig_agent.node.procsys import Ledger, Parameters, ProcSys, reconcile
-from proxyconfig_agent.node.settings import localhost_node_ports
 from proxyconfig_agent.node.sysctls import Wanted
 from proxyconfig_agent.state.findings import Finding
 from proxyconfig_api.spec import ProxyConfigSpec
-
-ROUTE_LOCALNET = "net.ipv4.conf.all.route_localnet"
 
 
 def wanted(spec: ProxyConfigSpec, cores: int) -> tuple[Wanted, ...]:
     """All sysctls of a spec, each name once: what `kernel.sysctls` says of a name beats what follows from another field."""
     follows = {each.name: each for each in conntrack_sysctls.wanted(spec.conntrack, cores)}
-    if localhost_node_ports(spec):
-        # Else the kernel drops what comes from 127.0.0.1 for an endpoint elsewhere. KUBE-FIREWALL keeps others away from it.
-        follows[ROUTE_LOCALNET] = Wanted(ROUTE_LOCALNET, "1")
+    follows |= {name: Wanted(name, value) for name, value in spec_of(spec.mode).sysctls(spec).items()}
     written = {name: Wanted(name, value) for name, value in sorted(spec.kernel.sysctls.items())}
     return tuple((follows | written).values())
 

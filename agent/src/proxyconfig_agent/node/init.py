@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import structlog
 
+from proxyconfig_agent.dataplane.modes import built
 from proxyconfig_agent.node import modules
 
 _log = structlog.get_logger("setup")
@@ -17,7 +18,7 @@ def run(wanted: Iterable[str]) -> int:
     It is 0 even if a module is missing: the agent reports that as a condition of its NodeProxy, which a pod that
     does not start could not."""
     kernel = modules.read()
-    lacking = modules.missing((*modules.ESSENTIAL, *modules.HELPFUL, *wanted), kernel)
+    lacking = modules.missing((*modules.ESSENTIAL, *(name for spec in built() for name in spec.modules), *wanted), kernel)
     if lacking and not kernel.loadable:
         _log.info("modules not loaded", reason="this kernel cannot load modules", kernel=kernel.release, modules=lacking)
         return 0

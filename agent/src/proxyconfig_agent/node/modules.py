@@ -17,22 +17,6 @@ _log = structlog.get_logger("modules")
 ESSENTIAL = ("nf_conntrack",)
 """Wanted in every mode: without it there are no conntrack sysctls."""
 
-HELPFUL = (
-    "nf_tables",
-    "nft_chain_nat",
-    "nft_ct",
-    "nft_dynset",
-    "nft_fib_ipv4",
-    "nft_fib_ipv6",
-    "nft_masq",
-    "nft_nat",
-    "nft_numgen",
-    "nft_reject_ipv4",
-    "nft_reject_ipv6",
-)
-"""What nftables mode uses. The kernel loads them itself when rules need them, unless autoloading is off; which feature is really missing,
-the probe of the mode says."""
-
 SIGNS = {
     "nf_conntrack": "proc/sys/net/netfilter/nf_conntrack_max",
     "br_netfilter": "proc/sys/net/bridge",

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from proxyconfig_agent.dataplane.modes import spec_of
 from proxyconfig_agent.dataplane.port import LocalTraffic, Settings
 from proxyconfig_agent.ingest.model import ANY, Address, Family, Network, Node, family_of, text_of
 from proxyconfig_agent.node.rtnetlink import LocalAddress
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_api.cidr import Cidr, NodeAddresses
-from proxyconfig_api.spec import DetectLocalMode, Iptables, Mode, ProxyConfigSpec
+from proxyconfig_api.spec import DetectLocalMode, ProxyConfigSpec
 
 LOOPBACK = Address(bytes((127, 0, 0, 1)))
 
@@ -30,22 +31,11 @@ def resolve(
         masquerade_bit=spec.masquerade.bit,
         node_port_addresses=serving,
         node_addresses=node.addresses or _sorted(each.address for each in local if not each.is_loopback),
-        localhost_node_ports=localhost_node_ports(spec),
+        localhost_node_ports=spec_of(spec.mode).localhost_node_ports(spec),
         service_cidrs=tuple(sorted(service_cidrs, key=lambda network: (len(network.base), network.base, network.prefix))),
     )
     findings = (*_about_local_traffic(spec, node, local_traffic), *_about_node_ports(wanted, serving, local))
     return settings, findings
-
-
-def localhost_node_ports(spec: ProxyConfigSpec) -> bool:
-    """Whether NodePorts are served on IPv4's loopback addresses: in iptables mode, where their addresses are all, or hold one of those."""
-    if spec.mode is not Mode.IPTABLES or not (spec.iptables or Iptables()).localhost_node_ports:
-        return False
-    wanted = spec.node_addresses
-    if wanted.primary:
-        return False
-    cidrs = wanted.of_family(Family.IPV4)
-    return not cidrs or any(LOOPBACK in _network(cidr) or cidr.network.is_loopback for cidr in cidrs)
 
 
 def _local_traffic(spec: ProxyConfigSpec, node: Node) -> LocalTraffic:
@@ -79,7 +69,7 @@ def _inside(cidrs: Iterable[Cidr], family: Family, local: Iterable[LocalAddress]
 
 
 def _serves(loopback: LocalAddress, spec: ProxyConfigSpec) -> bool:
-    return family_of(loopback.address) is Family.IPV4 and localhost_node_ports(spec)
+    return family_of(loopback.address) is Family.IPV4 and spec_of(spec.mode).localhost_node_ports(spec)
 
 
 def listen_addresses(settings: Settings, local: Iterable[LocalAddress]) -> tuple[Address, ...]:

@@ -9,9 +9,8 @@ from typing import Any
 import jinja2
 import yaml
 
-from proxyconfig_api import codec, names
+from proxyconfig_api import codec, modes, names
 from proxyconfig_api.pods import Agent
-from proxyconfig_api.spec import Mode
 from proxyconfig_operator.model.address import Address
 from proxyconfig_operator.model.objects import Config, DaemonSet
 
@@ -60,7 +59,7 @@ def render(config: Config, installation: Installation) -> dict[str, Any]:
         arguments=_arguments(agent),
         init_arguments=[*_arguments(agent), "--init", *(f"--module={module}" for module in config.spec.kernel.modules)],
         api_server=installation.api_server,
-        iptables=config.spec.mode is Mode.IPTABLES,
+        needs=modes.pod_needs(config.spec.mode),
         probe=_probe(agent.healthz_bind_address),
     )
     manifest: dict[str, Any] = yaml.safe_load(text)

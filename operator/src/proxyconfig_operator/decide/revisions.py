@@ -11,15 +11,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from proxyconfig_api import names
+from proxyconfig_api import modes, names
 from proxyconfig_api.revision import Revision as Content
 from proxyconfig_api.revision import revision_of
-from proxyconfig_api.spec import Mode
 from proxyconfig_operator.model.objects import Config, Revision
 from proxyconfig_operator.model.writes import Apply, Delete, Resource
 
-BUILT = (Mode.NFTABLES, Mode.IPTABLES, Mode.AUTO)
-"""The modes that agents can do; `auto` is nftables for now."""
 KEPT = 10
 """Revisions to go back to, besides those that nodes are on."""
 COMPONENT_LABEL, COMPONENT = "app.kubernetes.io/component", "revision"
@@ -59,8 +56,8 @@ def target_of(config: Config, existing: Iterable[Revision]) -> Target:
     if config.problem:
         return Target(newest, Verdict.INVALID_SPEC, pending=True, problem=f"{config.problem}; its nodes keep what they have")
     wanted = revision_of(config.name, config.spec)
-    if config.spec.mode not in BUILT:
-        choice = " or ".join(BUILT)
+    if not modes.is_built(config.spec.mode):
+        choice = modes.choice()
         problem = f'spec.mode: "{config.spec.mode}" is not available in this version, set {choice}; its nodes keep what they have'
         return Target(newest, Verdict.MODE_NOT_AVAILABLE, pending=True, problem=problem)
     if config.spec.paused:

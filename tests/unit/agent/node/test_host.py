@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from proxyconfig_agent.node.host import ROUTE_LOCALNET, Host, wanted
+from proxyconfig_agent.dataplane.iptables.mode import ROUTE_LOCALNET
+from proxyconfig_agent.node.host import Host, wanted
 from proxyconfig_agent.node.modules import Modules
 from proxyconfig_agent.node.procsys import Ledger
 from proxyconfig_agent.state.findings import Topic

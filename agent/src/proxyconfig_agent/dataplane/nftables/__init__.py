@@ -6,7 +6,3 @@
 
 `ruleset`, `containers`, `fixed`, `picks` say what a table holds; `book` remembers who has what; `port` alone talks to the kernel.
 """
-
-from proxyconfig_agent.dataplane.nftables.nftables import Nftables
-
-__all__ = ["Nftables"]

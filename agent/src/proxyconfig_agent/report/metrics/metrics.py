@@ -152,7 +152,7 @@ class Metrics:
             for policy in ("internal", "external"):
                 self._no_local.labels(policy, LABEL[family]).set_function(counter(policy, family))
 
-    def count_packets(self, read: Callable[[], Mapping[of.Metric, int]]) -> None:
+    def count_packets(self, read: Callable[[], Mapping[str, int]]) -> None:
         """What to ask, at every scrape in a mode that has such counters, for what the kernel has counted."""
         self._accounting.read = read
 
@@ -175,11 +175,13 @@ class _Accounting(Collector):
     """Counters of the kernel's; those that it does not have are not there."""
 
     def __init__(self) -> None:
-        self.read: Callable[[], Mapping[of.Metric, int]] = dict
+        self.read: Callable[[], Mapping[str, int]] = dict
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        for metric, value in self.read().items():
-            yield CounterMetricFamily(metric.name, metric.means, value=value)
+        read = self.read()
+        for metric in of.ACCOUNTED:
+            if metric.name in read:
+                yield CounterMetricFamily(metric.name, metric.means, value=read[metric.name])
 
     def describe(self) -> Iterable[CounterMetricFamily]:
         """Nothing, so that registering asks nobody."""

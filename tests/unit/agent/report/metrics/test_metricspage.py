@@ -17,7 +17,7 @@ def test_the_page_is_up_to_date() -> None:
 def served(mode: str) -> dict[str, str]:
     """Types by name, as a scraper sees them."""
     metrics = Metrics("0.1.0", mode)
-    metrics.count_packets(lambda: dict.fromkeys(ACCOUNTED, 7))
+    metrics.count_packets(lambda: dict.fromkeys((each.name for each in ACCOUNTED), 7))
     text = metrics.page().body.decode()
     assert list(text_string_to_metric_families(text))
     lines = [line.split() for line in text.splitlines() if line.startswith("# TYPE")]
@@ -50,7 +50,7 @@ def test_no_name_is_there_twice_or_both_ours_and_not_ours() -> None:
 def test_what_the_kernel_does_not_count_is_not_there() -> None:
     metrics = Metrics("0.1.0", "iptables")
     assert "iptables_localhost" not in metrics.page().body.decode()
-    metrics.count_packets(lambda: {INVALID_DROPPED: 3})
+    metrics.count_packets(lambda: {INVALID_DROPPED.name: 3})
     text = metrics.page().body.decode()
     assert "kubeproxy_iptables_ct_state_invalid_dropped_packets_total 3.0" in text
     assert "iptables_localhost" not in text

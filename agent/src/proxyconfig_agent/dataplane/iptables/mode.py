@@ -1,0 +1,70 @@
+"""The iptables mode, as the rest of the agent sees it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+
+from proxyconfig_agent.dataplane.iptables.sync.ownership import Ownership
+from proxyconfig_agent.dataplane.modes import ModeSpec
+from proxyconfig_agent.dataplane.port import Dataplane
+from proxyconfig_agent.ingest.model import Family
+from proxyconfig_api.spec import Iptables as IptablesSpec
+from proxyconfig_api.spec import ProxyConfigSpec
+
+ROUTE_LOCALNET = "net.ipv4.conf.all.route_localnet"
+_LOOPBACK = ipaddress.ip_address("127.0.0.1")
+
+
+def _make() -> Dataplane:
+    from proxyconfig_agent.dataplane.iptables.iptables import Iptables  # noqa: PLC0415 - costs memory in other modes
+
+    return Iptables()
+
+
+def _left_behind() -> Iterator[Dataplane]:
+    """Only where an agent programmed iptables: the chains have kube-proxy's names, and may be those of a kube-proxy that runs."""
+    if Ownership():
+        yield _make()
+
+
+def localhost_node_ports(spec: ProxyConfigSpec) -> bool:
+    """Where the addresses of NodePorts are all, or hold a loopback one, and the spec does not switch it off."""
+    addresses = spec.node_addresses
+    if addresses.primary or not (spec.iptables or IptablesSpec()).localhost_node_ports:
+        return False
+    cidrs = addresses.of_family(Family.IPV4)
+    return not cidrs or any(_LOOPBACK in cidr.network or cidr.network.is_loopback for cidr in cidrs)
+
+
+def _sysctls(spec: ProxyConfigSpec) -> Mapping[str, str]:
+    """Without it the kernel drops what comes from 127.0.0.1 for an endpoint elsewhere. KUBE-FIREWALL keeps others away from it."""
+    return {ROUTE_LOCALNET: "1"} if localhost_node_ports(spec) else {}
+
+
+def _counters() -> Mapping[str, int]:
+    from proxyconfig_agent.dataplane.iptables.kernel import nfacct  # noqa: PLC0415
+    from proxyconfig_agent.dataplane.iptables.model import static_rules  # noqa: PLC0415
+
+    found = {
+        "kubeproxy_iptables_ct_state_invalid_dropped_packets_total": nfacct.packets(static_rules.INVALID_COUNTER),
+        "kubeproxy_iptables_localhost_nodeports_accepted_packets_total": nfacct.packets(static_rules.LOCALHOST_COUNTER),
+    }
+    return {metric: packets for metric, packets in found.items() if packets is not None}
+
+
+def _remains() -> Iterator[str]:
+    """Chains of the legacy tables: the node may use another back end than when the rules were made."""
+    from proxyconfig_agent.dataplane.iptables.tools import legacy_tables  # noqa: PLC0415
+
+    return legacy_tables.chains()
+
+
+SPEC = ModeSpec(
+    make=_make,
+    left_behind=_left_behind,
+    localhost_node_ports=localhost_node_ports,
+    sysctls=_sysctls,
+    counters=_counters,
+    remains=_remains,
+)

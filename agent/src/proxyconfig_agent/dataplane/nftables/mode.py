@@ -1,0 +1,41 @@
+"""The nftables mode, as the rest of the agent sees it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from proxyconfig_agent.dataplane.modes import ModeSpec
+from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError
+
+
+def _make() -> Dataplane:
+    from proxyconfig_agent.dataplane.nftables.nftables import Nftables  # noqa: PLC0415 - costs memory in other modes
+
+    return Nftables()
+
+
+def _left_behind() -> Iterator[Dataplane]:
+    """A kernel without nf_tables has nothing of it."""
+    with contextlib.suppress(DataplaneError):
+        yield _make()
+
+
+SPEC = ModeSpec(
+    make=_make,
+    left_behind=_left_behind,
+    # The kernel loads them itself when rules need them, unless autoloading is off.
+    modules=(
+        "nf_tables",
+        "nft_chain_nat",
+        "nft_ct",
+        "nft_dynset",
+        "nft_fib_ipv4",
+        "nft_fib_ipv6",
+        "nft_masq",
+        "nft_nat",
+        "nft_numgen",
+        "nft_reject_ipv4",
+        "nft_reject_ipv6",
+    ),
+)

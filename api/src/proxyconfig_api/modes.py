@@ -1,0 +1,53 @@
+"""The modes that agents have, and what each asks of an agent's pod: one line per mode, read by the operator and the agent.
+
+A mode is available when it has a line here and a folder of its name in the agent's `dataplane/` (CONTRIBUTING.md, "To add a mode").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proxyconfig_api.spec import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class HostPath:
+    """A file or folder of the node, at the same path in the pod; `type` as in a Pod's hostPath volume."""
+
+    name: str
+    path: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodNeeds:
+    """Linux capabilities, without `CAP_`, and host paths of the agent's container in one mode."""
+
+    capabilities: tuple[str, ...] = ("NET_ADMIN",)
+    host_paths: tuple[HostPath, ...] = ()
+
+
+BUILT: dict[Mode, PodNeeds] = {
+    Mode.NFTABLES: PodNeeds(),
+    # iptables-legacy reads and writes its tables through a raw socket; all users of it wait for each other at the lock file.
+    Mode.IPTABLES: PodNeeds(("NET_ADMIN", "NET_RAW"), (HostPath("xtables-lock", "/run/xtables.lock", "FileOrCreate"),)),
+}
+
+
+def effective(mode: Mode) -> Mode:
+    """The mode that nodes run for `spec.mode`: `auto` is nftables in this version."""
+    return Mode.NFTABLES if mode is Mode.AUTO else mode
+
+
+def is_built(mode: Mode) -> bool:
+    return effective(mode) in BUILT
+
+
+def pod_needs(mode: Mode) -> PodNeeds:
+    """What the agents' pods need for `spec.mode`; of a mode that is not built, what every agent needs."""
+    return BUILT.get(effective(mode), PodNeeds())
+
+
+def choice() -> str:
+    """The values of `spec.mode` that agents can do, for a sentence."""
+    return " or ".join((*BUILT, Mode.AUTO))

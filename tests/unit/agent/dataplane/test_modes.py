@@ -1,0 +1,137 @@
+"""What holds for every mode; a toy mode, added by its folder and one line, passes the same tests."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
+from tests.unit.agent.dataplane.nftables.frontends import frontends
+from tests.unit.operator.builders import INSTALLATION, config
+
+import proxyconfig_agent.dataplane
+from proxyconfig_agent.app import cleanup
+from proxyconfig_agent.dataplane import modes as agent_modes
+from proxyconfig_agent.dataplane.modes import ModeSpec, built, data_plane, left_behind, spec_of
+from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError, Settings
+from proxyconfig_agent.node import host
+from proxyconfig_api import modes
+from proxyconfig_api.modes import HostPath, PodNeeds
+from proxyconfig_api.spec import Mode, ProxyConfigSpec
+from proxyconfig_operator.decide import agent_daemonset
+
+PORTS = [frontends(cluster=("10.244.0.1:80",))]
+TOY = Mode.USERSPACE
+MODES = (Mode.NFTABLES, Mode.IPTABLES, TOY)
+KERNEL: dict[Mode, FakeDataplane] = {}
+"""What each mode has on this node."""
+
+
+def of_mode(mode: Mode) -> ModeSpec:
+    """A mode that programs a fake kernel of its own."""
+
+    def left() -> Iterator[Dataplane]:
+        if KERNEL[mode].state:
+            yield KERNEL[mode]
+
+    return ModeSpec(make=lambda: KERNEL[mode], left_behind=left)
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one line, and the folder with its module `mode`."""
+    needs = PodNeeds(("NET_ADMIN", "NET_BIND_SERVICE"), (HostPath("toys", "/run/toys", "DirectoryOrCreate"),))
+    monkeypatch.setitem(modes.BUILT, TOY, needs)
+    monkeypatch.setattr(
+        proxyconfig_agent.dataplane, "__path__", [*proxyconfig_agent.dataplane.__path__, str(Path(__file__).parent / "toy")]
+    )
+    monkeypatch.delitem(sys.modules, f"{proxyconfig_agent.dataplane.__name__}.{TOY.value}", raising=False)
+
+
+@pytest.fixture
+def kernels(monkeypatch: pytest.MonkeyPatch, toy: None) -> None:
+    """All modes on fake kernels."""
+    assert TOY in modes.BUILT, toy
+    KERNEL.clear()
+    KERNEL.update({mode: FakeDataplane() for mode in MODES})
+    monkeypatch.setattr(agent_modes, "spec_of", of_mode)
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_mode_is_a_folder_and_one_line() -> None:
+    assert spec_of(TOY).modules == ("toy",)
+    assert spec_of(TOY) in built()
+    assert "toy" in {module for spec in built() for module in spec.modules}
+
+
+def test_without_the_line_the_mode_is_refused_in_one_sentence() -> None:
+    with pytest.raises(
+        DataplaneError, match=r"^spec\.mode: userspace is not built into this version of the agent; use nftables or iptables"
+    ):
+        data_plane(TOY)
+    assert not list(spec_of(TOY).left_behind())
+
+
+@pytest.mark.parametrize("mode", list(modes.BUILT))
+def test_every_mode_that_has_a_line_has_a_folder(mode: Mode) -> None:
+    assert isinstance(spec_of(mode), ModeSpec)
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_folder_without_a_spec_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = ModuleType("mode")
+    broken.SPEC = None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "proxyconfig_agent.dataplane.userspace.mode", broken)
+    with pytest.raises(TypeError, match="SPEC of mode userspace"):
+        spec_of(TOY)
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("after", MODES)
+@pytest.mark.parametrize("before", MODES)
+def test_each_mode_takes_over_from_each_other(before: Mode, after: Mode) -> None:
+    data_plane(before).resync(Settings(), PORTS)
+    new = data_plane(after)
+    new.probe()
+    new.resync(Settings(), PORTS)
+    assert [mode for mode in MODES if KERNEL[mode].state] == [after]
+    assert new.scan() == KERNEL[after].scan()
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("mode", MODES)
+def test_a_removal_takes_away_what_every_mode_has_and_a_scan_proves_it(mode: Mode) -> None:
+    for each in MODES:
+        KERNEL[each].resync(Settings(), PORTS)
+    dataplane = data_plane(mode)
+    assert dataplane.scan()
+    dataplane.remove()
+    assert not dataplane.scan()
+    assert not list(left_behind())
+
+
+@pytest.mark.usefixtures("kernels")
+def test_a_clean_up_goes_through_every_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cleanup, "built", lambda: tuple(map(of_mode, MODES)))
+    for each in MODES:
+        KERNEL[each].resync(Settings(), PORTS)
+    assert not cleanup._removed()
+    assert not any(KERNEL[each].state for each in MODES)
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_pods_of_a_mode_get_what_it_needs() -> None:
+    pod = agent_daemonset.render(config(mode=TOY), INSTALLATION)["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    assert container["securityContext"]["capabilities"]["add"] == ["NET_ADMIN", "NET_BIND_SERVICE"]
+    assert {"name": "toys", "mountPath": "/run/toys"} in container["volumeMounts"]
+    assert {"name": "toys", "hostPath": {"path": "/run/toys", "type": "DirectoryOrCreate"}} in pod["volumes"]
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_sysctls_of_a_mode_are_those_of_the_node() -> None:
+    wanted = {each.name: each.value for each in host.wanted(ProxyConfigSpec(mode=TOY), cores=1)}
+    assert wanted["net.ipv4.conf.all.toy"] == "1"

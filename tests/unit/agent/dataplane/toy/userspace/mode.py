@@ -1,0 +1,14 @@
+"""A mode as small as it gets, found as `proxyconfig_agent.dataplane.userspace` in test_modes.py."""
+
+from __future__ import annotations
+
+from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
+
+from proxyconfig_agent.dataplane.modes import ModeSpec
+
+SPEC = ModeSpec(
+    make=FakeDataplane,
+    left_behind=lambda: iter(()),
+    modules=("toy",),
+    sysctls=lambda _: {"net.ipv4.conf.all.toy": "1"},
+)
