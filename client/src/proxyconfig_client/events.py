@@ -6,10 +6,8 @@ An Event is a courtesy: when it cannot be posted, that is logged, and nothing el
 from __future__ import annotations
 
 import hashlib
-import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -17,6 +15,7 @@ from typing import Any, Literal
 import structlog
 
 from proxyconfig_client.api import ApiClient, path_of
+from proxyconfig_client.clock import Clock
 from proxyconfig_client.errors import ClientError, is_conflict, is_missing
 
 REPEAT_S = 60.0
@@ -45,14 +44,15 @@ class _Posted:
     name: str
     first_s: float
     sent_s: float
+    """Monotonic seconds, both."""
     count: int = 1
 
 
 class Events:
     """Posts as `reporter` (e.g. "proxyconfig-agent") from `instance` (a node or pod name)."""
 
-    def __init__(self, connection: ApiClient, reporter: str, instance: str, clock: Callable[[], float] = time.time) -> None:
-        self._connection, self._reporter, self._instance, self._clock = connection, reporter, instance, clock
+    def __init__(self, connection: ApiClient, reporter: str, instance: str, clock: Clock | None = None) -> None:
+        self._connection, self._reporter, self._instance, self._clock = connection, reporter, instance, clock or Clock()
         self._posted: OrderedDict[tuple[Reference, str, str], _Posted] = OrderedDict()
 
     async def post(
@@ -60,14 +60,14 @@ class Events:
     ) -> None:
         """Tell `note` about an object. `reason` and `action` are CamelCase words; never raises for the API's sake."""
         note = _short(note)
-        now, identity = self._clock(), (regarding, reason, note)
+        now, identity = self._clock.monotonic(), (regarding, reason, note)
         known = self._posted.get(identity)
         if known is not None and now - known.first_s < FORGET_S:
             known.count += 1
             if now - known.sent_s < REPEAT_S:
                 return
             known.sent_s = now
-            if await self._send("PATCH", regarding, known.name, {"series": {"count": known.count, "lastObservedTime": _stamp(now)}}):
+            if await self._send("PATCH", regarding, known.name, {"series": {"count": known.count, "lastObservedTime": self._stamp()}}):
                 return
         name = _named(regarding, uuid.uuid4().hex)
         self._remember(identity, _Posted(name, now, now))
@@ -94,7 +94,7 @@ class Events:
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": {"name": name, "namespace": regarding.namespace or "default"},
-            "eventTime": _stamp(self._clock()),
+            "eventTime": self._stamp(),
             "reportingController": self._reporter,
             "reportingInstance": self._instance[:128],
             "action": action,
@@ -103,6 +103,10 @@ class Events:
             "note": note,
             "regarding": _reference(regarding),
         }
+
+    def _stamp(self) -> str:
+        """RFC 3339 with microseconds, as eventTime needs it."""
+        return datetime.fromtimestamp(self._clock.wall(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def _remember(self, identity: tuple[Reference, str, str], posted: _Posted) -> None:
         self._posted[identity] = posted
@@ -138,8 +142,3 @@ def _named(regarding: Reference, unique: str) -> str:
 def _reference(of: Reference) -> dict[str, str]:
     fields = {"apiVersion": of.api_version, "kind": of.kind, "name": of.name, "namespace": of.namespace, "uid": of.uid}
     return {key: value for key, value in fields.items() if value}
-
-
-def _stamp(now: float) -> str:
-    """RFC 3339 with microseconds, as eventTime wants it."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -21,6 +21,7 @@ from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.http.routes import health_routes
 from proxyconfig_agent.report.http.server import Routes, Server
 from proxyconfig_agent.report.metrics.metrics import Metrics
+from proxyconfig_client.clock import Clock
 
 pytestmark = pytest.mark.kernel
 
@@ -37,7 +38,7 @@ def test_health_is_answered_while_a_big_audit_holds_the_event_loop(start: Callab
     """The agent has no thread for syncs, and no Lease that could run out meanwhile; its HTTP servers have threads of their own."""
     dataplane, ports = start(), list(many(5000, 10))
     dataplane.resync(SETTINGS, ports)
-    health = Health(time.time)
+    health = Health(Clock())
     with serving(health_routes(health, Metrics("0.1.0", "nftables"))) as port:
         idle_s = longest_answer_s(port, lambda: time.sleep(0.2))
         audit_s: list[float] = []

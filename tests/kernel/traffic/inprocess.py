@@ -29,11 +29,12 @@ from proxyconfig_agent.node import rtnetlink
 from proxyconfig_agent.node.settings import resolve
 from proxyconfig_agent.state.cluster import Cluster
 from proxyconfig_agent.sync.result import SyncResult
-from proxyconfig_agent.sync.runner import Clock, Runner
+from proxyconfig_agent.sync.runner import Runner
 from proxyconfig_agent.sync.schedule import SyncIntervals
 from proxyconfig_agent.watch.handlers import EndpointSliceHandler, ServiceHandler
 from proxyconfig_api.proxyconfig import ProxyConfig
 from proxyconfig_client.backoff import Backoff
+from proxyconfig_client.clock import Clock
 from proxyconfig_client.watch.objects import Key as ObjectKey
 
 _NEVER = float("inf")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from tests.clock import FakeClock
 from tests.unit.client.fakeserver import FakeServer, served, status
 
 from proxyconfig_client import logs
@@ -48,18 +49,19 @@ async def test_a_refusal_carries_the_servers_words() -> None:
 
 
 async def test_a_repeated_event_is_counted_and_not_piled_up() -> None:
-    server, now = FakeServer(), [1000.0]
+    server, clock = FakeServer(), FakeClock()
     async with served(server) as connection:
-        events = Events(connection, "agent", "node-1", clock=lambda: now[0])
+        events = Events(connection, "agent", "node-1", clock=clock.clock)
         for _ in range(3):
             await events.post(SERVICE, "Quarantined", "cannot be programmed", action="Program", kind="Warning")
-        now[0] += 61
+            clock.set_wall(-3600)  # what was posted is not posted again, and does not wait for its minute, because the clock was set
+        clock.advance(61)
         await events.post(SERVICE, "Quarantined", "cannot be programmed", action="Program", kind="Warning")
         await events.post(SERVICE, "Quarantined", "other words", action="Program", kind="Warning")
     assert [method for method, _, _ in server.bodies] == ["POST", "PATCH", "POST"]
     first = server.bodies[0][2]
     assert first["regarding"] == {"apiVersion": "v1", "kind": "Service", "name": "web", "namespace": "shop", "uid": "uid-1"}
-    assert first["eventTime"] == "1970-01-01T00:16:40.000000Z"
+    assert first["eventTime"] == "2023-11-14T22:13:20.000000Z"
     assert server.bodies[1][2]["series"]["count"] == 4
 
 

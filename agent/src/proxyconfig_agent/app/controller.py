@@ -30,7 +30,7 @@ from proxyconfig_agent.state.checkpoint_loader import Checkpointer
 from proxyconfig_agent.state.cluster import Cluster
 from proxyconfig_agent.state.findings import Finding
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
-from proxyconfig_agent.sync.runner import Clock, Runner
+from proxyconfig_agent.sync.runner import Runner
 from proxyconfig_agent.sync.schedule import intervals_of
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.informers import Informers
@@ -39,6 +39,7 @@ from proxyconfig_api.conditions import Condition
 from proxyconfig_api.names import GROUP
 from proxyconfig_api.spec import ProxyConfigSpec
 from proxyconfig_client.backoff import Backoff
+from proxyconfig_client.clock import Clock
 from proxyconfig_client.watch.objects import Key
 
 BEAT_S = 1.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Mapping, Sequence
 
 import structlog
@@ -37,6 +36,7 @@ from proxyconfig_api.names import AGENT, API_VERSION
 from proxyconfig_api.nodeproxy import NodeProxyStatus
 from proxyconfig_client.api import ApiClient, path_of
 from proxyconfig_client.apply import apply
+from proxyconfig_client.clock import Clock
 from proxyconfig_client.events import Events
 
 _log = structlog.get_logger("process")
@@ -45,8 +45,8 @@ _log = structlog.get_logger("process")
 async def work(options: Options, connection: ApiClient, cluster: Cluster, watched: Informers) -> None:
     """Be the agent of this node until cancelled; the kernel's state stays."""
     release = __version__
-    metrics, health = Metrics(release, ""), Health(time.time)
-    telling = StatusRecorder(cluster, metrics, health, release, time.time)
+    metrics, health = Metrics(release, ""), Health(Clock())
+    telling = StatusRecorder(cluster, metrics, health, release, Clock())
     sources, reporters = _sources(options, connection), _reporters(options, connection)
     recall = Checkpointer(CheckpointFile(options.state, options.node), cluster) if options.state else None
     agent = NodeController(
@@ -104,6 +104,6 @@ def _reporters(options: Options, connection: ApiClient) -> Reporters:
         await apply(connection, path, body_of(options.node, status), manager=AGENT)
 
     def reporter(before: tuple[Condition, ...]) -> Reporter | None:
-        return None if options.config is not None else Reporter(write, time.time, before)
+        return None if options.config is not None else Reporter(write, Clock(), before)
 
     return reporter

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 from proxyconfig_agent.ingest.model import Family, Node, ServiceName
@@ -17,6 +17,7 @@ from proxyconfig_agent.report.status.nodeproxy import Reporter
 from proxyconfig_agent.state.cluster import Cluster
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_agent.sync.result import SyncResult
+from proxyconfig_client.clock import Clock
 from proxyconfig_client.events import Events
 
 NAMED = 5
@@ -24,7 +25,7 @@ NAMED = 5
 
 
 class StatusRecorder:
-    """The newest state of the node, and everybody who wants to know it. `clock` returns Unix seconds."""
+    """The newest state of the node, and everybody who wants to know it."""
 
     def __init__(
         self,
@@ -32,7 +33,7 @@ class StatusRecorder:
         metrics: Metrics,
         health: Health,
         version: str,
-        clock: Callable[[], float],
+        clock: Clock,
         *,
         spread_s: float = SPREAD_S,
     ) -> None:
@@ -97,7 +98,7 @@ class StatusRecorder:
     def waiting(self) -> None:
         """A change waits for a sync."""
         self._health.queued()
-        self._metrics.queued(self._clock())
+        self._metrics.queued(self._clock.wall())
 
     def synced(self, sync: SyncResult) -> None:
         """A sync ended; after a successful one everything that was known is in the kernel."""

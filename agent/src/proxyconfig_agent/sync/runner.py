@@ -6,9 +6,7 @@ The runner owns scheduling and retries, and nothing else: what to program is `Cl
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import NoReturn
 
 import structlog
@@ -20,18 +18,11 @@ from proxyconfig_agent.state.cluster import Cluster, Programmed
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.sync.schedule import SyncIntervals, rest_after_audit_s, rest_after_change_s
 from proxyconfig_client.backoff import Backoff
+from proxyconfig_client.clock import Clock
 
 _log = structlog.get_logger("runner")
 
 _NEVER = float("inf")
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """`monotonic` for waiting, `wall` for people and for comparison with times of the API server (Unix seconds)."""
-
-    monotonic: Callable[[], float] = time.monotonic
-    wall: Callable[[], float] = time.time
 
 
 class Runner:

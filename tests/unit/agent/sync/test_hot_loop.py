@@ -20,10 +20,11 @@ from proxyconfig_agent.dataplane.port import Change, Outcome, Settings
 from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.state.cluster import Cluster
 from proxyconfig_agent.sync.result import SyncResult
-from proxyconfig_agent.sync.runner import Clock, Runner
+from proxyconfig_agent.sync.runner import Runner
 from proxyconfig_agent.sync.schedule import SyncIntervals
 from proxyconfig_agent.watch.handlers import EndpointSliceHandler
 from proxyconfig_client.backoff import Backoff
+from proxyconfig_client.clock import Clock
 from proxyconfig_client.watch.reflector import Reflector
 
 SECONDS, PER_SECOND, BURST = 3.0, 1000, 10

@@ -14,9 +14,10 @@ from proxyconfig_agent.ingest.model import Family, Protocol, ServiceName, Servic
 from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.state.cluster import Cluster
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
-from proxyconfig_agent.sync.runner import Clock, Runner
+from proxyconfig_agent.sync.runner import Runner
 from proxyconfig_agent.sync.schedule import SyncIntervals
 from proxyconfig_client.backoff import Backoff
+from proxyconfig_client.clock import Clock
 from proxyconfig_client.watch.objects import Key
 
 

@@ -8,13 +8,14 @@ and a restart would not help.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
 
 from proxyconfig_agent.ingest.model import Family
+from proxyconfig_client.clock import Clock
 
 STALE_S = 60.0
 """kube-proxy's 2 × syncPeriod with its default of 30 s."""
@@ -55,36 +56,35 @@ class Answer:
 class Health:
     """What is known about the freshness of this node's rules. Written by the event loop; any thread may ask for answers.
 
-    `clock` returns Unix seconds."""
+    Durations are monotonic, stamps Unix seconds."""
 
-    def __init__(self, clock: Callable[[], float], stale_s: float = STALE_S, heartbeat_s: float = HEARTBEAT_S) -> None:
+    def __init__(self, clock: Clock, stale_s: float = STALE_S, heartbeat_s: float = HEARTBEAT_S) -> None:
         self._clock = clock
         self._stale_s, self._heartbeat_s = stale_s, heartbeat_s
-        self._synced_s: dict[Family, float] = {}
+        self._synced_at: dict[Family, float] = {}
         self._waiting_since_s: float | None = None
-        self._beat_s = clock()
+        self._beat_s = clock.monotonic()
         self._audit: tuple[float, str] | None = None
         self._node_problem = "the Node object was not seen yet"
         self._broken: dict[str, str] = {}
 
     def beat(self) -> None:
         """The event loop runs."""
-        self._beat_s = self._clock()
+        self._beat_s = self._clock.monotonic()
 
     def queued(self) -> None:
         """A change waits for a sync; the first of several counts."""
         if self._waiting_since_s is None:
-            self._waiting_since_s = self._clock()
+            self._waiting_since_s = self._clock.monotonic()
 
     def synced(self, families: Iterable[Family]) -> None:
         """Everything that waited is in the kernel."""
-        now = self._clock()
-        self._synced_s = self._synced_s | dict.fromkeys(families, now)
+        self._synced_at = self._synced_at | dict.fromkeys(families, self._clock.wall())
         self._waiting_since_s = None
 
     def audited(self, repaired: str) -> None:
         """All of the kernel's rules were compared with what is wanted; what was wrong is put right, and was this."""
-        self._audit = (self._clock(), repaired)
+        self._audit = (self._clock.wall(), repaired)
 
     def broken(self, source: str, reason: str) -> None:
         """The data path is not to be relied on, as `source` (the mode, the sync, …) knows; an empty reason takes that back."""
@@ -93,7 +93,7 @@ class Health:
 
     def serves(self) -> bool:
         """Whether the rules of this node can be relied on, whatever becomes of the node."""
-        return not self._broken and not self._problem(self._clock())
+        return not self._broken and not self._problem()
 
     def node(self, *, known: bool, deleted: bool) -> None:
         """Whether the Node object exists, and is to stay."""
@@ -106,27 +106,28 @@ class Health:
         return self._answer(about_node=False)
 
     def _answer(self, *, about_node: bool) -> Answer:
-        now = self._clock()
-        problem = (about_node and "; ".join(self._broken.values())) or self._problem(now)
+        now = self._clock.wall()
+        problem = (about_node and "; ".join(self._broken.values())) or self._problem()
         node_problem = self._node_problem if about_node else ""
-        updated = now if not problem else max(self._synced_s.values(), default=0.0)
+        updated = now if not problem else max(self._synced_at.values(), default=0.0)
         body = _Body(
             last_updated=_stamp(updated),
             current_time=_stamp(now),
             healthy=not problem,
             node_eligible=not node_problem if about_node else msgspec.UNSET,
-            status={_name(family): _FamilyBody(_stamp(at), not problem) for family, at in sorted(self._synced_s.items())},
+            status={_name(family): _FamilyBody(_stamp(at), not problem) for family, at in sorted(self._synced_at.items())},
             reason="; ".join(filter(None, (problem, node_problem))),
             audit=_AuditBody(_stamp(self._audit[0]), self._audit[1]) if about_node and self._audit else msgspec.UNSET,
         )
         return Answer(503 if problem or node_problem else 200, msgspec.json.encode(body))
 
-    def _problem(self, now: float) -> str:
+    def _problem(self) -> str:
+        now = self._clock.monotonic()
         if (silent := now - self._beat_s) > self._heartbeat_s:
-            return f"the agent's event loop hangs since {silent:.0f} s"
+            return f"the agent's event loop has been unresponsive for {silent:.0f} s"
         waiting_since = self._waiting_since_s
         if waiting_since is not None and now - waiting_since > self._stale_s:
-            return f"a change waits for a successful sync since {now - waiting_since:.0f} s"
+            return f"a change has been waiting {now - waiting_since:.0f} s for a successful sync"
         return ""
 
 

@@ -22,6 +22,7 @@ from proxyconfig_api.conditions import Condition, ConditionStatus, with_conditio
 from proxyconfig_api.names import API_VERSION
 from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT, Drift, NodeProxyStatus, Quarantined, Removed
 from proxyconfig_client.backoff import Backoff
+from proxyconfig_client.clock import Clock
 from proxyconfig_client.errors import ClientError
 
 TRANSITION_S = 1.0
@@ -91,12 +92,10 @@ def body_of(node: str, status: NodeProxyStatus) -> dict[str, Any]:
 
 
 class Reporter:
-    """Writes the newest state that it was told. `write` applies a status (see `body_of`); `clock` returns Unix seconds;
-    `before` are the conditions of an earlier agent, whose times go on."""
+    """Writes the newest state that it was told. `write` applies a status (see `body_of`); `before` are the conditions of an earlier
+    agent, whose times go on."""
 
-    def __init__(
-        self, write: Callable[[NodeProxyStatus], Awaitable[None]], clock: Callable[[], float], before: Iterable[Condition] = ()
-    ) -> None:
+    def __init__(self, write: Callable[[NodeProxyStatus], Awaitable[None]], clock: Clock, before: Iterable[Condition] = ()) -> None:
         self._write, self._clock, self._before = write, clock, tuple(before)
         self._told: NodeState | None = None
         self._written: NodeProxyStatus | None = None
@@ -124,7 +123,7 @@ class Reporter:
         backoff = Backoff(first_s=1.0, cap_s=60.0)
         while True:
             await self._news.wait()
-            if (pause_s := self._due_s() - self._clock()) > 0:
+            if (pause_s := self._due_s() - self._clock.monotonic()) > 0:
                 self._news.clear()
                 await self._sooner(pause_s)
                 continue
@@ -151,15 +150,15 @@ class Reporter:
             _log.warning("status not written", error=str(error) or type(error).__name__)
             self._news.set()
             return False
-        self._written, self._written_s = status, self._clock()
+        self._written, self._written_s = status, self._clock.monotonic()
         self._before = status.conditions
         return True
 
     def _status(self) -> NodeProxyStatus | None:
-        return status_of(self._told, self._before, self._clock()) if self._told else None
+        return status_of(self._told, self._before, self._clock.wall()) if self._told else None
 
     def _due_s(self) -> float:
-        """When the newest state is to be written: 0 for the first one."""
+        """When the newest state is to be written (monotonic seconds): 0 for the first one."""
         status = self._status()
         if self._written is None or status is None:
             return 0.0

@@ -18,6 +18,7 @@ from proxyconfig_agent.report.metrics.metrics import Metrics
 from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
 from proxyconfig_agent.select.select import select
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
+from proxyconfig_client.clock import Clock
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_services_that_lack_local_endpoints_are_counted_when_asked(metrics: Metr
 
 
 def test_pages_and_the_answers_they_count(metrics: Metrics) -> None:
-    health = Health(lambda: 1000.0)
+    health = Health(Clock(lambda: 1000.0, lambda: 1000.0))
     asked = health_routes(health, metrics)
     assert asked["/healthz"]().status == 503
     assert asked["/livez"]().status == 200

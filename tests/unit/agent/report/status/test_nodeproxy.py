@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
+from tests.clock import START_S, FakeClock
 
 from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.ingest.model import ServiceName
@@ -20,7 +21,6 @@ from proxyconfig_client.errors import ApiError
 
 STATE = NodeState(version="0.1.0", generation=3, revision="edge-1", mode="nftables", programmed=True, capabilities={"kernel": "6.1"})
 BROKEN = replace(STATE, findings=(Finding(Topic.TRAFFIC, "KernelRefused", "no nft_numgen"),))
-START_S = 1_700_000_000.0
 
 
 def test_a_status_is_what_the_api_reads_back() -> None:
@@ -73,16 +73,9 @@ class Server:
         self.written.put_nowait(status)
 
 
-class Clock:
-    now_s = START_S
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
@@ -110,40 +103,52 @@ async def silent(server: Server) -> bool:
     return True
 
 
-async def test_the_first_state_is_written_at_once_and_a_transition_after_a_second(server: Server, clock: Clock) -> None:
-    reporter = Reporter(server.write, clock)
+async def test_the_first_state_is_written_at_once_and_a_transition_after_a_second(server: Server, clock: FakeClock) -> None:
+    reporter = Reporter(server.write, clock.clock)
     async with running(reporter):
         reporter.tell(STATE)
         assert (await server.written.get()).services == 0
         reporter.tell(BROKEN)
         assert await silent(server)
-        clock.now_s += 1
+        clock.advance(1)
         reporter.tell(replace(BROKEN, services=1))
         ready = condition((await server.written.get()).conditions, "Ready")
         assert ready is not None
         assert ready.reason == "KernelRefused"
 
 
-async def test_counters_alone_wait_for_a_minute(server: Server, clock: Clock) -> None:
-    reporter = Reporter(server.write, clock)
+async def test_counters_alone_wait_for_a_minute(server: Server, clock: FakeClock) -> None:
+    reporter = Reporter(server.write, clock.clock)
     async with running(reporter):
         reporter.tell(STATE)
         await server.written.get()
         for number in range(1, 50):
-            clock.now_s += 1
+            clock.advance(1)
             reporter.tell(replace(STATE, endpoints=number))
         assert await silent(server)
-        clock.now_s += 11
+        clock.advance(11)
         reporter.tell(replace(STATE, endpoints=50))
         assert (await server.written.get()).endpoints == 50
 
 
-async def test_a_transition_does_not_wait_for_the_counters(server: Server, clock: Clock) -> None:
-    reporter = Reporter(server.write, clock)
+@pytest.mark.parametrize("jump_s", [-3600, -86400, 120, 86400])
+async def test_a_clock_that_is_set_delays_no_transition(server: Server, clock: FakeClock, jump_s: float) -> None:
+    reporter = Reporter(server.write, clock.clock)
     async with running(reporter):
         reporter.tell(STATE)
         await server.written.get()
-        clock.now_s += 5
+        clock.set_wall(jump_s)
+        clock.advance(1)
+        reporter.tell(BROKEN)
+        assert not condition_status(await server.written.get(), "Ready")
+
+
+async def test_a_transition_does_not_wait_for_the_counters(server: Server, clock: FakeClock) -> None:
+    reporter = Reporter(server.write, clock.clock)
+    async with running(reporter):
+        reporter.tell(STATE)
+        await server.written.get()
+        clock.advance(5)
         reporter.tell(replace(STATE, endpoints=1))
         assert await silent(server)
         reporter.tell(BROKEN)
@@ -156,21 +161,21 @@ def condition_status(status: NodeProxyStatus, kind: str) -> bool:
     return found.status == "True"
 
 
-async def test_what_is_as_it_was_is_not_written(server: Server, clock: Clock) -> None:
-    reporter = Reporter(server.write, clock)
+async def test_what_is_as_it_was_is_not_written(server: Server, clock: FakeClock) -> None:
+    reporter = Reporter(server.write, clock.clock)
     async with running(reporter):
         reporter.tell(STATE)
         await server.written.get()
-        clock.now_s += 3600
+        clock.advance(3600)
         reporter.tell(replace(STATE))
         reporter.tell(BROKEN)
         reporter.tell(STATE)
         assert await silent(server)
 
 
-async def test_a_failed_write_is_tried_again_with_the_newest_state(server: Server, clock: Clock) -> None:
+async def test_a_failed_write_is_tried_again_with_the_newest_state(server: Server, clock: FakeClock) -> None:
     server.failures = 1
-    reporter = Reporter(server.write, clock)
+    reporter = Reporter(server.write, clock.clock)
     async with running(reporter):
         reporter.tell(STATE)
         await asyncio.sleep(0)
@@ -178,13 +183,13 @@ async def test_a_failed_write_is_tried_again_with_the_newest_state(server: Serve
         assert not condition_status(await server.written.get(), "Ready")
 
 
-async def test_a_new_object_is_told_everything_again_and_at_once(server: Server, clock: Clock) -> None:
-    reporter = Reporter(server.write, clock)
+async def test_a_new_object_is_told_everything_again_and_at_once(server: Server, clock: FakeClock) -> None:
+    reporter = Reporter(server.write, clock.clock)
     async with running(reporter):
         reporter.tell(STATE)
         first = await server.written.get()
         server.failures = 1_000_000
-        clock.now_s += 1
+        clock.advance(1)
         reporter.tell(BROKEN)
         await asyncio.sleep(0.01)  # the object is gone, and the pauses grow
         server.failures = 0
@@ -193,8 +198,8 @@ async def test_a_new_object_is_told_everything_again_and_at_once(server: Server,
         assert await server.written.get() == first
 
 
-async def test_flush_writes_now_and_tells_whether_it_could(server: Server, clock: Clock) -> None:
-    reporter = Reporter(server.write, clock)
+async def test_flush_writes_now_and_tells_whether_it_could(server: Server, clock: FakeClock) -> None:
+    reporter = Reporter(server.write, clock.clock)
     assert await reporter.flush()
     reporter.tell(STATE)
     server.failures = 1
@@ -203,8 +208,8 @@ async def test_flush_writes_now_and_tells_whether_it_could(server: Server, clock
     assert server.written.qsize() == 1
 
 
-async def test_a_restarted_agent_says_nothing_until_it_knows_something(server: Server, clock: Clock) -> None:
-    reporter = Reporter(server.write, clock, status_of(STATE, (), START_S - 3600).conditions)
+async def test_a_restarted_agent_says_nothing_until_it_knows_something(server: Server, clock: FakeClock) -> None:
+    reporter = Reporter(server.write, clock.clock, status_of(STATE, (), START_S - 3600).conditions)
     reporter.tell(NodeState(version="0.2.0"))
     assert await reporter.flush()
     assert server.written.empty()
@@ -213,15 +218,15 @@ async def test_a_restarted_agent_says_nothing_until_it_knows_something(server: S
     assert not condition_status(server.written.get_nowait(), "Ready")
 
 
-async def test_a_first_agent_says_that_it_starts(server: Server, clock: Clock) -> None:
-    reporter = Reporter(server.write, clock)
+async def test_a_first_agent_says_that_it_starts(server: Server, clock: FakeClock) -> None:
+    reporter = Reporter(server.write, clock.clock)
     reporter.tell(NodeState(version="0.1.0"))
     await reporter.flush()
     assert not condition_status(server.written.get_nowait(), "Ready")
 
 
-async def test_the_times_of_an_earlier_agent_go_on(server: Server, clock: Clock) -> None:
-    reporter = Reporter(server.write, clock, status_of(STATE, (), START_S - 3600).conditions)
+async def test_the_times_of_an_earlier_agent_go_on(server: Server, clock: FakeClock) -> None:
+    reporter = Reporter(server.write, clock.clock, status_of(STATE, (), START_S - 3600).conditions)
     reporter.tell(STATE)
     await reporter.flush()
     ready = condition(server.written.get_nowait().conditions, "Ready")
