@@ -1,12 +1,14 @@
 """The status of this node's NodeProxy: made from the node's state (pure), and written on transitions only.
 
-5,000 agents share one API server: a counter alone is written once a minute at most, anything else once a second at most.
+5,000 agents share one API server: anything but counters is written once a second at most. Counters alone wait for the second of the
+minute that this agent has drawn, as one new Service changes the counters of all nodes at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from itertools import islice
@@ -93,10 +95,18 @@ def body_of(node: str, status: NodeProxyStatus) -> dict[str, Any]:
 
 class Reporter:
     """Writes the newest state that it was told. `write` applies a status (see `body_of`); `before` are the conditions of an earlier
-    agent, whose times go on."""
+    agent, whose times go on; `chance` draws from 0 to 1."""
 
-    def __init__(self, write: Callable[[NodeProxyStatus], Awaitable[None]], clock: Clock, before: Iterable[Condition] = ()) -> None:
+    def __init__(
+        self,
+        write: Callable[[NodeProxyStatus], Awaitable[None]],
+        clock: Clock,
+        before: Iterable[Condition] = (),
+        chance: Callable[[], float] = random.random,
+    ) -> None:
         self._write, self._clock, self._before = write, clock, tuple(before)
+        self._phase_s = COUNTERS_S * chance()
+        self._counters_due_s: float | None = None
         self._told: NodeState | None = None
         self._written: NodeProxyStatus | None = None
         self._written_s = 0.0
@@ -150,7 +160,7 @@ class Reporter:
             _log.warning("status not written", error=str(error) or type(error).__name__)
             self._news.set()
             return False
-        self._written, self._written_s = status, self._clock.monotonic()
+        self._written, self._written_s, self._counters_due_s = status, self._clock.monotonic(), None
         self._before = status.conditions
         return True
 
@@ -162,7 +172,12 @@ class Reporter:
         status = self._status()
         if self._written is None or status is None:
             return 0.0
-        return self._written_s + (COUNTERS_S if only_counters(self._written, status) else TRANSITION_S)
+        if not only_counters(self._written, status):
+            return self._written_s + TRANSITION_S
+        if self._counters_due_s is None:
+            now = self._clock.monotonic()
+            self._counters_due_s = now + (self._phase_s - now) % COUNTERS_S
+        return self._counters_due_s
 
     async def _sooner(self, pause_s: float) -> None:
         """Wait until the time is up; news in between may be more urgent."""

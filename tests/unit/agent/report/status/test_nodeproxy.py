@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
+from tests import virtualtime
 from tests.clock import START_S, FakeClock
 
 from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.ingest.model import ServiceName
 from proxyconfig_agent.report.status.conditions import Drift, NodeState
-from proxyconfig_agent.report.status.nodeproxy import Reporter, body_of, only_counters, status_of
+from proxyconfig_agent.report.status.nodeproxy import COUNTERS_S, Reporter, body_of, only_counters, status_of
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_api.conditions import condition
 from proxyconfig_api.nodeproxy import NodeProxy, NodeProxyStatus
+from proxyconfig_client.clock import Clock
 from proxyconfig_client.errors import ApiError
 
 STATE = NodeState(version="0.1.0", generation=3, revision="edge-1", mode="nftables", programmed=True, capabilities={"kernel": "6.1"})
@@ -117,8 +121,8 @@ async def test_the_first_state_is_written_at_once_and_a_transition_after_a_secon
         assert ready.reason == "KernelRefused"
 
 
-async def test_counters_alone_wait_for_a_minute(server: Server, clock: FakeClock) -> None:
-    reporter = Reporter(server.write, clock.clock)
+async def test_counters_alone_wait_for_their_second_of_the_minute(server: Server, clock: FakeClock) -> None:
+    reporter = Reporter(server.write, clock.clock, chance=lambda: 0.0)
     async with running(reporter):
         reporter.tell(STATE)
         await server.written.get()
@@ -159,6 +163,55 @@ def condition_status(status: NodeProxyStatus, kind: str) -> bool:
     found = condition(status.conditions, kind)
     assert found is not None
     return found.status == "True"
+
+
+NODES = 200
+
+
+def test_one_new_service_in_a_quiet_cluster_is_no_burst_of_writes() -> None:
+    """All nodes learn of it in the same moment, long after they have written last."""
+
+    async def scenario(clock: Clock) -> list[float]:
+        written: list[float] = []
+
+        async def write(status: NodeProxyStatus) -> None:
+            if status.services:
+                written.append(clock.monotonic())
+
+        reporters = [Reporter(write, clock, chance=random.Random(node).random) for node in range(NODES)]
+        tasks = [asyncio.create_task(reporter.run()) for reporter in reporters]
+        for services in (0, 1):
+            for reporter in reporters:
+                reporter.tell(replace(STATE, services=services))
+            await asyncio.sleep(3600)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return [at - 3600 for at in written]
+
+    written = virtualtime.run(scenario)
+    assert len(written) == NODES
+    assert max(written) <= COUNTERS_S
+    assert max(Counter(int(at) for at in written).values()) <= 4 * NODES / COUNTERS_S
+
+
+def test_counters_under_churn_are_written_once_a_minute() -> None:
+    async def scenario(clock: Clock) -> int:
+        written = 0
+
+        async def write(_: NodeProxyStatus) -> None:
+            nonlocal written
+            written += 1
+
+        reporter = Reporter(write, clock)
+        task = asyncio.create_task(reporter.run())
+        for services in range(3600):
+            reporter.tell(replace(STATE, services=services))
+            await asyncio.sleep(1)
+        task.cancel()
+        return written
+
+    assert virtualtime.run(scenario) in (60, 61)
 
 
 async def test_what_is_as_it_was_is_not_written(server: Server, clock: FakeClock) -> None:

@@ -1,0 +1,44 @@
+"""An event loop that skips the time in which nothing is to be done: hours of many processes in milliseconds, alike in each run."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from proxyconfig_client.clock import Clock
+
+T = TypeVar("T")
+
+START_S = 1_700_000_000.0
+
+
+def run(scenario: Callable[[Clock], Coroutine[Any, Any, T]]) -> T:
+    """Run a scenario, given the clock of its loop."""
+    loop = _Loop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(scenario(Clock(loop.time, lambda: START_S + loop.time())))
+
+
+class _Selector(selectors.DefaultSelector):
+    """Skips the time that it would wait for."""
+
+    passed_s = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:  # nothing is scheduled: only another thread can go on
+            return super().select()
+        ready = super().select(0)
+        if not ready:
+            self.passed_s += timeout
+        return ready
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._virtual = _Selector()
+        super().__init__(self._virtual)
+
+    def time(self) -> float:
+        return self._virtual.passed_s
