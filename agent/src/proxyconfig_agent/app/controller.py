@@ -128,7 +128,8 @@ class NodeController:
 
     def _desire(self, desired: Desired) -> None:
         before, self._desired = self._desired, desired
-        if before is None and (reporter := self._reporters(desired.conditions)):
+        if before is None and (reporter := self._reporters(desired.reported.conditions)):
+            self._telling.restarted(desired.reported)
             self._telling.report_to(reporter)
             self._reporter = reporter
         elif before is not None and before.uid != desired.uid and self._reporter is not None:

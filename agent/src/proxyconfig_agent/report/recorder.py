@@ -17,6 +17,7 @@ from proxyconfig_agent.report.status.nodeproxy import Reporter
 from proxyconfig_agent.state.cluster import Cluster
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_agent.sync.result import SyncResult
+from proxyconfig_api.nodeproxy import NodeProxyStatus
 from proxyconfig_client.clock import Clock
 from proxyconfig_client.events import Events
 
@@ -53,6 +54,10 @@ class StatusRecorder:
         """Tell `reporter` the state, now and whenever it changes."""
         self._reporter = reporter
         reporter.tell(self.state)
+
+    def restarted(self, reported: NodeProxyStatus) -> None:
+        """An earlier agent has reported this. What it applied is still in the kernel; whether that is up to date is not known yet."""
+        self.update(generation=reported.observed_generation, revision=reported.observed_revision)
 
     def update(self, **fields: object) -> None:
         """Replace fields of the state."""

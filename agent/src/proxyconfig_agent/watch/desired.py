@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,10 +18,9 @@ import structlog
 
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_api.codec import dec_hook
-from proxyconfig_api.conditions import Condition
 from proxyconfig_api.errors import InvalidSpec
 from proxyconfig_api.names import API_VERSION, NAMESPACE
-from proxyconfig_api.nodeproxy import Action, NodeProxy, NodeProxySpec
+from proxyconfig_api.nodeproxy import Action, NodeProxy, NodeProxySpec, NodeProxyStatus
 from proxyconfig_api.proxyconfig import ProxyConfig
 from proxyconfig_api.revision import parse_revision
 from proxyconfig_api.spec import ProxyConfigSpec
@@ -39,7 +38,7 @@ _log = structlog.get_logger("desired")
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """A spec to apply, or (`remove`) nothing to be left. `conditions` are those that an earlier agent has reported.
+    """A spec to apply, or (`remove`) nothing to be left. `reported` is what the NodeProxy's status says, by an earlier agent at first.
 
     `uid` tells one NodeProxy from a later one of the same name: that one has to be told everything again."""
 
@@ -47,7 +46,7 @@ class Desired:
     generation: int = 0
     revision: str = ""
     remove: bool = False
-    conditions: tuple[Condition, ...] = ()
+    reported: NodeProxyStatus = field(default_factory=NodeProxyStatus)
     uid: str = ""
 
 
@@ -115,7 +114,7 @@ class NodeProxySource:
         self._specs = {name: spec}
         self._trouble(None)
         remove = proxy.spec.action is Action.REMOVE
-        self._tell(Desired(spec, proxy.metadata.generation, name, remove, proxy.status.conditions, proxy.metadata.uid))
+        self._tell(Desired(spec, proxy.metadata.generation, name, remove, proxy.status, proxy.metadata.uid))
         return True
 
     async def _fetch(self, name: str) -> ProxyConfigSpec:

@@ -32,7 +32,7 @@ class NodeState:
 
     version: str
     generation: int = 0
-    """Of the NodeProxy whose spec is in effect."""
+    """Of the NodeProxy whose spec is in effect; after a restart, until the first sync, of the one that the earlier agent applied."""
     revision: str = ""
     """The ControllerRevision in effect: the last one that was applied, also when a newer one cannot be."""
     mode: str = ""
@@ -46,11 +46,6 @@ class NodeState:
     removed_objects: int | None = None
     """What a scan found after a Remove; None: not removed."""
     findings: tuple[Finding, ...] = ()
-
-    @property
-    def is_starting(self) -> bool:
-        """Nothing was synced yet, and nothing is known to be wrong."""
-        return not self.programmed and self.removed_objects is None and not _wrong(Topic.TRAFFIC, self.findings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,11 +113,7 @@ class Reporter:
         self._news, self._hurry = asyncio.Event(), asyncio.Event()
 
     def tell(self, state: NodeState) -> None:
-        """This is how the node is now. Cheap: the newest counts, nothing is written here.
-
-        A restarted agent adopts rules that work: until it knows more than that it has started, the earlier one's status stands."""
-        if self._told is None and self._before and state.is_starting:
-            return
+        """This is how the node is now. Cheap: the newest counts, nothing is written here."""
         if state != self._told:
             self._told = state
             self._news.set()

@@ -18,7 +18,7 @@ from proxyconfig_agent.ingest.model import ServiceName
 from proxyconfig_agent.report.status.conditions import Drift, NodeState
 from proxyconfig_agent.report.status.nodeproxy import COUNTERS_S, Reporter, body_of, only_counters, status_of
 from proxyconfig_agent.state.findings import Finding, Topic
-from proxyconfig_api.conditions import condition
+from proxyconfig_api.conditions import Condition, condition
 from proxyconfig_api.nodeproxy import NodeProxy, NodeProxyStatus
 from proxyconfig_client.clock import Clock
 from proxyconfig_client.errors import ApiError
@@ -261,18 +261,11 @@ async def test_flush_writes_now_and_tells_whether_it_could(server: Server, clock
     assert server.written.qsize() == 1
 
 
-async def test_a_restarted_agent_says_nothing_until_it_knows_something(server: Server, clock: FakeClock) -> None:
-    reporter = Reporter(server.write, clock.clock, status_of(STATE, (), START_S - 3600).conditions)
-    reporter.tell(NodeState(version="0.2.0"))
-    assert await reporter.flush()
-    assert server.written.empty()
-    reporter.tell(replace(BROKEN, programmed=False))
-    assert await reporter.flush()
-    assert not condition_status(server.written.get_nowait(), "Ready")
-
-
-async def test_a_first_agent_says_that_it_starts(server: Server, clock: FakeClock) -> None:
-    reporter = Reporter(server.write, clock.clock)
+@pytest.mark.parametrize("before", [(), status_of(STATE, (), START_S - 3600).conditions], ids=["first", "restarted"])
+async def test_an_agent_that_has_synced_nothing_is_not_ready_whatever_an_earlier_one_said(
+    server: Server, clock: FakeClock, before: tuple[Condition, ...]
+) -> None:
+    reporter = Reporter(server.write, clock.clock, before)
     reporter.tell(NodeState(version="0.1.0"))
     await reporter.flush()
     assert not condition_status(server.written.get_nowait(), "Ready")
