@@ -245,7 +245,7 @@ class NodeController:
             return
         self._cluster.forget()
         self._health_checks.answer()
-        self._telling.broken("start", "this node's proxy was removed")
+        self._telling.removed()
         self._telling.found("host", *self._host.restore())
         self._telling.update(
             generation=desired.generation, revision=desired.revision, programmed=False, services=0, endpoints=0, removed_objects=len(left)

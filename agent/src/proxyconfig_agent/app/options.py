@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--module", action="append", default=[], metavar="NAME", help="with --init: one more module; may be repeated")
     add("--log-level", choices=logs.LEVELS, default="info")
     add("--log-format", choices=("json", "text"), default="json")
-    add("--healthz-bind-address", default=HEALTHZ, help="IP:PORT of /healthz and /livez; empty: none")
+    add("--healthz-bind-address", default=HEALTHZ, help="IP:PORT of /healthz, /livez and /readyz; empty: none")
     add("--metrics-bind-address", default=METRICS, help="IP:PORT of /metrics; empty: none")
     add(
         "--state-dir", type=Path, help="where to keep what was last known, to serve it after a boot without an API server; default: nowhere"

@@ -48,7 +48,6 @@ class StatusRecorder:
         self._herald = EventPoster(self._uid_of, self._holds, spread_s=spread_s)
         self._unopened: tuple[Unopened, ...] = ()
         metrics.count_local(cluster.programmed)
-        health.broken("start", "the first sync has not ended yet")
 
     def report_to(self, reporter: Reporter) -> None:
         """Tell `reporter` the state, now and whenever it changes."""
@@ -83,6 +82,10 @@ class StatusRecorder:
         self._health.beat()
         self._count()
 
+    def removed(self) -> None:
+        """Nothing of this node's proxy is in the kernel any more."""
+        self._health.programmed("this node's proxy was removed")
+
     def broken(self, source: str, reason: str) -> None:
         """Services cannot be expected to work here, and why; an empty reason takes back what `source` said before."""
         self._health.broken(source, reason)
@@ -114,7 +117,7 @@ class StatusRecorder:
             self._health.broken("sync", f"the last {'audit' if sync.audit else 'sync'} failed: {sync.error}")
             return
         self.found("sync")
-        self._health.broken("start", "")
+        self._health.programmed()
         self._health.broken("sync", "")
         self._health.synced(Family)
         if sync.full:

@@ -60,7 +60,8 @@ def render(config: Config, installation: Installation) -> dict[str, Any]:
         init_arguments=[*_arguments(agent), "--init", *(f"--module={module}" for module in config.spec.kernel.modules)],
         api_server=installation.api_server,
         needs=modes.pod_needs(config.spec.mode),
-        probe=_probe(agent.healthz_bind_address),
+        readiness=_probe(agent.healthz_bind_address, "/readyz"),
+        liveness=_probe(agent.healthz_bind_address, "/livez"),
     )
     manifest: dict[str, Any] = yaml.safe_load(text)
     return manifest
@@ -84,13 +85,13 @@ def _arguments(agent: Agent) -> list[str]:
     ]
 
 
-def _probe(bind_address: str) -> dict[str, Any]:
-    """Where kubelet asks whether the agent lives; empty if the agent is told not to answer."""
+def _probe(bind_address: str, path: str) -> dict[str, Any]:
+    """Where kubelet asks the agent; empty if the agent is told not to answer."""
     host, _, port = bind_address.rpartition(":")
     if not port:
         return {}
     one = host.strip("[]") not in ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
-    return {"path": "/livez", "port": int(port)} | ({"host": host.strip("[]")} if one else {})
+    return {"path": path, "port": int(port)} | ({"host": host.strip("[]")} if one else {})
 
 
 def _holds(actual: Any, wanted: Any) -> bool:

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 from proxyconfig_operator.model.objects import ContainerStatus, Pod, Reason
 
 _STARTING = frozenset({"ContainerCreating", "PodInitializing", ""})
+NOT_READY = "AgentNotReady"
+"""The reason of `Words` where the container runs, but does not pass its readiness probe."""
+
 _FIRST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -45,7 +48,7 @@ def words_of(pod: Pod | None) -> Words | None:
             return words
     if status.phase == "Pending" and not (status.container_statuses or status.init_container_statuses):
         return _unscheduled(pod)
-    return None if pod.ready else Words("AgentNotReady", "the agent has started and is not ready yet", trouble=False)
+    return None if pod.ready else Words(NOT_READY, "the agent has started and has not programmed the node yet", trouble=False)
 
 
 def _rank(pod: Pod) -> tuple[bool, datetime, str]:

@@ -11,7 +11,7 @@ from itertools import islice
 from proxyconfig_api.conditions import ConditionStatus, condition
 from proxyconfig_api.nodeproxy import Action, NodeProxy
 from proxyconfig_api.proxyconfig import WORST_LIMIT, WorstNode
-from proxyconfig_operator.model.agent_pods import words_of
+from proxyconfig_operator.model.agent_pods import NOT_READY, words_of
 from proxyconfig_operator.model.objects import Node, Pod
 
 MESSAGE_LIMIT = 1000
@@ -71,9 +71,12 @@ def _updated(proxy: NodeProxy, config: str, revision: str) -> bool:
 def _judge(node: Node, proxy: NodeProxy | None, pod: Pod | None, *, updated: bool, revision: str) -> tuple[Health, str, str]:
     if not node.reachable:
         return Health.UNREACHABLE, node.ready.reason or "NodeNotReady", node.ready.message or "kubelet has stopped reporting"
-    if words := words_of(pod):
+    ready = condition(proxy.status.conditions, "Ready") if proxy is not None else None
+    words = words_of(pod)
+    # The pod of an agent that has programmed nothing is not Ready; if the agent has said why, that counts.
+    if words is not None and not (words.reason == NOT_READY and ready is not None and ready.status is not ConditionStatus.TRUE):
         return Health.FAILING if words.trouble else Health.PENDING, words.reason, words.message
-    if proxy is None or not proxy.status.reported:
+    if proxy is None or ready is None:
         return Health.PENDING, "NotReported", "the agent runs and has not reported yet"
     return _reported(proxy, updated=updated, revision=revision)
 

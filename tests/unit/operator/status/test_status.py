@@ -96,6 +96,22 @@ CRASHED = {
         ),
         pytest.param(
             node("n1"),
+            pod("p", "n1", ready=False),
+            reported("", ready=False, reason="ModeUnsupported", message="no nf_tables") | {"observed_generation": 0},
+            "failing",
+            "ModeUnsupported: no nf_tables",
+            id="agent-that-has-programmed-nothing-says-why",
+        ),
+        pytest.param(
+            node("n1"),
+            pod("p", "n1", ready=False),
+            reported(X1),
+            "",
+            "AgentNotReady: the agent has started and has not programmed the node yet",
+            id="restarted-agent-that-cannot-report",
+        ),
+        pytest.param(
+            node("n1"),
             pod("p", "n1", **waiting("ContainerCreating", "")),
             {},
             "",

@@ -1,9 +1,9 @@
-"""/healthz and /livez as kube-proxy answers them: load balancers and cluster autoscalers read these. Pure, but for the clock it is given.
+"""/healthz and /livez as kube-proxy answers them, for load balancers and cluster autoscalers, and /readyz. Pure, but for its clock.
 
 /livez fails where a change has been waiting for a minute without a successful sync. /healthz means that Services can be expected to work
 here: it also fails, with the reason, before the first sync, while the last commit or audit has failed, where the kernel cannot do what is
 asked, and on a node that is about to be deleted, so that load balancers drain it. /livez does not: the agent still has work to do there,
-and a restart would not help.
+and a restart would not help. /readyz means that this process has programmed the node: its pod is Ready then.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class Health:
         self._audit: tuple[float, str] | None = None
         self._node_problem = "the Node object was not seen yet"
         self._broken: dict[str, str] = {}
+        self.programmed("the first sync has not ended yet")
 
     def beat(self) -> None:
         """The event loop runs."""
@@ -91,6 +92,11 @@ class Health:
         others = {other: said for other, said in self._broken.items() if other != source}
         self._broken = others | ({source: reason} if reason else {})
 
+    def programmed(self, reason: str = "") -> None:
+        """The first sync has ended; with a reason, nothing of the cluster is programmed by this process."""
+        self._unprogrammed = reason
+        self.broken("start", reason)
+
     def serves(self) -> bool:
         """Whether the rules of this node can be relied on, whatever becomes of the node."""
         return not self._broken and not self._problem()
@@ -104,6 +110,10 @@ class Health:
 
     def livez(self) -> Answer:
         return self._answer(about_node=False)
+
+    def readyz(self) -> Answer:
+        body = msgspec.json.encode({"ready": not self._unprogrammed, "reason": self._unprogrammed})
+        return Answer(503 if self._unprogrammed else 200, body)
 
     def _answer(self, *, about_node: bool) -> Answer:
         now = self._clock.wall()

@@ -16,6 +16,7 @@ def health_routes(health: Health, metrics: Metrics) -> Routes:
     return {
         "/healthz": lambda: metrics.answered("/healthz", health.healthz()),
         "/livez": lambda: metrics.answered("/livez", health.livez()),
+        "/readyz": health.readyz,
     }
 
 

@@ -20,6 +20,7 @@ def clock() -> FakeClock:
 @pytest.fixture
 def health(clock: FakeClock) -> Health:
     made = Health(clock.clock)
+    made.programmed()
     made.node(known=True, deleted=False)
     return made
 
@@ -102,6 +103,19 @@ def test_a_broken_data_path_drains_the_node_and_does_not_restart_the_agent(healt
     health.broken("sync", "")
     assert health.healthz().status == 200
     assert health.serves()
+
+
+def test_an_agent_is_ready_from_its_first_sync_to_its_removal_and_lives_all_the_while(clock: FakeClock) -> None:
+    health = Health(clock.clock)
+    health.node(known=True, deleted=False)
+    assert (health.readyz().status, health.healthz().status, health.livez().status) == (503, 503, 200)
+    assert body(health.readyz()) == {"ready": False, "reason": "the first sync has not ended yet"}
+    health.programmed()
+    assert (health.readyz().status, health.healthz().status) == (200, 200)
+    health.broken("sync", "the last sync failed: out of memory")
+    assert (health.readyz().status, health.healthz().status) == (200, 503), "what is programmed goes on"
+    health.programmed("this node's proxy was removed")
+    assert (health.readyz().status, health.livez().status) == (503, 200)
 
 
 def test_rules_of_a_node_that_goes_can_be_relied_on_until_it_has_gone(health: Health, clock: FakeClock) -> None:
