@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
-from tests.clock import FakeClock
+from tests.support.clock import FakeClock
 from tests.unit.client.fakeserver import FakeServer, served, status
 
 from proxyconfig_client import logs

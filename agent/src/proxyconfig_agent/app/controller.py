@@ -126,6 +126,11 @@ class NodeController:
         """The spec in effect as JSON under our group's name, as /configz of Kubernetes' components has it."""
         return msgspec.json.encode({GROUP: codec.builtins(self._configured)} if self._configured else {})
 
+    def vouches_for(self) -> str:
+        """The uid of the NodeProxy whose status is up to date; empty if there is none."""
+        reported = self._reporter is not None and self._reporter.is_current
+        return self._desired.uid if reported and self._desired is not None else ""
+
     def _desire(self, desired: Desired) -> None:
         before, self._desired = self._desired, desired
         if before is None and (reporter := self._reporters(desired.reported.conditions)):

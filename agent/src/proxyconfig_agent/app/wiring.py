@@ -25,6 +25,7 @@ from proxyconfig_agent.report.http.routes import health_routes, metrics_routes
 from proxyconfig_agent.report.http.server import Routes, serve
 from proxyconfig_agent.report.metrics.metrics import Metrics
 from proxyconfig_agent.report.recorder import StatusRecorder
+from proxyconfig_agent.report.status.heartbeat import Heartbeat
 from proxyconfig_agent.report.status.nodeproxy import Reporter, body_of
 from proxyconfig_agent.state.checkpoint import CheckpointFile
 from proxyconfig_agent.state.checkpoint_loader import Checkpointer
@@ -63,6 +64,7 @@ async def work(options: Options, connection: ApiClient, cluster: Cluster, watche
     with contextlib.closing(agent):
         async with asyncio.TaskGroup() as group:
             group.create_task(agent.run())
+            group.create_task(Heartbeat(connection.call, options.node, agent.vouches_for, clock=Clock()).run())
             group.create_task(telling.post(Events(connection, AGENT, options.node), options.node))
             group.create_task(_page("healthz", options.healthz, health_routes(health, metrics), telling))
             pages = metrics_routes(metrics, lambda: telling.state.mode, agent.configuration)

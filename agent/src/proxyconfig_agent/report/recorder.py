@@ -56,7 +56,7 @@ class StatusRecorder:
 
     def restarted(self, reported: NodeProxyStatus) -> None:
         """An earlier agent has reported this. What it applied is still in the kernel; whether that is up to date is not known yet."""
-        self.update(generation=reported.observed_generation, revision=reported.observed_revision)
+        self.update(generation=max(0, reported.observed_generation), revision=reported.observed_revision)
 
     def update(self, **fields: object) -> None:
         """Replace fields of the state."""

@@ -107,6 +107,7 @@ class Reporter:
         self._write, self._clock, self._before = write, clock, tuple(before)
         self._phase_s = COUNTERS_S * chance()
         self._counters_due_s: float | None = None
+        self._failing = False
         self._told: NodeState | None = None
         self._written: NodeProxyStatus | None = None
         self._written_s = 0.0
@@ -117,6 +118,11 @@ class Reporter:
         if state != self._told:
             self._told = state
             self._news.set()
+
+    @property
+    def is_current(self) -> bool:
+        """The API server has what was told, but for the pauses between writes."""
+        return self._written is not None and not self._failing
 
     def again(self) -> None:
         """The object is a new one, which was told nothing yet."""
@@ -155,9 +161,10 @@ class Reporter:
         except (ClientError, TimeoutError, OSError) as error:
             _log.warning("status not written", error=str(error) or type(error).__name__)
             self._news.set()
+            self._failing = True
             return False
         self._written, self._written_s, self._counters_due_s = status, self._clock.monotonic(), None
-        self._before = status.conditions
+        self._before, self._failing = status.conditions, False
         return True
 
     def _status(self) -> NodeProxyStatus | None:

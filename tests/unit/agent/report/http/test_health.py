@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.clock import FakeClock
+from tests.support.clock import FakeClock
 
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.report.http.health import HEARTBEAT_S, STALE_S, Answer, Health

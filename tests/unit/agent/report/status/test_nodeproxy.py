@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
-from tests import virtualtime
-from tests.clock import START_S, FakeClock
+from tests.support import virtualtime
+from tests.support.clock import START_S, FakeClock
 
 from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.ingest.model import ServiceName
@@ -249,6 +249,19 @@ async def test_a_new_object_is_told_everything_again_and_at_once(server: Server,
         reporter.tell(STATE)
         reporter.again()
         assert await server.written.get() == first
+
+
+async def test_a_status_is_current_only_while_the_api_server_takes_it(server: Server, clock: FakeClock) -> None:
+    reporter = Reporter(server.write, clock.clock)
+    reporter.tell(STATE)
+    current = [reporter.is_current]
+    for state, failures in ((STATE, 0), (BROKEN, 1), (BROKEN, 0)):
+        server.failures = failures
+        reporter.tell(state)
+        await reporter.flush()
+        current.append(reporter.is_current)
+    reporter.again()
+    assert [*current, reporter.is_current] == [False, True, False, True, False]
 
 
 async def test_flush_writes_now_and_tells_whether_it_could(server: Server, clock: FakeClock) -> None:
