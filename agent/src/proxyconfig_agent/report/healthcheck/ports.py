@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from proxyconfig_agent.ingest.model import Address, Family, ServiceName, family_of, text_of
-from proxyconfig_agent.report.healthcheck.response import reply
+from proxyconfig_agent.report.healthcheck.response import response
 from proxyconfig_agent.report.healthcheck.server import Listener, Place
 from proxyconfig_agent.select.healthchecks import HealthCheck
 
@@ -73,8 +73,8 @@ class HealthPorts:
         """The answer to a request at `place`, and whether the connection stays open."""
         service, address, port = place
         check = self._checks.get((service, family_of(address))) or HealthCheck(service, family_of(address), port)
-        answered = reply(head, check, healthy=self._healthy(), now_s=self._clock())
-        return answered.octets, answered.stays_open
+        answered = response(head, check, healthy=self._healthy(), now_s=self._clock())
+        return answered.octets, answered.keep_alive
 
     async def _steer(self) -> None:
         wanted = set(self._places())

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -14,7 +15,9 @@ from tests.unit.agent.examples import ip
 
 from proxyconfig_agent.ingest.model import ANY, Address, Family, ServiceName
 from proxyconfig_agent.report.healthcheck import ports as healthports
+from proxyconfig_agent.report.healthcheck import server
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts, Unopened
+from proxyconfig_agent.report.healthcheck.response import response
 from proxyconfig_agent.report.healthcheck.server import CONNECTIONS
 from proxyconfig_agent.select.healthchecks import HealthCheck
 
@@ -187,18 +190,113 @@ async def test_an_address_that_the_node_lacks_does_not_keep_the_others_closed(po
     assert [each.taken for each in ports.told[0]] == [False]
 
 
-async def test_silent_connections_do_not_pile_up(ports: Ports) -> None:
+def connections(ports: Ports) -> int:
+    return sum(len(listener.connections) for listener in ports._open.values())
+
+
+async def test_silent_connections_neither_pile_up_nor_shut_load_balancers_out(ports: Ports) -> None:
     port = free_port()
     ports.want([check(port)], HERE)
     await opened(port)
-    async with contextlib.AsyncExitStack() as silent:
-        for _ in range(CONNECTIONS):
-            await silent.enter_async_context(connected(port))
-        await soon(lambda: sum(len(listener.connections) for listener in ports._open.values()) == CONNECTIONS)
-        async with connected(port) as (reader, _):
+    async with contextlib.AsyncExitStack() as open_ones, connected(port) as (reader, writer):
+        await answered(reader, writer)
+        first, _ = await open_ones.enter_async_context(connected(port))
+        for _ in range(CONNECTIONS - 2):
+            await open_ones.enter_async_context(connected(port))
+        await soon(lambda: connections(ports) == CONNECTIONS)
+        await answered(reader, writer)
+        assert (await ask(port))[0] == 200, "one more is served"
+        assert await first.read() == b"", "the one that has gone longest without a request made way"
+        assert (await answered(reader, writer))[0] == 200
+        assert connections(ports) <= CONNECTIONS
+    await soon(lambda: not connections(ports))
+
+
+async def test_a_client_that_sends_and_never_reads_costs_no_memory_and_gets_all_responses_once_it_reads(ports: Ports) -> None:
+    port, requests = free_port(), 2_000_000 // len(GET)
+    ports.want([check(port)], HERE)
+    await opened(port)
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 14)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+    with client:
+        await asyncio.to_thread(client.connect, ("127.0.0.1", port))
+        client.settimeout(1)
+        flood, sent = GET * requests, 0
+        tracemalloc.start()
+        try:
+            with contextlib.suppress(TimeoutError):
+                while sent < len(flood):
+                    sent += await asyncio.to_thread(client.send, memoryview(flood)[sent : sent + 65536])
+            assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        finally:
+            tracemalloc.stop()
+        assert sent < len(flood), "what is not answered is not read"
+        client.settimeout(60)
+        complete, received = sent // len(GET), b""
+        while received.count(b"HTTP/1.1 200 OK") < complete:
+            received += await asyncio.to_thread(client.recv, 1 << 20)
+
+
+async def test_a_request_that_dribbles_in_and_a_response_that_is_not_read_are_cut_off(
+    ports: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "REQUEST_S", 0.5)
+    port = free_port()
+    ports.want([check(port)], HERE)
+    await opened(port)
+    async with connected(port) as (reader, writer):
+
+        async def dribble() -> None:
+            for octet in GET[:-1] * 1000:
+                writer.write(bytes([octet]))
+                await asyncio.sleep(0.02)
+
+        dribbling = asyncio.create_task(dribble())
+        with contextlib.suppress(ConnectionError):
             assert await reader.read() == b""
-    await soon(lambda: not any(listener.connections for listener in ports._open.values()))
-    assert (await ask(port))[0] == 200
+        assert not dribbling.done()
+        dribbling.cancel()
+    async with connected(port) as (reader, writer):
+        await answered(reader, writer)
+        writer.write(GET * 50_000)
+        await soon(lambda: not connections(ports))
+
+
+async def test_pipelined_requests_are_answered_in_turn_with_those_of_other_connections(ports: Ports) -> None:
+    port = free_port()
+    ports.want([check(port)], HERE)
+    await opened(port)
+    async with connected(port) as (many, flood), connected(port) as (reader, writer):
+        flood.write(GET * 100)
+        assert (await answered(reader, writer))[0] == 200
+        for _ in range(100):
+            assert (await many.readuntil(b"\r\n")) == b"HTTP/1.1 200 OK\r\n"
+            await many.readuntil(b"true\n}")
+        assert (await answered(many, flood))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "keep_alive"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: node\r\n\r\n", 200, True),
+        (b"GET / HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n", 200, False),
+        (b"GET / HTTP/1.0\r\n\r\n", 200, False),
+        (b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 200, True),
+        (b"POST / HTTP/1.1\r\nHost: node\r\nContent-Length: 0\r\n\r\n", 200, True),
+        (b"POST / HTTP/1.1\r\nHost: node\r\nContent-Length: 5\r\n\r\n", 200, False),
+        (b"POST / HTTP/1.1\r\nHost: node\r\nTransfer-Encoding: chunked\r\n\r\n", 200, False),
+        (b"GET / HTTP/1.1\r\nHost: node\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", 200, True),
+        (b"GET / HTTP/2.0\r\n\r\n", 400, False),
+        (b"GET /\r\n\r\n", 400, False),
+        (b"nonsense\r\n\r\n", 400, False),
+        (b"\x16\x03\x01 a TLS client\r\n\r\n", 400, False),
+        (b"GET / HTTP/1.1\r\nno header\r\n\r\n", 400, False),
+    ],
+)
+def test_responses_follow_the_rules_of_http_about_connections(request_: bytes, status: int, keep_alive: bool) -> None:
+    answer = response(request_, check(80), healthy=True, now_s=0)
+    assert (int(answer.octets.split()[1]), answer.keep_alive) == (status, keep_alive)
 
 
 async def test_a_request_without_end_is_cut_off(ports: Ports) -> None:
