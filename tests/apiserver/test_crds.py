@@ -140,11 +140,11 @@ def test_columns_tell_whether_it_is_rolled_out_and_works(api: Api, plane: Contro
     api.create(CONFIGS, config({}))
     api.patch(f"{CONFIGS}/{NAME}/status", {"status": STATUS})
     head, row = plane.kubectl("get", "kpx").splitlines()
-    assert head.split() == ["NAME", "MODE", "DESIRED", "UPDATED", "READY", "STATUS", "AGE"]
-    assert row.split()[:-1] == [NAME, "nftables", "2", "2", "1/2", "NodesFailing"]
+    assert head.split() == ["NAME", "MODE", "DESIRED", "UPDATED", "READY", "FAILING", "STATUS", "AGE"]
+    assert row.split()[:-1] == [NAME, "nftables", "2", "2", "1/2", "1", "NodesFailing"]
     head, row = plane.kubectl("get", "proxyconfigs.proxyconfig.dev", "-o", "wide").splitlines()
-    assert head.split()[7:] == ["FAILING", "UNREACHABLE", "OVERLAPPING", "PRIORITY", "PAUSED", "REVISION", "MESSAGE"]
-    assert row.split()[7:] == ["1", "0", "3", "0", "false", "example-44136fa355", "n2:", "nft_numgen"]
+    assert head.split()[8:] == ["UNREACHABLE", "OVERLAPPING", "PRIORITY", "PAUSED", "REVISION", "MESSAGE"]
+    assert row.split()[8:] == ["0", "3", "0", "false", "example-44136fa355", "n2:", "nft_numgen"]
 
 
 def test_columns_of_a_node_tell_what_runs_there(api: Api, plane: ControlPlane) -> None:
@@ -177,8 +177,8 @@ def test_every_name_of_a_kind_finds_its_object_alone(api: Api, plane: ControlPla
 
 def test_kubectl_explain_tells_default_and_what_a_change_does(plane: ControlPlane) -> None:
     said = plane.kubectl("explain", "proxyconfigs.proxyconfig.dev.spec.conntrack.min")
-    assert "Default: 131072. Hot." in " ".join(said.split())
-    assert "Restarts agents" in plane.kubectl("explain", "kpx.spec.agent.image")
+    assert "Default: 131072. Change: applied live, no restart." in " ".join(said.split())
+    assert "Change: restarts the agents" in plane.kubectl("explain", "kpx.spec.agent.image")
 
 
 def wait_for_ready(plane: ControlPlane, timeout: str) -> list[str]:

@@ -164,7 +164,7 @@ def _lose_a_backend(stage: Stage, addresses: Sequence[str]) -> None:
 
 
 def _change_hot(stage: Stage, addresses: Sequence[str]) -> None:
-    say("a hot field is changed while requests go on: the limit of connection tracking")
+    say("a field that is applied live is changed during requests: the limit of connection tracking")
     pods = ("kubectl", "-n", deploy.NAMESPACE, "get", "pods", "-o", "wide")
     limit = ("ip", "netns", "exec", stage.cluster.nodes[0].attachment.namespace, "cat", "/proc/sys/net/netfilter/nf_conntrack_max")
     before = _identities(stage)
@@ -179,7 +179,7 @@ def _change_hot(stage: Stage, addresses: Sequence[str]) -> None:
         raise ClusterError(f"the limit is not {wanted}. `kubectl describe npx` tells why.")
     stage.show(*pods)
     if _identities(stage) != before:
-        raise ClusterError("pods of proxyconfig were restarted by a change that should be hot.")
+        raise ClusterError("pods of proxyconfig were restarted by a change that should be applied live.")
 
 
 def _go_on(stage: Stage, mode: str) -> None:

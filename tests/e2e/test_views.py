@@ -10,7 +10,7 @@ from tests.e2e.installed import CONFIG, Installed
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 CONDITIONS = ["Degraded", "Overlapping", "Paused", "Progressing", "Ready", "Reconciling", "Stalled"]
-COLUMNS = "NAME CONFIG MODE REVISION SERVICES READY REASON AGE WANTED ACTION ENDPOINTS REPAIRS VERSION MESSAGE"
+COLUMNS = "NAME CONFIG MODE REVISION SERVICES READY REASON AGE DESIRED ACTION ENDPOINTS REPAIRS VERSION MESSAGE"
 OF_A_NODE = ["ConntrackConfigured", "Degraded", "ModulesLoaded", "Programmed", "Ready", "SysctlsApplied"]
 
 
@@ -47,7 +47,7 @@ def test_explain_has_a_sentence_for_every_field(everywhere: Installed) -> None:
         for field in ("", *(f".{name}" for name in content.get("properties", {}))):
             assert _described(content if not field else content["properties"][field[1:]]), f"spec.{section}{field}"
     shown = " ".join(everywhere.kubectl("explain", "kpx.spec.conntrack.min").split())
-    assert "The least number of connections that are tracked, however few cores there are. Default: 131072. Hot." in shown
+    assert "Default: 131072. Change: applied live, no restart." in shown
     assert "spec" in everywhere.kubectl("explain", "npx")
 
 

@@ -120,16 +120,18 @@ def test_the_parser_fills_in_the_defaults_of_the_schema(spec: dict[str, Any]) ->
     assert codec.decode(spec, ProxyConfigSpec) == codec.decode(written_out, ProxyConfigSpec)
 
 
+EFFECT = r"Change: (applied live|restarts the agents|as nodeSelector\.|see its fields\.)"
+"""How the sentence about the effect of a change begins; `spec` explains the words."""
+
+
 @pytest.mark.parametrize(
     ("path", "schema"), [pytest.param(path, schema, id=path) for path, schema in properties(PROXYCONFIG["spec"], "spec")]
 )
-def test_the_description_of_a_field_names_its_default_and_what_a_change_does(path: str, schema: Schema) -> None:
+def test_the_description_of_a_field_names_its_default_and_the_effect_of_a_change(path: str, schema: Schema) -> None:
     text = schema["description"]
     sections = schema["type"] == "object" and "properties" in schema
     required = path.endswith((".key", ".operator", "[].name"))
-    assert re.search(r"\b(Hot|New connections|Restarts agents)\b", text) or (sections and "Settings of" in text) or path == "spec.kernel", (
-        text
-    )
+    assert re.search(EFFECT, text), text
     assert sections or required or "Default: " in text, text
     default = schema.get("default")
     if default is not None and not isinstance(default, dict | list):
@@ -186,3 +188,34 @@ def messages(schema: Schema) -> Iterator[str]:
 def test_every_rule_of_the_schema_has_a_spec_that_it_refuses() -> None:
     told = [case.values[0].says for case in (*REFUSALS, *SERVER_ONLY)]
     assert [message for message in messages(PROXYCONFIG["spec"]) if not any(message in says or says in message for says in told)] == []
+
+
+TWINS = {
+    "mode": "mode",
+    "conntrack.maxPerCore": "maxPerCore",
+    "masquerade.all": "masqueradeAll",
+    "masquerade.bit": "masqueradeBit",
+    "localTraffic.clusterCIDRs": "clusterCIDR",
+    "nodePorts.addresses": "nodePortAddresses",
+    "sync.minSyncPeriod": "minSyncPeriod",
+    "sync.fullSyncPeriod": "syncPeriod",
+    "iptables.localhostNodePorts": "localhostNodePorts",
+    "agent.healthzBindAddress": "healthzBindAddress",
+    "agent.metricsBindAddress": "metricsBindAddress",
+}
+"""Fields whose twin in KubeProxyConfiguration somebody may search for."""
+
+
+@pytest.mark.parametrize(("path", "twin"), TWINS.items())
+def test_the_description_of_a_field_names_its_twin_in_kube_proxy(path: str, twin: str) -> None:
+    described = {name.strip("."): child["description"] for name, child in properties(PROXYCONFIG["spec"], "")}
+    assert f"(kube-proxy: {twin})" in described[path]
+
+
+def test_durations_and_maps_have_an_example() -> None:
+    described = {
+        path: child["description"]
+        for path, child in properties(PROXYCONFIG["spec"], "spec")
+        if (child["type"] == "object" and "additionalProperties" in child) or "1h30m" in str(child.get("x-kubernetes-validations"))
+    }
+    assert {path: text for path, text in described.items() if not re.search(r"such as|Example: |Default: ([1-9{])", text)} == {}
