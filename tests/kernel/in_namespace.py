@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from tests.support.netns.namespace import Namespace
 
-from proxyconfig_agent.dataplane.port import Change, Dataplane, Outcome, Settings
+from proxyconfig_agent.dataplane.port import Change, Dataplane, Outcome, ProbeResult, Settings
 from proxyconfig_agent.select.frontends import Frontends
 
 
@@ -14,7 +14,7 @@ class Entered:
     def __init__(self, node: Namespace, made: Callable[[], Dataplane]) -> None:
         self._node, self._inner = node, node.call(made)
 
-    def probe(self) -> dict[str, str]:
+    def probe(self) -> ProbeResult:
         return self._node.call(self._inner.probe)
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:

@@ -184,7 +184,7 @@ def test_the_counters_of_kube_proxy_are_made_and_taken_away(dataplane: Entered, 
 
 
 def test_what_the_node_can_do_is_told(dataplane: Entered, node: Node) -> None:
-    found = dataplane.probe()
+    found = dataplane.probe().features
     assert found["iptables"].endswith(f"({node.backend})")
     assert found["IPv4"] == found["IPv6"] == found["recent"] == "available"
 

@@ -32,8 +32,9 @@ def mentioning(words: bytes, number: int = errno.ENOMEM) -> Fault:
     return lambda message: number if words in message.payload else 0
 
 
-def of_family(protocol: int, number: int = errno.EOPNOTSUPP) -> Fault:
-    return lambda message: number if message.family == protocol else 0
+def of_family(protocol: int, words: bytes, number: int = errno.EOPNOTSUPP) -> Fault:
+    """Every message of one family that has these octets is refused."""
+    return lambda message: number if message.family == protocol and words in message.payload else 0
 
 
 def nothing(_: Message) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from tests.unit.agent.dataplane.nftables.frontends import frontends, ip, port_na
 
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.dataplane.port import Change, DataplaneError
+from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.select.frontends import Frontends
 
 pytestmark = pytest.mark.kernel
@@ -142,10 +144,14 @@ def test_a_cold_start_that_dies_anywhere_is_finished_by_the_next(dataplane: Nfta
     assert start().resync(SETTINGS, ports).operations == 0
 
 
-def test_a_kernel_without_ipv6_serves_ipv4(node: Namespace, dataplane: Nftables, faulty: FaultyConnection) -> None:
-    faulty.fault = of_family(10)
+@pytest.mark.parametrize("octets", [b"", b"fib\0", b"reject\0"], ids=["tables", "fib", "reject"])
+def test_a_kernel_that_lacks_something_for_ipv6_serves_ipv4(
+    node: Namespace, dataplane: Nftables, faulty: FaultyConnection, octets: bytes
+) -> None:
+    faulty.fault = of_family(10, octets)
     found = dataplane.probe()
-    assert (found["IPv4"], found["IPv6"].partition(":")[0]) == ("available", "missing")
+    assert (found.features["IPv4"], found.features["IPv6"].partition(":")[0]) == ("available", "missing")
+    assert list(found.unserved) == [Family.IPV6]
     assert not dataplane.resync(SETTINGS, every_kind()).refused
     port = every_kind()[-1]
     assert dataplane.apply([Change(port, None)]).operations == 0
@@ -153,18 +159,18 @@ def test_a_kernel_without_ipv6_serves_ipv4(node: Namespace, dataplane: Nftables,
     assert "table ip6" not in node.run("nft", "list", "tables")
 
 
-def test_a_kernel_without_nf_tables_is_named(dataplane: Nftables, faulty: FaultyConnection) -> None:
+def test_a_kernel_without_tables_of_either_family_is_named(dataplane: Nftables, faulty: FaultyConnection) -> None:
     faulty.fault = mentioning(b"", 95)
-    with pytest.raises(DataplaneError, match="neither IPv4 nor IPv6 tables"):
+    with pytest.raises(DataplaneError, match=r"lacks tables .*CONFIG_NF_TABLES_IPV4\) for IPv4.*CONFIG_NF_TABLES_IPV6\) for IPv6"):
         dataplane.probe()
 
 
 @pytest.mark.parametrize(
     ("octets", "words"),
     [
-        pytest.param(b"numgen\0", r"random numbers for IPv4 \(Linux 4.9 and later, CONFIG_NFT_NUMGEN\)", id="numgen"),
-        pytest.param(b"fib\0", r"address types for IPv4 \(Linux 4.10 and later, CONFIG_NFT_FIB_INET\)", id="fib"),
-        pytest.param(b"source-ranges\0", r"concatenated ranges for IPv4 \(Linux 5.6 and later", id="concatenated-ranges"),
+        pytest.param(b"numgen\0", r"random numbers \(Linux 4.9 and later, CONFIG_NFT_NUMGEN\) for IPv4", id="numgen"),
+        pytest.param(b"fib\0", r"address types \(Linux 4.10 and later, CONFIG_NFT_FIB_IPV4\) for IPv4", id="fib"),
+        pytest.param(b"source-ranges\0", r"concatenated ranges \(Linux 5.6 and later", id="concatenated-ranges"),
     ],
 )
 def test_a_missing_feature_is_named_with_the_kernel_that_has_it(
@@ -173,3 +179,11 @@ def test_a_missing_feature_is_named_with_the_kernel_that_has_it(
     faulty.fault = mentioning(octets, 2)
     with pytest.raises(DataplaneError, match=words):
         dataplane.probe()
+
+
+def test_trouble_that_says_nothing_about_features_takes_no_family_away(dataplane: Nftables, faulty: FaultyConnection) -> None:
+    faulty.fault = of_family(10, b"", errno.ENOMEM)
+    with pytest.raises(DataplaneError, match=r"cannot be probed.*\(ENOMEM\)"):
+        dataplane.probe()
+    faulty.fault = nothing
+    assert not dataplane.probe().unserved

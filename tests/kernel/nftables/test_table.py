@@ -138,7 +138,7 @@ def test_removal_leaves_nothing(node: Namespace, dataplane: Nftables) -> None:
 
 def test_the_probe_names_what_it_found_and_leaves_no_trace(node: Namespace, dataplane: Nftables) -> None:
     dataplane.resync(SETTINGS, [])
-    assert set(dataplane.probe().values()) == {"available"}
+    assert set(dataplane.probe().features.values()) == {"available"}
     assert not dataplane.disturbed()
     assert "probe" not in ruleset(node)
 

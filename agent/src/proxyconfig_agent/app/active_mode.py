@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
 from proxyconfig_agent.dataplane.modes import left_behind
 from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError
 from proxyconfig_agent.dataplane.takeover import removed
+from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node import capabilities
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.state.findings import Finding, Topic
@@ -32,6 +33,8 @@ class ActiveMode:
         self._mode: Mode | None = None
         self._dataplane: Dataplane | None = None
         self._impossible = ""
+        self.unserved: Mapping[Family, str] = {}
+        """The families that the mode in use cannot serve on this node, each with what is lacking."""
 
     def use(self, mode: Mode) -> Dataplane | None:
         """The data plane of the mode from now on; None, with a finding, if this node cannot do it."""
@@ -75,7 +78,8 @@ class ActiveMode:
             self._cannot(str(error))
             self._try_again()
             return None
-        self._telling.update(mode=mode.value, capabilities=capabilities.of(probed))
+        self._telling.update(mode=mode.value, capabilities=capabilities.of(probed.features))
+        self.unserved = probed.unserved
         return dataplane
 
     def _exchange(self, mode: Mode, dataplane: Dataplane) -> None:

@@ -19,6 +19,7 @@ from proxyconfig_agent.app.readiness import CacheReadiness
 from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.nodes import node_of
 from proxyconfig_agent.node import rtnetlink
+from proxyconfig_agent.node.families import unserved_families
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.rtnetlink import LocalAddress
 from proxyconfig_agent.node.settings import listen_addresses, resolve
@@ -199,7 +200,8 @@ class NodeController:
         if dataplane is None or self._local is None or not self._knowledge.complete:
             return
         settings, findings = resolve(spec, self._cluster.node, self._local, self._knowledge.service_cidrs())
-        self._telling.found("settings", *findings)
+        unserved = unserved_families(self._mode.unserved, self._cluster.node, settings.service_cidrs)
+        self._telling.found("settings", *findings, *unserved)
         self._health_checks.listen(listen_addresses(settings, self._local))
         pace = intervals_of(spec)
         if self._runner is None:

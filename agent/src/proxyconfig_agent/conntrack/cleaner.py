@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from proxyconfig_agent.conntrack.stale import Answering, Flow, Lookup, NodePortAddresses, Stale, answering, can_be_stale, is_udp
-from proxyconfig_agent.dataplane.port import Change, Dataplane, Destination, Outcome, Settings
+from proxyconfig_agent.dataplane.port import Change, Dataplane, Destination, Outcome, ProbeResult, Settings
 from proxyconfig_agent.ingest.model import ANY, Address, Family, family_of
 from proxyconfig_agent.select.frontends import Frontends, PortName
 
@@ -91,7 +91,7 @@ class ConntrackCleaner:
         self._settings = None
         self._mode.remove()
 
-    def probe(self) -> dict[str, str]:
+    def probe(self) -> ProbeResult:
         return self._mode.probe()
 
     def close(self) -> None:

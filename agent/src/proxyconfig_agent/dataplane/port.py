@@ -87,6 +87,16 @@ class Outcome:
     """By family and table; only where rules are what a mode consists of."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What a mode found in this node's kernel: enough for one family at least."""
+
+    features: Mapping[str, str]
+    """Kernel features and families by name, with what was found."""
+    unserved: Mapping[Family, str] = field(default_factory=dict)
+    """The families that the mode cannot serve here, each with what is lacking: the feature, its CONFIG_ option, the kernel's words."""
+
+
 class DataplaneError(Exception):
     """The kernel refused, or cannot do, what the whole mode needs. The message names the feature, the kernel's words and the fix."""
 
@@ -101,8 +111,8 @@ class Dataplane(Protocol):
     No two Service ports that it is given have an address and port, or a node port, in common (select/claims.py sees to that); one may
     take over in the same call what another gives up."""
 
-    def probe(self) -> dict[str, str]:
-        """The kernel features that the mode needs, by name, with what was found. Raises DataplaneError naming what is missing."""
+    def probe(self) -> ProbeResult:
+        """Ask for the kernel features that the mode needs. Raises DataplaneError naming what is missing if it can serve no family."""
         ...
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import structlog
 
-from proxyconfig_agent.dataplane.port import Change, Dataplane, DataplaneError, Outcome, Settings
+from proxyconfig_agent.dataplane.port import Change, Dataplane, DataplaneError, Outcome, ProbeResult, Settings
 from proxyconfig_agent.select.frontends import Frontends
 
 Others = Callable[[], Iterator[Dataplane]]
@@ -43,7 +43,7 @@ class Takeover:
     def disturbed(self) -> bool:
         return self._mode.disturbed()
 
-    def probe(self) -> dict[str, str]:
+    def probe(self) -> ProbeResult:
         return self._mode.probe()
 
     def remove(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 from proxyconfig_agent.conntrack.cleaner import LOOK_AGAIN_S, LOOKUPS, RETRIES, ConntrackCleaner, Served
 from proxyconfig_agent.conntrack.ctnetlink import parse
 from proxyconfig_agent.conntrack.stale import Endpoint, Flow, Lookup, NodePortAddresses, Stale, answering, can_be_stale
-from proxyconfig_agent.dataplane.port import Change, DataplaneError, Destination, Outcome, Refusal, Settings
+from proxyconfig_agent.dataplane.port import Change, DataplaneError, Destination, Outcome, ProbeResult, Refusal, Settings
 from proxyconfig_agent.ingest.model import Address, Family, Protocol, ServiceName
 from proxyconfig_agent.netlink.frames import attribute, nested
 from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
@@ -169,8 +169,8 @@ class Mode:
     def _refused(self, wanted: Iterable[Frontends]) -> tuple[Refusal, ...]:
         return tuple(Refusal(one.name.service, "taken") for one in wanted if one.name.service.name in self.refuses)
 
-    def probe(self) -> dict[str, str]:
-        return {}
+    def probe(self) -> ProbeResult:
+        return ProbeResult({})
 
     def disturbed(self) -> bool:
         return False

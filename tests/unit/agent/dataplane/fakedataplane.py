@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Iterable, Iterator
 
-from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, Refusal, Settings
+from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, ProbeResult, Refusal, Settings
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends, PortName
 
@@ -30,8 +30,8 @@ class FakeDataplane:
         self.refuses: set[ServiceName] = set()
         """Services that it has no room for."""
 
-    def probe(self) -> dict[str, str]:
-        return {"fake": "yes"}
+    def probe(self) -> ProbeResult:
+        return ProbeResult({"fake": "yes"})
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
         self.calls.append("resync")

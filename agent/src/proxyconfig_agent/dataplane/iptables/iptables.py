@@ -21,7 +21,7 @@ from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, Tool
 from proxyconfig_agent.dataplane.iptables.tools.restore import Input
 from proxyconfig_agent.dataplane.iptables.tools.save import Saved
 from proxyconfig_agent.dataplane.iptables.tools.writer import Writer, writer
-from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, Refusal, Rules, Settings
+from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, ProbeResult, Refusal, Rules, Settings
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.node.procsys import ProcSys
@@ -38,17 +38,15 @@ class Iptables:
         self._lowerings: dict[Family, RuleRenderer] = {}
         self._opened: Writer | None = None
 
-    def probe(self) -> dict[str, str]:
+    def probe(self) -> ProbeResult:
         with _told():
             tools = self._writer.tools
-            found = {f"IPv{family.value}": "available" for family in tools}
-            missing = {
-                f"IPv{family.value}": "missing: Services have no addresses of this family here" for family in set(Family) - set(tools)
-            }
+            unserved = {family: f"the kernel has no iptables tables for IPv{family.value}" for family in Family if family not in tools}
+            found = {f"IPv{family.value}": f"missing: {unserved[family]}" if family in unserved else "available" for family in Family}
             extensions = [probe(tool) for tool in tools.values()]
             programs = next(iter(tools.values()))
             found |= {"iptables": f"{programs.version()} ({programs.backend})", "nfacct": "available" if self._counters() else "missing"}
-            return found | missing | {name: words for each in extensions for name, words in each.items()}
+            return ProbeResult(found | {name: words for each in extensions for name, words in each.items()}, unserved)
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
         clock = StageTimer()

@@ -9,20 +9,21 @@ from proxyconfig_agent.dataplane.nftables.delta import Delta
 from proxyconfig_agent.dataplane.nftables.kernel import dump, transaction
 from proxyconfig_agent.dataplane.nftables.kernel.actual import HeldElements
 from proxyconfig_agent.dataplane.nftables.kernel.generation import Writer
-from proxyconfig_agent.dataplane.nftables.kernel.probe import AVAILABLE, families, name_of, probe
+from proxyconfig_agent.dataplane.nftables.kernel.probe import probe
 from proxyconfig_agent.dataplane.nftables.model import sets
-from proxyconfig_agent.dataplane.nftables.model.ruleset import table_of
+from proxyconfig_agent.dataplane.nftables.model.ruleset import NFPROTO, table_of
 from proxyconfig_agent.dataplane.nftables.sync.batches import Ports, batches, by_family, by_service
 from proxyconfig_agent.dataplane.nftables.sync.full_sync import FullSync
 from proxyconfig_agent.dataplane.nftables.sync.reconcile import BYTES_PER_ELEMENT, CHUNK, Reconciler
 from proxyconfig_agent.dataplane.nftables.table.recovery import NumberRecovery
 from proxyconfig_agent.dataplane.nftables.table.refused import RefusedError
 from proxyconfig_agent.dataplane.nftables.table.state import Pair, TableState
-from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneError, Outcome, Refusal, Settings
+from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneError, Outcome, ProbeResult, Refusal, Settings
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.netlink.nftables import messages as wire
 from proxyconfig_agent.netlink.nftables.connection import Connection, KernelError
+from proxyconfig_agent.netlink.nftables.messages import Table
 from proxyconfig_agent.select.frontends import Frontends
 
 
@@ -38,9 +39,9 @@ class Nftables:
         self._books: dict[Family, TableState] = {}
         self._chunk = min(CHUNK, self._kernel.capacity // BYTES_PER_ELEMENT)
 
-    def probe(self) -> dict[str, str]:
+    def probe(self) -> ProbeResult:
         found = probe(self._kernel)
-        self._families = tuple(family for family in Family if found[name_of(family)] == AVAILABLE)
+        self._families = tuple(family for family in Family if family not in found.unserved)
         return found
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
@@ -73,14 +74,14 @@ class Nftables:
     def remove(self) -> None:
         """Take both tables away, and forget them. Raises DataplaneError."""
         try:
-            self._writer.commit([wire.delete_table(table) for table in map(table_of, Family) if dump.held(self._kernel, table)])
+            self._writer.commit([wire.delete_table(table) for table in self._tables() if dump.held(self._kernel, table)])
         except KernelError as error:
             raise DataplaneError(f"nftables: {error}") from error
         self._books = {}
 
     def scan(self) -> list[str]:
         try:
-            return [line for family in Family for line in self._scanned(family)]
+            return [line for table in self._tables() for line in self._scanned(table)]
         except KernelError as error:
             raise DataplaneError(f"nftables: {error}") from error
 
@@ -88,17 +89,22 @@ class Nftables:
         """Close the socket; what is in the kernel stays and works."""
         self._kernel.close()
 
-    def _scanned(self, family: Family) -> Iterator[str]:
-        held = dump.held(self._kernel, table_of(family))
+    def _tables(self) -> list[Table]:
+        """Our tables, whichever families are served; none where the kernel has no nf_tables, so that nothing of ours can be there."""
+        return [table_of(family) for family in Family] if self._kernel.has_nf_tables() else []
+
+    def _scanned(self, table: Table) -> Iterator[str]:
+        held = dump.held(self._kernel, table)
         if held:
-            name = f"{'ip' if family is Family.IPV4 else 'ip6'} {table_of(family).name}"
+            name = f"{'ip' if table.family == NFPROTO[Family.IPV4] else 'ip6'} {table.name}"
             yield f"table {name}"
             yield from (f"set {name} {container}" for container in sorted(held.containers))
             yield from (f"chain {name} {chain}" for chain in sorted(held.chains))
 
     def _supported(self) -> tuple[Family, ...]:
-        """Asked once, or probed: a kernel without IPv6 serves the IPv4 addresses of Services, as if they had no others."""
-        self._families = self._families or families(self._kernel)
+        """A kernel that lacks something for one family serves the other one, as if Services had no addresses of the first."""
+        if not self._families:
+            self.probe()
         return self._families
 
     def _read(self, family: Family, settings: Settings) -> Reconciler:

@@ -96,6 +96,14 @@ class Connection:
                     return int.from_bytes(value)
         raise KernelError(errno.EOPNOTSUPP, "the generation number")
 
+    def has_nf_tables(self) -> bool:
+        """Whether the kernel knows nf_tables at all. nfnetlink answers EINVAL to what is for a subsystem that is not there."""
+        try:
+            self.generation()
+        except KernelError as error:
+            return error.number != errno.EINVAL
+        return True
+
     def get(self, kind: Kind, family: int, payload: bytes) -> bytes | None:
         """One object's attributes; None if it does not exist."""
         try:

@@ -8,21 +8,24 @@ from dataclasses import dataclass
 
 from proxyconfig_agent.dataplane.nftables.kernel import transaction
 from proxyconfig_agent.dataplane.nftables.model import sets
-from proxyconfig_agent.dataplane.nftables.model.base_chains import fixed
+from proxyconfig_agent.dataplane.nftables.model.base_chains import fixed, reject
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointChain, chain_of
 from proxyconfig_agent.dataplane.nftables.model.ruleset import NFPROTO, Chain, Container, Hook, Rule
 from proxyconfig_agent.dataplane.nftables.model.sets import containers
-from proxyconfig_agent.dataplane.port import DataplaneError, Settings
+from proxyconfig_agent.dataplane.port import DataplaneError, ProbeResult, Settings
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink.nftables import expressions as x
 from proxyconfig_agent.netlink.nftables.connection import Connection, KernelError
 from proxyconfig_agent.netlink.nftables.expressions import Ct, Meta, Update
-from proxyconfig_agent.netlink.nftables.messages import Table, new_table
+from proxyconfig_agent.netlink.nftables.messages import Table
 
 AVAILABLE = "available"
 _TABLE = "proxyconfig-probe"
 _NAT = Hook("nat", 0, -100)
 _POSTROUTING = Hook("nat", 4, 100)
+
+_LACKING = frozenset((errno.ENOENT, errno.EOPNOTSUPP, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EINVAL))
+"""With these a kernel refuses what it does not have; any other error (no memory, no permission) says nothing about features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,11 @@ class Feature:
     needs: tuple[str, ...] = ()
     """The sets that are made with it."""
 
+    def __str__(self) -> str:
+        return f"{self.name} (Linux {self.since} and later, {self.option})"
 
-_WHOLE = Feature("whole ruleset", "5.15", "CONFIG_NF_TABLES", Chain(()))
+
+_WHOLE = Feature("the ruleset as a whole", "5.15", "CONFIG_NF_TABLES", Chain(()))
 
 
 def features(family: Family) -> list[Feature]:
@@ -48,74 +54,63 @@ def features(family: Family) -> list[Feature]:
     nat = address + x.destination_nat(NFPROTO[family], 8, 8 + family.size // 4)
     client = zeros + x.immediate(bytes(family.size), 1) + x.immediate(bytes(4), 5)
     affinity = client + x.dynset(sets.AFFINITY, Update.DELETE, 0, 5)
+    ip = f"IPV{family.value}"
     return [
-        Feature("nf_tables", "3.13", "CONFIG_NF_TABLES", Chain(())),
+        Feature("tables", "3.13", f"CONFIG_NF_TABLES_{ip}", Chain(())),
         Feature("nat chains", "3.13", "CONFIG_NFT_NAT", Chain((), _NAT)),
         Feature("dnat", "3.13", "CONFIG_NFT_NAT", Chain((Rule(nat),), _NAT)),
         Feature("masquerade fully-random", "3.18", "CONFIG_NFT_MASQ", Chain((Rule(x.masquerade_fully_random()),), _POSTROUTING)),
         Feature("conntrack state", "3.13", "CONFIG_NFT_CT", Chain((Rule(x.ct(Ct.STATE, 0)),))),
         Feature("meta priority", "3.14", "CONFIG_NF_TABLES", Chain((Rule(zeros + x.set_meta(Meta.PRIORITY, 0)),))),
         Feature("random numbers", "4.9", "CONFIG_NFT_NUMGEN", Chain((Rule(x.random_number(2, 0, 0)),))),
-        Feature("address types", "4.10", "CONFIG_NFT_FIB_INET", Chain((Rule(x.address_type(of_source=True, to=0)),))),
+        Feature("address types", "4.10", f"CONFIG_NFT_FIB_{ip}", Chain((Rule(x.address_type(of_source=True, to=0)),))),
+        Feature("reject", "3.14", f"CONFIG_NFT_REJECT and CONFIG_NFT_REJECT_{ip}", Chain((Rule(reject(family)),))),
         Feature("concatenated ranges", "5.6", "CONFIG_NF_TABLES", Chain(()), (sets.SOURCE_RANGES,)),
         Feature("maps written by packets", "5.4", "CONFIG_NF_TABLES", Chain((Rule(affinity),)), (sets.AFFINITY,)),
     ]
 
 
-def name_of(family: Family) -> str:
-    """As `probe` names it."""
-    return f"IPv{family.value}"
+def probe(connection: Connection) -> ProbeResult:
+    """Every feature by name, and the families that the kernel lacks something for. Raises DataplaneError if it does for all of them.
 
-
-def families(connection: Connection) -> tuple[Family, ...]:
-    """The families that the kernel has tables for. Raises DataplaneError if there is none."""
-    found = tuple(family for family in Family if _has_tables(connection, family))
-    if not found:
-        raise DataplaneError(
-            "nftables: the kernel has neither IPv4 nor IPv6 tables (Linux 3.13 and later, CONFIG_NF_TABLES_IPV4, CONFIG_NF_TABLES_IPV6);"
-            " use another kernel, or choose another mode"
-        )
-    return found
-
-
-def probe(connection: Connection) -> dict[str, str]:
-    """Every feature and family by name, with AVAILABLE; a family that the kernel has no tables for is `missing`.
-
-    Raises DataplaneError naming the first feature that is missing. The whole ruleset, which needs all of them, is asked for first,
-    and what is missing only if the kernel refuses that: it waits some 10 ms to forget a transaction, and we with it.
+    The whole ruleset, which needs all features, is asked for first, and what is missing only if the kernel refuses that: it waits some
+    10 ms to forget a transaction, and we with it.
     """
-    refused = {family: error for family in Family if (error := _refusal(connection, family, _WHOLE))}
-    served = families(connection) if refused else tuple(Family)
-    for family in served:
-        if family in refused:
-            for feature in features(family):
-                if error := _refusal(connection, family, feature):
-                    raise error
-            raise refused[family]
-    names = [*map(name_of, served), *(feature.name for feature in (*features(served[0]), _WHOLE))]
-    missing = {name_of(family): "missing: Services have no addresses of this family here" for family in set(Family) - set(served)}
-    return dict.fromkeys(names, AVAILABLE) | missing
+    lacks = {family: lack for family in Family if (lack := _lack(connection, family))}
+    if len(lacks) == len(Family):
+        raise DataplaneError(f"nftables: {_of_all(connection, lacks)}; load the module, use a kernel that has it, or choose another mode")
+    served = next(family for family in Family if family not in lacks)
+    found = {f"IPv{family.value}": f"missing: {lacks[family]}" if family in lacks else AVAILABLE for family in Family}
+    return ProbeResult(found | dict.fromkeys((feature.name for feature in features(served)), AVAILABLE), lacks)
 
 
-def _has_tables(connection: Connection, family: Family) -> bool:
-    try:
-        connection.commit([new_table(Table(NFPROTO[family], _TABLE), b"")], keep=False)
-    except KernelError as error:
-        if error.number in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT):
-            return False
-        raise DataplaneError(f"nftables: {error}") from error
-    return True
+def _lack(connection: Connection, family: Family) -> str:
+    """The first feature that the kernel does not have in this family, with its own words; empty if it has them all."""
+    whole = _refusal(connection, family, _WHOLE)
+    if whole is None:
+        return ""
+    for feature in features(family):
+        if error := _refusal(connection, family, feature):
+            return f"the kernel lacks {feature} for IPv{family.value}: {error}"
+    return f"the kernel lacks {_WHOLE} for IPv{family.value}: {whole}"
 
 
-def _refusal(connection: Connection, family: Family, feature: Feature) -> DataplaneError | None:
-    """What the kernel says against a feature, if anything."""
+def _of_all(connection: Connection, lacks: Mapping[Family, str]) -> str:
+    """One sentence where no family can be served."""
+    if not connection.has_nf_tables():
+        return "the kernel has no nf_tables (Linux 3.13 and later, CONFIG_NF_TABLES, module nf_tables)"
+    return "; ".join(lacks.values())
+
+
+def _refusal(connection: Connection, family: Family, feature: Feature) -> KernelError | None:
+    """What the kernel says against a feature that it does not have. Raises DataplaneError for any other trouble."""
     table = Table(NFPROTO[family], _TABLE)
     try:
         connection.commit(transaction.structure(table, None, *_made_with(feature, family)), keep=False)
     except KernelError as error:
-        what = f"{feature.name} for IPv{family.value} (Linux {feature.since} and later, {feature.option})"
-        fix = "load the module, use a newer kernel, or choose another mode"
-        return DataplaneError(f"nftables: the kernel lacks {what}: {error}; {fix}")
+        if error.number not in _LACKING:
+            raise DataplaneError(f"nftables: {feature} for IPv{family.value} cannot be probed: {error}") from error
+        return error
     return None
 
 

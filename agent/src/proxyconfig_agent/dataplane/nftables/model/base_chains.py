@@ -33,6 +33,11 @@ def fixed(settings: Settings, family: Family) -> Fixed:
     return Fixed(containers(family), chains, {sets.CLASSES: classes, sets.NODEPORT_IPS: nodes})
 
 
+def reject(family: Family) -> bytes:
+    """Answer with "port unreachable"."""
+    return x.reject(_PORT_UNREACHABLE[family])
+
+
 def _nat_chains(settings: Settings, family: Family) -> dict[str, Chain]:
     mark = _mark(1 << settings.masquerade_bit)
     chosen = Rule(matches.frontend(family) + matches.classify(sets.SERVICES))
@@ -64,7 +69,7 @@ def _nat_chains(settings: Settings, family: Family) -> dict[str, Chain]:
 
 def _check_chains(settings: Settings, family: Family) -> dict[str, Chain]:
     destination = matches.frontend(family)
-    reject = x.reject(_PORT_UNREACHABLE[family])
+    refuse = reject(family)
     drop = x.verdict(Verdict.DROP)
     nodeport = matches.on_node(settings, family) + matches.protocol_and_port(0)
     client = destination + matches.source(family, family.size // 4 + 2)
@@ -77,17 +82,17 @@ def _check_chains(settings: Settings, family: Family) -> dict[str, Chain]:
     return {
         "firewall-check": Chain((Rule(destination + outside + drop),)),
         "service-endpoints-check": Chain(
-            (Rule(destination + x.lookup(sets.NO_ENDPOINTS, 0) + reject), Rule(destination + x.lookup(sets.NO_LOCAL, 0) + drop))
+            (Rule(destination + x.lookup(sets.NO_ENDPOINTS, 0) + refuse), Rule(destination + x.lookup(sets.NO_LOCAL, 0) + drop))
         ),
         "nodeport-endpoints-check": Chain(
             (
-                Rule(nodeport + x.lookup(sets.NO_ENDPOINTS_NODEPORTS, 0) + reject),
+                Rule(nodeport + x.lookup(sets.NO_ENDPOINTS_NODEPORTS, 0) + refuse),
                 Rule(nodeport + x.lookup(sets.NO_LOCAL_NODEPORTS, 0) + drop),
             )
         ),
         LAST_CHAIN: Chain(
             (
-                Rule(matches.destination(family) + x.lookup(sets.CLUSTER_IPS, 0) + reject, "Reject traffic to invalid ports of ClusterIPs"),
+                Rule(matches.destination(family) + x.lookup(sets.CLUSTER_IPS, 0) + refuse, "Reject traffic to invalid ports of ClusterIPs"),
                 *unallocated,
             )
         ),
