@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -146,6 +148,31 @@ def test_a_client_stays_with_its_endpoint_over_a_resync_and_a_restart(
     assert "expires" in world.node.run("nft", "list", "map", "ip" if family == 4 else "ip6", "proxyconfig", "affinity")
 
 
+@pytest.mark.parametrize("restarted", [False, True], ids=["change", "restart"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_lowered_affinity_timeout_counts_at_once(
+    world: Topology, dataplane: Nftables, client: Prober, family: int, restarted: bool
+) -> None:
+    """Of so many clients one at least is sent elsewhere, now that nobody is remembered for three hours any more."""
+    long = [both_endpoints(f"sticky-{number}", family, number, affinity_s=10800) for number in range(1, 41)]
+    short = [replace(port, affinity_s=60) for port in long]
+    targets = [(service_ip(family, number), 80) for number in range(1, 41)]
+    dataplane.resync(SETTINGS, long)
+    first = servers(ask(client, *targets, least=1))
+    assert servers(ask(client, *targets, least=1)) == first
+    assert timeouts(world, family) == {10800: 40}
+    if restarted:
+        again = world.node.call(Nftables)
+        assert not again.resync(SETTINGS, short).refused
+        again.close()
+    else:
+        assert not dataplane.apply(map(Change, long, short)).refused
+    second = servers(ask(client, *targets, least=1))
+    assert second != first
+    assert servers(ask(client, *targets, least=1)) == second
+    assert timeouts(world, family)[60] == 40
+
+
 @pytest.mark.parametrize("affinity_s", [0, 10800])
 def test_no_connection_fails_while_endpoints_are_exchanged(dataplane: Nftables, client: Prober, affinity_s: int) -> None:
     near, far = ([endpoint(pod, 4, port) for port in PORTS] for pod in ("near1", "far1"))
@@ -181,6 +208,13 @@ def test_no_connection_fails_while_a_restarted_agent_adopts(world: Topology, dat
         restarted.close()
     (answers,) = client.receive()
     assert {answer.split()[0] for answer in answers} == {"near1", "far1"}
+
+
+def timeouts(world: Topology, family: int) -> Counter[int]:
+    """How many clients are remembered for how many seconds."""
+    listing = world.node.run("nft", "-j", "list", "map", "ip" if family == 4 else "ip6", "proxyconfig", "affinity")
+    (affinity,) = [each["map"] for each in json.loads(listing)["nftables"] if "map" in each]
+    return Counter(key["elem"]["timeout"] for key, _ in affinity["elem"])
 
 
 def ask(prober: Prober, *targets: tuple[str, int], protocol: str = "tcp", least: int = 12) -> list[set[str]]:

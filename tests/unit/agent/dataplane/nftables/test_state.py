@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.agent.dataplane.nftables.frontends import apart, backends, frontends, ip, network, port_name
@@ -176,6 +178,30 @@ def test_an_address_can_move_within_one_transaction() -> None:
     assert list(world.kernel.elements[sets.NO_ENDPOINTS]) == [
         address + protocol_and_port(Protocol.TCP, 80) for address in (ip("10.96.0.1"), ip("10.96.0.2"), *vip)
     ]
+
+
+def test_a_lowered_affinity_timeout_gets_another_id_and_a_raised_one_keeps_it() -> None:
+    world = World()
+    endpoints = ("10.244.0.1:80",)
+    ids = []
+    for affinity_s in (10800, 60, 600, 600, 59):
+        world.apply({port_name(): frontends(cluster=endpoints, affinity_s=affinity_s)})
+        ids.append(world.book.records[port_name()].identity)
+    assert ids == [1, 2, 2, 2, 3]
+
+
+@pytest.mark.parametrize(("affinity_s", "kept"), [(10800, True), (10801, True), (10799, False)])
+@pytest.mark.parametrize("node_port", [0, 30080])
+@pytest.mark.parametrize("internal", Policy)
+def test_after_a_restart_a_lowered_affinity_timeout_gets_another_id(affinity_s: int, kept: bool, node_port: int, internal: Policy) -> None:
+    world = World()
+    port = frontends(cluster=("10.244.0.1:80",), local=("10.244.0.1:80",), affinity_s=10800, node_port=node_port, internal_policy=internal)
+    world.apply({port.name: port})
+    held = world.kernel.held()
+    book = TableState(Family.IPV4, lambda: 0.0)
+    adoption = NumberRecovery(book, None, held, set())
+    known = adoption.known(replace(port, affinity_s=affinity_s))
+    assert (known is not None) == kept
 
 
 def test_affinity_switched_off_and_on_gets_another_id() -> None:

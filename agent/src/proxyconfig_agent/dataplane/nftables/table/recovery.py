@@ -26,6 +26,7 @@ class NumberRecovery:
             book.ids.inherit(before.ids)
             self._unused = {record.identity for record in before.records.values()}
         self._ids = self._reserved(book)
+        self._timeouts_s = _timeouts_s(elements)
         self._unused |= {identity for identity in remembered if book.ids.claim(identity)}
         _adopt_classes(book, before, elements)
 
@@ -44,13 +45,15 @@ class NumberRecovery:
 
     def _in_memory(self, frontends: Frontends) -> PriorNumbers | None:
         record = self._before.records.get(frontends.name) if self._before else None
-        if record is None or (record.frontends.affinity_s and not frontends.affinity_s):
+        if record is None or frontends.affinity_s < record.frontends.affinity_s:
             return None
         return PriorNumbers(record.identity, record.slots)
 
     def _in_kernel(self, frontends: Frontends) -> PriorNumbers | None:
         identity = self._ids.pop((str(frontends.name), frontends.name.protocol), None)
         if identity is None:
+            return None
+        if frontends.affinity_s < self._timeouts_s.get(identity, 0):
             return None
         slots = self._slots(identity)
         was_sticky = bool(slots.numbers) or identity in self._remembered
@@ -75,6 +78,14 @@ class NumberRecovery:
                     found[port] = identity
                     self._unused.add(identity)
         return found
+
+
+def _timeouts_s(elements: HeldElements) -> dict[int, int]:
+    """The affinity timeout of each id that has one, by the classes of its words."""
+    picks = {low_in(key): pick_of(chain_of(tail)) for key, tail in elements.items(sets.PICKS)}
+    by_class = {code: pick.affinity_s for code, pick in picks.items() if pick and pick.affinity_s}
+    words = (value_of(tail) for name in (sets.SERVICES, sets.CLUSTER_LISTS, sets.LOCAL_LISTS) for _, tail in elements.items(name))
+    return {id_in(word): by_class[low_in(word)] for word in words if low_in(word) in by_class} if by_class else {}
 
 
 def _adopt_classes(book: TableState, before: TableState | None, elements: HeldElements) -> None:

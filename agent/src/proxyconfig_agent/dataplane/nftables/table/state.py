@@ -137,8 +137,9 @@ class TableState:
             raise ExhaustedError(f"it has more than {LOCAL_LIST} endpoints, which is the limit; split the Service")
         self.classes.ensure(picks)
         before = PriorNumbers(record.identity, record.slots) if record else known(new)
-        if record and record.frontends.affinity_s and not new.affinity_s:
-            # Switched on again, an id would meet the affinity entries of before.
+        if record and new.affinity_s < record.frontends.affinity_s:
+            # Affinity entries live as long as they were to live when they were written; a new id leaves them behind. Those of an
+            # affinity that was switched off are not to be met when it is switched on again.
             self._retire(record)
             before = None
         identity = before.identity if before else self.ids.allocate()
