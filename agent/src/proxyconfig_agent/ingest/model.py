@@ -118,7 +118,8 @@ class Service:
     internal_policy: Policy = Policy.CLUSTER
     external_policy: Policy = Policy.CLUSTER
     externally_accessible: bool = False
-    """By its spec (NodePort, LoadBalancer or externalIPs), whether or not an address is assigned yet."""
+    """By its spec (NodePort, LoadBalancer or externalIPs), whether or not an address is assigned yet; or by an address in its status, which
+    a former LoadBalancer may keep."""
     affinity_s: int = 0
     """Seconds of ClientIP session affinity; 0: none."""
     health_check_node_port: int = 0

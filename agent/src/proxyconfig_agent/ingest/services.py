@@ -28,19 +28,19 @@ def service_of(source: apitypes.Service) -> Service | None:
         _parsed("spec.clusterIPs", spec.cluster_ips or [spec.cluster_ip or ""], parse_address, rejected), rejected
     )
     families = {family_of(address) for address in cluster_ips}
-    external = bool(spec.type in ("NodePort", "LoadBalancer") or spec.external_ips)
     local = spec.external_traffic_policy == "Local"
+    load_balancer_ips = _load_balancer_ips(source, families, rejected)
     return Service(
         name=ServiceName(source.metadata.namespace, source.metadata.name),
         uid=source.metadata.uid,
         ports=_ports(spec.ports or [], rejected),
         cluster_ips=cluster_ips,
         external_ips=_of("spec.externalIPs", _parsed("spec.externalIPs", spec.external_ips, parse_address, rejected), families, rejected),
-        load_balancer_ips=_load_balancer_ips(source, families, rejected),
+        load_balancer_ips=load_balancer_ips,
         source_ranges=_source_ranges(spec, rejected),
         internal_policy=Policy.LOCAL if spec.internal_traffic_policy == "Local" else Policy.CLUSTER,
         external_policy=Policy.LOCAL if local else Policy.CLUSTER,
-        externally_accessible=external,
+        externally_accessible=bool(spec.type in ("NodePort", "LoadBalancer") or spec.external_ips or load_balancer_ips),
         affinity_s=_affinity_s(spec, rejected),
         health_check_node_port=_health_check_node_port(spec, rejected) if spec.type == "LoadBalancer" and local else 0,
         rejected=few(rejected),

@@ -72,6 +72,11 @@ def test_what_is_accessible_from_outside_is_told_by_the_spec(spec: dict[str, Any
     assert (service.externally_accessible, service.external_policy) == (accessible, policy)
 
 
+def test_an_address_that_a_former_load_balancer_keeps_in_its_status_is_accessible_from_outside() -> None:
+    service = served({"type": "ClusterIP", "internalTrafficPolicy": "Local"}, ingress=[{"ip": "192.0.2.1"}])
+    assert service.externally_accessible
+
+
 def test_row_22_only_ingress_addresses_that_reach_the_node_count() -> None:
     ingress = [{"ip": "192.0.2.1"}, {"ip": "192.0.2.2", "ipMode": "VIP"}, {"ip": "192.0.2.3", "ipMode": "Proxy"}, {"hostname": "lb"}]
     assert texts(served({"type": "LoadBalancer"}, ingress=ingress).load_balancer_ips) == ["192.0.2.1", "192.0.2.2"]
