@@ -63,6 +63,7 @@ NETNS = Book(
     clients={
         "pod": Client("client", PODS["client"]),
         "near1": Client("near1", PODS["near1"]),
+        "near2": Client("near2", PODS["near2"]),
         "pod-elsewhere": Client("elsewhere", PODS2["elsewhere"]),
         "node": Client("node", NODE),
         "localhost": Client("node", LOOPBACK),

@@ -17,7 +17,7 @@ Object = dict[str, Any]
 
 MODES = ("nftables", "iptables")
 """The modes that scenarios know of. One more joins here; scenarios then say where it differs."""
-CLIENTS = ("pod", "pod-elsewhere", "node", "localhost", "outside", "outside-other", "near1")
+CLIENTS = ("pod", "pod-elsewhere", "node", "localhost", "outside", "outside-other", "near1", "near2")
 DESTINATIONS = ("ClusterIP", "NodePort", "AlternativeNodePort", "ExternalIP", "LoadBalancerIP", "Unallocated")
 VERDICTS = ("reject", "drop")
 SOURCES = ("kept", "masqueraded")

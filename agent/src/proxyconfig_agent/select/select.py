@@ -45,10 +45,22 @@ def endpoints_of(slices: Iterable[EndpointSlice], port: ServicePort) -> dict[End
 
 
 def _on_node(endpoints: dict[Endpoint, Traits], choice: Choice, node: Node) -> tuple[Address, ...]:
-    """The addresses in use that may be this node's own. One without a node name (written by hand) may be."""
+    """The addresses in use that may be this node's own: those of endpoints that name it or no node, and those in its pod networks.
+
+    Imported endpoints name nodes of another cluster, or virtual ones, for pods that run here."""
     here = (None, node.name)
-    own = {Address(endpoint[:-2]) for used in (choice.cluster, choice.local) for endpoint in used if endpoints[endpoint].node in here}
+    octets = tuple(bytes(cidr.base[: cidr.prefix // 8]) for cidr in node.pod_cidrs)
+    own = {
+        Address(endpoint[:-2])
+        for used in (choice.cluster, choice.local)
+        for endpoint in used
+        if endpoints[endpoint].node in here or (endpoint.startswith(octets) and _in_pod_networks(Address(endpoint[:-2]), node))
+    }
     return tuple(sorted(own)) if own else ()
+
+
+def _in_pod_networks(address: Address, node: Node) -> bool:
+    return any(address in cidr for cidr in node.pod_cidrs)
 
 
 def _serving(port: ServicePort, endpoints: dict[Endpoint, Traits]) -> Backends:

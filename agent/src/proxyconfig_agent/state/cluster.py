@@ -90,7 +90,7 @@ class Cluster:
     def put_node(self, node: Node) -> bool:
         """Take in the node; where select depends on what changed, every Service is to be looked at again (row 74)."""
         before, self.node = self.node, node
-        if (before.name, before.zone) != (node.name, node.zone):
+        if (before.name, before.zone, before.pod_cidrs) != (node.name, node.zone, node.pod_cidrs):
             for name in self._services:
                 self._mark(name)
         return before != node

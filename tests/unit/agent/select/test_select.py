@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import tracemalloc
+from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.agent.examples import NODE, draining, ip, piece, ready, service
@@ -10,7 +12,18 @@ from tests.unit.agent.examples import NODE, draining, ip, piece, ready, service
 from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.apitypes import Endpoint, FullMetadata
 from proxyconfig_agent.ingest.endpointslices import EndpointSliceParser
-from proxyconfig_agent.ingest.model import EndpointSlice, Family, NodeName, Policy, Protocol, Service, ServicePort, SlicePort, Traits
+from proxyconfig_agent.ingest.model import (
+    EndpointSlice,
+    Family,
+    Network,
+    NodeName,
+    Policy,
+    Protocol,
+    Service,
+    ServicePort,
+    SlicePort,
+    Traits,
+)
 from proxyconfig_agent.ingest.services import service_of
 from proxyconfig_agent.select.frontends import count, split
 from proxyconfig_agent.select.select import endpoints_of, select
@@ -55,6 +68,25 @@ def test_row_75_each_family_has_its_own_addresses() -> None:
 
 def test_row_76_a_service_of_one_family_does_not_exist_in_the_other() -> None:
     assert {one.family for one in select(service(), [piece(("fd00:1::1", ready()))], NODE)} == {Family.IPV4}
+
+
+@pytest.mark.parametrize(
+    ("address", "node", "here"),
+    [
+        pytest.param("10.1.0.7", "virtual-node-7", True, id="in-a-pod-network"),
+        pytest.param("10.1.16.7", "virtual-node-7", False, id="beside-it"),
+        pytest.param("10.9.0.7", "virtual-node-7", False, id="elsewhere"),
+        pytest.param("10.9.0.7", "here", True, id="by-name"),
+        pytest.param("10.9.0.7", None, True, id="of-no-node"),
+        pytest.param("fd00:1::7", "virtual-node-7", True, id="ipv6"),
+        pytest.param("a01::7", "virtual-node-7", False, id="octets-of-another-family"),
+    ],
+)
+def test_addresses_in_the_nodes_pod_networks_may_be_its_own_whatever_node_they_name(address: str, node: str | None, here: bool) -> None:
+    of_node = replace(NODE, pod_cidrs=(Network(ip("10.1.0.0"), 20), Network(ip("fd00:1::"), 64)))
+    cluster_ip = "fd00:96::1" if ":" in address else "10.96.0.10"
+    (frontends,) = select(service(cluster_ip=cluster_ip), [piece((address, ready(node)))], of_node)
+    assert frontends.on_node == ((ip(address),) if here else ())
 
 
 def test_row_82_slices_are_united_without_duplicates() -> None:

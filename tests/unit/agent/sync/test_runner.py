@@ -10,7 +10,7 @@ from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 from tests.unit.agent.examples import NODE, draining, ip, piece, ready, service
 
 from proxyconfig_agent.dataplane.port import Change, ConflictError, Outcome, Settings
-from proxyconfig_agent.ingest.model import Family, Protocol, ServiceName, ServicePort
+from proxyconfig_agent.ingest.model import Family, Network, Protocol, ServiceName, ServicePort
 from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.state.cluster import Cluster
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
@@ -299,6 +299,17 @@ def test_a_new_zone_makes_every_service_be_looked_at_again() -> None:
     rig.cluster.put_node(dataclasses.replace(NODE, zone="b"))
     rig.advance(1)
     assert next(iter(rig.dataplane.state.values())).cluster[:4] == ip("10.0.0.2")
+
+
+def test_new_pod_networks_of_the_node_make_every_service_be_looked_at_again() -> None:
+    rig = Rig()
+    rig.cluster.put_service(service())
+    rig.cluster.put_slice(piece(("10.1.0.1", ready("virtual-node-7"))))
+    rig.advance(1)
+    assert next(iter(rig.dataplane.state.values())).on_node == ()
+    rig.cluster.put_node(dataclasses.replace(NODE, pod_cidrs=(Network(ip("10.1.0.0"), 24),)))
+    rig.advance(1)
+    assert next(iter(rig.dataplane.state.values())).on_node == (ip("10.1.0.1"),)
 
 
 _names = st.sampled_from("abcd")
