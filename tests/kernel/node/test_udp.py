@@ -14,11 +14,11 @@ from tests.kernel.node.udp import (
     NODE_PORT,
     PORT,
     WAYS,
+    Cleaned,
     Client,
     Endpoint,
     Table,
     answered_by,
-    cleaned,
     clients,
     exposed,
     lasting_flows,
@@ -45,7 +45,7 @@ def proxy(request: pytest.FixtureRequest, world: Topology) -> Iterator[tuple[str
     with contextlib.ExitStack() as stack:
         if request.param in OURS:
             mode = stack.enter_context(served_by(world, request.param))
-            yield request.param, Pipeline(world, cleaned(world, mode)[0], CONFIGS["default"], request.param)
+            yield request.param, Pipeline(world, Cleaned(world, mode), CONFIGS["default"], request.param)
         else:
             api: ControlPlane = request.getfixturevalue("control_plane")
             api_cluster: Cluster = request.getfixturevalue("api_cluster")

@@ -13,10 +13,10 @@ from tests.kernel.node.udp import (
     NODE_PORT,
     PORT,
     WAYS,
+    Cleaned,
     Client,
     Table,
     answered_by,
-    cleaned,
     clients,
     exposed,
     reach,
@@ -29,7 +29,6 @@ from tests.support.netns.peers import Prober
 from tests.support.netns.topology import NODE, Topology
 from tests.support.scenarios.configs import CONFIGS
 
-from proxyconfig_agent.conntrack.cleaner import Served
 from proxyconfig_agent.conntrack.stale import Stale
 from proxyconfig_agent.sync.result import SyncReason
 
@@ -49,18 +48,18 @@ def test_an_agent_that_starts_again_ends_what_became_stale_meanwhile_and_nothing
     other = service(ready("near1", "near2"), name="other", clusterIP="10.96.0.201", clusterIPs=["10.96.0.201", "fd00:10:96::c9"])
     Table(world.node).empty()
     with served_by(world, kind) as mode, clients(world, *WAYS) as sending:
-        Pipeline(world, cleaned(world, mode)[0], CONFIGS["default"], kind).apply({**exposed(ready("near1")), **other})
+        Pipeline(world, Cleaned(world, mode), CONFIGS["default"], kind).apply({**exposed(ready("near1")), **other})
         beside = [Client(world["client"], "10.96.0.201", PORT) for _ in range(50)]
         answers = [client.ask() for client in beside]
         assert len(set(answers)) == 2
         reach(sending, "near1 8080")
         with contextlib.closing(Entered(world.node, DATAPLANES[kind])) as later:
-            cleanup, _, told = cleaned(world, later)
-            Pipeline(world, cleanup, CONFIGS["default"], kind).apply(other if gone else {**exposed(ready("near2")), **other})
+            cleaned = Cleaned(world, later)
+            Pipeline(world, cleaned, CONFIGS["default"], kind).apply(other if gone else {**exposed(ready("near2")), **other})
         if not gone:
             reach(sending, "near2 8080")
-        assert sum(map(sum, (reasons.values() for reasons in told))) == len(sending)
-        assert {why for reasons in told for why in reasons} == {Stale.SERVICE_GONE if gone else Stale.ENDPOINT_GONE}
+        assert sum(map(sum, (reasons.values() for reasons in cleaned.told))) == len(sending)
+        assert {why for reasons in cleaned.told for why in reasons} == {Stale.SERVICE_GONE if gone else Stale.ENDPOINT_GONE}
         assert [client.ask() for client in beside] == answers
         for client in beside:
             client.close()
@@ -70,31 +69,32 @@ def test_an_agent_that_starts_again_ends_what_became_stale_meanwhile_and_nothing
 def test_rules_that_were_missing_for_a_while_leave_no_flow_untranslated(world: Topology, kind: str) -> None:
     Table(world.node).empty()
     with served_by(world, kind) as mode, clients(world, ("outside", EXTERNAL_IP, PORT), ("outside", NODE, NODE_PORT)) as sending:
-        cleanup, _, told = cleaned(world, mode)
-        pipeline = Pipeline(world, cleanup, CONFIGS["default"], kind)
+        cleaned = Cleaned(world, mode)
+        pipeline = Pipeline(world, cleaned, CONFIGS["default"], kind)
         pipeline.apply(exposed(ready("near1")))
         for command in NO_LONGER_TRANSLATED[kind]:
             world.node.run(*command.split())
         for client in sending:
             assert client.ask() in ("refused", "beyond 7777")
-        told.clear()
+        cleaned.told.clear()
         pipeline.runner.resync(SyncReason.DISTURBED)
         pipeline.sync()
         reach(sending, "near1 8080")
-        assert {why for reasons in told for why in reasons} == {Stale.UNTRANSLATED}
+        assert {why for reasons in cleaned.told for why in reasons} == {Stale.UNTRANSLATED}
 
 
 @pytest.mark.parametrize("kind", OURS)
 def test_a_mode_that_takes_over_ends_what_the_one_before_can_no_longer_end(world: Topology, kind: str) -> None:
-    served: Served = {}
     Table(world.node).empty()
     with served_by(world, kind) as mode, clients(world, *WAYS[:1]) as sending:
-        Pipeline(world, cleaned(world, mode, served)[0], CONFIGS["default"], kind).apply(service(ready("near1")))
+        cleaned = Cleaned(world, mode)
+        Pipeline(world, cleaned, CONFIGS["default"], kind).apply(service(ready("near1")))
         reach(sending, "near1 8080")
         mode.remove()  # no rules tell the next one what there was
-        cleanup, _, told = cleaned(world, mode, served)
-        Pipeline(world, cleanup, CONFIGS["default"], kind).apply({})
-        assert [dict(reasons) for reasons in told] == [{Stale.SERVICE_GONE: 1}] * 2
+        cleaned.told.clear()
+        cleaned.serve(mode)
+        Pipeline(world, cleaned, CONFIGS["default"], kind).apply({})
+        assert [dict(reasons) for reasons in cleaned.told] == [{Stale.SERVICE_GONE: 1}] * 2
 
 
 @pytest.mark.parametrize("kind", OURS)
@@ -108,12 +108,12 @@ def test_hundreds_of_changed_services_cost_one_dump_per_family(world: Topology, 
         return objects
 
     with served_by(world, kind) as mode:
-        cleanup, table, _ = cleaned(world, mode)
-        pipeline = Pipeline(world, cleanup, CONFIGS["default"], kind)
+        cleaned = Cleaned(world, mode)
+        pipeline = Pipeline(world, cleaned, CONFIGS["default"], kind)
         pipeline.apply(many("near1"))
-        table.dumps.clear()
+        cleaned.table.dumps.clear()
         pipeline.apply(many("near2"))
-        assert table.dumps == [None, None]
+        assert cleaned.table.dumps == [None, None]
 
 
 @pytest.mark.parametrize("kind", OURS)
@@ -123,17 +123,17 @@ def test_no_flow_that_begins_during_a_sync_ends_up_at_an_endpoint_that_is_gone(
     flow = {"address": WAYS[0][1].v4, "port": PORT, "protocol": "udp", "for_s": 2, "patience_s": 0.05}
     Table(world.node).empty()
     with served_by(world, kind) as mode:
-        cleanup, table, told = cleaned(world, mode)
-        pipeline = Pipeline(world, cleanup, CONFIGS["default"], kind)
+        cleaned = Cleaned(world, mode)
+        pipeline = Pipeline(world, cleaned, CONFIGS["default"], kind)
         pipeline.apply(service(ready("near1")))
         began, asked, left = 0, 0, list[int]()
-        while began < 3 or asked <= 200 or sum(sum(reasons.values()) for reasons in told) <= 100:
+        while began < 3 or asked <= 200 or sum(sum(reasons.values()) for reasons in cleaned.told) <= 100:
             probers["client"].send([flow] * 8)
             began += 1
             ended = time.monotonic() + 1.8
             while time.monotonic() < ended:
                 for now, before in (("near2", "near1"), ("near1", "near2")):
                     pipeline.apply(service(ready(now)))
-                    left.append(len(answered_by(table.all(), before)))
+                    left.append(len(answered_by(cleaned.table.all(), before)))
             asked += sum(sum(each.values()) for each in probers["client"].receive())
         assert left == [0] * len(left)

@@ -18,12 +18,13 @@ from tests.support.scenarios.objects import SERVICE_LABEL, Key
 from tests.support.scenarios.scenario import Object
 
 from proxyconfig_agent.conntrack import ctnetlink
-from proxyconfig_agent.conntrack.cleaner import ConntrackCleaner, Served
+from proxyconfig_agent.conntrack.cleaner import ConntrackCleaner
 from proxyconfig_agent.conntrack.stale import Flow, Lookup, Stale
 from proxyconfig_agent.dataplane.iptables.mode import ROUTE_LOCALNET
-from proxyconfig_agent.dataplane.port import Dataplane
+from proxyconfig_agent.dataplane.port import Change, Dataplane, Outcome, ProbeResult, Settings
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node import rtnetlink
+from proxyconfig_agent.select.frontends import Frontends
 
 NAMESPACE = "udp"
 PORT, NODE_PORT = 5300, 32753
@@ -175,17 +176,45 @@ def answered_by(flows: Iterable[Flow], place: str) -> list[Flow]:
     return [flow for flow in flows if flow.answers[:-2] in own]
 
 
-def cleaned(world: Topology, mode: Dataplane, served: Served | None = None) -> tuple[ConntrackCleaner, Table, list[Mapping[Stale, int]]]:
-    """A mode with the clean-up, its table, and what it tells."""
-    table, told = Table(world.node), list[Mapping[Stale, int]]()
+class Cleaned:
+    """A mode with the cleaner, which has done its work when a commit returns; its table, and what it counted."""
 
-    def local() -> list[Any]:
-        return [each.address for each in world.node.call(rtnetlink.read) if not each.is_loopback]
+    def __init__(self, world: Topology, mode: Dataplane) -> None:
+        def local() -> list[Any]:
+            return [each.address for each in world.node.call(rtnetlink.read) if not each.is_loopback]
 
-    def ended(_family: Family, reasons: Mapping[Stale, int], _took_s: float) -> None:
-        told.append(reasons)
+        self.table, self.told = Table(world.node), list[Mapping[Stale, int]]()
+        self._cleaner = ConntrackCleaner(self.table, local, lambda _family, reasons, _s: self.told.append(reasons), lambda _: None)
+        self.serve(mode)
 
-    return ConntrackCleaner(mode, table, local, ended, served={} if served is None else served), table, told
+    def serve(self, mode: Dataplane) -> None:
+        """Go on with this one."""
+        self._mode = self._cleaner.after(mode)
+
+    def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
+        return self._followed(self._mode.resync(settings, wanted))
+
+    def apply(self, changes: Iterable[Change]) -> Outcome:
+        return self._followed(self._mode.apply(changes))
+
+    def _followed(self, outcome: Outcome) -> Outcome:
+        assert self._cleaner.clean()
+        return outcome
+
+    def disturbed(self) -> bool:
+        return self._mode.disturbed()
+
+    def probe(self) -> ProbeResult:
+        return self._mode.probe()
+
+    def remove(self) -> None:
+        self._mode.remove()
+
+    def scan(self) -> list[str]:
+        return self._mode.scan()
+
+    def close(self) -> None:
+        self._mode.close()
 
 
 WAYS = (

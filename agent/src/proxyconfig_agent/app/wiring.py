@@ -13,7 +13,7 @@ from proxyconfig_agent.app.active_mode import Modes
 from proxyconfig_agent.app.controller import NodeController, Reporters, Sources
 from proxyconfig_agent.app.options import Options
 from proxyconfig_agent.conntrack import ctnetlink
-from proxyconfig_agent.conntrack.cleaner import ConntrackCleaner, Served
+from proxyconfig_agent.conntrack.cleaner import ConntrackCleaner
 from proxyconfig_agent.dataplane.modes import built, data_plane
 from proxyconfig_agent.ingest.model import Address
 from proxyconfig_agent.node import rtnetlink
@@ -49,6 +49,9 @@ async def work(options: Options, connection: ApiClient, cluster: Cluster, watche
     metrics, health = Metrics(release, ""), Health(Clock())
     telling = StatusRecorder(cluster, metrics, health, release, Clock())
     sources, reporters = _sources(options, connection), _reporters(options, connection)
+    cleaner = ConntrackCleaner(
+        ctnetlink, _local_addresses, metrics.flows_deleted, lambda finding: telling.found("conntrack", *([finding] if finding else []))
+    )
     recall = Checkpointer(CheckpointFile(options.state, options.node), cluster) if options.state else None
     agent = NodeController(
         watched,
@@ -56,7 +59,7 @@ async def work(options: Options, connection: ApiClient, cluster: Cluster, watche
         telling,
         Host(),
         sources=sources,
-        modes=_modes(metrics),
+        modes=_modes(metrics, cleaner),
         reporters=reporters,
         health_ports=HealthPorts(health.serves, telling.unopened),
         recall=recall,
@@ -65,17 +68,17 @@ async def work(options: Options, connection: ApiClient, cluster: Cluster, watche
         async with asyncio.TaskGroup() as group:
             group.create_task(agent.run())
             group.create_task(Heartbeat(connection.call, options.node, agent.vouches_for, clock=Clock()).run())
+            group.create_task(cleaner.run())
             group.create_task(telling.post(Events(connection, AGENT, options.node), options.node))
             group.create_task(_page("healthz", options.healthz, health_routes(health, metrics), telling))
             pages = metrics_routes(metrics, lambda: telling.state.mode, agent.configuration)
             group.create_task(_page("metrics", options.metrics, pages, telling))
 
 
-def _modes(metrics: Metrics) -> Modes:
-    """The data planes, each deleting stale UDP flows as well; one that takes over from another knows what that served."""
-    served: Served = {}
+def _modes(metrics: Metrics, cleaner: ConntrackCleaner) -> Modes:
+    """The data planes, whose commits the cleaner follows."""
     metrics.count_packets(_counters)
-    return lambda mode: ConntrackCleaner(data_plane(mode), ctnetlink, _local_addresses, metrics.flows_deleted, served=served)
+    return lambda mode: cleaner.after(data_plane(mode))
 
 
 def _counters() -> Mapping[str, int]:

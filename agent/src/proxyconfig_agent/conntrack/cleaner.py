@@ -1,24 +1,29 @@
-"""A data plane that also ends stale UDP flows: wraps the one of any mode, and acts when that has committed.
+"""Ends stale UDP flows after commits of any mode, beside the event loop, with as much memory for a million flows as for one.
 
-It remembers the UDP ports that it has served, so that whatever made a sync necessary (a change, a retry, a missed event), the flows
-are compared with what was before. Its own first sync knows nothing of before, and looks at the flows of every Service; so does one that
-repaired rules, as packets may have passed without them.
+It remembers the UDP ports that were served, so that whatever made a sync necessary (a change, a retry, a missed event, another mode), the
+flows are compared with what was before. The first sync of a process knows nothing of before, and looks at the flows of every Service; so
+does one that repaired rules, as packets may have passed without them.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import asyncio
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from itertools import islice
+from typing import NoReturn, Protocol
 
 import structlog
 
+from proxyconfig_agent.conntrack.backlog import Backlog, CleanUp, Key, Served
 from proxyconfig_agent.conntrack.stale import Answering, Flow, Lookup, NodePortAddresses, Stale, answering, can_be_stale, is_udp
-from proxyconfig_agent.dataplane.port import Change, Dataplane, Destination, Outcome, ProbeResult, Settings
+from proxyconfig_agent.dataplane.port import Change, Dataplane, Outcome, ProbeResult, Settings
 from proxyconfig_agent.ingest.model import ANY, Address, Family, family_of
-from proxyconfig_agent.select.frontends import Frontends, PortName
+from proxyconfig_agent.select.frontends import Frontends
+from proxyconfig_agent.state.findings import Finding, Topic
+from proxyconfig_client.backoff import Backoff
 
 LOOKUPS = 8
 """Up to so many ports are looked up each by the kernel, which walks 200,000 flows in 50 ms; for more, all UDP flows are read once (1 s)."""
@@ -26,20 +31,20 @@ LOOKUPS = 8
 LOOK_AGAIN_S = 600.0
 """An audit that finds the rules as they should be looks at every flow, too, if that was not done for so long."""
 
-RETRIES = 5
-"""A table that cannot be read is tried again so often, with an audit each time."""
+BATCH = 2048
+"""Stale flows that are held at once; they are deleted while the table is still being read."""
 
-_log = structlog.get_logger("flows")
-
-Served = dict[tuple[PortName, Family], Frontends]
-"""The UDP ports that are served."""
+_log = structlog.get_logger("conntrack")
 
 Ended = Callable[[Family, Mapping[Stale, int], float], None]
-"""Told of a clean-up: the family, how many flows for which reason, and the seconds it took."""
+"""Called, from another thread, after each clean-up of a family, failed ones included: how many flows for which reason, and seconds."""
+
+Found = Callable[[Finding | None], None]
+"""Called with what is wrong with conntrack; None: nothing any more."""
 
 
 class FlowTable(Protocol):
-    """The kernel's UDP flows; `ctnetlink` is one. Both raise OSError."""
+    """The kernel's UDP flows; `ctnetlink` is one. Both raise OSError. Flows may be deleted while they are read."""
 
     def flows(self, family: Family, lookup: Lookup | None = None) -> Iterable[Flow]: ...
 
@@ -47,48 +52,160 @@ class FlowTable(Protocol):
 
 
 class ConntrackCleaner:
-    """`local` tells the node's addresses but loopback. `served` outlives a change of mode, if all modes are given the same."""
+    """One per process, for all modes. `local` returns the node's addresses without loopback, and raises OSError."""
 
     def __init__(
         self,
-        mode: Dataplane,
         table: FlowTable,
         local: Callable[[], Sequence[Address]],
         ended: Ended,
+        found: Found,
         *,
-        served: Served,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._mode, self._table, self._local, self._ended, self._served, self._clock = mode, table, local, ended, served, clock
-        self._settings: Settings | None = None  # None: nothing was looked at yet
-        self._looked_s = 0.0
-        self._unfinished = 0  # how many attempts to finish a clean-up are left
-        self._missed: Served = {}  # what was served when one failed
+        self._table, self._local, self._ended, self._found, self._clock = table, local, ended, found, clock
+        self._served: Served = {}
+        self._settings: Settings | None = None  # None: nothing was committed yet
+        self._backlog = Backlog()
+        self._looked_s, self._failed = 0.0, False
+        self._woken, self._stopping = asyncio.Event(), threading.Event()
+
+    def after(self, mode: Dataplane) -> Dataplane:
+        """The data plane, each of whose commits is followed by a clean-up."""
+        return _Followed(mode, self)
+
+    def resynced(self, settings: Settings, udp: Served, outcome: Outcome) -> None:
+        """A full sync has committed these UDP ports."""
+        before, self._settings = self._settings, settings
+        if before is None or outcome.operations or self._clock() >= self._looked_s + LOOK_AGAIN_S:
+            self._backlog.include_everything()
+        if before is not None and before != settings:
+            self._backlog.move_node_ports(self._serving(before))
+        self._backlog.abandon(outcome.abandoned)
+        self._commit(udp, {*self._served, *udp}, outcome)
+
+    def applied(self, changes: Iterable[Change], outcome: Outcome) -> None:
+        """A sync has committed these changes."""
+        udp = {(side.name, side.family): change.new for change in changes if (side := change.new or change.old) and is_udp(side)}
+        self._commit({key: new for key, new in udp.items() if new}, set(udp), outcome)
+
+    async def run(self) -> NoReturn:
+        """Clean up until cancelled, in a thread. A failure is tried again; it never fails a sync."""
+        backoff = Backoff(first_s=1.0)
+        try:
+            while True:
+                await self._woken.wait()
+                self._woken.clear()
+                while (work := self._taken()) is not None:
+                    if self._completed(work, await asyncio.to_thread(self._attempt, work)):
+                        backoff.succeeded()
+                    else:
+                        await asyncio.sleep(backoff.wait_s())
+        finally:
+            self._stopping.set()
+
+    def clean(self) -> bool:
+        """Clean up now, in this thread; returns whether nothing is left to do."""
+        work = self._taken()
+        return work is None or self._completed(work, self._attempt(work))
+
+    def _taken(self) -> CleanUp | None:
+        backlog, self._backlog = self._backlog, Backlog()
+        return backlog.clean_up(self._served)
+
+    def _commit(self, udp: Served, concerned: set[Key], outcome: Outcome) -> None:
+        """The kernel serves `udp` of those `concerned`, but for what was refused."""
+        refused = {refusal.service for refusal in outcome.refused}
+        for key in concerned:
+            new = udp.get(key) if key[0].service not in refused else None
+            change = Change(self._served.pop(key, None), new)
+            if new is not None:
+                self._served[key] = new
+            if (change.old or change.new) and can_be_stale(change):
+                self._backlog.note(change)
+        self._woken.set()
+
+    def _attempt(self, work: CleanUp) -> OSError | None:
+        """End what is stale. Touches nothing that commits change, as they go on meanwhile."""
+        try:
+            may_answer = answering(work.changes(), self._node_ports(work), work.abandoned)
+            for family, of_family in may_answer.items():
+                self._end_in(family, of_family)
+        except OSError as error:
+            return error
+        return None
+
+    def _completed(self, work: CleanUp, error: OSError | None) -> bool:
+        if error is not None:
+            _log.warning("stale UDP flows not deleted", error=str(error))
+            self._backlog.put_back(work)
+            self._failed = True
+            self._found(_unreadable(error))
+            return False
+        if work.complete:
+            self._looked_s = self._clock()
+        if self._failed:
+            self._failed = False
+            self._found(None)
+        return True
+
+    def _end_in(self, family: Family, may_answer: Answering) -> None:
+        started = self._clock()
+        reasons: Counter[Stale] = Counter()
+        try:
+            stale = self._stale(family, may_answer, reasons)
+            while (batch := list(islice(stale, BATCH))) and not self._stopping.is_set():
+                self._table.delete(family, batch)
+        finally:
+            if reasons:
+                deleted = {why.value: number for why, number in reasons.items()}
+                _log.info("stale UDP flows deleted", family=f"IPv{family.value}", **deleted)
+            self._ended(family, reasons, self._clock() - started)
+
+    def _stale(self, family: Family, may_answer: Answering, reasons: Counter[Stale]) -> Iterator[Flow]:
+        lookups: Sequence[Lookup | None] = may_answer.lookups()
+        for lookup in lookups if len(lookups) <= LOOKUPS else (None,):
+            for flow in self._table.flows(family, lookup):
+                if why := may_answer.why(flow):
+                    reasons[why] += 1
+                    yield flow
+
+    def _node_ports(self, work: CleanUp) -> NodePortAddresses:
+        used = any(frontends.node_port for frontends in (*work.served, *work.former))
+        if not used and all(destination.address for destination in work.abandoned):
+            return NodePortAddresses()
+        settings = self._settings or Settings()
+        serving = frozenset(self._serving(settings))
+        return NodePortAddresses(serving, work.node_ports - serving, loopback=settings.localhost_node_ports)
+
+    def _serving(self, settings: Settings) -> Sequence[Address]:
+        chosen = [address for address in settings.node_port_addresses if address not in ANY.values()]
+        return [*chosen, *(address for address in self._local() if ANY[family_of(address)] in settings.node_port_addresses)]
+
+
+class _Followed:
+    """A data plane that reports its commits to the cleaner."""
+
+    def __init__(self, mode: Dataplane, cleaner: ConntrackCleaner) -> None:
+        self._mode, self._cleaner = mode, cleaner
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
         udp: Served = {}
         outcome = self._mode.resync(settings, _noted(wanted, udp))
-        changes = self._settle(udp, {*self._served, *udp}, outcome)
-        before, self._settings = self._settings, settings
-        if before is None or outcome.operations or self._unfinished or self._clock() >= self._looked_s + LOOK_AGAIN_S:
-            missed = [Change(old, None) for old in self._missed.values()]
-            return self._end(outcome, [*missed, *changes], before or settings, thorough=True)
-        return self._end(outcome, list(filter(can_be_stale, changes)), before)
+        self._cleaner.resynced(settings, udp, outcome)
+        return outcome
 
     def apply(self, changes: Iterable[Change]) -> Outcome:
         changes = tuple(changes)
         outcome = self._mode.apply(changes)
-        udp = {(side.name, side.family): change.new for change in changes if (side := change.new or change.old) and is_udp(side)}
-        settled = self._settle({key: new for key, new in udp.items() if new}, set(udp), outcome)
-        return self._end(outcome, list(filter(can_be_stale, settled)), self._settings or Settings())
+        self._cleaner.applied(changes, outcome)
+        return outcome
 
     def disturbed(self) -> bool:
-        """Whether an audit is due: for the rules, or for flows that could not be read."""
-        return self._mode.disturbed() or self._unfinished > 0
+        return self._mode.disturbed()
 
     def remove(self) -> None:
-        """Flows stay: whoever serves the Services next goes on with them."""
-        self._settings = None
+        """Flows stay: the next proxy that serves the Services goes on with them."""
         self._mode.remove()
 
     def probe(self) -> ProbeResult:
@@ -100,68 +217,17 @@ class ConntrackCleaner:
     def scan(self) -> list[str]:
         return self._mode.scan()
 
-    def _settle(self, wanted: Served, concerned: set[tuple[PortName, Family]], outcome: Outcome) -> list[Change]:
-        """Remember that `wanted` is served now, but for what was refused; what changed for those concerned."""
-        refused = {refusal.service for refusal in outcome.refused}
-        changes = []
-        for key in concerned:
-            new = wanted.get(key) if key[0].service not in refused else None
-            changes.append(Change(self._served.pop(key, None), new))
-            if new is not None:
-                self._served[key] = new
-        return [change for change in changes if change.old or change.new]
-
-    def _end(self, outcome: Outcome, changes: Sequence[Change], before: Settings, *, thorough: bool = False) -> Outcome:
-        """End what is stale. A flow that is not ended is a nuisance; a failed sync would be worse: errors are logged, and tried again."""
-        started = self._clock()
-        try:
-            for family, may_answer in answering(changes, self._node_ports(changes, outcome.abandoned, before), outcome.abandoned).items():
-                self._end_in(family, may_answer)
-        except OSError as error:
-            self._unfinished = self._unfinished - 1 if self._unfinished else RETRIES
-            self._missed |= {(old.name, old.family): old for change in changes if (old := change.old)}
-            _log.warning("stale UDP flows not ended", error=str(error), attempts_left=self._unfinished)
-        else:
-            if thorough:
-                self._looked_s, self._unfinished = started, 0
-                self._missed.clear()
-        if not changes and not outcome.abandoned:
-            return outcome
-        return dataclasses.replace(outcome, took_s={**outcome.took_s, "flows": self._clock() - started})
-
-    def _end_in(self, family: Family, may_answer: Answering) -> None:
-        started = self._clock()
-        reasons: Counter[Stale] = Counter()
-        gone = []
-        for flow in self._found(family, may_answer.lookups()):
-            if why := may_answer.why(flow):
-                reasons[why] += 1
-                gone.append(flow)
-        if gone:
-            self._table.delete(family, gone)
-            _log.info("stale UDP flows ended", family=f"IPv{family.value}", **{why.value: number for why, number in reasons.items()})
-        self._ended(family, reasons, self._clock() - started)
-
-    def _found(self, family: Family, lookups: Sequence[Lookup]) -> Iterator[Flow]:
-        for lookup in lookups if len(lookups) <= LOOKUPS else (None,):
-            yield from self._table.flows(family, lookup)
-
-    def _node_ports(self, changes: Iterable[Change], abandoned: Iterable[Destination], before: Settings) -> NodePortAddresses:
-        used = any(side is not None and side.node_port for change in changes for side in (change.old, change.new))
-        if not used and all(destination.address for destination in abandoned):
-            return NodePortAddresses()
-        settings = self._settings or Settings()
-        serving = frozenset(self._serving(settings))
-        former = frozenset(self._serving(before)) - serving if before != settings else frozenset()
-        return NodePortAddresses(serving, former, loopback=settings.localhost_node_ports)
-
-    def _serving(self, settings: Settings) -> Sequence[Address]:
-        chosen = [address for address in settings.node_port_addresses if address not in ANY.values()]
-        return [*chosen, *(address for address in self._local() if ANY[family_of(address)] in settings.node_port_addresses)]
-
 
 def _noted(wanted: Iterable[Frontends], udp: Served) -> Iterator[Frontends]:
     for frontends in wanted:
         if is_udp(frontends):
             udp[frontends.name, frontends.family] = frontends
         yield frontends
+
+
+def _unreadable(error: OSError) -> Finding:
+    text = (
+        f"stale UDP flows cannot be deleted: {error.strerror or error}; load the module nf_conntrack_netlink if the kernel lacks it, "
+        "and give the agent CAP_NET_ADMIN; clients that never stop sending may reach endpoints that are gone"
+    )
+    return Finding(Topic.CONNTRACK, "ConntrackNotAccessible", text)

@@ -77,11 +77,10 @@ def _dump(family: Family, by: int, original: bytes) -> Iterator[Flow]:
         ctnetlink.send(_request(_GET, frames.REQUEST | frames.DUMP, family, wanted))
         while True:
             for kind, _, payload, _ in frames.messages(ctnetlink.recv(_BUFFER)):
-                if kind == frames.DONE:
+                if kind in (frames.DONE, frames.ERROR):
+                    if number := frames.error_of(payload):
+                        raise OSError(number, os.strerror(number))
                     return
-                if kind == frames.ERROR:
-                    number = frames.error_of(payload)
-                    raise OSError(number, os.strerror(number))
                 yield parse(family, payload)
 
 

@@ -107,6 +107,14 @@ class Answering:
             self.node_ports[port] = _either(self.node_ports.get(port), endpoints)
 
 
+Place = tuple[frozenset[Endpoint], int]
+"""Where clients of a Service port send to: its destinations, and its node port (0: none)."""
+
+
+def place_of(frontends: Frontends) -> Place:
+    return frozenset(_destinations(frontends)), frontends.node_port
+
+
 def is_udp(frontends: Frontends) -> bool:
     return frontends.name.protocol is Protocol.UDP
 
@@ -116,7 +124,7 @@ def can_be_stale(change: Change) -> bool:
     old, new = change.old, change.new
     if old is None or new is None:
         return True
-    if _addresses(old) != _addresses(new):
+    if place_of(old) != place_of(new):
         return True
     return not _serving(old) <= _serving(new) or (bool(new.serving) and not old.serving)
 
@@ -160,10 +168,6 @@ def _either(one: frozenset[Endpoint] | None, other: frozenset[Endpoint] | None) 
     if one is None or other is None:
         return other if one is None else one
     return one | other
-
-
-def _addresses(frontends: Frontends) -> tuple[set[Endpoint], int]:
-    return set(_destinations(frontends)), frontends.node_port
 
 
 def _destinations(frontends: Frontends) -> list[Endpoint]:

@@ -41,8 +41,8 @@ def messages(received: bytes) -> Iterator[Message]:
 
 
 def error_of(payload: bytes) -> int:
-    """The errno in the payload of an ERROR message; 0: an acknowledgement."""
-    number: int = _ERROR.unpack_from(payload)[0]
+    """The errno in the payload of an ERROR message (0: an acknowledgement) or of a DONE one (0, or no payload: the dump is whole)."""
+    number: int = _ERROR.unpack_from(payload)[0] if len(payload) >= _ERROR.size else 0
     return -number
 
 

@@ -18,7 +18,8 @@ def run(wanted: Iterable[str]) -> int:
     It is 0 even if a module is missing: the agent reports that as a condition of its NodeProxy, which a pod that
     does not start could not."""
     kernel = modules.read()
-    lacking = modules.missing((*modules.ESSENTIAL, *(name for spec in built() for name in spec.modules), *wanted), kernel)
+    of_modes = (name for spec in built() for name in spec.modules)
+    lacking = modules.missing((*modules.ESSENTIAL, *modules.HELPFUL, *of_modes, *wanted), kernel)
     if lacking and not kernel.loadable:
         _log.info("modules not loaded", reason="this kernel cannot load modules", kernel=kernel.release, modules=lacking)
         return 0

@@ -17,6 +17,9 @@ _log = structlog.get_logger("modules")
 ESSENTIAL = ("nf_conntrack",)
 """Wanted in every mode: without it there are no conntrack sysctls."""
 
+HELPFUL = ("nf_conntrack_netlink",)
+"""What the clean-up of UDP flows uses in every mode. The kernel loads it when it is needed, unless autoloading is off."""
+
 SIGNS = {
     "nf_conntrack": "proc/sys/net/netfilter/nf_conntrack_max",
     "br_netfilter": "proc/sys/net/bridge",

@@ -64,11 +64,10 @@ def _dump(rtnetlink: socket.socket) -> Iterator[LocalAddress]:
         for kind, flags, payload, _ in frames.messages(rtnetlink.recv(_BUFFER)):
             if flags & frames.DUMP_INTERRUPTED:
                 raise InterruptedError
-            if kind == frames.DONE:
+            if kind in (frames.DONE, frames.ERROR):
+                if code := frames.error_of(payload):
+                    raise OSError(code, os.strerror(code))
                 return
-            if kind == frames.ERROR:
-                code = frames.error_of(payload)
-                raise OSError(code, os.strerror(code))
             if kind == _RTM_NEWADDR and (address := parse(payload)):
                 yield address
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
+from tests.support.polling import soon
 
-from proxyconfig_agent.conntrack.cleaner import LOOK_AGAIN_S, LOOKUPS, RETRIES, ConntrackCleaner, Served
+from proxyconfig_agent.conntrack.backlog import REMEMBERED
+from proxyconfig_agent.conntrack.cleaner import BATCH, LOOK_AGAIN_S, LOOKUPS, ConntrackCleaner
 from proxyconfig_agent.conntrack.ctnetlink import parse
 from proxyconfig_agent.conntrack.stale import Endpoint, Flow, Lookup, NodePortAddresses, Stale, answering, can_be_stale
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Destination, Outcome, ProbeResult, Refusal, Settings
 from proxyconfig_agent.ingest.model import Address, Family, Protocol, ServiceName
 from proxyconfig_agent.netlink.frames import attribute, nested
 from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
+from proxyconfig_agent.state.findings import Finding
 
 
 def address(text: str) -> Address:
@@ -209,20 +215,34 @@ class Table:
 
 
 class Cleanup(ConntrackCleaner):
-    """With everything that it needs, and what it told. It has had a first sync of `before`, when the table was empty."""
+    """With everything that it needs, and what it told. Cleans up after each sync. `before` was served when the table was empty."""
 
-    def __init__(self, table: Table, mode: Mode | None = None, *before: Frontends, served: Served | None = None) -> None:
+    def __init__(self, table: Table, mode: Mode | None = None, *before: Frontends) -> None:
         self.told: list[dict[Stale, int]] = []
+        self.findings: list[str] = []
         self.now_s = 0.0
-        super().__init__(mode or Mode(), table, lambda: (), self._tell, served={} if served is None else served, clock=lambda: self.now_s)
+        super().__init__(table, lambda: (), self._tell, self._note, clock=lambda: self.now_s)
+        self.mode = mode or Mode()
         left, table.left = table.left, []
-        if served is None:
-            self.resync(SETTINGS, before)
+        self.resync(before)
         table.left, table.lookups, table.dumps = left, 0, 0
         self.told.clear()
 
+    def resync(self, wanted: Iterable[Frontends]) -> Outcome:
+        outcome = self.after(self.mode).resync(SETTINGS, wanted)
+        self.clean()
+        return outcome
+
+    def apply(self, *changes: Change) -> Outcome:
+        outcome = self.after(self.mode).apply(changes)
+        self.clean()
+        return outcome
+
     def _tell(self, _family: Family, reasons: Mapping[Stale, int], _took_s: float) -> None:
         self.told.append(dict(reasons))
+
+    def _note(self, finding: Finding | None) -> None:
+        self.findings.append(finding.reason if finding else "")
 
 
 SETTINGS = Settings(node_port_addresses=(NODE,))
@@ -231,25 +251,25 @@ SETTINGS = Settings(node_port_addresses=(NODE,))
 def test_a_change_ends_its_stale_flows_and_counts_them_by_reason() -> None:
     table = Table(flow(VIP, OLD), flow(VIP, OLD), flow(VIP, VIP), flow(VIP, NEW), flow("10.96.0.11:53", OLD))
     dataplane = Cleanup(table, None, dns(OLD))
-    outcome = dataplane.apply([Change(dns(OLD), dns(NEW))])
+    outcome = dataplane.apply(Change(dns(OLD), dns(NEW)))
     assert table.left == [flow(VIP, NEW), flow("10.96.0.11:53", OLD)]
     assert dataplane.told == [{Stale.ENDPOINT_GONE: 2, Stale.UNTRANSLATED: 1}]
     assert (table.lookups, table.dumps) == (1, 0)
-    assert (outcome.operations, set(outcome.took_s)) == (1, {"flows"})
+    assert outcome.operations == 1
 
 
 @pytest.mark.parametrize("protocol", [Protocol.TCP, Protocol.SCTP])
 def test_row_120_changes_of_tcp_and_sctp_cost_nothing(protocol: Protocol) -> None:
     table = Table()
     dataplane = Cleanup(table)
-    dataplane.apply([Change(None, dns(OLD, protocol=protocol))])
+    dataplane.apply(Change(None, dns(OLD, protocol=protocol)))
     assert (table.lookups, table.dumps, dataplane.told) == (0, 0, [])
 
 
 def test_more_endpoints_cost_nothing() -> None:
     table = Table(flow(VIP, OLD))
     dataplane = Cleanup(table, None, dns(OLD))
-    dataplane.apply([Change(dns(OLD), dns(OLD, NEW))])
+    dataplane.apply(Change(dns(OLD), dns(OLD, NEW)))
     assert (table.lookups, table.dumps, len(table.left)) == (0, 0, 1)
 
 
@@ -257,7 +277,7 @@ def test_more_endpoints_cost_nothing() -> None:
 def test_a_storm_of_changes_costs_one_walk_of_the_table_at_most(ports: int, lookups: int, dumps: int) -> None:
     table = Table(flow("10.96.0.10:1000", OLD), flow("10.96.0.10:1000", NEW))
     dataplane = Cleanup(table)
-    dataplane.apply([Change(None, replace(dns(NEW), port=1000 + number, name=name_of(number))) for number in range(ports)])
+    dataplane.apply(*(Change(None, replace(dns(NEW), port=1000 + number, name=name_of(number))) for number in range(ports)))
     assert table.left == [flow("10.96.0.10:1000", NEW)]
     assert (table.lookups, table.dumps) == (lookups, dumps)
 
@@ -265,14 +285,16 @@ def test_a_storm_of_changes_costs_one_walk_of_the_table_at_most(ports: int, look
 def test_many_services_on_one_port_are_one_look_up() -> None:
     table = Table()
     dataplane = Cleanup(table)
-    dataplane.apply([Change(None, replace(dns(NEW, vip=f"10.96.1.{number}"), name=name_of(number))) for number in range(100)])
+    dataplane.apply(*(Change(None, replace(dns(NEW, vip=f"10.96.1.{number}"), name=name_of(number))) for number in range(100)))
     assert (table.lookups, table.dumps) == (1, 0)
 
 
 def test_the_first_sync_ends_what_became_stale_while_nobody_looked() -> None:
     table = Table(flow("192.0.2.1:30053", OLD), flow("192.0.2.1:30053", NEW), flow("10.96.0.9:53", OLD), flow("10.96.0.8:53", OLD))
     mode = Mode(abandoned=(Destination(Family.IPV4, address("10.96.0.9"), 53),))
-    Cleanup(table, mode, served={}).resync(SETTINGS, [dns(NEW, node_port=30053)])
+    cleaner = ConntrackCleaner(table, lambda: (), lambda *_: None, lambda _: None)
+    cleaner.after(mode).resync(SETTINGS, [dns(NEW, node_port=30053)])
+    assert cleaner.clean()
     assert table.left == [flow("192.0.2.1:30053", NEW), flow("10.96.0.8:53", OLD)]
 
 
@@ -280,13 +302,13 @@ def test_an_audit_looks_at_the_flows_if_it_repaired_something_or_if_nobody_did_f
     table = Table(flow(VIP, VIP))
     mode = Mode()
     dataplane = Cleanup(table, mode, dns(NEW))
-    dataplane.resync(SETTINGS, [dns(NEW)])
+    dataplane.resync([dns(NEW)])
     assert (table.dumps, table.lookups, len(table.left)) == (0, 0, 1)
     dataplane.now_s = LOOK_AGAIN_S
-    dataplane.resync(SETTINGS, [dns(NEW)])
+    dataplane.resync([dns(NEW)])
     assert (table.lookups, table.left) == (1, [])
     mode.operations = 1
-    dataplane.resync(SETTINGS, [dns(NEW)])
+    dataplane.resync([dns(NEW)])
     assert (table.dumps, table.lookups) == (0, 2)
 
 
@@ -296,62 +318,147 @@ def test_a_full_sync_after_a_failed_one_knows_what_was_served_before() -> None:
     dataplane = Cleanup(table, mode, dns(OLD))
     mode.fails = True
     with pytest.raises(DataplaneError):
-        dataplane.apply([Change(dns(OLD), None)])
+        dataplane.apply(Change(dns(OLD), None))
     assert len(table.left) == 1, "the rules still send it there"
-    dataplane.resync(SETTINGS, [])
+    dataplane.resync([])
     assert table.left == []
     assert dataplane.told == [{Stale.SERVICE_GONE: 1}]
 
 
 def test_a_mode_that_takes_over_knows_what_the_one_before_served() -> None:
     table = Table(flow(VIP, OLD))
-    served: Served = {}
-    Cleanup(table, None, served=served).resync(SETTINGS, [dns(OLD)])
-    assert len(table.left) == 1
-    Cleanup(table, None, served=served).resync(SETTINGS, [])
+    dataplane = Cleanup(table, None, dns(OLD))
+    dataplane.mode = Mode()
+    dataplane.resync([])
     assert table.left == []
 
 
 def test_nobody_answers_for_a_service_that_is_refused() -> None:
     table = Table(flow(VIP, OLD))
-    mode = Mode(refuses=frozenset(("kube-dns",)))
     dataplane = Cleanup(table, None, dns(OLD))
-    dataplane = Cleanup(table, mode, served={(dns().name, Family.IPV4): dns(OLD)})
-    dataplane.apply([Change(dns(OLD), dns(OLD, node_port=30053))])
+    dataplane.mode.refuses = frozenset(("kube-dns",))
+    dataplane.apply(Change(dns(OLD), dns(OLD, node_port=30053)))
     assert table.left == []
 
 
-def test_a_table_that_cannot_be_read_does_not_fail_the_sync_and_is_tried_again_a_few_times() -> None:
+def test_a_table_that_cannot_be_read_is_told_once_it_fails_and_neither_fails_syncs_nor_makes_audits() -> None:
     table = Table(flow(VIP, OLD))
     dataplane = Cleanup(table, None, dns(OLD))
     table.error = errno.EPERM
-    assert dataplane.apply([Change(dns(OLD), dns(NEW))]).operations == 1
-    assert dataplane.told == []
-    attempts = 0
-    while dataplane.disturbed():
-        dataplane.resync(SETTINGS, [dns(NEW)])
-        attempts += 1
-    assert attempts == RETRIES
-    dataplane.apply([Change(dns(NEW), dns(OTHER))])
-    assert dataplane.disturbed()
+    assert dataplane.apply(Change(dns(OLD), dns(NEW))).operations == 1
+    assert (dataplane.told, dataplane.findings) == ([{}], ["ConntrackNotAccessible"])
+    assert not dataplane.after(dataplane.mode).disturbed()
     table.error = 0
-    dataplane.resync(SETTINGS, [dns(OTHER)])
-    assert not dataplane.disturbed()
-    assert table.left == []
+    assert dataplane.clean()
+    assert (table.left, dataplane.findings) == ([], ["ConntrackNotAccessible", ""])
 
 
 def test_a_service_that_went_while_the_table_could_not_be_read_is_not_forgotten() -> None:
+    table = Table(flow(VIP, OLD), flow("203.0.113.1:53", OLD))
+    dataplane = Cleanup(table, None, dns(OLD, external="203.0.113.1"))
+    table.error = errno.EPERM
+    dataplane.apply(Change(dns(OLD, external="203.0.113.1"), dns(NEW)))
+    dataplane.apply(Change(dns(NEW), None))
+    table.error = 0
+    assert dataplane.clean()
+    assert table.left == []
+    lookups = table.lookups
+    dataplane.resync([])
+    assert table.lookups == lookups
+
+
+def test_where_the_table_can_never_be_read_what_is_remembered_does_not_grow() -> None:
+    dataplane = Cleanup(table := Table())
+    table.error = errno.EINVAL
+    for number in range(3 * REMEMBERED):
+        one = replace(dns(OLD, vip=f"10.96.{number // 250}.{number % 250}"), name=name_of(number))
+        dataplane.after(dataplane.mode).apply([Change(None, one)])
+        dataplane.after(dataplane.mode).apply([Change(one, None)])
+        if number % REMEMBERED == REMEMBERED - 1:
+            assert not dataplane.clean()
+    assert len(dataplane._backlog._former) == REMEMBERED
+    assert len(dataplane._backlog._concerned) == 0
+
+
+def test_what_changes_while_a_clean_up_is_under_way_is_seen_by_the_next() -> None:
     table = Table(flow(VIP, OLD))
     dataplane = Cleanup(table, None, dns(OLD))
-    table.error = errno.EPERM
-    dataplane.apply([Change(dns(OLD), None)])
+    changed = dataplane.after(dataplane.mode)
+    changed.apply([Change(dns(OLD), dns(NEW, external="203.0.113.1"))])
+    changed.apply([Change(dns(NEW, external="203.0.113.1"), dns(OTHER))])
+    table.left += [flow(VIP, NEW), flow("203.0.113.1:53", NEW), flow(VIP, OTHER)]
+    assert dataplane.clean()
+    assert table.left == [flow(VIP, OTHER)]
+
+
+class Crowded(Table):
+    """So many flows to an endpoint that is gone; `most`: how many were read and not deleted yet."""
+
+    number = 100_000
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = self.deleted = self.most = 0
+
+    def flows(self, family: Family, lookup: Lookup | None = None) -> Iterator[Flow]:  # type: ignore[override]
+        assert lookup
+        for _ in range(self.number if family is Family.IPV4 else 0):
+            self.read += 1
+            self.most = max(self.most, self.read - self.deleted)
+            yield flow(VIP, OLD)
+
+    def delete(self, family: Family, gone: Sequence[Flow]) -> None:
+        assert family is Family.IPV4
+        self.deleted += len(gone)
+
+
+def test_many_stale_flows_are_deleted_in_batches_while_the_table_is_read() -> None:
+    table = Crowded()
+    table.number = 0
+    dataplane = Cleanup(table, None, dns(OLD))
+    table.number = Crowded.number
+    dataplane.apply(Change(dns(OLD), dns(NEW)))
+    assert dataplane.told == [{Stale.ENDPOINT_GONE: Crowded.number}]
+    assert (table.deleted, table.most) == (Crowded.number, BATCH)
+
+
+async def test_the_event_loop_goes_on_while_the_table_is_read() -> None:
+    reading, go_on = threading.Event(), threading.Event()
+
+    class Slow(Table):
+        def flows(self, family: Family, lookup: Lookup | None = None) -> list[Flow]:
+            reading.set()
+            go_on.wait(60)
+            return super().flows(family, lookup)
+
+    table = Slow(flow(VIP, OLD))
+    dataplane = Cleanup(table)
+    task = asyncio.create_task(dataplane.run())
+    dataplane.after(dataplane.mode).apply([Change(dns(OLD), dns(NEW))])
+    await soon(reading.is_set)
+    dataplane.after(dataplane.mode).apply([Change(dns(NEW), dns(OTHER))])
+    assert len(table.left) == 1
+    table.left.append(flow(VIP, NEW))
+    go_on.set()
+    await soon(lambda: not table.left)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_a_clean_up_that_failed_is_tried_again() -> None:
+    table = Table(flow(VIP, OLD))
+    dataplane = Cleanup(table)
+    table.error = errno.ENOBUFS
+    task = asyncio.create_task(dataplane.run())
+    dataplane.after(dataplane.mode).apply([Change(dns(OLD), dns(NEW))])
+    await soon(lambda: dataplane.findings)
     table.error = 0
-    dataplane.resync(SETTINGS, [])
-    assert table.left == []
-    assert not dataplane.disturbed()
-    lookups = table.lookups
-    dataplane.resync(SETTINGS, [])
-    assert (table.lookups, dataplane.disturbed()) == (lookups, False)
+    await soon(lambda: not table.left)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert dataplane.findings[-1] == ""
 
 
 def name_of(number: int) -> PortName:
