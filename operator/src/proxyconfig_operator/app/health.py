@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -54,10 +55,17 @@ async def serve(address: Address, vitals: Callable[[], Vitals]) -> web.AppRunner
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, address.host, address.port).start()
+        await web.SockSite(runner, _listening(address)).start()
     except OSError as error:
         await runner.cleanup()
-        raise ConfigurationError(
-            f"cannot serve health on {address.host}:{address.port} ({error.strerror}): name another --healthz-bind-address"
-        ) from error
+        raise ConfigurationError(f"cannot serve health on {address} ({error.strerror}): choose another --healthz-bind-address") from error
     return runner
+
+
+def _listening(address: Address) -> socket.socket:
+    """A socket that listens; a wildcard's does on IPv6 and IPv4, or on what the kernel has of them. Raises OSError."""
+    if address.is_wildcard:
+        both = socket.has_dualstack_ipv6()
+        return socket.create_server(("", address.port), family=socket.AF_INET6 if both else socket.AF_INET, dualstack_ipv6=both)
+    family, _, _, _, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+    return socket.create_server(where, family=family)

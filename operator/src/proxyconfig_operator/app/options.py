@@ -65,7 +65,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--namespace", default=environment.get("POD_NAMESPACE") or names.NAMESPACE, help="where agents and the Lease live (%(default)s)")
     add("--identity", default=_identity(environment), help="name in the Lease, unique (default: pod or host name and a random part)")
     add("--agent-image", default=environment.get("AGENT_IMAGE", ""), help="image of agents where a ProxyConfig names none")
-    add("--healthz-bind-address", type=_address, default="0.0.0.0:10358", metavar="ADDRESS:PORT", help="/healthz and /readyz (%(default)s)")
+    add("--healthz-bind-address", type=_address, default=":10358", metavar="[ADDRESS]:PORT", help="/healthz and /readyz (%(default)s: all)")
     add(
         "--removal-deadline",
         type=_seconds,
@@ -86,7 +86,7 @@ def _identity(environment: Mapping[str, str]) -> str:
 def _address(text: str) -> Address:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdigit() or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not ADDRESS:PORT, such as 0.0.0.0:10358 or [::]:10358")
+        raise argparse.ArgumentTypeError(f"{text!r} is not [ADDRESS]:PORT, such as :10358 or [::1]:10358")
     return Address(host.strip("[]"), int(port))
 
 

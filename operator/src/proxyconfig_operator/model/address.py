@@ -11,3 +11,11 @@ class Address:
 
     host: str
     port: int
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether to listen on it means to listen on all addresses, of both families: a cluster may have either alone."""
+        return self.host in ("", "0.0.0.0", "::")  # noqa: S104 - recognised, not chosen
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

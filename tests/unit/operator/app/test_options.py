@@ -26,7 +26,8 @@ def test_without_anything_defaults_hold() -> None:
     settings = parse(["--agent-image", "x"], {})
 
     assert (settings.kubeconfig, settings.namespace, settings.log_format) == (None, names.NAMESPACE, "json")
-    assert settings.health == Address("0.0.0.0", 10358)
+    assert settings.health == Address("", 10358)
+    assert settings.health.is_wildcard
     assert settings.removal_deadline_s == 120
 
 
@@ -34,7 +35,7 @@ def test_without_anything_defaults_hold() -> None:
     ("arguments", "words"),
     [
         pytest.param([], "--agent-image (or AGENT_IMAGE) is empty: name the image", id="no-image"),
-        pytest.param(["--healthz-bind-address", "10358"], "'10358' is not ADDRESS:PORT", id="no-port"),
+        pytest.param(["--healthz-bind-address", "10358"], "'10358' is not [ADDRESS]:PORT", id="no-port"),
         pytest.param(["--removal-deadline", "soon"], "'soon' is not a number of seconds", id="no-number"),
         pytest.param(["--removal-deadline", "-1"], "'-1' is not a number of seconds", id="negative"),
     ],
