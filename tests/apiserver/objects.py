@@ -94,7 +94,7 @@ def config(name: str, **spec: Any) -> Object:
 
 
 def node(name: str, labels: Mapping[str, str] | None = None) -> Object:
-    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": dict(labels or {})}}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"kubernetes.io/os": "linux", **(labels or {})}}}
 
 
 def ready(*, holds: bool, reason: str = "", message: str = "") -> Object:

@@ -15,7 +15,7 @@ from proxyconfig_operator.decide.agent_daemonset import Installation
 from proxyconfig_operator.decide.assignment import assign
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.address import Address
-from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Pod, Revision
+from proxyconfig_operator.model.objects import OS_LABEL, Config, DaemonSet, Node, Pod, Revision
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 INSTALLATION = Installation(names.NAMESPACE, "registry.test/agent:1", Address("192.0.2.1", 6443))
@@ -33,11 +33,10 @@ X1 = revision_of("x", config().spec).name
 """The revision of a ProxyConfig x that says nothing."""
 
 
-def node(name: str, *, ready: str = "True", **labels: str) -> Node:
+def node(name: str, *, ready: str = "True", system: str = "linux", **labels: str) -> Node:
     condition = {"type": "Ready", "status": ready, "reason": "Kubelet", "message": "what kubelet says"}
-    return msgspec.convert(
-        {"metadata": {"name": name, "uid": f"uid-{name}", "labels": labels}, "status": {"conditions": [condition]}}, Node
-    )
+    metadata = {"name": name, "uid": f"uid-{name}", "labels": {OS_LABEL: system} | labels}
+    return msgspec.convert({"metadata": metadata, "status": {"conditions": [condition]}}, Node)
 
 
 def labelled(name: str, owner: str, **labels: str) -> Node:

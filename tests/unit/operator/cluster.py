@@ -13,7 +13,7 @@ from proxyconfig_api import codec, names
 from proxyconfig_api.nodeproxy import NodeProxy
 from proxyconfig_operator.decide.plan import plan_of, strays_of
 from proxyconfig_operator.decide.snapshot import Snapshot
-from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Revision
+from proxyconfig_operator.model.objects import OS_LABEL, Config, DaemonSet, Node, Revision
 from proxyconfig_operator.model.writes import Apply, Delete, Resource, Unlabel, Write
 
 Manifest = dict[str, Any]
@@ -34,8 +34,8 @@ class Cluster:
                 self._configs[subject]["metadata"].setdefault("deletionTimestamp", NOW.isoformat())
                 self._collect()
             case "join" if subject not in self._nodes:
-                ready = {"conditions": [{"type": "Ready", "status": "True"}]}
-                self._nodes[subject] = {"metadata": self._metadata(subject) | {"labels": {"pool": value}}, "status": ready}
+                ready, labels = {"conditions": [{"type": "Ready", "status": "True"}]}, {OS_LABEL: "linux", "pool": value}
+                self._nodes[subject] = {"metadata": self._metadata(subject) | {"labels": labels}, "status": ready}
             case "leave":
                 self._nodes.pop(subject, None)
                 self._collect()

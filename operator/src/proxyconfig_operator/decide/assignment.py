@@ -26,18 +26,18 @@ class Assignment:
     overlaps: Mapping[str, Mapping[str, str]]
     """Of each ProxyConfig that does not get all that it selects: those nodes, with who got them."""
     unselected: tuple[str, ...]
-    """Nodes that no ProxyConfig selects."""
+    """Linux nodes that no ProxyConfig selects."""
 
 
 def assign(configs: Iterable[Config], nodes: Iterable[Node]) -> Assignment:
-    """Give each node to at most one ProxyConfig."""
+    """Give each Linux node to at most one ProxyConfig: there is no agent for another system, so those nodes are not spoken of."""
     every = tuple(configs)
     ranked = sorted((config for config in every if config.metadata.deletion_timestamp is None), key=_rank)
     members: dict[str, list[str]] = {config.metadata.name: [] for config in every}
     winners: dict[str, str] = {}
     overlaps: dict[str, dict[str, str]] = {}
     unselected: list[str] = []
-    for name, labels in sorted((node.metadata.name, node.metadata.labels or {}) for node in nodes):
+    for name, labels in sorted((node.metadata.name, node.metadata.labels or {}) for node in nodes if node.runs_linux):
         selecting = [config.metadata.name for config in ranked if config.spec.node_selector.matches(labels)]
         if not selecting:
             unselected.append(name)

@@ -20,6 +20,7 @@ from proxyconfig_api.spec import ProxyConfigSpec
 from proxyconfig_client.watch.objects import Metadata
 
 _FIRST = 2**31 - 1
+OS_LABEL = "kubernetes.io/os"
 
 
 class ObjectMeta(Metadata, frozen=True, rename="camel"):
@@ -58,6 +59,11 @@ class Node(msgspec.Struct, frozen=True):
     @property
     def reachable(self) -> bool:
         return self.ready.status == "True"
+
+    @property
+    def runs_linux(self) -> bool:
+        """Whether agents can run there. Kubelet sets the label."""
+        return self.metadata.label(OS_LABEL) == "linux"
 
 
 class Reason(msgspec.Struct, frozen=True, rename="camel"):

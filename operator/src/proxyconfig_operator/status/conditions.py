@@ -103,7 +103,7 @@ def _ready(found: Findings) -> Claim:
 def _why_none(found: Findings) -> str:
     if found.lost:
         return f"all {len(found.lost)} nodes that spec.nodeSelector matches belong to {some(sorted(set(found.lost.values())))}"
-    return "spec.nodeSelector matches no node of this cluster"
+    return "spec.nodeSelector matches no Linux node of this cluster"
 
 
 def _degraded(found: Findings) -> Claim:

@@ -100,3 +100,12 @@ def test_a_config_without_a_creation_time_counts_as_the_youngest() -> None:
     young = Config.of({"metadata": {"name": "a", "uid": "u"}, "spec": {}})
     assert young.metadata.creation_timestamp is None
     assert winner(young, config("z", age_s=-int(timedelta(days=1).total_seconds()))) == "z"
+
+
+def test_nodes_without_linux_belong_to_nobody_and_are_not_counted() -> None:
+    everybody = config("x")
+    others = [node("win-1", system="windows"), node("odd", system=""), node("edge", pool="edge")]
+
+    assigned = assign([everybody], others)
+
+    assert assigned == Assignment({"x": ("edge",)}, {"edge": "x"}, {}, ())

@@ -217,8 +217,15 @@ def test_a_spec_that_cannot_be_understood_stalls_and_says_which_field() -> None:
 def test_no_node_is_ready_and_says_why() -> None:
     told = of(world([config(finalizers=OURS, nodeSelector={"matchLabels": {"a": "b"}})], [node("n1")]))
 
-    assert said(told, "Ready") == ("True", "NoNodes", "spec.nodeSelector matches no node of this cluster")
+    assert said(told, "Ready") == ("True", "NoNodes", "spec.nodeSelector matches no Linux node of this cluster")
     assert told.nodes.unassigned == 1
+
+
+def test_nodes_of_another_system_are_not_spoken_of() -> None:
+    told = of(world([config(finalizers=OURS)], [node("win-1", system="windows")]))
+
+    assert said(told, "Ready") == ("True", "NoNodes", "spec.nodeSelector matches no Linux node of this cluster")
+    assert (told.nodes.desired, told.nodes.unassigned, told.worst_nodes) == (0, 0, ())
 
 
 def test_what_is_applied_is_what_is_read_back() -> None:
