@@ -1,7 +1,7 @@
 """A queue of names for a level-triggered reconcile: coalesces, spaces, retries with back-off.
 
-A name waits at most once, never runs beside itself, and at least `interval_s` after its last run. After failures it runs again
-in 1, 2, 4 … 300 s; an event, which may be what was missing, brings it forward.
+A name waits at most once, never runs concurrently with itself, and at least `interval_s` after its last run. After failures it runs
+again in up to 1, 2, 4 … 300 s; an event, which may be what was missing, brings it forward.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
-BACKOFF_CAP_S = 300.0
+from proxyconfig_client.backoff import Backoff
+
+BACKOFF_FIRST_S, BACKOFF_CAP_S = 1.0, 300.0
 
 
 class RetryError(Exception):
@@ -25,7 +27,7 @@ class Queue:
         self._interval_s, self._retrying = interval_s, retrying
         self._due: dict[str, float] = {}
         self._last: dict[str, float] = {}
-        self._failures: dict[str, int] = {}
+        self._failing: dict[str, Backoff] = {}
         self._wake = asyncio.Event()
         self.busy_since: float | None = None
         """When (monotonic) the work that is going on began."""
@@ -36,11 +38,6 @@ class Queue:
         at = min(at, self._due.get(name, at))
         self._due[name] = at
         self._wake.set()
-
-    def forget(self, name: str) -> None:
-        """Let go of what is remembered about a name that is gone."""
-        for memory in (self._due, self._last, self._failures):
-            memory.pop(name, None)
 
     async def run(self, work: Callable[[str], Awaitable[float | None]]) -> NoReturn:
         """Run `work(name)` for each name that is due.
@@ -67,14 +64,12 @@ class Queue:
         try:
             again_in_s = await work(name)
         except RetryError as error:
-            failures = self._failures.get(name, 0)
-            again_in_s = min(BACKOFF_CAP_S, 2.0**failures)
-            self._failures[name] = failures + 1
+            again_in_s = self._failing.setdefault(name, Backoff(BACKOFF_FIRST_S, BACKOFF_CAP_S)).wait_s()
             self.add(name, again_in_s)
             self._retrying(name, again_in_s, error)
             return
         finally:
             self.busy_since = None
-        self._failures.pop(name, None)
+        self._failing.pop(name, None)
         if again_in_s is not None:
             self.add(name, again_in_s)
