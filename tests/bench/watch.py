@@ -58,7 +58,7 @@ async def watching(api: ApiClient) -> AsyncIterator[Watch]:
     listed = msgspec.json.decode(await api.get(path, query={"limit": "1"}), type=_Object)
     query = {"watch": "true", "resourceVersion": listed.metadata.resource_version, "timeoutSeconds": str(_FOR_S)}
     watch = Watch()
-    async with api.open("GET", path, query=query, times=Timeouts()) as answer:
+    async with api.open("GET", path, query=query, timeouts=Timeouts()) as answer:
         following = asyncio.create_task(watch.follow(answer))
         try:
             yield watch

@@ -10,10 +10,10 @@ from typing import Any
 from proxyconfig_client.api import ApiClient
 
 
-async def apply(connection: ApiClient, path: str, body: Any, *, manager: str, force: bool = True) -> bytes:
+async def apply(client: ApiClient, path: str, body: Any, *, manager: str, force: bool = True) -> bytes:
     """Apply `body` (apiVersion, kind, metadata.name and the fields that `manager` owns) at `path`; return the object's JSON.
 
-    `path` is that of the object, or of its subresource (`connection.path_of(…, subresource="status")`). Raises ApiError.
+    `path` is that of the object, or of its subresource (`api.path_of(…, subresource="status")`). Raises ApiError.
     """
     query = {"fieldManager": manager} | ({"force": "true"} if force else {})
-    return await connection.call("PATCH", path, query=query, body=body, content_type="application/apply-patch+yaml")
+    return await client.call("PATCH", path, query=query, body=body, content_type="application/apply-patch+yaml")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+FIRST_S, CAP_S = 0.8, 30.0
+"""As client-go's reflector (800 ms to 30 s), so that thousands of agents leave a struggling API server room to recover."""
+
 
 class Backoff:
-    """Doubling waits up to a cap, each cut to 50–100 % at random so that many clients do not come back at the same moment."""
+    """Doubling waits up to a cap, each cut to 50–100 % at random so that many clients do not return in the same moment."""
 
-    def __init__(self, first_s: float = 0.2, cap_s: float = 8.0, chance: Callable[[], float] = random.random) -> None:
+    def __init__(self, first_s: float = FIRST_S, cap_s: float = CAP_S, chance: Callable[[], float] = random.random) -> None:
         self._first_s, self._cap_s, self._chance = first_s, cap_s, chance
         self._failures = 0
 

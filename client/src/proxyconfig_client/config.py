@@ -1,6 +1,7 @@
-"""How to reach an API server and who we are there: from a kubeconfig file, or from the service account of a pod.
+"""Address, TLS and credentials of an API server: from a kubeconfig file, or from the service account of a pod.
 
-`connection` uses it. Everything that a user can get wrong in a kubeconfig ends as a ConfigurationError of one sentence.
+A mistake in a kubeconfig is a ConfigurationError of one sentence. The files that a kubeconfig names, and those of a service account, are
+read again when they change; the kubeconfig itself is read once, as client-go does it.
 """
 
 from __future__ import annotations
@@ -8,29 +9,29 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from proxyconfig_client.errors import ConfigurationError
+from proxyconfig_client.tls import RotatingContext, TlsMaterial
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """A server (scheme, host and port), its TLS, and our identity there. Tokens in files rotate: they are read at each request."""
+    """A server (scheme, host and port), its TLS, and the bearer token to send."""
 
     server: str
-    tls: ssl.SSLContext | None = None
-    server_name: str | None = None
+    tls: RotatingContext | None = None
     token: str = ""
     token_file: Path | None = None
+    """Read again for each request, as tokens of service accounts are replaced hourly; takes precedence over `token`, as in client-go."""
 
     def bearer(self) -> str:
-        """The token of this moment, or nothing. Raises ConfigurationError if its file cannot be read."""
+        """The current token; empty if there is none. Raises ConfigurationError if its file cannot be read."""
         if self.token_file is None:
             return self.token
         try:
@@ -40,7 +41,7 @@ class ClientConfig:
 
 
 def in_cluster(environment: Mapping[str, str] = os.environ, account: Path = SERVICE_ACCOUNT) -> ClientConfig:
-    """The access of a pod: KUBERNETES_SERVICE_HOST and _PORT, and the mounted service account. Raises ConfigurationError."""
+    """The configuration of a pod: KUBERNETES_SERVICE_HOST and _PORT, and the mounted service account. Raises ConfigurationError."""
     host, port = environment.get("KUBERNETES_SERVICE_HOST", ""), environment.get("KUBERNETES_SERVICE_PORT", "")
     if not host or not port:
         raise ConfigurationError(
@@ -49,11 +50,13 @@ def in_cluster(environment: Mapping[str, str] = os.environ, account: Path = SERV
     authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if not (account / "token").exists():
         raise ConfigurationError(f"no service account token at {account / 'token'}: mount it, or name a kubeconfig with --kubeconfig")
-    return ClientConfig(server=f"https://{authority}", tls=_tls_of_file(account / "ca.crt"), token_file=account / "token")
+    return ClientConfig(
+        f"https://{authority}", RotatingContext(lambda: TlsMaterial(_of_file(account / "ca.crt"))), token_file=account / "token"
+    )
 
 
 def from_kubeconfig(path: Path, context: str = "") -> ClientConfig:
-    """The access that a kubeconfig's context (default: its current one) describes. Raises ConfigurationError."""
+    """The configuration that a kubeconfig's context (default: its current one) describes. Raises ConfigurationError."""
     document = _parsed(path)
     name = context or document.get("current-context") or ""
     if not name:
@@ -61,7 +64,7 @@ def from_kubeconfig(path: Path, context: str = "") -> ClientConfig:
     chosen = _entry(path, document, "contexts", "context", str(name))
     cluster = _entry(path, document, "clusters", "cluster", str(chosen.get("cluster", "")))
     user = _entry(path, document, "users", "user", str(chosen["user"])) if chosen.get("user") else {}
-    return _access(path, cluster, user)
+    return _config(path, cluster, user)
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -90,7 +93,7 @@ def _entry(path: Path, document: Mapping[str, Any], plural: str, singular: str, 
     raise ConfigurationError(f"the kubeconfig {path} has no {singular} {name!r}; it has {', '.join(names) or 'none'}")
 
 
-def _access(path: Path, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> ClientConfig:
+def _config(path: Path, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> ClientConfig:
     server = str(cluster.get("server") or "").rstrip("/")
     if not server.startswith(("https://", "http://")):
         raise ConfigurationError(f"the kubeconfig {path} has server {server!r}: it must begin with https://")
@@ -103,25 +106,21 @@ def _access(path: Path, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> 
     return ClientConfig(
         server=server,
         tls=_tls(path, cluster, user) if server.startswith("https://") else None,
-        server_name=cluster.get("tls-server-name"),
         token=str(user.get("token") or ""),
-        token_file=_beside(path, token_file) if token_file and not user.get("token") else None,
+        token_file=_beside(path, token_file) if token_file else None,
     )
 
 
-def _tls(path: Path, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> ssl.SSLContext:
+def _tls(path: Path, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> RotatingContext:
+    def read() -> TlsMaterial:
+        return TlsMaterial(
+            _content(path, cluster, "certificate-authority"), _content(path, user, "client-certificate"), _content(path, user, "client-key")
+        )
+
     try:
-        authority = _content(path, cluster, "certificate-authority")
-        context = ssl.create_default_context(cadata=authority.decode("ascii") if authority else None)
-        if cluster.get("insecure-skip-tls-verify"):
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        certificate, key = _content(path, user, "client-certificate"), _content(path, user, "client-key")
-        if certificate and key:
-            _load_identity(context, certificate, key)
-    except (ssl.SSLError, UnicodeDecodeError, ValueError) as error:
-        raise ConfigurationError(f"a certificate or key in the kubeconfig {path} cannot be used: {error}") from error
-    return context
+        return RotatingContext(read, verify=not cluster.get("insecure-skip-tls-verify"), server_name=cluster.get("tls-server-name") or None)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"the kubeconfig {path} cannot be used: {error}") from error
 
 
 def _content(path: Path, section: Mapping[str, Any], key: str) -> bytes:
@@ -133,11 +132,7 @@ def _content(path: Path, section: Mapping[str, Any], key: str) -> bytes:
             raise ConfigurationError(f"{key}-data in the kubeconfig {path} is not base64: {error}") from error
     if not section.get(key):
         return b""
-    file = _beside(path, section[key])
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"cannot read {file}, the {key} of the kubeconfig {path}: {error.strerror or error}") from error
+    return _of_file(_beside(path, section[key]))
 
 
 def _beside(path: Path, name: object) -> Path:
@@ -145,19 +140,12 @@ def _beside(path: Path, name: object) -> Path:
     return path.parent / str(name)
 
 
-def _load_identity(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
-    """OpenSSL wants files; these have no name that anybody else could open, and never reach a disk."""
-    descriptor = os.memfd_create("identity", os.MFD_CLOEXEC)
+def _of_file(file: Path) -> bytes:
+    """The PEM of a file. An empty one is an error: it would stand for the system's authorities, or for no client certificate."""
     try:
-        with os.fdopen(os.dup(descriptor), "wb") as file:
-            file.write(certificate + b"\n" + key)
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)
-
-
-def _tls_of_file(authority: Path) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=str(authority))
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"cannot use the certificate authority {authority}: {error}") from error
+        content = file.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the certificate or key {file}: {error.strerror or error}") from error
+    if not content.strip():
+        raise ConfigurationError(f"the certificate or key {file} is empty")
+    return content

@@ -1,12 +1,15 @@
-"""What can go wrong between us and an API server.
+"""Errors of requests to an API server.
 
 ClientError
 ├── ConfigurationError   a kubeconfig or service account that cannot be used: one sentence with the fix; permanent
-├── ApiError             the server answered with an error status
-└── StreamError          a list or watch that broke off or cannot be understood: drop it, resume later
+├── ApiError             a response with an error status
+├── StreamError          a list or watch that broke off or cannot be understood: drop it, resume later
+└── RestoredError        the server is at an earlier version than before: list anew
 """
 
 from __future__ import annotations
+
+import ssl
 
 
 class ClientError(Exception):
@@ -18,7 +21,7 @@ class ConfigurationError(ClientError):
 
 
 class ApiError(ClientError):
-    """An answer with a status of 400 or more; `message` is the server's own sentence."""
+    """A response with a status of 300 or more; `message` is the server's own sentence."""
 
     def __init__(self, status: int, reason: str, message: str, retry_after_s: float = 0.0) -> None:
         super().__init__(f"{message or reason or 'no message'} (HTTP {status})")
@@ -32,6 +35,10 @@ class StreamError(ClientError):
     pass
 
 
+class RestoredError(ClientError):
+    """A resourceVersion below a known one: etcd was restored from a backup, and what is known may never have happened."""
+
+
 def is_missing(error: BaseException) -> bool:
     return isinstance(error, ApiError) and error.status == 404
 
@@ -43,3 +50,13 @@ def is_expired(error: BaseException) -> bool:
 
 def is_conflict(error: BaseException) -> bool:
     return isinstance(error, ApiError) and error.status == 409
+
+
+def is_future(error: BaseException) -> bool:
+    """Whether a resourceVersion is newer than anything that the server has: 504 "Too large resource version"."""
+    return isinstance(error, ApiError) and error.status == 504 and "Too large resource version" in error.message
+
+
+def is_distrust(error: BaseException) -> bool:
+    """Whether TLS or our credentials fail, rather than the network or the request."""
+    return isinstance(error, ssl.SSLError | ConfigurationError) or (isinstance(error, ApiError) and error.status == 401)

@@ -1,6 +1,6 @@
 """Events (events.k8s.io/v1) on objects, for `kubectl describe`: posted on transitions, repeated ones counted instead of piled up.
 
-An Event is a courtesy: when it cannot be posted, that is logged, and nothing else fails.
+API errors are logged, not raised: nothing depends on an Event.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from proxyconfig_client.errors import ClientError, is_conflict, is_missing
 REPEAT_S = 60.0
 """The same Event within this time is only counted."""
 FORGET_S = 1800.0
+"""After this time it is a new Event."""
 REMEMBERED = 512
+"""Events that can be counted; of more, the oldest begin anew."""
 NOTE_LIMIT = 1000
-"""The API refuses longer notes (1024 bytes)."""
+"""In bytes; the API refuses more than 1024."""
 
 _log = structlog.get_logger("events")
 
@@ -58,7 +60,7 @@ class Events:
     async def post(
         self, regarding: Reference, reason: str, note: str, *, action: str, kind: Literal["Normal", "Warning"] = "Normal"
     ) -> None:
-        """Tell `note` about an object. `reason` and `action` are CamelCase words; never raises for the API's sake."""
+        """Post `note` about an object. `reason` and `action` are CamelCase words. API errors are logged, not raised."""
         note = _short(note)
         now, identity = self._clock.monotonic(), (regarding, reason, note)
         known = self._posted.get(identity)
@@ -76,7 +78,7 @@ class Events:
     async def post_once(
         self, regarding: Reference, reason: str, note: str, *, action: str, kind: Literal["Normal", "Warning"] = "Normal"
     ) -> None:
-        """As `post`, for what many processes say alike: if one has posted it, and it was not forgotten (after an hour), do nothing.
+        """As `post`, for an Event that many processes post alike: only while the API server has none (it keeps Events for an hour).
 
         The name of the Event follows from the object, `reason` and `note`."""
         note = _short(note)
@@ -135,7 +137,7 @@ def _short(note: str) -> str:
 
 
 def _named(regarding: Reference, unique: str) -> str:
-    """A name for an Event on an object; names have 253 characters at most."""
+    """A name for an Event on an object, shorter than the 253 characters of a name."""
     return f"{regarding.name[:200]}.{unique[:16]}"
 
 

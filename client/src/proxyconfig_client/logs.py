@@ -1,4 +1,4 @@
-"""How both processes log: one line per decision to standard error, as JSON or as text, the libraries' own lines included."""
+"""Logging of both processes: one line per decision on standard error, as JSON or as text; includes the libraries' own lines."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from proxyconfig_client.api import ANSWER_LIMIT, ApiClient
+from proxyconfig_client.api import RESPONSE_LIMIT, ApiClient
 from proxyconfig_client.config import ClientConfig
 
 PATH = "/api/v1/things"
@@ -31,10 +31,12 @@ class FakeServer:
         self.bodies: list[tuple[str, str, Any]] = []
         self.created: dict[str, Any] = {}  # what was posted, by its path
         self.answers: list[web.Response] = []  # given to the next requests instead of the truth
+        self.field_labels: tuple[str, ...] = ("metadata.name", "spec.x")  # those that it supports in field selectors
         self.url = ""
         self._changed = asyncio.Condition()
         self._streams: set[web.StreamResponse] = set()
         self._stopping = False
+        self._endings = 0
 
     async def put(self, name: str, value: object) -> None:
         await self._record("MODIFIED" if name in self.things else "ADDED", name, {"metadata": {"name": name}, "value": value})
@@ -47,6 +49,12 @@ class FakeServer:
         for stream in self._streams:
             await stream.write(raw)
 
+    async def end_streams(self) -> None:
+        """End all open streams in order, as at their timeoutSeconds."""
+        async with self._changed:
+            self._endings += 1
+            self._changed.notify_all()
+
     async def cut(self) -> None:
         """Break all open streams."""
         for stream in list(self._streams):
@@ -57,6 +65,15 @@ class FakeServer:
     def compact(self) -> None:
         self.oldest = self.version
         self.history.clear()
+
+    def backup(self) -> tuple[int, dict[str, Thing]]:
+        return self.version, dict(self.things)
+
+    async def restore(self, backup: tuple[int, dict[str, Thing]]) -> None:
+        """Be as at the backup, as after a restore of etcd and a restart of the API server."""
+        self.version, self.things = backup[0], dict(backup[1])
+        self.history = [entry for entry in self.history if entry[0] <= self.version]
+        await self.cut()
 
     @property
     def open_streams(self) -> int:
@@ -77,8 +94,11 @@ class FakeServer:
         self.requests.append(query | {"authorization": request.headers.get("Authorization", "")})
         if self.answers:
             return self.answers.pop(0)
+        label = query.get("fieldSelector", "").partition("!=")[0]
+        if label and label not in self.field_labels:
+            return status(400, "BadRequest", f"field label not supported: {label}")
         if not query.get("watch"):
-            return self._list()
+            return self._list(int(query.get("limit", len(self.things))))
         if query.get("sendInitialEvents") and not self.streams_lists:
             return status(422, "Invalid", "sendInitialEvents is forbidden for watch")
         since = int(query.get("resourceVersion", "0") or 0)
@@ -86,8 +106,8 @@ class FakeServer:
             return status(410, "Expired", "too old resource version")
         return await self._stream(request, since, initial="sendInitialEvents" in query)
 
-    def _list(self) -> web.Response:
-        content = {"metadata": {"resourceVersion": str(self.version)}, "items": list(self.things.values())}
+    def _list(self, limit: int) -> web.Response:
+        content = {"metadata": {"resourceVersion": str(self.version)}, "items": list(self.things.values())[:limit]}
         return web.Response(body=json.dumps(content, separators=self.separators).encode(), content_type="application/json")
 
     async def _stream(self, request: web.Request, since: int, *, initial: bool) -> web.StreamResponse:
@@ -100,20 +120,21 @@ class FakeServer:
                 for thing in list(self.things.values()):
                     await response.write(event("ADDED", thing))
                 await response.write(bookmark(since, end=True))
-            while not self._stopping and since >= self.oldest:
+            endings = self._endings
+            while not self._stopping and since >= self.oldest and endings == self._endings:
                 for version, kind, thing in [entry for entry in self.history if entry[0] > since]:
                     await response.write(event(kind, thing))
                     since = version
-                await self._news(since)
+                await self._news(since, endings)
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
             self._streams.discard(response)
         return response
 
-    async def _news(self, since: int) -> None:
+    async def _news(self, since: int, endings: int) -> None:
         async with self._changed:
-            await self._changed.wait_for(lambda: self.version > since or self._stopping)
+            await self._changed.wait_for(lambda: self.version > since or self._stopping or endings != self._endings)
 
     async def _write(self, request: web.Request) -> web.Response:
         body = json.loads(await request.read())
@@ -154,7 +175,7 @@ def status(code: int, reason: str, message: str) -> web.Response:
 
 
 @contextlib.asynccontextmanager
-async def served(server: FakeServer, *, answer_limit: int = ANSWER_LIMIT, **access: Any) -> AsyncIterator[ApiClient]:
+async def served(server: FakeServer, *, response_limit: int = RESPONSE_LIMIT, **config: Any) -> AsyncIterator[ApiClient]:
     """Run `server` on a free loopback port; yields a connection to it."""
     app = web.Application()
     app.router.add_get(PATH, server._get)
@@ -168,7 +189,7 @@ async def served(server: FakeServer, *, answer_limit: int = ANSWER_LIMIT, **acce
     port = runner.addresses[0][1]
     server.url = f"http://127.0.0.1:{port}"
     try:
-        async with ApiClient(ClientConfig(server=server.url, **access), user_agent="test", answer_limit=answer_limit) as connection:
+        async with ApiClient(ClientConfig(server=server.url, **config), user_agent="test", response_limit=response_limit) as connection:
             yield connection
     finally:
         await server.stop()

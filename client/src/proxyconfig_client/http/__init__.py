@@ -1,1 +1,1 @@
-"""HTTP/1.1 for one API server."""
+"""HTTP/1.1 as far as an API server needs it: requests, streamed responses, connection reuse."""

@@ -1,66 +1,67 @@
-"""HTTP/1.1 as far as it takes to speak to an API server: whole requests, streamed answers, connections that are used again.
+"""HTTP/1.1 as far as it takes to speak to an API server: whole requests, streamed responses, reused connections.
 
-Of our own, as a node's memory and the first second after its start are dear: docs/adr/0015 has the numbers. No redirects, no
-compression, no cookies.
+Small, as a node's memory and the first second after its start matter: docs/adr/0015 has the numbers. No redirects, no compression, no
+cookies.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 from proxyconfig_client.errors import ClientError, StreamError
-from proxyconfig_client.http.body import Framing, framing_of
-from proxyconfig_client.http.stream import Stream, all_closed, connected
+from proxyconfig_client.http.parser import ResponseParser
+from proxyconfig_client.http.stream import Stream, all_closed, connect
+from proxyconfig_client.tls import RotatingContext, TlsMaterial
 
-_HEAD_LIMIT = 65_536
-_IDLE_S = 15.0
-"""Servers close connections that are idle for minutes; one that is used before is not closed under our hands."""
-_REPEATABLE = ("GET", "PUT", "DELETE")
+IDLE_S = 15.0
+"""Servers close connections that are idle for minutes; one that is reused before is not closed in the same moment."""
+MAX_AGE_S = 240.0
+"""An older connection is not reused. Watches last 300 to 600 s, so each has a connection of its own, and load balancers spread the agents
+over the API servers again after a rolling restart; client-go leaves that to the server (GOAWAY)."""
+_IDEMPOTENT = ("GET", "PUT", "DELETE")
 
 
 class Timeouts(NamedTuple):
-    """Limits in seconds; None: there is none."""
+    """In seconds; None: there is none."""
 
     connect_s: float = 5.0
     silence_s: float | None = None
-    """Between two pieces of an answer."""
+    """Between two pieces of a response."""
     total_s: float | None = None
-    """From the request to the end of the answer."""
+    """From the request to the end of the response."""
 
 
 class Response:
-    """Status, headers (their names in lower case) and a body that comes bit by bit."""
+    """Status, headers (names in lower case) and a body that is read piece by piece."""
 
-    def __init__(self, wire: Stream, head: bytes, rest: bytes, silence_s: float | None) -> None:
-        self.status, self.reason, self.headers = parsed(head)
-        self.framing: Framing = framing_of(self.status, self.headers)
-        self._wire, self._rest, self._silence_s = wire, rest, silence_s
+    def __init__(self, stream: Stream, parser: ResponseParser, first: bytes, silence_s: float | None) -> None:
+        self.status, self.reason, self.headers = parser.status, parser.reason, parser.headers
+        self._stream, self._parser, self._first, self._silence_s = stream, parser, first, silence_s
 
     @property
-    def is_over(self) -> bool:
+    def is_reusable(self) -> bool:
         """Whether the connection is ready for another request."""
-        keeps = self.headers.get("connection", "").lower() != "close"
-        return self.framing.done and self.framing.exact and keeps and self._wire.is_idle
+        return self._parser.reusable and self._stream.is_idle
 
     async def blocks(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises StreamError, OSError, TimeoutError."""
-        octets, self._rest = self._rest, b""
+        body, self._first = self._first, b""
         while True:
-            if body := self.framing.feed(octets):
+            if body:
                 yield body
-            if self.framing.done:
+            if self._parser.done:
                 return
             async with asyncio.timeout(self._silence_s):
-                octets = await self._wire.receive()
+                octets = await self._stream.receive()
             if not octets:
-                self.framing.close()
+                self._parser.close()
                 return
+            body = self._parser.feed(octets)
 
     async def read(self, limit: int) -> bytes:
         """The whole body. Raises StreamError if it is longer than `limit`."""
@@ -68,116 +69,96 @@ class Response:
         async for block in self.blocks():
             whole += block
             if len(whole) > limit:
-                raise StreamError(f"an answer is longer than {limit} bytes")
+                raise StreamError(f"a response is longer than {limit} bytes")
         return bytes(whole)
 
 
 class HttpClient:
-    """One server, `https://host:port/path`. Requests at the same time have connections of their own."""
+    """One server, `https://host:port/path`. Concurrent requests have a connection each."""
 
-    def __init__(self, server: str, tls: ssl.SSLContext | None, name: str | None, headers: Mapping[str, str]) -> None:
-        """`name`: whom the certificate must be for, if not the host. `headers` go with every request."""
+    def __init__(self, server: str, tls: RotatingContext | None, headers: Mapping[str, str]) -> None:
+        """`headers` are sent with every request. Without `tls` an https server is verified by the system's authorities."""
         parts = urlsplit(server)
         secure = parts.scheme == "https"
         self._host, self._port = parts.hostname or "", parts.port or (443 if secure else 80)
-        self._tls = (tls or ssl.create_default_context()) if secure else None
-        self._name, self._root = name, parts.path.rstrip("/")
+        self._tls = (tls or RotatingContext(TlsMaterial)) if secure else None
+        self._root = parts.path.rstrip("/")
         self._headers = {"Host": parts.netloc.rpartition("@")[2], **headers}
         self._idle: list[tuple[Stream, float]] = []
         self._open: set[Stream] = set()
 
     async def close(self) -> None:
-        """Close all connections. TLS says goodbye; that is waited for, a short while."""
+        """Close all connections; waits a short while for TLS's close_notify."""
         self._idle.clear()
         left = list(self._open)
-        for wire in left:
-            wire.close(politely=True)
+        for stream in left:
+            stream.close(gracefully=True)
         await all_closed(left)
 
     @contextlib.asynccontextmanager
     async def request(
-        self, method: str, path: str, *, query: Mapping[str, str], headers: Mapping[str, str], body: bytes | None, times: Timeouts
+        self, method: str, path: str, *, query: Mapping[str, str], headers: Mapping[str, str], body: bytes | None, timeouts: Timeouts
     ) -> AsyncIterator[Response]:
-        """Send a request and hold its answer open. Raises OSError (ssl.SSLError is one), TimeoutError and ClientError."""
+        """Send a request and hold its response open. Raises OSError (ssl.SSLError is one), TimeoutError and ClientError."""
         target = quote(self._root + path, safe="/:@~") + (f"?{urlencode(query)}" if query else "")
         octets = _head(method, target, {**self._headers, **headers}, body) + (body or b"")
-        async with asyncio.timeout(times.total_s):
-            wire, answer = await self._answered(method, octets, times)
+        async with asyncio.timeout(timeouts.total_s):
+            stream, response = await self._respond(method, octets, timeouts)
             try:
-                yield answer
+                yield response
             finally:
-                self._give_back(wire, answer)
+                self._release(stream, response)
 
-    async def _answered(self, method: str, octets: bytes, times: Timeouts) -> tuple[Stream, Response]:
-        """A connection that was idle may have been closed a moment ago: then it is tried once more, if the request can bear it."""
-        if (wire := self._taken()) is not None:
+    async def _respond(self, method: str, octets: bytes, timeouts: Timeouts) -> tuple[Stream, Response]:
+        """An idle connection may have been closed a moment ago: then an idempotent request is sent once more, on a new one."""
+        if (stream := self._reused()) is not None:
             try:
-                return wire, await self._exchanged(wire, octets, times)
+                return stream, await self._exchange(stream, octets, timeouts)
             except OSError as error:
-                if method not in _REPEATABLE or isinstance(error, TimeoutError):
+                if method not in _IDEMPOTENT or isinstance(error, TimeoutError):
                     raise
-        wire = await connected(self._host, self._port, self._tls, self._name, times.connect_s)
-        self._open.add(wire)
-        wire.closed.add_done_callback(lambda _: self._open.discard(wire))
-        return wire, await self._exchanged(wire, octets, times)
+        stream = await connect(self._host, self._port, self._tls, timeouts.connect_s)
+        self._open.add(stream)
+        stream.closed.add_done_callback(lambda _: self._open.discard(stream))
+        return stream, await self._exchange(stream, octets, timeouts)
 
-    async def _exchanged(self, wire: Stream, octets: bytes, times: Timeouts) -> Response:
+    async def _exchange(self, stream: Stream, octets: bytes, timeouts: Timeouts) -> Response:
         try:
-            wire.send(octets)
-            async with asyncio.timeout(times.silence_s):
-                return await _answer(wire, times)
+            stream.send(octets)
+            async with asyncio.timeout(timeouts.silence_s):
+                return await _response(stream, timeouts)
         except BaseException:
-            wire.close()
+            stream.close()
             raise
 
-    def _taken(self) -> Stream | None:
+    def _reused(self) -> Stream | None:
+        newest = self._tls.newest() if self._tls is not None and self._idle else None
         while self._idle:
-            wire, since = self._idle.pop()
-            if wire.is_idle and time.monotonic() < since + _IDLE_S:
-                return wire
-            wire.close(politely=True)
+            stream, since = self._idle.pop()
+            if stream.is_idle and stream.tls is newest and time.monotonic() < since + IDLE_S:
+                return stream
+            stream.close(gracefully=True)
         return None
 
-    def _give_back(self, wire: Stream, answer: Response) -> None:
-        if answer.is_over:
-            self._idle.append((wire, time.monotonic()))
+    def _release(self, stream: Stream, response: Response) -> None:
+        if response.is_reusable and stream.age_s < MAX_AGE_S:
+            self._idle.append((stream, time.monotonic()))
         else:
-            wire.close()
+            stream.close(gracefully=response.is_reusable)
 
 
-async def _answer(wire: Stream, times: Timeouts) -> Response:
-    octets = b""
-    while True:
-        head, end, rest = octets.partition(b"\r\n\r\n")
-        if end and head.startswith(b"HTTP/1.1 1"):
-            octets = rest  # 100 Continue and its like come before the answer
-            continue
-        if end:
-            return Response(wire, head, rest, times.silence_s)
-        if len(octets) > _HEAD_LIMIT:
-            raise StreamError(f"the headers of an answer are longer than {_HEAD_LIMIT} bytes")
-        more = await wire.receive()
-        if not more:
-            raise ConnectionResetError("the server closed the connection without an answer")
-        octets += more
-
-
-def parsed(head: bytes) -> tuple[int, str, dict[str, str]]:
-    """Status, reason and headers. Raises StreamError."""
-    first, *lines = head.decode("latin-1").split("\r\n")
-    version, _, status = first.partition(" ")
-    number, _, reason = status.partition(" ")
-    if not version.startswith("HTTP/1.") or not (number.isascii() and number.isdigit() and len(number) == 3):
-        raise StreamError(f"{first[:60]!r} is not the beginning of an HTTP answer")
-    headers = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        headers[name.lower()] = value.strip()
-    return int(number), reason, headers
+async def _response(stream: Stream, timeouts: Timeouts) -> Response:
+    parser, body = ResponseParser(), b""
+    while not parser.has_head:
+        octets = await stream.receive()
+        if not octets:
+            raise ConnectionResetError("the server closed the connection without a response")
+        body = parser.feed(octets)
+    return Response(stream, parser, body, timeouts.silence_s)
 
 
 def _head(method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
-    """Raises ClientError for what would be another header, or another request."""
+    """Raises ClientError for a line break, which would begin another header or another request."""
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     if body is not None:
         lines.append(f"Content-Length: {len(body)}")

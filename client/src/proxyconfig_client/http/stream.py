@@ -6,30 +6,34 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 from collections import deque
 
 BLOCK = 1 << 16
 HELD = 1 << 20
-"""What nobody has read yet; while it is more, the server has to wait."""
-GOODBYE_S = 0.5
-"""How long TLS may take to say goodbye."""
+"""Octets that were not consumed yet; above it reading pauses, and TCP makes the server wait."""
+CLOSE_NOTIFY_S = 0.5
+"""For TLS's close_notify."""
 _SECOND_FAMILY_AFTER_S = 0.25
 
-_LIVELY = (
+_KEEPALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000),
 )
-"""A watch may be silent for minutes; that its peer is gone is noticed within half of one."""
+"""A watch may be silent for a minute; a peer that is gone is noticed after 30 s."""
 
 
 class Stream(asyncio.BufferedProtocol):
-    """Opened by `connected`. asyncio reads into the buffer until it is full, so TLS's many small records become few blocks."""
+    """Opened by `connect`. asyncio reads into the buffer until it is full, so TLS's many small records become few blocks."""
 
     def __init__(self) -> None:
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.tls: ssl.SSLContext | None = None
+        """What the connection was made with."""
+        self._since = time.monotonic()
         self._buffer = memoryview(bytearray(BLOCK))
         self._transport: asyncio.Transport | None = None
         self._blocks: deque[bytes] = deque()
@@ -40,17 +44,21 @@ class Stream(asyncio.BufferedProtocol):
         self._waiter: asyncio.Future[None] | None = None
 
     @property
+    def age_s(self) -> float:
+        return time.monotonic() - self._since
+
+    @property
     def is_idle(self) -> bool:
-        """Open, and nothing has come that nobody asked for."""
+        """Whether it is open and nothing has come in unasked."""
         return not (self._ended or self._blocks)
 
     def send(self, octets: bytes) -> None:
-        """Send what the kernel takes now; asyncio holds the rest and sends it meanwhile."""
+        """Send what the kernel takes now; asyncio buffers and sends the rest."""
         if self._transport is not None:
             self._transport.write(octets)
 
     async def receive(self) -> bytes:
-        """The next octets, as many as there are; none at the end. Raises OSError if it broke."""
+        """The next octets, as many as there are; empty at the end. Raises OSError when the connection broke."""
         while not self._blocks:
             if self._error is not None:
                 raise self._error
@@ -68,16 +76,18 @@ class Stream(asyncio.BufferedProtocol):
             self._transport.resume_reading()
         return block
 
-    def close(self, *, politely: bool = False) -> None:
-        """Close it; at once, unless politely."""
+    def close(self, *, gracefully: bool = False) -> None:
+        """Abort the connection; gracefully: send what is buffered, and close_notify, first."""
         if self._transport is not None and not self.closed.done():
-            (self._transport.close if politely else self._transport.abort)()
+            (self._transport.close if gracefully else self._transport.abort)()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a promise of asyncio's, for mypy
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's contract, for mypy
         self._transport = transport
+        if (secured := transport.get_extra_info("ssl_object")) is not None:
+            self.tls = secured.context
         made = transport.get_extra_info("socket")
-        for level, option, value in _LIVELY:
+        for level, option, value in _KEEPALIVE:
             made.setsockopt(level, option, value)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
@@ -106,28 +116,27 @@ class Stream(asyncio.BufferedProtocol):
             self._waiter.set_result(None)
 
 
-async def connected(host: str, port: int, tls: ssl.SSLContext | None, name: str | None, within_s: float) -> Stream:
-    """A new connection; `name` is whom the server's certificate must be for. Raises OSError (ssl.SSLError is one) and TimeoutError."""
-    name, goodbye_s = (name or host, GOODBYE_S) if tls else (None, None)
+async def connect(host: str, port: int, tls: ssl.SSLContext | None, within_s: float) -> Stream:
+    """A new connection. Raises OSError (ssl.SSLError is one) and TimeoutError."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(within_s):
-            _, wire = await loop.create_connection(
+            _, stream = await loop.create_connection(
                 Stream,
                 host,
                 port,
                 ssl=tls,
-                server_hostname=name,
-                ssl_shutdown_timeout=goodbye_s,
+                server_hostname=host if tls else None,
+                ssl_shutdown_timeout=CLOSE_NOTIFY_S if tls else None,
                 happy_eyeballs_delay=_SECOND_FAMILY_AFTER_S,
             )
     except TimeoutError:
         raise TimeoutError(f"no connection to {host} port {port} within {within_s:g} s") from None
-    return wire
+    return stream
 
 
-async def all_closed(wires: list[Stream]) -> None:
-    """Wait a short while until these are closed."""
-    if left := [wire.closed for wire in wires if not wire.closed.done()]:
+async def all_closed(streams: list[Stream]) -> None:
+    """Wait until these are closed, twice CLOSE_NOTIFY_S at most."""
+    if left := [stream.closed for stream in streams if not stream.closed.done()]:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait(left, timeout=2 * GOODBYE_S)
+            await asyncio.wait(left, timeout=2 * CLOSE_NOTIFY_S)

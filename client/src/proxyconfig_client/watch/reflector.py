@@ -128,9 +128,9 @@ class Reflector(Generic[T]):
     async def _list(self) -> None:
         """Ask for the list in one answer, and take in what has come while the rest is coming."""
         self._intake.begin_list()
-        listing = ListStream(self._connection.answer_limit)
+        listing = ListStream(self._connection.response_limit)
         times = Timeouts(silence_s=self._silence_s)
-        async with self._connection.open("GET", self._path, query=self._selectors, times=times) as answer:
+        async with self._connection.open("GET", self._path, query=self._selectors, timeouts=times) as answer:
             async for block in answer.blocks():
                 self._intake.take_some(listing, block)
         self._intake.take_last(listing)
@@ -146,7 +146,7 @@ class Reflector(Generic[T]):
             self._intake.begin_list()
         times = Timeouts(silence_s=self._silence_s)
         started, events = time.monotonic(), 0
-        async with self._connection.open("GET", self._path, query=query, times=times) as answer:
+        async with self._connection.open("GET", self._path, query=query, timeouts=times) as answer:
             self._opened()
             async for line in lines_of(answer.blocks()):
                 self._intake.take(line)

@@ -30,11 +30,11 @@ class _Resources(msgspec.Struct):
     resources: list[_Resource]
 
 
-async def check(connection: ApiClient, access: ClientConfig) -> None:
+async def check(connection: ApiClient, config: ClientConfig) -> None:
     """Raises ConfigurationError with one sentence that says what is missing and what to do."""
     for patience in range(PATIENCE_S, -1, -1):
         try:
-            await _check(connection, access)
+            await _check(connection, config)
         except _BusyError:
             if not patience:
                 raise
@@ -43,7 +43,7 @@ async def check(connection: ApiClient, access: ClientConfig) -> None:
             return
 
 
-async def _check(connection: ApiClient, access: ClientConfig) -> None:
+async def _check(connection: ApiClient, config: ClientConfig) -> None:
     try:
         served = msgspec.json.decode(await connection.get(path_of(names.API_VERSION, "").rstrip("/")), type=_Resources)
         missing = [plural for plural in PLURALS if plural not in {resource.name for resource in served.resources}]
@@ -52,16 +52,16 @@ async def _check(connection: ApiClient, access: ClientConfig) -> None:
                 await connection.get(path_of(names.API_VERSION, plural), query={"limit": "1"})
     except ApiError as error:
         if error.status == 429 or error.status >= 500:
-            raise _BusyError(f"the API server at {access.server} is not ready: {error}") from error
+            raise _BusyError(f"the API server at {config.server} is not ready: {error}") from error
         if not is_missing(error):
             raise ConfigurationError(
-                f"the API server at {access.server} refuses us: {error}; check the operator's RBAC and token"
+                f"the API server at {config.server} refuses us: {error}; check the operator's RBAC and token"
             ) from error
         missing = list(PLURALS)
     except (TimeoutError, OSError) as error:
         words = str(error) or type(error).__name__
         raise ConfigurationError(
-            f"cannot reach the API server at {access.server}: {words}; check the address in the kubeconfig or in KUBERNETES_SERVICE_HOST"
+            f"cannot reach the API server at {config.server}: {words}; check the address in the kubeconfig or in KUBERNETES_SERVICE_HOST"
         ) from error
     if missing:
-        raise ConfigurationError(f"the API server at {access.server} does not serve {' and '.join(missing)}: kubectl apply -f crds/ first")
+        raise ConfigurationError(f"the API server at {config.server} does not serve {' and '.join(missing)}: kubectl apply -f crds/ first")

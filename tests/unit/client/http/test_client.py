@@ -1,4 +1,4 @@
-"""Our HTTP client against a server that says exactly what a test wants."""
+"""The HTTP client against a scripted server."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Script:
 async def served(script: Script, path: str = "") -> AsyncIterator[HttpClient]:
     server = await asyncio.start_server(script.serve, "127.0.0.1", 0)
     script.port = server.sockets[0].getsockname()[1]
-    http = HttpClient(f"http://127.0.0.1:{script.port}{path}", None, None, {"User-Agent": "test"})
+    http = HttpClient(f"http://127.0.0.1:{script.port}{path}", None, {"User-Agent": "test"})
     try:
         yield http
     finally:
@@ -56,10 +56,17 @@ async def served(script: Script, path: str = "") -> AsyncIterator[HttpClient]:
 
 
 async def got(
-    http: HttpClient, path: str = "/x", method: str = "GET", *, body: bytes | None = None, times: Timeouts | None = None
+    http: HttpClient,
+    path: str = "/x",
+    method: str = "GET",
+    *,
+    headers: dict[str, str] | None = None,
+    body: bytes | None = None,
+    timeouts: Timeouts | None = None,
 ) -> bytes:
-    async with http.request(method, path, query={}, headers={}, body=body, times=times or Timeouts(total_s=60)) as answer:
-        return await answer.read(1000)
+    timeouts = timeouts or Timeouts(total_s=60)
+    async with http.request(method, path, query={}, headers=headers or {}, body=body, timeouts=timeouts) as response:
+        return await response.read(1000)
 
 
 async def test_one_connection_serves_requests_one_after_the_other() -> None:
@@ -67,6 +74,14 @@ async def test_one_connection_serves_requests_one_after_the_other() -> None:
     async with served(script) as http:
         assert [await got(http) for _ in range(3)] == [b"ok", b"abc", b"ok"]
     assert script.connections == 1
+
+
+async def test_a_connection_of_some_minutes_is_not_reused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxyconfig_client.http.client.MAX_AGE_S", 0.0)
+    script = Script(OK, OK)
+    async with served(script) as http:
+        assert [await got(http), await got(http)] == [b"ok", b"ok"]
+    assert script.connections == 2
 
 
 async def test_requests_at_the_same_time_have_connections_of_their_own() -> None:
@@ -82,7 +97,12 @@ async def test_a_request_says_where_it_goes_and_how_long_it_is() -> None:
     async with (
         served(script, path="/k8s/clusters/c-1/") as http,
         http.request(
-            "POST", "/api/v1/things", query={"labelSelector": "!a=b"}, headers={"Authorization": "Bearer t"}, body=b"{}", times=Timeouts()
+            "POST",
+            "/api/v1/things",
+            query={"labelSelector": "!a=b"},
+            headers={"Authorization": "Bearer t"},
+            body=b"{}",
+            timeouts=Timeouts(),
         ),
     ):
         pass
@@ -110,7 +130,7 @@ async def test_a_post_is_not_sent_twice() -> None:
     script = Script(OK, b"", OK, closes=(1,))
     async with served(script) as http:
         await got(http)
-        with pytest.raises(ConnectionResetError, match="without an answer"):
+        with pytest.raises(ConnectionResetError, match="without a response"):
             await got(http, method="POST", body=b"{}")
     assert len(script.requests) == 2
 
@@ -118,7 +138,7 @@ async def test_a_post_is_not_sent_twice() -> None:
 async def test_an_answer_that_was_not_read_to_its_end_takes_its_connection_with_it() -> None:
     script = Script(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab", OK)
     async with served(script) as http:
-        async with http.request("GET", "/x", query={}, headers={}, body=None, times=Timeouts()):
+        async with http.request("GET", "/x", query={}, headers={}, body=None, timeouts=Timeouts()):
             pass
         assert await got(http) == b"ok"
     assert script.connections == 2
@@ -132,9 +152,9 @@ async def test_news_before_the_answer_are_no_answer() -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        pytest.param(b"SSH-2.0-OpenSSH\r\n\r\n", "is not the beginning of an HTTP answer", id="another-protocol"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab", "7 bytes too early", id="cut-off"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000, "headers of an answer are longer", id="endless-headers"),
+        pytest.param(b"SSH-2.0-OpenSSH\r\n\r\n", "not HTTP", id="another-protocol"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab", "cut off", id="cut-off"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000, "in the headers of a response", id="endless-headers"),
         pytest.param(b"HTTP/1.1 200 OK\r\n\r\n" + b"y" * 2_000, "longer than 1000 bytes", id="too-long"),
     ],
 )
@@ -144,20 +164,20 @@ async def test_nonsense_is_a_stream_error(answer: bytes, words: str) -> None:
             await got(http)
 
 
-@pytest.mark.parametrize("times", [Timeouts(silence_s=0.05), Timeouts(total_s=0.05)])
+@pytest.mark.parametrize("timeouts", [Timeouts(silence_s=0.05), Timeouts(total_s=0.05)])
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"])
-async def test_a_silent_server_is_given_up(answer: bytes, times: Timeouts) -> None:
+async def test_a_silent_server_is_given_up(answer: bytes, timeouts: Timeouts) -> None:
     async with served(Script(OK, answer)) as http:
         await got(http)  # so that connecting is no part of what is given up
         with pytest.raises(TimeoutError):
-            await got(http, times=times)
+            await got(http, timeouts=timeouts)
 
 
 async def test_a_server_that_is_not_there_is_an_os_error() -> None:
     script = Script()
     async with served(script):
         pass
-    http = HttpClient(f"http://127.0.0.1:{script.port}", None, None, {})
+    http = HttpClient(f"http://127.0.0.1:{script.port}", None, {})
     with pytest.raises(OSError, match=str(script.port)):
         await got(http)
 
@@ -166,7 +186,9 @@ async def test_a_token_with_a_line_break_is_not_sent() -> None:
     script = Script(OK)
     async with served(script) as http:
         with pytest.raises(ClientError, match="line break"):
-            async with http.request("GET", "/x", query={}, headers={"Authorization": "Bearer a\r\nHost: b"}, body=None, times=Timeouts()):
+            async with http.request(
+                "GET", "/x", query={}, headers={"Authorization": "Bearer a\r\nHost: b"}, body=None, timeouts=Timeouts()
+            ):
                 pass
     assert not script.requests
 
@@ -176,7 +198,7 @@ async def test_a_reader_who_is_slow_slows_the_server_and_loses_nothing() -> None
     received = bytearray()
     async with (
         served(Script(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)) as http,
-        http.request("GET", "/x", query={}, headers={}, body=None, times=Timeouts(total_s=60)) as answer,
+        http.request("GET", "/x", query={}, headers={}, body=None, timeouts=Timeouts(total_s=60)) as answer,
     ):
         async for block in answer.blocks():
             received += block

@@ -195,7 +195,7 @@ async def test_a_server_cannot_silence_us_for_long() -> None:
 
 async def test_an_answer_without_end_is_given_up() -> None:
     server = FakeServer(streams_lists=False)
-    async with served(server, answer_limit=10_000) as connection:
+    async with served(server, response_limit=10_000) as connection:
         server.answers = [web.Response(body=b"x" * 20_000)]
         with pytest.raises(StreamError, match="longer than 10000 bytes"):
             await connection.get(PATH)
