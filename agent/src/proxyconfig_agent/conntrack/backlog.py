@@ -28,8 +28,8 @@ class CleanUp:
     served: tuple[Frontends, ...]
     former: tuple[Frontends, ...]
     abandoned: tuple[Destination, ...]
-    node_ports: frozenset[Address]
-    """Addresses that served node ports before."""
+    node_ports: tuple[tuple[Address, ...], ...]
+    """`Settings.node_port_addresses` of before."""
     complete: bool
     """`served` is everything that is served."""
 
@@ -43,7 +43,7 @@ class Backlog:
         self._concerned: set[Key] = set()
         self._former: dict[tuple[Key, Place], Frontends] = {}
         self._abandoned: dict[Destination, None] = {}
-        self._node_ports: set[Address] = set()
+        self._node_ports: dict[tuple[Address, ...], None] = {}
         self._complete = False
 
     def note(self, change: Change) -> None:
@@ -56,9 +56,9 @@ class Backlog:
     def abandon(self, destinations: Iterable[Destination]) -> None:
         self._abandoned.update(dict.fromkeys(destinations))
 
-    def move_node_ports(self, before: Iterable[Address]) -> None:
+    def move_node_ports(self, before: tuple[Address, ...]) -> None:
         """Node ports were served on these addresses until now."""
-        self._node_ports.update(before)
+        self._node_ports[before] = None
 
     def include_everything(self) -> None:
         """Look at the flows of every port that is served."""
@@ -73,7 +73,7 @@ class Backlog:
             served=tuple(served[key] for key in keys),
             former=tuple(self._former.values()),
             abandoned=tuple(self._abandoned),
-            node_ports=frozenset(self._node_ports),
+            node_ports=tuple(self._node_ports),
             complete=self._complete,
         )
 
@@ -82,5 +82,5 @@ class Backlog:
         for old in failed.former[-REMEMBERED:]:
             self._former.setdefault(((old.name, old.family), place_of(old)), old)
         self._abandoned = dict.fromkeys((*failed.abandoned[-REMEMBERED:], *self._abandoned))
-        self._node_ports |= failed.node_ports
+        self._node_ports = dict.fromkeys((*failed.node_ports[-REMEMBERED:], *self._node_ports))
         self._complete = True

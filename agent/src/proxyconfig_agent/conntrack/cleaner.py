@@ -52,7 +52,9 @@ class FlowTable(Protocol):
 
 
 class ConntrackCleaner:
-    """One per process, for all modes. `local` returns the node's addresses without loopback, and raises OSError."""
+    """One per process, for all modes; commits may come from any thread.
+
+    `local` returns the node's addresses without loopback, and raises OSError."""
 
     def __init__(
         self,
@@ -68,30 +70,37 @@ class ConntrackCleaner:
         self._settings: Settings | None = None  # None: nothing was committed yet
         self._backlog = Backlog()
         self._looked_s, self._failed = 0.0, False
+        self._lock = threading.Lock()  # of what was served and of the backlog
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._woken, self._stopping = asyncio.Event(), threading.Event()
 
     def after(self, mode: Dataplane) -> Dataplane:
         """The data plane, each of whose commits is followed by a clean-up."""
         return _Followed(mode, self)
 
-    def resynced(self, settings: Settings, udp: Served, outcome: Outcome) -> None:
-        """A full sync has committed these UDP ports."""
+    def resynced(self, settings: Settings, wanted: Iterable[Frontends], outcome: Outcome) -> None:
+        """A full sync has committed these Service ports, and no others."""
+        udp = {(frontends.name, frontends.family): frontends for frontends in wanted if is_udp(frontends)}
         before, self._settings = self._settings, settings
-        if before is None or outcome.operations or self._clock() >= self._looked_s + LOOK_AGAIN_S:
-            self._backlog.include_everything()
-        if before is not None and before != settings:
-            self._backlog.move_node_ports(self._serving(before))
-        self._backlog.abandon(outcome.abandoned)
-        self._commit(udp, {*self._served, *udp}, outcome)
+        with self._lock:
+            if before is None or outcome.operations or self._clock() >= self._looked_s + LOOK_AGAIN_S:
+                self._backlog.include_everything()
+            if before is not None and before.node_port_addresses != settings.node_port_addresses:
+                self._backlog.move_node_ports(before.node_port_addresses)
+            self._backlog.abandon(outcome.abandoned)
+            self._commit(udp, {*self._served, *udp}, outcome)
+        self._wake()
 
     def applied(self, changes: Iterable[Change], outcome: Outcome) -> None:
         """A sync has committed these changes."""
         udp = {(side.name, side.family): change.new for change in changes if (side := change.new or change.old) and is_udp(side)}
-        self._commit({key: new for key, new in udp.items() if new}, set(udp), outcome)
+        with self._lock:
+            self._commit({key: new for key, new in udp.items() if new}, set(udp), outcome)
+        self._wake()
 
     async def run(self) -> NoReturn:
         """Clean up until cancelled, in a thread. A failure is tried again; it never fails a sync."""
-        backoff = Backoff(first_s=1.0)
+        backoff, self._loop = Backoff(first_s=1.0), asyncio.get_running_loop()
         try:
             while True:
                 await self._woken.wait()
@@ -110,8 +119,15 @@ class ConntrackCleaner:
         return work is None or self._completed(work, self._attempt(work))
 
     def _taken(self) -> CleanUp | None:
-        backlog, self._backlog = self._backlog, Backlog()
-        return backlog.clean_up(self._served)
+        with self._lock:
+            backlog, self._backlog = self._backlog, Backlog()
+            return backlog.clean_up(self._served)
+
+    def _wake(self) -> None:
+        if self._loop is None:
+            self._woken.set()
+        else:
+            self._loop.call_soon_threadsafe(self._woken.set)
 
     def _commit(self, udp: Served, concerned: set[Key], outcome: Outcome) -> None:
         """The kernel serves `udp` of those `concerned`, but for what was refused."""
@@ -123,7 +139,6 @@ class ConntrackCleaner:
                 self._served[key] = new
             if (change.old or change.new) and can_be_stale(change):
                 self._backlog.note(change)
-        self._woken.set()
 
     def _attempt(self, work: CleanUp) -> OSError | None:
         """End what is stale. Touches nothing that commits change, as they go on meanwhile."""
@@ -138,9 +153,10 @@ class ConntrackCleaner:
     def _completed(self, work: CleanUp, error: OSError | None) -> bool:
         if error is not None:
             _log.warning("stale UDP flows not deleted", error=str(error))
-            self._backlog.put_back(work)
+            with self._lock:
+                self._backlog.put_back(work)
             self._failed = True
-            self._found(_unreadable(error))
+            self._found(_inaccessible(error))
             return False
         if work.complete:
             self._looked_s = self._clock()
@@ -175,12 +191,14 @@ class ConntrackCleaner:
         if not used and all(destination.address for destination in work.abandoned):
             return NodePortAddresses()
         settings = self._settings or Settings()
-        serving = frozenset(self._serving(settings))
-        return NodePortAddresses(serving, work.node_ports - serving, loopback=settings.localhost_node_ports)
+        serving = frozenset(self._local_among(settings.node_port_addresses))
+        former = frozenset(address for addresses in work.node_ports for address in self._local_among(addresses))
+        return NodePortAddresses(serving, former - serving, loopback=settings.localhost_node_ports)
 
-    def _serving(self, settings: Settings) -> Sequence[Address]:
-        chosen = [address for address in settings.node_port_addresses if address not in ANY.values()]
-        return [*chosen, *(address for address in self._local() if ANY[family_of(address)] in settings.node_port_addresses)]
+    def _local_among(self, addresses: Sequence[Address]) -> Iterator[Address]:
+        """These, with every address of the node in place of ANY."""
+        yield from (address for address in addresses if address not in ANY.values())
+        yield from (address for address in self._local() if ANY[family_of(address)] in addresses)
 
 
 class _Followed:
@@ -190,9 +208,9 @@ class _Followed:
         self._mode, self._cleaner = mode, cleaner
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
-        udp: Served = {}
-        outcome = self._mode.resync(settings, _noted(wanted, udp))
-        self._cleaner.resynced(settings, udp, outcome)
+        wanted = tuple(wanted)
+        outcome = self._mode.resync(settings, wanted)
+        self._cleaner.resynced(settings, wanted, outcome)
         return outcome
 
     def apply(self, changes: Iterable[Change]) -> Outcome:
@@ -218,14 +236,7 @@ class _Followed:
         return self._mode.scan()
 
 
-def _noted(wanted: Iterable[Frontends], udp: Served) -> Iterator[Frontends]:
-    for frontends in wanted:
-        if is_udp(frontends):
-            udp[frontends.name, frontends.family] = frontends
-        yield frontends
-
-
-def _unreadable(error: OSError) -> Finding:
+def _inaccessible(error: OSError) -> Finding:
     text = (
         f"stale UDP flows cannot be deleted: {error.strerror or error}; load the module nf_conntrack_netlink if the kernel lacks it, "
         "and give the agent CAP_NET_ADMIN; clients that never stop sending may reach endpoints that are gone"
