@@ -4,35 +4,47 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Iterator
 
 from proxyconfig_agent.app import instance_lock
-from proxyconfig_agent.dataplane.modes import built
+from proxyconfig_agent.dataplane.modes import ModeSpec, built
+from proxyconfig_agent.dataplane.port import DataplaneError
 from proxyconfig_agent.node.host import Host
 
 
 def clean_up() -> int:
     """Remove all that an agent ever made on this node, print what a scan still finds, and return the exit status.
 
-    Raises DataplaneError or OSError."""
+    Trouble with one mode is printed, and the others are removed. Raises OSError."""
     held = instance_lock.try_acquire()
     if held is None:
         sys.stderr.write("an agent runs in this network namespace and would make everything again: stop it first\n")
         return 1
     with held:
-        left = list(dict.fromkeys(_removed()))
+        failed, left = _removed()
         findings = Host().restore()
+    for error in failed:
+        sys.stderr.write(f"not removed: {error}\n")
     for line in (*left, *(finding.message for finding in findings)):
         sys.stdout.write(f"{line}\n")
     sys.stdout.write(f"{len(left)} kernel objects of proxyconfig are left\n")
-    return 1 if left else 0
+    return 1 if failed or left else 0
 
 
-def _removed() -> list[str]:
-    """What is left of any mode after its removal."""
-    left: list[str] = []
+def _removed() -> tuple[list[str], list[str]]:
+    """Mode by mode; the errors of those that cannot be removed, and what is left of the others, each object once."""
+    failed, left = list[str](), dict[str, None]()
     for spec in built():
-        for dataplane in spec.left_behind():
-            with contextlib.closing(dataplane):
-                dataplane.remove()
-                left += [*dataplane.scan(), *spec.remains()]
-    return left
+        try:
+            left |= dict.fromkeys(_left(spec))
+        except (DataplaneError, OSError) as error:
+            failed.append(str(error))
+    return failed, list(left)
+
+
+def _left(spec: ModeSpec) -> Iterator[str]:
+    """What is left of one mode after its removal. Raises DataplaneError or OSError."""
+    for dataplane in spec.left_behind():
+        with contextlib.closing(dataplane):
+            dataplane.remove()
+            yield from (*dataplane.scan(), *spec.remains())

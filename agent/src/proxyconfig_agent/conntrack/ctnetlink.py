@@ -77,9 +77,7 @@ def _dump(family: Family, by: int, original: bytes) -> Iterator[Flow]:
         ctnetlink.send(_request(_GET, frames.REQUEST | frames.DUMP, family, wanted))
         while True:
             for kind, _, payload, _ in frames.messages(ctnetlink.recv(_BUFFER)):
-                if kind in (frames.DONE, frames.ERROR):
-                    if number := frames.error_of(payload):
-                        raise OSError(number, os.strerror(number))
+                if frames.is_end(kind, payload):
                     return
                 yield parse(family, payload)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -41,9 +42,18 @@ def messages(received: bytes) -> Iterator[Message]:
 
 
 def error_of(payload: bytes) -> int:
-    """The errno in the payload of an ERROR message (0: an acknowledgement) or of a DONE one (0, or no payload: the dump is whole)."""
+    """The errno in the payload of an ERROR message (0: an acknowledgement) or of a DONE one (0: the dump is whole)."""
     number: int = _ERROR.unpack_from(payload)[0] if len(payload) >= _ERROR.size else 0
     return -number
+
+
+def is_end(kind: int, payload: bytes) -> bool:
+    """Whether a message is the last one of an answer. Raises OSError with the kernel's errno if the request, or the dump, failed."""
+    if kind not in (DONE, ERROR):
+        return False
+    if number := error_of(payload):
+        raise OSError(number, os.strerror(number))
+    return True
 
 
 def attribute(kind: int, value: bytes) -> bytes:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import socket
 import struct
 import sys
@@ -64,9 +63,7 @@ def _dump(rtnetlink: socket.socket) -> Iterator[LocalAddress]:
         for kind, flags, payload, _ in frames.messages(rtnetlink.recv(_BUFFER)):
             if flags & frames.DUMP_INTERRUPTED:
                 raise InterruptedError
-            if kind in (frames.DONE, frames.ERROR):
-                if code := frames.error_of(payload):
-                    raise OSError(code, os.strerror(code))
+            if frames.is_end(kind, payload):
                 return
             if kind == _RTM_NEWADDR and (address := parse(payload)):
                 yield address

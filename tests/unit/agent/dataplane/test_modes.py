@@ -118,8 +118,19 @@ def test_a_clean_up_goes_through_every_mode(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(cleanup, "built", lambda: tuple(map(of_mode, MODES)))
     for each in MODES:
         KERNEL[each].resync(Settings(), PORTS)
-    assert not cleanup._removed()
+    assert cleanup._removed() == ([], [])
     assert not any(KERNEL[each].state for each in MODES)
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("broken", MODES)
+def test_a_clean_up_goes_on_where_one_mode_cannot_be_removed_and_says_so(monkeypatch: pytest.MonkeyPatch, broken: Mode) -> None:
+    monkeypatch.setattr(cleanup, "built", lambda: tuple(map(of_mode, MODES)))
+    for each in MODES:
+        KERNEL[each].resync(Settings(), PORTS)
+    KERNEL[broken].failure = 1.0
+    assert cleanup._removed() == (["the kernel says no: Invalid argument"], [])
+    assert [mode for mode in MODES if KERNEL[mode].state] == [broken]
 
 
 @pytest.mark.usefixtures("toy")

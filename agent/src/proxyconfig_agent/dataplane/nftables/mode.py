@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
+
+import structlog
 
 from proxyconfig_agent.dataplane.modes import ModeSpec
 from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError
+
+_log = structlog.get_logger("nftables")
 
 
 def _make() -> Dataplane:
@@ -16,9 +19,13 @@ def _make() -> Dataplane:
 
 
 def _left_behind() -> Iterator[Dataplane]:
-    """A kernel without nf_tables has nothing of it."""
-    with contextlib.suppress(DataplaneError):
-        yield _make()
+    """A kernel without nf_tables has nothing of it, which proves the removal."""
+    try:
+        dataplane = _make()
+    except DataplaneError as error:
+        _log.info("nothing of nftables mode can be in this kernel", reason=str(error))
+    else:
+        yield dataplane
 
 
 SPEC = ModeSpec(

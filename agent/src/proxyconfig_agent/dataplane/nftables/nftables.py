@@ -31,7 +31,11 @@ class Nftables:
     """One node's Services in `table ip proxyconfig` and `table ip6 proxyconfig`, in the network namespace of the thread that makes it."""
 
     def __init__(self, connection: Connection | None = None, now: Callable[[], float] = time.monotonic) -> None:
+        """Raises DataplaneError where the kernel has no nf_tables, so that nothing of this mode can be in it either."""
         self._kernel = connection or _connected()
+        if not self._kernel.has_nf_tables():
+            self._kernel.close()
+            raise _lacks("nf_tables (Linux 3.13 and later, CONFIG_NF_TABLES, module nf_tables)")
         self._writer = Writer(self._kernel)
         self._now = now
         self._settings = Settings()
@@ -74,24 +78,20 @@ class Nftables:
     def remove(self) -> None:
         """Take both tables away, and forget them. Raises DataplaneError."""
         try:
-            self._writer.commit([wire.delete_table(table) for table in self._tables() if dump.held(self._kernel, table)])
+            self._writer.commit([wire.delete_table(table) for table in map(table_of, Family) if dump.held(self._kernel, table)])
         except KernelError as error:
             raise DataplaneError(f"nftables: {error}") from error
         self._books = {}
 
     def scan(self) -> list[str]:
         try:
-            return [line for table in self._tables() for line in self._scanned(table)]
+            return [line for table in map(table_of, Family) for line in self._scanned(table)]
         except KernelError as error:
             raise DataplaneError(f"nftables: {error}") from error
 
     def close(self) -> None:
         """Close the socket; what is in the kernel stays and works."""
         self._kernel.close()
-
-    def _tables(self) -> list[Table]:
-        """Our tables, whichever families are served; none where the kernel has no nf_tables, so that nothing of ours can be there."""
-        return [table_of(family) for family in Family] if self._kernel.has_nf_tables() else []
 
     def _scanned(self, table: Table) -> Iterator[str]:
         held = dump.held(self._kernel, table)
@@ -200,5 +200,8 @@ def _connected() -> Connection:
         return Connection()
     except OSError as error:
         what = "netlink sockets for netfilter (Linux 2.6.14 and later, CONFIG_NETFILTER_NETLINK, module nfnetlink)"
-        fix = "load the module, use a newer kernel, or choose another mode"
-        raise DataplaneError(f"nftables: the kernel lacks {what}: {error.strerror}; {fix}") from error
+        raise _lacks(f"{what}: {error.strerror}") from error
+
+
+def _lacks(what: str) -> DataplaneError:
+    return DataplaneError(f"nftables: the kernel lacks {what}; load the module, use a newer kernel, or choose another mode")

@@ -10,6 +10,7 @@ import struct
 import sys
 from collections.abc import Iterable, Iterator
 
+from proxyconfig_agent.netlink.frames import error_of
 from proxyconfig_agent.netlink.nftables.attributes import parse
 from proxyconfig_agent.netlink.nftables.messages import SUBSYSTEM, Kind, Message
 
@@ -143,14 +144,11 @@ class Connection:
         while True:
             for answer, answer_flags, _, body in _messages(self._socket.recv(_RECEIVE)):
                 interrupted |= bool(answer_flags & _INTERRUPTED)
-                if answer == _DONE:
+                if answer in (_DONE, _ERROR):
+                    if number := error_of(body):
+                        raise KernelError(number, f"a {kind.name.lower().replace('_', ' ')} request")
                     if interrupted:
                         raise _AgainError
-                    return
-                if answer == _ERROR:
-                    number = -struct.unpack_from("=i", body)[0]
-                    if number:
-                        raise KernelError(number, f"a {kind.name.lower().replace('_', ' ')} request")
                     return
                 yield body
 
@@ -176,7 +174,7 @@ class Connection:
             for answer, flags, sequence, body in _messages(octets):
                 if answer != _ERROR:
                     continue
-                number = -struct.unpack_from("=i", body)[0]
+                number = error_of(body)
                 if number and refusal is None:
                     about = abouts[sequence - 1] if 0 < sequence <= len(abouts) else "the transaction"
                     refusal = KernelError(number, about, _words(flags, body))

@@ -9,11 +9,12 @@ import pytest
 from tests.support.simulator.nftables.kernel import SimulatedKernel
 from tests.unit.agent.dataplane.nftables.frontends import frontends
 
+from proxyconfig_agent.dataplane.nftables.mode import SPEC
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Settings
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink.nftables.connection import KernelError
-from proxyconfig_agent.netlink.nftables.messages import Kind, Message
+from proxyconfig_agent.netlink.nftables.messages import Message
 
 IPV4, IPV6 = 2, 10
 PORTS = [frontends(cluster=("10.244.0.1:80",)), frontends("six", "fd00:96::1", cluster=("[fd00:244::1]:80",))]
@@ -42,9 +43,6 @@ class WithoutNfTables(Lacking):
 
     def generation(self) -> int:
         raise KernelError(errno.EINVAL, "a get generation request")
-
-    def get(self, kind: Kind, family: int, payload: bytes) -> bytes | None:  # noqa: ARG002
-        raise KernelError(errno.EINVAL, "a get table request")
 
 
 def lacking(expression: bytes, *families: int) -> Lacking:
@@ -84,11 +82,10 @@ def test_what_is_lacking_in_both_families_is_an_error_that_names_it_for_both() -
 
 
 def test_a_kernel_without_nf_tables_is_named() -> None:
-    with pytest.raises(DataplaneError, match=r"the kernel has no nf_tables \(.*CONFIG_NF_TABLES"):
-        Nftables(WithoutNfTables()).probe()
+    with pytest.raises(DataplaneError, match=r"the kernel lacks nf_tables \(.*CONFIG_NF_TABLES.*choose another mode"):
+        Nftables(WithoutNfTables())
 
 
-def test_on_a_kernel_without_nf_tables_there_is_nothing_to_remove() -> None:
-    dataplane = Nftables(WithoutNfTables())
-    dataplane.remove()
-    assert dataplane.scan() == []
+def test_on_a_kernel_without_nf_tables_nothing_of_the_mode_can_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxyconfig_agent.dataplane.nftables.nftables.Connection", WithoutNfTables)
+    assert not list(SPEC.left_behind())

@@ -78,7 +78,7 @@ def probe(connection: Connection) -> ProbeResult:
     """
     lacks = {family: lack for family in Family if (lack := _lack(connection, family))}
     if len(lacks) == len(Family):
-        raise DataplaneError(f"nftables: {_of_all(connection, lacks)}; load the module, use a kernel that has it, or choose another mode")
+        raise DataplaneError(f"nftables: {'; '.join(lacks.values())}; load the module, use a kernel that has it, or choose another mode")
     served = next(family for family in Family if family not in lacks)
     found = {f"IPv{family.value}": f"missing: {lacks[family]}" if family in lacks else AVAILABLE for family in Family}
     return ProbeResult(found | dict.fromkeys((feature.name for feature in features(served)), AVAILABLE), lacks)
@@ -93,13 +93,6 @@ def _lack(connection: Connection, family: Family) -> str:
         if error := _refusal(connection, family, feature):
             return f"the kernel lacks {feature} for IPv{family.value}: {error}"
     return f"the kernel lacks {_WHOLE} for IPv{family.value}: {whole}"
-
-
-def _of_all(connection: Connection, lacks: Mapping[Family, str]) -> str:
-    """One sentence where no family can be served."""
-    if not connection.has_nf_tables():
-        return "the kernel has no nf_tables (Linux 3.13 and later, CONFIG_NF_TABLES, module nf_tables)"
-    return "; ".join(lacks.values())
 
 
 def _refusal(connection: Connection, family: Family, feature: Feature) -> KernelError | None:
