@@ -9,28 +9,40 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import structlog
 
-from proxyconfig_client.api import ApiClient, path_of
+from proxyconfig_client.api import path_of
 from proxyconfig_client.errors import ApiError, ClientError, is_conflict, is_missing
 
 DURATION_S = 15
 GIVE_UP_S = 10.0
 """Less than DURATION_S: we have stopped before another one may start."""
 RENEW_S = 2.0
+RELEASE_S = 5.0
+"""A process that ends has little time; the next leader waits for the end of the Lease then."""
 
 _log = structlog.get_logger("lease")
 
 
+class Api(Protocol):
+    """The requests of an ApiClient. They raise ClientError, TimeoutError or OSError."""
+
+    async def get(self, path: str) -> bytes: ...
+    async def call(self, method: str, path: str, *, body: Any) -> bytes: ...
+
+
 class Lease:
-    def __init__(self, connection: ApiClient, namespace: str, name: str, identity: str) -> None:
-        self._connection, self._namespace, self._name, self._identity = connection, namespace, name, identity
+    def __init__(self, api: Api, namespace: str, name: str, identity: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """`identity` is unique among replicas and their restarts; `clock` is monotonic, in seconds."""
+        self._api, self._namespace, self._name, self._identity = api, namespace, name, identity
+        self._clock = clock
         self._version, self._seen_at = "", 0.0
-        self.tried_at = time.monotonic()
+        self.tried_at = clock()
         """When (monotonic) the server was last asked, with whatever answer."""
 
     async def acquire(self) -> None:
@@ -41,23 +53,27 @@ class Lease:
 
     async def hold(self) -> None:
         """Renew; return when that could not be done in time. The caller must then stop at once."""
-        renewed = time.monotonic()
-        while time.monotonic() - renewed < GIVE_UP_S:
+        renewed = self._clock()
+        while self._clock() - renewed < GIVE_UP_S:
             await asyncio.sleep(RENEW_S)
-            started = time.monotonic()
+            started = self._clock()
             if await self._try():
                 renewed = started
         _log.error("lease lost", identity=self._identity, after_s=GIVE_UP_S)
 
     async def release(self) -> None:
-        """Give the Lease up so that the next leader need not wait for its end; failing that, it waits."""
+        """Give the Lease up so that the next leader need not wait for its end; it does if that takes longer than RELEASE_S."""
         try:
-            held = await self._read()
-            if held.get("spec", {}).get("holderIdentity") == self._identity:
-                held["spec"]["holderIdentity"] = ""
-                await self._write(held)
+            async with asyncio.timeout(RELEASE_S):
+                await self._give_up()
         except (ClientError, TimeoutError, OSError) as error:
             _log.warning("lease not released", error=str(error) or type(error).__name__)
+
+    async def _give_up(self) -> None:
+        held = await self._read()
+        if held.get("spec", {}).get("holderIdentity") == self._identity:
+            held["spec"]["holderIdentity"] = ""
+            await self._write(held)
 
     async def _try(self) -> bool:
         """Take or renew once. Of two who try, the server refuses one for its older resourceVersion."""
@@ -69,15 +85,15 @@ class Lease:
                 _log.warning("lease not renewed", error=str(error) or type(error).__name__)
             return False
         finally:
-            self.tried_at = time.monotonic()
+            self.tried_at = self._clock()
 
     async def _take(self) -> bool:
         lease = await self._read()
         spec, version = lease.setdefault("spec", {}), lease["metadata"].get("resourceVersion", "")
         if version != self._version:
-            self._version, self._seen_at = version, time.monotonic()
+            self._version, self._seen_at = version, self._clock()
         holder = spec.get("holderIdentity") or ""
-        if holder not in ("", self._identity) and time.monotonic() - self._seen_at < (spec.get("leaseDurationSeconds") or DURATION_S):
+        if holder not in ("", self._identity) and self._clock() - self._seen_at < (spec.get("leaseDurationSeconds") or DURATION_S):
             return False
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         if holder != self._identity:
@@ -88,7 +104,7 @@ class Lease:
 
     async def _read(self) -> dict[str, Any]:
         try:
-            lease: dict[str, Any] = msgspec.json.decode(await self._connection.get(self._path(self._name)))
+            lease: dict[str, Any] = msgspec.json.decode(await self._api.get(self._path(self._name)))
         except ApiError as error:
             if not is_missing(error):
                 raise
@@ -97,7 +113,7 @@ class Lease:
 
     async def _write(self, lease: dict[str, Any]) -> None:
         known = "resourceVersion" in lease["metadata"]
-        await self._connection.call("PUT" if known else "POST", self._path(self._name if known else ""), body=lease)
+        await self._api.call("PUT" if known else "POST", self._path(self._name if known else ""), body=lease)
 
     def _path(self, name: str) -> str:
         return path_of("coordination.k8s.io/v1", "leases", name, namespace=self._namespace)

@@ -24,7 +24,8 @@ from proxyconfig_operator.apply.workqueue import RetryError
 from proxyconfig_operator.model.writes import Apply, Delete, Resource, Unlabel, Write
 
 WRITERS = 16
-TIMEOUT_S = 30
+TIMEOUT_S = 15
+"""Half of the grace that the operator's pod has: the Lease is released after the last write."""
 _APPLY: dict[str, Any] = {"field_manager": names.OPERATOR, "force": True, "_content_type": "application/apply-patch+yaml"}
 _MERGE: dict[str, Any] = {"field_manager": names.OPERATOR, "_content_type": "application/merge-patch+json"}
 _RAW: dict[str, Any] = {"_preload_content": False, "_request_timeout": TIMEOUT_S}
