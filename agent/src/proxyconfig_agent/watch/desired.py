@@ -100,6 +100,9 @@ class NodeProxySource:
     async def _resolve(self, proxy: NodeProxy) -> bool:
         """Tell what `proxy` says; returns whether there is any use in trying no more."""
         name = proxy.spec.revision_name
+        if proxy.spec.action is Action.REMOVE:  # it needs no spec, and the revision may have gone with its ProxyConfig
+            self._announce(proxy, self._specs.get(name, ProxyConfigSpec()))
+            return True
         try:
             spec = self._specs.get(name) or await self._fetch(name)
         except InvalidSpec as error:
@@ -112,10 +115,13 @@ class NodeProxySource:
             _log.warning("revision not read", revision=name, error=str(error) or type(error).__name__)
             return False
         self._specs = {name: spec}
+        self._announce(proxy, spec)
+        return True
+
+    def _announce(self, proxy: NodeProxy, spec: ProxyConfigSpec) -> None:
         self._trouble(None)
         remove = proxy.spec.action is Action.REMOVE
-        self._tell(Desired(spec, proxy.metadata.generation, name, remove, proxy.status, proxy.metadata.uid))
-        return True
+        self._tell(Desired(spec, proxy.metadata.generation, proxy.spec.revision_name, remove, proxy.status, proxy.metadata.uid))
 
     async def _fetch(self, name: str) -> ProxyConfigSpec:
         raw = await self._connection.get(path_of("apps/v1", "controllerrevisions", name, namespace=NAMESPACE))

@@ -127,6 +127,16 @@ async def test_a_revision_that_is_not_there_yet_is_waited_for() -> None:
         assert told.trouble[-1] is None
 
 
+async def test_a_removal_needs_no_revision() -> None:
+    """An agent that starts when its ProxyConfig is gone, and with it the revision, still has rules to remove."""
+    operator = Operator()
+    await operator.order("gone", action="Remove")
+
+    async with ordered(operator) as told:
+        await soon(lambda: told.desired)
+    assert (told.desired[0].remove, told.desired[0].revision, told.trouble[-1]) == (True, "gone", None)
+
+
 async def test_a_revision_that_makes_no_sense_leaves_the_last_one_in_effect() -> None:
     operator = Operator()
     operator.revisions = {"pool-1": {"spec": {}}, "pool-2": {"spec": {"mode": "ebpf"}}}
