@@ -1,0 +1,127 @@
+"""Every reason in the status of a ProxyConfig and in the Events of the operator. `docs/conditions.md` shows it."""
+
+from __future__ import annotations
+
+from proxyconfig_api.reasons import Reason
+
+_WORST = "`worstNodes`"
+_EVENT = "Event on the ProxyConfig"
+
+REASONS = (
+    Reason("AllNodesReady", "`Ready`", "All nodes run the current revision, and their Services work."),
+    Reason(
+        "NoNodes",
+        "`Ready`",
+        "No node belongs to this ProxyConfig.",
+        "Correct `spec.nodeSelector` or `spec.priority` if that is not intended.",
+    ),
+    Reason("AsWanted", "`Reconciling`, `Stalled`, `Progressing`, `Degraded`", "There is nothing to do, and no problem."),
+    Reason(
+        "RollingOut",
+        f"`Ready`, `Reconciling`, `Progressing`, {_EVENT}",
+        "Nodes are getting the current revision.",
+        "Wait; if it takes long, `status.worstNodes` names the nodes that are behind.",
+    ),
+    Reason(
+        "NodesFailing",
+        "`Ready`, `Reconciling`, `Progressing`, `Degraded`",
+        "Some nodes report a problem and do not serve as configured.",
+        "Act on the message; `status.worstNodes` and `kubectl get npx -o wide` name all of them.",
+    ),
+    Reason(
+        "NodesUnreachable",
+        "`Ready`, `Reconciling`, `Progressing`, `Degraded`",
+        "The state of some nodes is unknown, as they stopped reporting. Their kernel usually goes on with the rules that it has.",
+        "Look after these nodes: `kubectl describe node NODE`.",
+    ),
+    Reason(
+        "NodesDegraded",
+        "`Degraded`",
+        "All nodes serve, but some report that a part of the configuration is not in force.",
+        "Act on the message.",
+    ),
+    Reason(
+        "InvalidSpec",
+        "`Ready`, `Stalled`",
+        "The spec was stored before a rule of the schema forbade it, or around the schema. Nodes keep their revision.",
+        "Correct the field that the message names.",
+    ),
+    Reason(
+        "ModeNotAvailable",
+        "`Ready`, `Stalled`",
+        "The mode is not in this version. Nodes keep their revision.",
+        "Set nftables, iptables or auto, or upgrade.",
+    ),
+    Reason(
+        "WriteRefused",
+        "`Ready`, `Stalled`",
+        "The API server refused a write of the operator: missing rights, an admission policy or a quota.",
+        "Act on the error in the message; the operator tries again by itself.",
+    ),
+    Reason("Paused", f"`Ready`, `Paused`, {_EVENT}", "`spec.paused` is true: nodes keep their revision.", "Set it to false to roll out."),
+    Reason("NotPaused", "`Paused`", "Changes of the spec are rolled out."),
+    Reason("Resumed", _EVENT, "`spec.paused` is false again."),
+    Reason(
+        "NodesBelongToOthers",
+        f"`Overlapping`, {_EVENT}",
+        "Some selected nodes belong to another ProxyConfig with a higher priority or age.",
+        "Narrow the node selector of one of them, or set `spec.priority`.",
+    ),
+    Reason("NoOverlap", "`Overlapping`", "No other ProxyConfig selects these nodes with a higher priority or age."),
+    Reason("NotStalled", _EVENT, "The ProxyConfig can be rolled out again."),
+    Reason("NotDegraded", _EVENT, "No node reports a problem any more."),
+    Reason("NoOverlapping", _EVENT, "All selected nodes belong to this ProxyConfig again."),
+    Reason("Ready", _EVENT, "All nodes run the current revision, and their Services work."),
+    Reason(
+        "Deleting",
+        "`Ready`, `Reconciling`, `Progressing`",
+        "The ProxyConfig is being deleted: the operator waits until its nodes have removed their rules, two minutes at most.",
+    ),
+    Reason(
+        "RemovalNotProven",
+        _EVENT,
+        "Nodes did not confirm in time that their rules are gone, usually as they are down.",
+        "When they are back: apply a ProxyConfig that selects them, or run the clean-up of "
+        "[troubleshooting.md](troubleshooting.md#clean-up-on-a-node), or reboot them.",
+    ),
+    Reason("NodeNotReady", _WORST, "The Node's condition Ready is not True; kubelet's own reason, if it has one, stands here instead."),
+    Reason(
+        "AgentMissing",
+        _WORST,
+        "The DaemonSet controller has not made a pod for the node yet.",
+        "If it lasts: `kubectl -n proxyconfig-system describe ds`.",
+    ),
+    Reason("AgentStarting", _WORST, "The agent's pod is starting."),
+    Reason("AgentNotReady", _WORST, "The agent runs and has not programmed the node yet.", "If it lasts, look at the agent's log."),
+    Reason("AgentEnding", _WORST, "The agent's pod is terminating."),
+    Reason(
+        "PodFailed",
+        _WORST,
+        "The agent's pod has failed; kubelet's own reason, if it has one, stands here instead.",
+        "`kubectl -n proxyconfig-system describe pod POD`.",
+    ),
+    Reason(
+        "Unschedulable",
+        _WORST,
+        "The agent's pod cannot be scheduled to the node.",
+        "Act on the scheduler's message: usually resources or a taint.",
+    ),
+    Reason("Waiting", _WORST, "A container of the agent waits; kubelet gives no reason."),
+    Reason(
+        "Error",
+        _WORST,
+        "A container of the agent has ended with an error; the message has its last line.",
+        "Look at its log with `--previous`.",
+    ),
+    Reason("ErrImagePull", _WORST, "kubelet cannot pull the agent's image.", "Correct `spec.agent.image` or `imagePullSecrets`."),
+    Reason("ImagePullBackOff", _WORST, "kubelet cannot pull the agent's image and waits before it tries again.", "As for `ErrImagePull`."),
+    Reason(
+        "NotReported",
+        _WORST,
+        "The agent runs and has not reported yet.",
+        "If it lasts, look at the agent's log: usually it cannot reach the API server.",
+    ),
+    Reason("Applying", _WORST, "The agent is about to apply the current revision."),
+    Reason("Unknown", _WORST, "No reason was given."),
+)
+"""First the conditions, then the Events, then the reasons of single nodes, where those of their NodeProxy and of kubelet stand, too."""
