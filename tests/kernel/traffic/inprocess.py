@@ -80,12 +80,12 @@ class Pipeline:
     def put(self, objects: Mapping[Key, Object]) -> None:
         """Take in what differs from before, as the watches would."""
         for kind, namespace, name in sorted(set(self._present) - set(objects)):
-            (self._services if kind == "Service" else self._slices).drop(ObjectKey(namespace, name))
+            (self._services if kind == "Service" else self._slices).on_delete(ObjectKey(namespace, name))
         for (kind, _, _), one in objects.items():
             if kind == "Service":
-                self._services.put(msgspec.convert(one, apitypes.Service))
+                self._services.on_upsert(msgspec.convert(one, apitypes.Service))
             else:
-                self._slices.put(msgspec.convert(one, apitypes.EndpointSlice))
+                self._slices.on_upsert(msgspec.convert(one, apitypes.EndpointSlice))
         self._present = dict(objects)
 
     def sync(self) -> SyncResult | None:

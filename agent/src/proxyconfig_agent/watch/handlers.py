@@ -20,21 +20,21 @@ class ServiceHandler:
     def __init__(self, cluster: Cluster, changed: Changed) -> None:
         self._cluster, self._changed = cluster, changed
 
-    def put(self, item: apitypes.Service) -> None:
+    def on_upsert(self, item: apitypes.Service) -> None:
         service = service_of(item)
         if service is None:
-            self.drop(Key(item.metadata.namespace, item.metadata.name))
+            self.on_delete(Key(item.metadata.namespace, item.metadata.name))
         elif self._cluster.put_service(service):
             self._changed()
 
-    def drop(self, key: Key) -> None:
+    def on_delete(self, key: Key) -> None:
         if self._cluster.drop_service(ServiceName(key.namespace, key.name)):
             self._changed()
 
-    def known(self) -> Iterable[Key]:
+    def keys(self) -> Iterable[Key]:
         return [Key(name.namespace, name.name) for name in self._cluster.service_names()]
 
-    def set_aside(self, key: Key, reason: str) -> None:
+    def on_undecodable(self, key: Key, reason: str) -> None:
         self._cluster.set_aside(ServiceName(key.namespace, key.name), reason)
         self._changed()
 
@@ -46,20 +46,20 @@ class EndpointSliceHandler:
         self._cluster, self._changed = cluster, changed
         self._slices = EndpointSliceParser()
 
-    def put(self, item: apitypes.EndpointSlice) -> None:
+    def on_upsert(self, item: apitypes.EndpointSlice) -> None:
         piece = self._slices.slice_of(item)
         if piece is None:
-            self.drop(Key(item.metadata.namespace, item.metadata.name))
+            self.on_delete(Key(item.metadata.namespace, item.metadata.name))
         elif self._cluster.put_slice(piece):
             self._changed()
 
-    def drop(self, key: Key) -> None:
+    def on_delete(self, key: Key) -> None:
         if self._cluster.drop_slice(key):
             self._changed()
 
-    def known(self) -> Iterable[Key]:
+    def keys(self) -> Iterable[Key]:
         return list(self._cluster.slice_keys())
 
-    def set_aside(self, key: Key, reason: str) -> None:
+    def on_undecodable(self, key: Key, reason: str) -> None:
         if self._cluster.set_slice_aside(key, reason):
             self._changed()

@@ -21,8 +21,8 @@ def services(connection: ApiClient, sink: ServiceHandler) -> Reflector[apitypes.
         sink,
         streams_lists=False,
         label_selector=f"!{PROXY_NAME}",
-        field_selector="spec.clusterIP!=None",
-        set_aside=sink.set_aside,
+        optional_field_selector="spec.clusterIP!=None",
+        on_undecodable=sink.on_undecodable,
     )
 
 

@@ -1,1 +1,1 @@
-"""List and watch: bytes of the API server become typed objects."""
+"""List and watch: keeps a handler equal to one resource of the API server."""

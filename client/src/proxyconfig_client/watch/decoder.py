@@ -1,7 +1,7 @@
-"""Turns the bytes of lists and watches into calls of a sink: objects put and dropped, the version to resume from. No I/O.
+"""Decodes the bytes of lists and watches into calls of a handler, and keeps the version to resume from. No I/O.
 
-Hostile bytes end as StreamError (drop the stream, resume it); an object that cannot be decoded is set aside alone, and the sink keeps
-what it had of it.
+Hostile bytes end as StreamError (drop the stream, resume it); an object that cannot be decoded is reported alone, and the handler keeps
+its last good state.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Generic
 import msgspec
 import structlog
 
-from proxyconfig_client.errors import ApiError, StreamError
+from proxyconfig_client.errors import ApiError, RestoredError, StreamError
 from proxyconfig_client.watch.list_stream import ListStream, is_json
-from proxyconfig_client.watch.objects import Handler, Identified, Key, Metadata, T
+from proxyconfig_client.watch.objects import Handler, Identified, Key, Metadata, T, is_older
 
 _log = structlog.get_logger("intake")
 _INITIAL_END = "k8s.io/initial-events-end"
 
 UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What a decoder raises: bytes that are no UTF-8 are a ValueError; values nested too deeply exhaust the stack."""
+"""Raised by decoders: bytes that are no UTF-8 are a ValueError; values nested too deeply exhaust the stack."""
 
 
 class _Event(msgspec.Struct):
@@ -51,60 +51,74 @@ class _Status(msgspec.Struct):
 
 @dataclass(slots=True)
 class Counters:
-    """What came in so far, for metrics and benchmarks."""
+    """Since the start, for metrics and benchmarks."""
 
     objects: int = 0
     bytes: int = 0
     decode_s: float = 0.0
-    """Seconds from bytes to what the sink keeps."""
+    """Seconds from bytes to the handler's state."""
     lists: int = 0
     interruptions: int = 0
     undecodable: int = 0
 
 
 class Decoder(Generic[T]):
-    """One resource into one sink. `version` is where a watch goes on; empty: list first."""
+    """One resource into one handler. `version` is where a watch resumes; empty: list first."""
 
     def __init__(
-        self, path: str, decode: Callable[[msgspec.Raw | bytes], T], sink: Handler[T], set_aside: Callable[[Key, str], None] | None = None
+        self,
+        path: str,
+        decode: Callable[[msgspec.Raw | bytes], T],
+        handler: Handler[T],
+        on_undecodable: Callable[[Key, str], None] | None = None,
     ) -> None:
         self.counters = Counters()
         self.version = ""
-        self._path, self._decode, self._sink = path, decode, sink
-        self._set_aside = set_aside or self._report
+        self._path, self._decode, self._handler = path, decode, handler
+        self._on_undecodable = on_undecodable or self._log_undecodable
         self._seen: set[Key] | None = None  # the keys of a list that is still coming in
         self._events = msgspec.json.Decoder(_Event)
         self._bare, self._bookmarks = msgspec.json.Decoder(_Bare, strict=False), msgspec.json.Decoder(_Bookmark, strict=False)
 
     def begin_list(self) -> None:
-        """What comes now is a list, until it is complete."""
+        """The next objects are those of a list."""
         self._seen = set()
         self.version = ""
 
     def end_list(self, version: str) -> None:
-        """The list is complete: what it does not name is gone."""
+        """The list is complete: objects that it does not contain are gone."""
         seen, self._seen = self._seen or set(), None
-        for key in [key for key in self._sink.known() if key not in seen]:
-            self._sink.drop(key)
+        for key in set(self._handler.keys()) - seen:
+            self._handler.on_delete(key)
         self.version = version
         self.counters.lists += 1
 
-    def take_some(self, listing: ListStream, octets: bytes) -> None:
-        """What has come of the answer to a list. Raises StreamError."""
-        self.counters.bytes += len(octets)
-        for candidate in listing.feed(octets):
-            if not self._put(candidate):
-                listing.incomplete(candidate)
+    def clear(self) -> None:
+        """The resource does not exist: a list without objects and without a version."""
+        self.begin_list()
+        self.end_list("")
 
-    def take_last(self, listing: ListStream) -> None:
-        """The answer to a list is over. Raises StreamError."""
-        for item in listing.end():
+    def verify(self, version: str) -> None:
+        """Raises RestoredError if the server's version is older than the known one."""
+        if is_older(version, self.version):
+            raise RestoredError(f"resourceVersion {version} after {self.version}: the API server was restored from a backup")
+
+    def take_some(self, listed: ListStream, octets: bytes) -> None:
+        """Take in the next part of a list. Raises StreamError."""
+        self.counters.bytes += len(octets)
+        for candidate in listed.feed(octets):
+            if not self._put(candidate):
+                listed.incomplete()
+
+    def take_last(self, listed: ListStream) -> None:
+        """Take in the end of a list. Raises StreamError."""
+        for item in listed.end():
             if not self._put(item):
                 raise StreamError("the list ends inside an object")
-        self.end_list(listing.version)
+        self.end_list(listed.version)
 
     def take(self, line: bytes) -> None:
-        """One event of a stream. Raises StreamError for nonsense, ApiError for an ERROR event."""
+        """Take in one event of a watch. Raises StreamError for nonsense, ApiError for an ERROR event, RestoredError."""
         try:
             event = self._events.decode(line)
             self.counters.bytes += len(line)
@@ -124,22 +138,22 @@ class Decoder(Generic[T]):
             raise StreamError(f"an event cannot be understood: {error}") from error
 
     def _put(self, raw: msgspec.Raw | bytes) -> bool:
-        """Whether it was an object, though perhaps one that cannot be decoded; if it was none, nothing has happened."""
+        """True if `raw` was a complete object, decodable or not; otherwise nothing has happened."""
         started = time.perf_counter()
         try:
             item = self._decode(raw)
         except UNDECODABLE as error:
             if isinstance(raw, bytes) and not is_json(raw):
                 return False
-            self._put_aside(raw, error)
+            self._undecodable(raw, error)
             return True
         self.counters.objects += 1
         self._advance(item.metadata)
-        self._sink.put(item)
+        self._handler.on_upsert(item)
         self.counters.decode_s += time.perf_counter() - started
         return True
 
-    def _put_aside(self, raw: msgspec.Raw | bytes, error: Exception) -> None:
+    def _undecodable(self, raw: msgspec.Raw | bytes, error: Exception) -> None:
         self.counters.undecodable += 1
         try:
             metadata = self._bare.decode(raw).metadata
@@ -147,24 +161,28 @@ class Decoder(Generic[T]):
             _log.warning("object without a usable name skipped", path=self._path, error=str(error))
             return
         self._advance(metadata)
-        self._set_aside(Key(metadata.namespace, metadata.name), f"cannot be decoded: {error}")
+        self._on_undecodable(Key(metadata.namespace, metadata.name), f"cannot be decoded: {error}")
 
     def _drop(self, metadata: Metadata) -> None:
-        self.version = metadata.resource_version or self.version
-        self._sink.drop(Key(metadata.namespace, metadata.name))
+        self._advance_to(metadata.resource_version)
+        self._handler.on_delete(Key(metadata.namespace, metadata.name))
 
     def _advance(self, metadata: Identified) -> None:
-        """Note that we have seen this object at this version. Inside a list its version is no place to resume from."""
+        """Note that this object was seen. Inside a list its version is no place to resume from."""
         if self._seen is not None:
             self._seen.add(Key(metadata.namespace, metadata.name))
-        elif metadata.resource_version:
-            self.version = metadata.resource_version
+        else:
+            self._advance_to(metadata.resource_version)
+
+    def _advance_to(self, version: str) -> None:
+        self.verify(version)
+        self.version = version or self.version
 
     def _mark(self, bookmark: _BookmarkMetadata) -> None:
         if self._seen is None:
-            self.version = bookmark.resource_version or self.version
+            self._advance_to(bookmark.resource_version)
         elif (bookmark.annotations or {}).get(_INITIAL_END) == "true":
             self.end_list(bookmark.resource_version)
 
-    def _report(self, key: Key, reason: str) -> None:
-        _log.warning("object set aside", path=self._path, object=str(key), reason=reason)
+    def _log_undecodable(self, key: Key, reason: str) -> None:
+        _log.warning("object not decoded", path=self._path, object=str(key), reason=reason)

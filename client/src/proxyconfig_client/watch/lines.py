@@ -1,4 +1,4 @@
-"""Cuts a streamed answer into lines, without ever holding more than one line of bounded length."""
+"""Cuts a streamed response into lines; holds one line of bounded length at most."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ async def lines_of(chunks: AsyncIterable[bytes], limit: int = LIMIT) -> AsyncIte
 
     Raises StreamError if a line is longer than `limit`, or if the stream ends inside one.
     """
-    held = bytearray()  # not a list of pieces: a server that sends byte by byte would cost dozens of bytes for each
+    held = bytearray()  # not a list of pieces: a server that sends byte by byte would cost dozens of bytes per byte
     async for chunk in chunks:
         *ends, tail = chunk.split(b"\n")
         for end in ends:

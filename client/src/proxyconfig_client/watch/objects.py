@@ -1,4 +1,4 @@
-"""What the reflector has to know of any object, and where objects go."""
+"""What a reflector reads of any object, and the handler that it calls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Metadata(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Identified(Protocol):
-    """What is read of any metadata: `Metadata`, or a type that has these fields as well."""
+    """`Metadata`, or any type with these fields."""
 
     @property
     def name(self) -> str: ...
@@ -51,36 +51,41 @@ def key_of(item: Object) -> Key:
 
 
 class Handler(Protocol[T_contra]):
-    """Where a reflector puts what it sees. Its methods are called from the event loop and must not raise."""
+    """Receives the objects of a resource. Called in the event loop; must not raise."""
 
-    def put(self, item: T_contra) -> None:
-        """An object is new, has changed, or was listed again as it was."""
+    def on_upsert(self, item: T_contra) -> None:
+        """An object was added, has changed, or was listed again unchanged."""
         ...
 
-    def drop(self, key: Key) -> None:
-        """An object is gone; perhaps it was never put."""
+    def on_delete(self, key: Key) -> None:
+        """An object is gone; it may be unknown."""
         ...
 
-    def known(self) -> Iterable[Key]:
-        """The keys of everything put and not dropped: a new list drops those that are not in it."""
+    def keys(self) -> Iterable[Key]:
+        """Of all objects added and not deleted: a new list deletes those that it does not contain."""
         ...
 
 
 class Cache(Generic[T]):
-    """The sink that keeps objects in a dict. `changed` is told the key and the object, or None when it is gone."""
+    """A handler that keeps objects in a dict. `changed` is called with the key and the object, or None when it is gone."""
 
     def __init__(self, changed: Callable[[Key, T | None], None] = lambda _key, _item: None) -> None:
         self.items: dict[Key, T] = {}
         self._changed = changed
 
-    def put(self, item: T) -> None:
+    def on_upsert(self, item: T) -> None:
         key = key_of(item)
         self.items[key] = item
         self._changed(key, item)
 
-    def drop(self, key: Key) -> None:
+    def on_delete(self, key: Key) -> None:
         if self.items.pop(key, None) is not None:
             self._changed(key, None)
 
-    def known(self) -> Iterable[Key]:
+    def keys(self) -> Iterable[Key]:
         return self.items.keys()
+
+
+def is_older(version: str, than: str) -> bool:
+    """Whether a resourceVersion is an earlier one of the same resource. They are decimal numbers; what is none is not comparable."""
+    return version.isdecimal() and than.isdecimal() and int(version) < int(than)

@@ -87,15 +87,15 @@ async def login(memo: Memo, **_: Any) -> kopf.AiohttpSession:
 async def proxyconfig_changed(event: kopf.RawEvent, name: str, memo: Memo, **_: Any) -> None:
     """Note a ProxyConfig."""
     if event["type"] == "DELETED":
-        memo.caches.configs.drop(Key("", name))
+        memo.caches.configs.on_delete(Key("", name))
     else:
-        memo.caches.configs.put(Config.of(event["object"]))
+        memo.caches.configs.on_upsert(Config.of(event["object"]))
 
 
 @kopf.on.event("apps", "v1", "daemonsets", labels={names.CONFIG_LABEL: kopf.PRESENT})
 async def daemonset_changed(event: kopf.RawEvent, name: str, memo: Memo, **_: Any) -> None:
     """Note a DaemonSet of agents."""
     if event["type"] == "DELETED":
-        memo.caches.daemonsets.drop(Key("", name))
+        memo.caches.daemonsets.on_delete(Key("", name))
     else:
-        memo.caches.daemonsets.put(msgspec.convert(event["object"], DaemonSet))
+        memo.caches.daemonsets.on_upsert(msgspec.convert(event["object"], DaemonSet))

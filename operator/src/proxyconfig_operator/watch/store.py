@@ -22,32 +22,33 @@ class Store(Generic[T]):
         """Grows with every change that matters."""
         self._changed = changed
 
-    def put(self, item: T) -> None:
+    def on_upsert(self, item: T) -> None:
         old = self.items.get(item.metadata.name)
         self.items[item.metadata.name] = item
         if old is None or _essence(old) != _essence(item):
             self._tell(old, item)
 
-    def drop(self, key: Key) -> None:
+    def on_delete(self, key: Key) -> None:
         if (old := self.items.pop(key.name, None)) is not None:
             self._tell(old, None)
 
-    def known(self) -> Iterable[Key]:
+    def keys(self) -> Iterable[Key]:
         return [key_of(item) for item in self.items.values()]
 
     def merge(self, known: Mapping[str, T], listed: Iterable[T]) -> None:
         """Take over what a list has and a watch has missed. `known` is what was here before the list was read.
 
-        What came in meanwhile is newer than the list and stays: resourceVersions of one resource are comparable numbers.
+        An object that has not changed here meanwhile is as the list says, also at an earlier version: etcd may have been restored.
+        One that has changed here meanwhile stays if it is newer than the list.
         """
         fresh = {item.metadata.name: item for item in listed}
         for name in known.keys() - fresh.keys():
             if self.items.get(name) is known[name]:
-                self.drop(key_of(known[name]))
+                self.on_delete(key_of(known[name]))
         for name, item in fresh.items():
             here = self.items.get(name)
-            if (here is None and name not in known) or (here is not None and _version(item) > _version(here)):
-                self.put(item)
+            if here is known.get(name) or (here is not None and _version(item) > _version(here)):
+                self.on_upsert(item)
 
     def _tell(self, old: T | None, new: T | None) -> None:
         self.version += 1

@@ -69,8 +69,8 @@ class Pipeline:
         decode_service = msgspec.json.Decoder(apitypes.Service, strict=False).decode
         decode_slice = msgspec.json.Decoder(apitypes.EndpointSlice, strict=False).decode
         self._takers: dict[str, Callable[[bytes], None]] = {
-            "Service": Decoder("services", decode_service, services, services.set_aside).take,
-            "EndpointSlice": Decoder("endpointslices", decode_slice, slices, slices.set_aside).take,
+            "Service": Decoder("services", decode_service, services, services.on_undecodable).take,
+            "EndpointSlice": Decoder("endpointslices", decode_slice, slices, slices.on_undecodable).take,
         }
         self.tables = {family: Table(family) for family in Family}
 

@@ -46,6 +46,7 @@ class Rig:
             self.cluster.put_service(service(f"s{number}", f"10.96.{number // 250}.{number % 250 + 1}"))
         clock, backoff = Clock(), Backoff()
         self.runner = Runner(self.cluster, self.dataplane, Settings(), self.told.append, pace=SyncIntervals(), clock=clock, backoff=backoff)
+        self._sent = 0
         self.works_s: list[float] = []
         """Between two beats of the event loop, in CPU time: others may use the machine, too."""
 
@@ -78,21 +79,23 @@ class Rig:
         busy the machine is."""
         started, sent = time.monotonic(), 0
         while time.monotonic() < started + SECONDS or sent < PER_SECOND:
-            await self.server.say(b"".join(event("MODIFIED", slice_of(sent + one, services)) for one in range(BURST)))
-            sent += BURST
+            await self.server.say(b"".join(event("MODIFIED", slice_of(sent + one, services, self._sent + one)) for one in range(BURST)))
+            sent, self._sent = sent + BURST, self._sent + BURST
             await asyncio.sleep(max(0.0, started + sent / PER_SECOND - time.monotonic()))
         return sent
 
 
-def slice_of(update: int, services: int) -> dict[str, Any]:
-    """In a controller's loop an endpoint is ready, and not, and so on; another one is there from the last update on."""
+def slice_of(update: int, services: int, before: int = 0) -> dict[str, Any]:
+    """In a controller's loop an endpoint is ready, and not, and so on; another one is there from the last update on.
+
+    `before`: so many updates were sent before."""
     name = f"s{update % services}"
     return {
         "metadata": {
             "name": name,
             "namespace": "shop",
             "labels": {"kubernetes.io/service-name": name},
-            "resourceVersion": str(1000 + update),
+            "resourceVersion": str(1000 + before),
             "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": f"2026-01-01T00:00:{update % 60:02}Z"},
         },
         "addressType": "IPv4",

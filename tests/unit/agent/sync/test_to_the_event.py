@@ -37,7 +37,7 @@ async def test_a_service_that_cannot_be_read_is_served_as_it_was_and_named_in_on
     sink = ServiceHandler(cluster, runner.wake)
     async with served(server) as connection:
         decode = msgspec.json.Decoder(apitypes.Service, strict=False).decode
-        reflector = Reflector(connection, PATH, decode, sink, set_aside=sink.set_aside)
+        reflector = Reflector(connection, PATH, decode, sink, on_undecodable=sink.on_undecodable)
         running = (reflector.run(), runner.run(), telling.post(Events(connection, "agent", "here"), "here"))
         tasks = [asyncio.create_task(each) for each in running]
         await soon(lambda: server.open_streams == 1 and reflector.synced.is_set())

@@ -25,7 +25,7 @@ class Sinks:
 
     def service(self, **spec: Any) -> None:
         source = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"clusterIP": "10.96.0.1", "ports": [{"port": 80}]} | spec}
-        self.services.put(msgspec.convert(source, apitypes.Service))
+        self.services.on_upsert(msgspec.convert(source, apitypes.Service))
 
     def slice(self, address: str = "10.0.0.1", **labels: str) -> None:
         labels = labels or {"kubernetes.io/service-name": "web"}
@@ -35,7 +35,7 @@ class Sinks:
             "ports": [{"name": "", "port": 8080}],
             "endpoints": [{"addresses": [address]}],
         }
-        self.slices.put(msgspec.convert(source, apitypes.EndpointSlice))
+        self.slices.on_upsert(msgspec.convert(source, apitypes.EndpointSlice))
 
     def reachable(self) -> list[bool]:
         return [one.reachable for _, frontends in self.cluster.everything() for one in frontends]
@@ -45,10 +45,10 @@ def test_what_is_put_is_known_and_what_is_dropped_is_not() -> None:
     sinks = Sinks()
     sinks.service()
     sinks.slice()
-    assert (list(sinks.services.known()), list(sinks.slices.known()), sinks.changes) == ([KEY], [KEY], 2)
-    sinks.slices.drop(KEY)
-    sinks.services.drop(KEY)
-    assert (list(sinks.services.known()), list(sinks.slices.known()), sinks.changes) == ([], [], 4)
+    assert (list(sinks.services.keys()), list(sinks.slices.keys()), sinks.changes) == ([KEY], [KEY], 2)
+    sinks.slices.on_delete(KEY)
+    sinks.services.on_delete(KEY)
+    assert (list(sinks.services.keys()), list(sinks.slices.keys()), sinks.changes) == ([], [], 4)
 
 
 def test_the_same_again_is_no_change() -> None:
@@ -56,7 +56,7 @@ def test_the_same_again_is_no_change() -> None:
     for _ in range(2):
         sinks.service()
         sinks.slice()
-    sinks.services.drop(Key("shop", "unknown"))
+    sinks.services.on_delete(Key("shop", "unknown"))
     assert sinks.changes == 2
 
 
@@ -83,7 +83,7 @@ def test_row_81_a_slice_that_becomes_headless_serves_no_more() -> None:
     sinks.service()
     sinks.slice()
     assert sinks.reachable() == [True]
-    sinks.slices.put(
+    sinks.slices.on_upsert(
         msgspec.convert(
             {"metadata": {"name": "web", "namespace": "shop", "labels": {"service.kubernetes.io/headless": ""}}, "addressType": "IPv4"},
             apitypes.EndpointSlice,
@@ -94,9 +94,9 @@ def test_row_81_a_slice_that_becomes_headless_serves_no_more() -> None:
 
 def test_a_service_that_cannot_be_decoded_is_named_until_it_is_gone() -> None:
     sinks = Sinks()
-    sinks.services.set_aside(KEY, "cannot be decoded: Expected `int`")
+    sinks.services.on_undecodable(KEY, "cannot be decoded: Expected `int`")
     assert [name for name, _ in sinks.cluster.rejections()] == [ServiceName("shop", "web")]
-    sinks.services.drop(KEY)
+    sinks.services.on_delete(KEY)
     assert list(sinks.cluster.rejections()) == []
 
 
@@ -104,8 +104,8 @@ def test_a_slice_that_cannot_be_decoded_is_used_as_it_was_and_its_service_says_s
     sinks = Sinks()
     sinks.service()
     sinks.slice()
-    sinks.slices.set_aside(KEY, "cannot be decoded: Expected `array`")
-    sinks.slices.set_aside(Key("shop", "unknown"), "cannot be decoded: Expected `array`")
+    sinks.slices.on_undecodable(KEY, "cannot be decoded: Expected `array`")
+    sinks.slices.on_undecodable(Key("shop", "unknown"), "cannot be decoded: Expected `array`")
     assert sinks.reachable() == [True]
     sinks.cluster.settle(dict(sinks.cluster.everything()))
     assert dict(sinks.cluster.rejections()) == {

@@ -50,14 +50,14 @@ def added(item: dict[str, Any]) -> bytes:
 async def test_what_changed_before_anybody_listens_is_told_once_and_what_changes_then_as_it_does() -> None:
     async with ApiClient(ClientConfig(server="http://127.0.0.1:1"), user_agent="test") as connection:
         watched, told = Informers(connection, Cluster(Node(NodeName("n1")))), Recorder()
-        watched.services._intake.take(added(SERVICE))
-        watched.slices._intake.take(added(SLICE))
-        watched.node._intake.take(added(NODE))
+        watched.services._decoder.take(added(SERVICE))
+        watched.slices._decoder.take(added(SLICE))
+        watched.node._decoder.take(added(NODE))
 
         watched.tell(told)
 
         assert (told.services, told.endpoints, told.nodes) == (1, 1, ["n1 here"])
-        watched.services._intake.take(added(SERVICE | {"spec": {"clusterIP": "10.96.0.1", "ports": [{"port": 81}]}}))
-        watched.cidrs._intake.take(added({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": ["10.96.0.0/16"]}}))
+        watched.services._decoder.take(added(SERVICE | {"spec": {"clusterIP": "10.96.0.1", "ports": [{"port": 81}]}}))
+        watched.cidrs._decoder.take(added({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": ["10.96.0.0/16"]}}))
         assert (told.services, told.endpoints, told.cidrs) == (2, 1, 1)
         assert [cidr.metadata.name for cidr in watched.service_cidrs()] == ["kubernetes"]

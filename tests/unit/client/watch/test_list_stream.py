@@ -1,4 +1,4 @@
-"""The answer to a list, cut into objects while it comes."""
+"""A list response, cut into objects while it comes in."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def taken(octets: bytes, cuts: list[int], limit: int = 1 << 20) -> tuple[list[An
             if is_json(candidate):
                 found.append(json.loads(candidate))
             else:
-                listing.incomplete(candidate)
+                listing.incomplete()
     found += map(json.loads, listing.end())
     return found, listing.version, longest
 

@@ -17,6 +17,7 @@ from proxyconfig_client.backoff import Backoff
 from proxyconfig_client.errors import ApiError, StreamError
 from proxyconfig_client.watch.objects import Cache, Key, Metadata
 from proxyconfig_client.watch.reflector import Reflector
+from proxyconfig_client.watch.state import ReflectorState
 
 
 class Thing(msgspec.Struct, frozen=True):
@@ -44,7 +45,8 @@ async def following(server: FakeServer, **options: Any) -> AsyncIterator[Setup]:
             msgspec.json.Decoder(Thing, strict=False).decode,
             cache,
             backoff=Backoff(first_s=0.01, cap_s=0.05),
-            set_aside=lambda key, reason: aside.append((key, reason)),
+            relist_spread_s=0.0,
+            on_undecodable=lambda key, reason: aside.append((key, reason)),
             **options,
         )
         setup = Setup(server, connection, reflector, cache)
@@ -161,7 +163,7 @@ async def test_an_object_of_another_kind_is_set_aside() -> None:
     server = FakeServer()
     async with following(server) as f:
         await soon(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
-        await server.say(event("ADDED", {"kind": "Other", "metadata": {"name": "o", "resourceVersion": "5"}, "value": {"deep": []}}))
+        await server.say(event("ADDED", {"kind": "Other", "metadata": {"name": "o", "resourceVersion": "101"}, "value": {"deep": []}}))
         await server.say(event("ADDED", {"kind": "Other", "metadata": []}))
         await server.put("a", 1)
         await soon(lambda: f.values() == {"a": 1})
@@ -236,10 +238,14 @@ async def test_a_bookmark_moves_the_place_to_resume_from() -> None:
     server = FakeServer()
     async with following(server) as f:
         await soon(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        server.version = 4711
         await server.say(bookmark(4711))
-        await asyncio.sleep(0.05)
-        await server.cut()
-        await soon(lambda: server.requests[-1].get("resourceVersion") == "4711")
+        await server.put("a", 1)
+        await soon(lambda: f.values() == {"a": 1})
+        server.version += 100
+        await server.say(bookmark(server.version))
+        await server.say(b"nonsense\n")
+        await soon(lambda: server.requests[-1].get("resourceVersion") == str(server.version))
 
 
 async def test_a_silent_stream_is_taken_for_dead() -> None:
@@ -291,3 +297,101 @@ def test_waits_double_up_to_the_cap_with_jitter() -> None:
     assert [upper.wait_s() for _ in range(5)] == [1, 2, 4, 8, 8]
     upper.succeeded()
     assert upper.wait_s() == 1
+
+
+@pytest.mark.parametrize("streams_lists", [True, False])
+async def test_a_server_restored_from_a_backup_is_listed_anew(streams_lists: bool) -> None:
+    server = FakeServer(streams_lists=streams_lists)
+    await server.put("kept", 1)
+    backup = server.backup()
+    async with following(server) as f:
+        await soon(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await server.put("kept", 2)
+        await server.put("born-after-backup", 3)
+        await soon(lambda: f.values() == {"kept": 2, "born-after-backup": 3})
+        await server.restore(backup)
+        await soon(lambda: f.values() == {"kept": 1})
+        assert f.reflector.counters.lists == 2
+        await server.put("later", 4)
+        await soon(lambda: f.values() == {"kept": 1, "later": 4})
+
+
+@pytest.mark.parametrize(
+    "past",
+    [
+        pytest.param(bookmark(62), id="bookmark"),
+        pytest.param(event("ADDED", {"metadata": {"name": "x", "namespace": "n", "resourceVersion": "62"}, "value": 1}), id="object"),
+        pytest.param(event("ADDED", {"metadata": {"name": "x", "namespace": "n", "resourceVersion": "62"}, "value": []}), id="undecodable"),
+        pytest.param(event("DELETED", {"metadata": {"name": "a", "namespace": "n", "resourceVersion": "62"}}), id="deletion"),
+    ],
+)
+async def test_an_older_version_in_a_watch_is_not_believed_but_listed_anew(server: FakeServer, past: bytes) -> None:
+    await server.put("a", 1)
+    async with following(server) as f:
+        await soon(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await server.say(past)
+        await soon(lambda: f.reflector.counters.lists == 2)
+        assert (f.values(), f.aside) == ({"a": 1}, [])
+
+
+async def test_a_version_that_the_server_has_not_reached_is_forgotten(server: FakeServer) -> None:
+    await server.put("a", 1)
+    async with following(server) as f:
+        await soon(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        server.answers = [status(504, "Timeout", "Timeout: Too large resource version: 103, current: 62")]
+        await server.cut()
+        await soon(lambda: f.reflector.counters.lists == 2)
+
+
+async def test_a_watch_that_the_server_ends_in_order_is_resumed_without_another_request() -> None:
+    server = FakeServer()
+    async with following(server) as f:
+        await soon(lambda: f.reflector.synced.is_set() and server.open_streams == 1)
+        await server.put("a", 1)
+        await soon(lambda: f.values() == {"a": 1})
+        await server.end_streams()
+        await soon(lambda: len(server.requests) >= 2 and server.open_streams == 1)
+        assert [request.get("resourceVersion") for request in server.requests] == [None, "101"]
+
+
+@pytest.mark.parametrize("streams_lists", [True, False])
+async def test_a_field_selector_that_the_server_does_not_support_is_left_out(streams_lists: bool) -> None:
+    server = FakeServer(streams_lists=streams_lists)
+    server.field_labels = ("metadata.name",)
+    await server.put("a", 1)
+    async with following(server, optional_field_selector="spec.clusterIP!=None", label_selector="!skip") as f:
+        await f.reflector.synced.wait()
+        assert f.values() == {"a": 1}
+        assert server.requests[0]["fieldSelector"] == "spec.clusterIP!=None"
+        assert "fieldSelector" not in server.requests[-1]
+        assert server.requests[-1]["labelSelector"] == "!skip"
+        assert f.reflector.counters.interruptions == 0
+
+
+async def test_its_state_says_whether_it_is_connected_and_why_not() -> None:
+    server = FakeServer()
+    server.answers = [status(403, "Forbidden", "things is forbidden") for _ in range(2)]
+    seen: list[ReflectorState] = []
+    async with following(server) as f:
+        f.reflector.on_state = seen.append
+        await soon(lambda: f.reflector.state.error)
+        state = f.reflector.state
+        assert (state.path, state.synced, state.connected, state.error) == (PATH, False, False, "things is forbidden (HTTP 403)")
+        await soon(lambda: f.reflector.state.connected and f.reflector.state.synced)
+        assert (f.reflector.state.error, f.reflector.state.interruptions, f.reflector.state.lists) == ("", 2, 1)
+        await server.put("bad", "not a number")
+        await soon(lambda: f.reflector.state.undecodable == 1)
+        await server.cut()
+        await soon(lambda: f.reflector.state.error)
+        assert f.reflector.state.synced
+    assert any(state.connected for state in seen)
+    assert not seen[-1].connected
+
+
+async def test_the_state_of_a_resource_that_the_server_does_not_have_is_absent() -> None:
+    server = FakeServer()
+    server.answers = [status(404, "NotFound", "the server could not find the requested resource")]
+    async with following(server, optional=True) as f:
+        await f.reflector.synced.wait()
+        state = f.reflector.state
+        assert (state.synced, state.absent, state.error) == (True, True, "")

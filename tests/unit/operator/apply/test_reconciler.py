@@ -55,8 +55,8 @@ class Server:
 @pytest.fixture
 def caches() -> Caches:
     made = Caches(lambda _name: None)
-    made.configs.put(config())
-    made.nodes.put(node("n1"))
+    made.configs.on_upsert(config())
+    made.nodes.on_upsert(node("n1"))
     return made
 
 
@@ -100,7 +100,7 @@ async def test_a_refusal_while_nodes_are_moved_is_told_in_the_next_pass_and_forg
     assert await reconciler.reconcile("x") == 0, "once more, to tell that it is over"
 
     assert is_true(server.status().status.conditions, "Stalled")
-    caches.configs.put(server.status())
+    caches.configs.on_upsert(server.status())
     await reconciler.reconcile("x")
     assert not is_true(server.status().status.conditions, "Stalled")
 
@@ -122,7 +122,7 @@ async def test_one_that_is_gone_is_nothing_to_do(reconciler: Reconciler, server:
 
 
 async def test_strays_are_let_go(reconciler: Reconciler, caches: Caches, server: Server) -> None:
-    caches.proxies.put(proxy("elsewhere", "gone"))
+    caches.proxies.on_upsert(proxy("elsewhere", "gone"))
 
     await reconciler.reconcile(STRAYS)
 
