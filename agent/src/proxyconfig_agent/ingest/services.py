@@ -30,10 +30,11 @@ def service_of(source: apitypes.Service) -> Service | None:
     families = {family_of(address) for address in cluster_ips}
     local = spec.external_traffic_policy == "Local"
     load_balancer_ips = _load_balancer_ips(source, families, rejected)
+    ports = _ports(spec.ports or [], rejected)
     return Service(
         name=ServiceName(source.metadata.namespace, source.metadata.name),
         uid=source.metadata.uid,
-        ports=_ports(spec.ports or [], rejected),
+        ports=ports,
         cluster_ips=cluster_ips,
         external_ips=_of("spec.externalIPs", _parsed("spec.externalIPs", spec.external_ips, parse_address, rejected), families, rejected),
         load_balancer_ips=load_balancer_ips,
@@ -42,7 +43,7 @@ def service_of(source: apitypes.Service) -> Service | None:
         external_policy=Policy.LOCAL if local else Policy.CLUSTER,
         externally_accessible=bool(spec.type in ("NodePort", "LoadBalancer") or spec.external_ips or load_balancer_ips),
         affinity_s=_affinity_s(spec, rejected),
-        health_check_node_port=_health_check_node_port(spec, rejected) if spec.type == "LoadBalancer" and local else 0,
+        health_check_node_port=_health_check_node_port(spec, ports, rejected) if spec.type == "LoadBalancer" and local else 0,
         rejected=few(rejected),
         created=source.metadata.creation_timestamp or "",
     )
@@ -110,12 +111,17 @@ def _affinity_s(spec: apitypes.ServiceSpec, rejected: list[str]) -> int:
     return DEFAULT_AFFINITY_S
 
 
-def _health_check_node_port(spec: apitypes.ServiceSpec, rejected: list[str]) -> int:
+def _health_check_node_port(spec: apitypes.ServiceSpec, ports: Iterable[ServicePort], rejected: list[str]) -> int:
     try:
-        return number_of(spec.health_check_node_port) if spec.health_check_node_port else 0
+        number = number_of(spec.health_check_node_port) if spec.health_check_node_port else 0
     except ValueError as error:
-        rejected.append(f"spec.healthCheckNodePort: {error}; health checks are not answered: correct it")
-        return 0
+        wrong = str(error)
+    else:
+        if not any(number and port.node_port == number and port.protocol is Protocol.TCP for port in ports):
+            return number
+        wrong = f"{number} is the node port of one of its own ports, too"
+    rejected.append(f"spec.healthCheckNodePort: {wrong}; health checks are not answered: correct it")
+    return 0
 
 
 def _ports(sources: Iterable[apitypes.ServicePort], rejected: list[str]) -> tuple[ServicePort, ...]:

@@ -8,16 +8,19 @@ the random order of a map; in nftables mode the last write. Pure.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from typing import NamedTuple
 
 from proxyconfig_agent.ingest.model import Address, Family, Protocol, Service, ServiceName, family_of, text_of
 from proxyconfig_agent.select.frontends import Frontends, PortName
+from proxyconfig_agent.select.healthchecks import HealthCheck
 
 Key = bytes
 """An address, a protocol and a port; or a family, a protocol and a node port, which is shorter."""
 
+HEALTH_CHECK = "healthCheckNodePort"
+"""Stands for the health check node port among the ports of a Service; no name of a port has capital letters."""
 
 _NOBODY: frozenset[ServiceName] = frozenset()
 
@@ -61,6 +64,10 @@ class AddressConflicts:
         """The same, the ports of one Service, without the addresses that others have."""
         lost = self._lost.get(frontends[0].name.service) if frontends else None
         return tuple(_without(one, lost) for one in frontends) if lost else frontends
+
+    def answered(self, checks: Iterable[HealthCheck]) -> tuple[HealthCheck, ...]:
+        """The same, without those whose node port is another Service's: its packets go to endpoints before any server sees them."""
+        return tuple(check for check in checks if _health_check(check) not in self._lost.get(check.service, {}))
 
     def sentences(self, service: Service) -> list[str]:
         """What it does not get, for an Event on it."""
@@ -114,6 +121,10 @@ def node_port_key(family: Family, protocol: Protocol, port: int) -> Key:
 
 def _claims_of(service: Service) -> Iterator[tuple[Key, Claim]]:
     """Of one Service that claims a key twice (a cluster IP that is an external IP, too), the last one: the strongest."""
+    if service.health_check_node_port:
+        check = Claim(True, service.created, service.name, HEALTH_CHECK, Protocol.TCP)
+        for cluster_ip in service.cluster_ips:
+            yield node_port_key(family_of(cluster_ip), Protocol.TCP, service.health_check_node_port), check
     for port in reversed(service.ports):
         inner = Claim(False, service.created, service.name, port.name, port.protocol)
         if port.node_port or service.external_ips or service.load_balancer_ips:
@@ -125,6 +136,10 @@ def _claims_of(service: Service) -> Iterator[tuple[Key, Claim]]:
                     yield node_port_key(family_of(cluster_ip), port.protocol, port.node_port), outer
         for address in service.cluster_ips:
             yield address_key(address, port.protocol, port.port), inner
+
+
+def _health_check(check: HealthCheck) -> tuple[PortName, Key]:
+    return PortName(check.service, HEALTH_CHECK, Protocol.TCP), node_port_key(check.family, Protocol.TCP, check.port)
 
 
 def _without(one: Frontends, lost: dict[tuple[PortName, Key], Claim]) -> Frontends:
@@ -144,7 +159,10 @@ def _without(one: Frontends, lost: dict[tuple[PortName, Key], Claim]) -> Fronten
 def _sentence(service: Service, port: PortName, key: Key, owner: Claim) -> str:
     what, field = _what(service, key)
     why = "which is older" if owner.external else "whose cluster IP it is"
-    return f"{field}: {what}/{port.protocol.name} of port {port} belongs to {owner.name}, {why}; it is not served: choose another"
+    has = f"the health checks of {owner.service}" if owner.port == HEALTH_CHECK else owner.name
+    if port.port == HEALTH_CHECK:
+        return f"spec.healthCheckNodePort: {what} belongs to {has}, {why}; health checks are not answered: choose another"
+    return f"{field}: {what}/{port.protocol.name} of port {port} belongs to {has}, {why}; it is not served: choose another"
 
 
 def _what(service: Service, key: Key) -> tuple[str, str]:

@@ -216,7 +216,8 @@ class Cluster:
         """A Service that could not be programmed has no endpoint here, for a load balancer."""
         service, before = self._services.get(name), self._health_checks.pop(name, ())
         slices = () if refused else self._slices.of(name)
-        checks = health_checks(service, slices, self.node) if service is not None and service.health_check_node_port else ()
+        asked = health_checks(service, slices, self.node) if service is not None and service.health_check_node_port else ()
+        checks = self._claims.answered(asked) if asked else ()
         if checks:
             self._health_checks[name] = checks
         self.health_checks_changed += checks != before

@@ -120,6 +120,16 @@ def test_the_health_check_node_port_is_only_for_local_load_balancers() -> None:
         pytest.param({"externalIPs": ["2001:db8::1"]}, "2001:db8::1 is IPv6, but the Service has no IPv6 cluster IP", id="wrong-family"),
         pytest.param({"externalIPs": ["1.2.3"]}, "spec.externalIPs: '1.2.3' is not an IP address", id="external-ip"),
         pytest.param({"loadBalancerSourceRanges": ["10.0.0.0/40"]}, "'10.0.0.0/40' is not a CIDR", id="source-range"),
+        pytest.param(
+            {
+                "type": "LoadBalancer",
+                "externalTrafficPolicy": "Local",
+                "healthCheckNodePort": 31000,
+                "ports": [{"port": 80, "nodePort": 31000}],
+            },
+            "spec.healthCheckNodePort: 31000 is the node port of one of its own ports, too; health checks are not answered: correct it",
+            id="health-check-node-port-of-its-own",
+        ),
         pytest.param({"ports": [{"port": 0}]}, r"spec.ports\[0\]: port 0 is outside", id="port"),
         pytest.param({"ports": [{"port": 80, "nodePort": 70000}]}, "port 70000 is outside", id="node-port"),
         pytest.param({"ports": [{"port": 80, "protocol": "DCCP"}]}, "protocol 'DCCP' is none of TCP, UDP, SCTP", id="protocol"),

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.agent.examples import NODE, ip, service
 
-from proxyconfig_agent.ingest.model import Protocol, Service, ServicePort
+from proxyconfig_agent.ingest.model import Policy, Protocol, Service, ServicePort
 from proxyconfig_agent.select.conflicts import AddressConflicts
 from proxyconfig_agent.select.frontends import Frontends
+from proxyconfig_agent.select.healthchecks import HealthCheck, health_checks
 from proxyconfig_agent.select.select import select
 
 OLD, YOUNG = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
@@ -52,6 +53,55 @@ def test_what_nobody_contests_is_served() -> None:
     second = balanced("second", "10.96.0.2", created=YOUNG, external_ips=(ip("192.0.2.8"),))
     (frontends,) = granted(put(first, second), second)
     assert (frontends.cluster_ip, frontends.external_ips, frontends.load_balancer_ips) == (ip("10.96.0.2"), (ip("192.0.2.8"),), ())
+
+
+def with_health_checks(created: str) -> Service:
+    return balanced(
+        "first", "10.96.0.1", created=created, external_policy=Policy.LOCAL, externally_accessible=True, health_check_node_port=30073
+    )
+
+
+def with_node_port(created: str, protocol: Protocol = Protocol.TCP) -> Service:
+    ports = (ServicePort("web", protocol, 80, 30073),)
+    return service("second", "10.96.0.2", ports=ports, created=created, externally_accessible=True)
+
+
+def answered(claims: AddressConflicts, one: Service) -> list[int]:
+    return [check.port for check in claims.answered(health_checks(one, (), NODE))]
+
+
+def test_a_node_port_that_is_an_older_services_health_check_node_port_is_not_served() -> None:
+    first, second = with_health_checks(OLD), with_node_port(YOUNG)
+    claims = put(first, second)
+    assert answered(claims, first) == [30073]
+    assert granted(claims, second)[0].node_port == 0
+    assert claims.sentences(first) == []
+    (sentence,) = claims.sentences(second)
+    assert sentence == (
+        "spec.ports: node port 30073/TCP of port shop/second:web belongs to the health checks of shop/first, which is older; "
+        "it is not served: choose another"
+    )
+
+
+def test_health_checks_on_an_older_services_node_port_are_not_answered() -> None:
+    first, second = with_health_checks(YOUNG), with_node_port(OLD)
+    claims = put(first, second)
+    assert answered(claims, first) == []
+    assert granted(claims, second)[0].node_port == 30073
+    (sentence,) = claims.sentences(first)
+    assert sentence == (
+        "spec.healthCheckNodePort: node port 30073 belongs to shop/second:web, which is older; "
+        "health checks are not answered: choose another"
+    )
+    assert claims.change(second, None) == {first.name}
+    assert answered(claims, first) == [30073]
+    assert claims.sentences(first) == []
+
+
+def test_health_checks_are_tcp() -> None:
+    first, second = with_health_checks(OLD), with_node_port(YOUNG, Protocol.UDP)
+    claims = put(first, second)
+    assert (answered(claims, first), granted(claims, second)[0].node_port) == ([30073], 30073)
 
 
 def test_a_cluster_ip_is_its_services_and_not_that_of_an_older_one_that_wants_it_as_external_ip() -> None:
@@ -103,6 +153,7 @@ def any_service(draw: st.DrawFn) -> Service:
         ports=tuple(unique.values()),
         external_ips=tuple(draw(st.lists(st.sampled_from(ADDRESSES), unique=True))),
         load_balancer_ips=tuple(draw(st.lists(st.sampled_from(ADDRESSES), unique=True))),
+        health_check_node_port=0 if any(port.node_port for port in unique.values()) else draw(st.sampled_from([0, 30001])),
         created=draw(st.sampled_from([OLD, YOUNG])),
     )
 
@@ -122,6 +173,11 @@ def test_whatever_comes_and_goes_everything_belongs_to_exactly_one_and_history_d
         frontends = granted(claims, one)
         assert frontends == granted(fresh, one)
         assert sorted(claims.sentences(one)) == sorted(fresh.sentences(one))
+        checks = health_checks(one, (), NODE)
+        answering = set(map(check_key, claims.answered(checks)))
+        assert not answering & owned
+        owned |= answering
+        asked |= set(map(check_key, checks))
         for port in frontends:
             mine = set(keys(port))
             assert not mine & owned
@@ -129,6 +185,10 @@ def test_whatever_comes_and_goes_everything_belongs_to_exactly_one_and_history_d
         asked |= {key for port in select(one, (), NODE) for key in keys(port)}
     assert owned == asked
     assert bool(there) or claims.__dict__ == AddressConflicts().__dict__
+
+
+def check_key(check: HealthCheck) -> object:
+    return (check.family, Protocol.TCP, check.port)
 
 
 def keys(frontends: Frontends) -> list[object]:
