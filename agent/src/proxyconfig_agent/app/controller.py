@@ -21,7 +21,8 @@ from proxyconfig_agent.ingest.nodes import node_of
 from proxyconfig_agent.node import rtnetlink
 from proxyconfig_agent.node.families import unserved_families
 from proxyconfig_agent.node.host import Host
-from proxyconfig_agent.node.rtnetlink import LocalAddress
+from proxyconfig_agent.node.known_addresses import KnownAddresses
+from proxyconfig_agent.node.local_address import LocalAddress
 from proxyconfig_agent.node.settings import listen_addresses, resolve
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts
 from proxyconfig_agent.report.healthcheck.sync import HealthChecks
@@ -83,6 +84,7 @@ class NodeController:
         self._news = asyncio.Event()
         self._knowledge = CacheReadiness(watched, cluster, telling, recall, self._news.set)
         self._local: tuple[LocalAddress, ...] | None = None
+        self._known_addresses = KnownAddresses()
         self._desired: Desired | None = None
         self._adopting: Desired | None = None
         self._configured: ProxyConfigSpec | None = None
@@ -199,9 +201,11 @@ class NodeController:
         dataplane = self._mode.use(spec.mode)
         if dataplane is None or self._local is None or not self._knowledge.complete:
             return
-        settings, findings = resolve(spec, self._cluster.node, self._local, self._knowledge.service_cidrs())
-        unserved = unserved_families(self._mode.unserved, self._cluster.node, settings.service_cidrs)
-        self._telling.found("settings", *findings, *unserved)
+        addresses, kept = self._known_addresses.in_force(self._cluster.node.addresses, self._local)
+        node = replace(self._cluster.node, addresses=addresses)
+        settings, findings = resolve(spec, node, self._local, self._knowledge.service_cidrs())
+        unserved = unserved_families(self._mode.unserved, node, settings.service_cidrs)
+        self._telling.found("settings", *kept, *findings, *unserved)
         self._health_checks.listen(listen_addresses(settings, self._local))
         pace = intervals_of(spec)
         if self._runner is None:

@@ -46,13 +46,6 @@ class Policy(enum.Enum):
     LOCAL = "Local"
 
 
-class IngressMode(enum.Enum):
-    """`ipMode` of a load balancer's ingress address; a Proxy one never reaches the node with that address (KEP-1860)."""
-
-    VIP = "VIP"
-    PROXY = "Proxy"
-
-
 def family_of(address: Address) -> Family:
     return Family.IPV4 if len(address) == 4 else Family.IPV6
 
@@ -177,4 +170,3 @@ class Node:
     pod_cidrs: tuple[Network, ...] = ()
     deleted: bool = False
     """Has a deletionTimestamp, or the taint ToBeDeletedByClusterAutoscaler: /healthz fails, /livez does not."""
-    labels: tuple[tuple[str, str], ...] = field(default=())

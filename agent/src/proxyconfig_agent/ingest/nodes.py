@@ -17,15 +17,13 @@ T = TypeVar("T")
 
 def node_of(source: apitypes.Node) -> Node:
     spec, status = source.spec or apitypes.NodeSpec(), source.status or apitypes.NodeStatus()
-    labels = source.metadata.labels or {}
     by_type = [entry.address for kind in ("InternalIP", "ExternalIP") for entry in status.addresses or () if entry.type == kind]
     return Node(
         name=NodeName(source.metadata.name),
-        zone=labels.get(ZONE, ""),
+        zone=(source.metadata.labels or {}).get(ZONE, ""),
         addresses=_parsed(by_type, parse_address),
         pod_cidrs=_parsed(spec.pod_cidrs or ([spec.pod_cidr] if spec.pod_cidr else []), parse_network),
         deleted=source.metadata.deletion_timestamp is not None or any(taint.key == TO_BE_DELETED for taint in spec.taints or ()),
-        labels=tuple(sorted(labels.items())),
     )
 
 

@@ -1,6 +1,6 @@
-"""The addresses of this node's interfaces, now and whenever they change: rtnetlink, spoken by hand.
+"""The addresses of this node's interfaces, now and whenever they change, over rtnetlink.
 
-The few structs below cost nothing; importing any part of pyroute2 costs every agent 10 MiB more.
+Encoded here: the few structs cost nothing, while importing any part of pyroute2 costs every agent 10 MiB.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import socket
 import struct
 import sys
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 
-from proxyconfig_agent.ingest.model import Address, text_of
+from proxyconfig_agent.ingest.model import Address
 from proxyconfig_agent.netlink import frames
+from proxyconfig_agent.node.local_address import LocalAddress
 
 _RTM_NEWADDR, _RTM_GETADDR = 20, 22
 _RTMGRP_IPV4_IFADDR, _RTMGRP_IPV6_IFADDR = 0x10, 0x100
@@ -25,26 +25,6 @@ _BUFFER = 1 << 16
 
 SETTLE_S = 0.2
 """Addresses come in bursts (an interface that goes up has several): what follows within this time is one change."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class LocalAddress:
-    """An address of an interface, by the interface's index."""
-
-    address: Address
-    prefix: int
-    interface: int
-
-    @property
-    def is_loopback(self) -> bool:
-        return self.address[0] == 127 if len(self.address) == 4 else self.address == bytes(15) + b"\1"
-
-    @property
-    def is_link_local(self) -> bool:
-        return self.address[:2] == b"\xa9\xfe" if len(self.address) == 4 else self.address[0] == 0xFE and self.address[1] & 0xC0 == 0x80
-
-    def __str__(self) -> str:
-        return f"{text_of(self.address)}/{self.prefix}"
 
 
 def read() -> tuple[LocalAddress, ...]:

@@ -8,7 +8,8 @@ import struct
 import pytest
 
 from proxyconfig_agent.ingest.model import Address
-from proxyconfig_agent.node.rtnetlink import LocalAddress, parse, read
+from proxyconfig_agent.node.local_address import LocalAddress
+from proxyconfig_agent.node.rtnetlink import parse, read
 
 
 def attribute(kind: int, value: bytes) -> bytes:

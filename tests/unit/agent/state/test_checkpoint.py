@@ -29,7 +29,7 @@ from proxyconfig_agent.state.checkpoint_loader import Checkpointer
 from proxyconfig_agent.state.cluster import Cluster
 from proxyconfig_api.spec import Mode, ProxyConfigSpec
 
-NODE = Node(NodeName("n1"), "zone-a", (Address(b"\x0a\0\0\1"),), (Network(Address(b"\x0a\1\0\0"), 16),), labels=(("a", "b"),))
+NODE = Node(NodeName("n1"), "zone-a", (Address(b"\x0a\0\0\1"),), (Network(Address(b"\x0a\1\0\0"), 16),))
 CIDRS = (Network(Address(b"\x0a\x60\0\0"), 16),)
 ORDER = order_of(ProxyConfigSpec(mode=Mode.NFTABLES), 3, "default-1", "uid-1")
 
