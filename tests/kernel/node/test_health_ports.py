@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -13,9 +15,9 @@ from typing import Any
 import pytest
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.node.udp import Endpoint, ready
-from tests.kernel.traffic.apiserver import AgentProcess, Cluster, KubeProxy
+from tests.kernel.traffic.apiserver import HEALTH_PORT, AgentProcess, Cluster, KubeProxy
 from tests.kernel.traffic.subject import Running
-from tests.support.netns.topology import NODE, NODE_ALTERNATIVE, Pair, Topology
+from tests.support.netns.topology import NODE, NODE_ALTERNATIVE, NODE_NAME, Pair, Topology
 from tests.support.polling import eventually
 from tests.support.scenarios.book import NETNS
 from tests.support.scenarios.configs import CONFIGS
@@ -119,6 +121,18 @@ def status(world: Topology, address: str, port: int = PORT) -> str:
     return f"{told.split()[1]} {weight[1]}" if weight else told
 
 
+def healthz_status() -> int:
+    """Of the agent in this namespace; 0 if it does not answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", HEALTH_PORT, timeout=30)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status
+    except OSError:
+        return 0
+    finally:
+        connection.close()
+
+
 def everywhere(world: Topology, wanted: str, port: int = PORT, addresses: Pair = NODE) -> None:
     for address in addresses.both:
         eventually(lambda address=address: status(world, address, port), within_s=WITHIN_S, until=lambda got: got == wanted)  # type: ignore[misc]
@@ -213,3 +227,27 @@ def test_row_131_other_addresses_have_no_servers(world: Topology, started: Start
         running.apply(balanced(*ready("near1")))
         everywhere(world, "200 1")
         assert {status(world, address) for address in NODE_ALTERNATIVE.both} == {"ConnectionRefusedError"}
+
+
+def test_ports_stay_open_while_the_node_reports_no_addresses(world: Topology, started: Started, control_plane: ControlPlane) -> None:
+    def patch(what: dict[str, Any], *options: str) -> None:
+        control_plane.kubectl("patch", "node", NODE_NAME, "--type=merge", "-p", json.dumps(what), *options)
+
+    def healthz(wanted: int) -> None:
+        eventually(lambda: world.node.call(healthz_status) == wanted, within_s=WITHIN_S)
+
+    addresses = [{"type": "InternalIP", "address": address} for address in NODE.both]
+    with started(OURS) as running:
+        running.apply(balanced(*ready("near1")))
+        everywhere(world, "200 1")
+        try:
+            patch({"status": {"addresses": [{"type": "Hostname", "address": NODE_NAME}]}}, "--subresource=status")
+            # What the same watch brings later has been seen later.
+            patch({"spec": {"taints": [{"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}]}})
+            healthz(503)
+            patch({"spec": {"taints": None}})
+            healthz(200)
+            everywhere(world, "200 1")
+        finally:
+            patch({"status": {"addresses": addresses}}, "--subresource=status")
+            patch({"spec": {"taints": None}})
