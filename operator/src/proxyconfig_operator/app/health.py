@@ -1,4 +1,8 @@
-"""/healthz and /readyz. Both are answered by a standby as well; losing the API server is no reason to be restarted."""
+"""/healthz and /readyz. Both are answered by a standby as well.
+
+An API server that cannot be reached is no reason to be restarted. One that rejects the operator's credentials, or whose certificate is
+not trusted, is: rotated files are read again while the operator runs, so after minutes only a new pod may have others.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,8 @@ class Vitals:
 
     leading: bool
     lease_tried_ago_s: float
+    distrusted_for_s: float = 0.0
+    """Since the API server has rejected the credentials, or has had a certificate that is not trusted."""
     reconciling_for_s: float = 0.0
     waiting_for: tuple[str, ...] = ()
     """Resources that have not been listed completely yet."""
@@ -30,7 +36,7 @@ class Vitals:
 
     @property
     def alive(self) -> bool:
-        return self.lease_tried_ago_s < STUCK_S and self.reconciling_for_s < STUCK_S
+        return max(self.lease_tried_ago_s, self.distrusted_for_s, self.reconciling_for_s) < STUCK_S
 
 
 def ago(since: float | None) -> float:

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from proxyconfig_client.api import path_of
-from proxyconfig_client.errors import ApiError, ClientError, is_conflict, is_missing
+from proxyconfig_client.errors import ApiError, ClientError, is_conflict, is_distrust, is_missing
 
 DURATION_S = 15
 GIVE_UP_S = 10.0
@@ -43,7 +43,9 @@ class Lease:
         self._clock = clock
         self._version, self._seen_at = "", 0.0
         self.tried_at = clock()
-        """When (monotonic) the server was last asked, with whatever answer."""
+        """When (monotonic) the server was last asked, with whatever result."""
+        self.distrusted_since: float | None = None
+        """When (monotonic) TLS or the credentials began to fail; None since the last proper response."""
 
     async def acquire(self) -> None:
         """Return once we are the leader."""
@@ -79,13 +81,22 @@ class Lease:
         """Take or renew once. Of two who try, the server refuses one for its older resourceVersion."""
         try:
             async with asyncio.timeout(RENEW_S * 2):
-                return await self._take()
+                leading = await self._take()
+                self.distrusted_since = None
+                return leading
         except (ClientError, TimeoutError, OSError) as error:
             if not is_conflict(error):
                 _log.warning("lease not renewed", error=str(error) or type(error).__name__)
+            self._note(error)
             return False
         finally:
             self.tried_at = self._clock()
+
+    def _note(self, error: Exception) -> None:
+        if is_distrust(error):
+            self.distrusted_since = self.distrusted_since or self._clock()
+        elif isinstance(error, ApiError):
+            self.distrusted_since = None
 
     async def _take(self) -> bool:
         lease = await self._read()

@@ -45,20 +45,20 @@ async def run(settings: Settings) -> None:
 
     Raises ConfigurationError when it cannot begin.
     """
-    access = from_kubeconfig(settings.kubeconfig) if settings.kubeconfig else in_cluster()
-    async with ApiClient(access, user_agent=USER_AGENT) as connection, ApiClient(access, user_agent=USER_AGENT) as renewals:
-        await preflight.check(connection, access)
+    config = from_kubeconfig(settings.kubeconfig) if settings.kubeconfig else in_cluster()
+    async with ApiClient(config, user_agent=USER_AGENT) as connection, ApiClient(config, user_agent=USER_AGENT) as renewals:
+        await preflight.check(connection, config)
         lease = Lease(renewals, settings.namespace, names.OPERATOR, settings.identity)
-        while await Operator(settings, access, connection, Kube(settings.kubeconfig, settings.namespace), lease).run():
+        while await Operator(settings, config, connection, Kube(config, settings.namespace), lease).run():
             _log.info("waiting to lead again", identity=settings.identity)
 
 
 class Operator:
-    def __init__(self, settings: Settings, access: ClientConfig, connection: ApiClient, kube: Kube, lease: Lease) -> None:
-        self._settings, self._access, self._kube, self._lease = settings, access, kube, lease
+    def __init__(self, settings: Settings, config: ClientConfig, connection: ApiClient, kube: Kube, lease: Lease) -> None:
+        self._settings, self._config, self._kube, self._lease = settings, config, kube, lease
         self._queue = Queue(INTERVAL_S, _retrying)
         self._caches = Caches(self._queue.add)
-        installation = Installation(settings.namespace, settings.agent_image, api_server(access.server))
+        installation = Installation(settings.namespace, settings.agent_image, api_server(config.server))
         herald = Events(connection, names.OPERATOR, settings.identity)
         self._reconciler = Reconciler(self._caches, kube, herald, installation, settings.removal_deadline_s)
         self._reflectors = _reflectors(connection, self._caches, settings.namespace)
@@ -79,7 +79,7 @@ class Operator:
 
     async def _lead(self, stop: asyncio.Event) -> bool:
         """Do everything that only one may do. The Lease is given up after the last write."""
-        memo = kopf_handlers.Memo(self._caches, self._access, stop.set)
+        memo = kopf_handlers.Memo(self._caches, self._config, stop.set)
         holding = asyncio.create_task(self._lease.hold(), name="lease")
         work = [asyncio.create_task(each) for each in (*(each.run() for each in self._reflectors.values()), self._work(), self._relist())]
         for task in (holding, *work):  # none of them ends by itself; if one does, nothing may go on without it
@@ -132,6 +132,7 @@ class Operator:
         return Vitals(
             leading=self._leading,
             lease_tried_ago_s=ago(self._lease.tried_at),
+            distrusted_for_s=ago(self._lease.distrusted_since),
             reconciling_for_s=ago(self._queue.busy_since),
             waiting_for=tuple(name for name, each in self._reflectors.items() if self._leading and not each.synced.is_set()),
             unselected_nodes=len(self._caches.assignment().unselected),

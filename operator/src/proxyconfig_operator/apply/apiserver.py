@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import kubernetes
@@ -19,7 +18,8 @@ import urllib3
 from kubernetes.client.exceptions import ApiException
 
 from proxyconfig_api import names
-from proxyconfig_client.errors import ConfigurationError
+from proxyconfig_client.config import ClientConfig
+from proxyconfig_client.errors import ClientError
 from proxyconfig_operator.apply.workqueue import RetryError
 from proxyconfig_operator.model.writes import Apply, Delete, Resource, Unlabel, Write
 
@@ -28,6 +28,7 @@ TIMEOUT_S = 15
 """Half of the grace that the operator's pod has: the Lease is released after the last write."""
 _APPLY: dict[str, Any] = {"field_manager": names.OPERATOR, "force": True, "_content_type": "application/apply-patch+yaml"}
 _MERGE: dict[str, Any] = {"field_manager": names.OPERATOR, "_content_type": "application/merge-patch+json"}
+_FAILURES = (urllib3.exceptions.HTTPError, OSError, ClientError)
 _RAW: dict[str, Any] = {"_preload_content": False, "_request_timeout": TIMEOUT_S}
 """Answers are not made into model objects: nobody reads them."""
 
@@ -47,11 +48,10 @@ class Refusal:
 class Kube:
     """One API server."""
 
-    def __init__(self, kubeconfig: Path | None, namespace: str) -> None:
-        """Raises ConfigurationError when there is no usable kubeconfig or service account."""
-        client = _client(kubeconfig)
-        self._core, self._apps = kubernetes.client.CoreV1Api(client), kubernetes.client.AppsV1Api(client)
-        self._custom = kubernetes.client.CustomObjectsApi(client)
+    def __init__(self, config: ClientConfig, namespace: str) -> None:
+        self._client = _client(config)
+        self._core, self._apps = kubernetes.client.CoreV1Api(self._client), kubernetes.client.AppsV1Api(self._client)
+        self._custom = kubernetes.client.CustomObjectsApi(self._client)
         self._namespace = namespace
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="kube")
 
@@ -81,7 +81,8 @@ class Kube:
     async def _list(self, call: Callable[[], Any]) -> list[dict[str, Any]]:
         try:
             response = await self._thread(call)
-        except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+        except (ApiException, *_FAILURES) as error:
+            self._forget_rejected(error)
             raise RetryError(_words(error)) from error
         items: list[dict[str, Any]] = json.loads(response.data)["items"]
         return items
@@ -100,10 +101,16 @@ class Kube:
                 case Delete():
                     self._delete(write)
         except ApiException as error:
+            self._forget_rejected(error)
             return _refusal(write, error)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except _FAILURES as error:
             raise RetryError(_words(error)) from error
         return None
+
+    def _forget_rejected(self, error: Exception) -> None:
+        """A connection is authenticated by the client certificate that it was made with: after a 401 make new ones."""
+        if isinstance(error, ApiException) and error.status == 401:
+            self._client.rest_client.pool_manager.clear()
 
     def _apply(self, write: Apply) -> None:
         body, options = dict(write.body), _APPLY | _RAW
@@ -136,21 +143,20 @@ class Kube:
 _PLURALS = {Resource.PROXY_CONFIG: "proxyconfigs", Resource.NODE_PROXY: "nodeproxies"}
 
 
-_load_kubeconfig: Any = kubernetes.config.load_kube_config
-_load_service_account: Any = kubernetes.config.load_incluster_config
+def _client(config: ClientConfig) -> Any:
+    """The package's client with the operator's TLS and token: its own loader would not follow rotated files."""
 
+    def authorize(configuration: Any) -> None:
+        if token := config.bearer():
+            configuration.api_key["authorization"] = f"Bearer {token}"
 
-def _client(kubeconfig: Path | None) -> Any:
-    configuration = kubernetes.client.Configuration()
-    try:
-        if kubeconfig:
-            _load_kubeconfig(str(kubeconfig), client_configuration=configuration, persist_config=False)
-        else:
-            _load_service_account(client_configuration=configuration)
-    except kubernetes.config.ConfigException as error:
-        raise ConfigurationError(f"cannot use {kubeconfig or 'the service account of the pod'}: {error}") from error
-    configuration.connection_pool_maxsize = WRITERS
-    return kubernetes.client.ApiClient(configuration)
+    configuration: Any = kubernetes.client.Configuration(host=config.server)
+    configuration.refresh_api_key_hook = authorize
+    authorize(configuration)
+    client = kubernetes.client.ApiClient(configuration)
+    trust: dict[str, Any] = {"ssl_context": config.tls, "cert_reqs": config.tls.verify_mode} if config.tls is not None else {}
+    client.rest_client.pool_manager = urllib3.PoolManager(maxsize=WRITERS, **trust)
+    return client
 
 
 def _refusal(write: Write, error: Any) -> Refusal | None:

@@ -24,8 +24,8 @@ from proxyconfig_operator.watch.caches import Caches
 class Memo:
     """What handlers work on. kopf copies it for every object that it sees; there is only one, though."""
 
-    def __init__(self, caches: Caches, access: ClientConfig, stop: Callable[[], None]) -> None:
-        self.caches, self.access, self.stop = caches, access, stop
+    def __init__(self, caches: Caches, config: ClientConfig, stop: Callable[[], None]) -> None:
+        self.caches, self.config, self.stop = caches, config, stop
 
     def __copy__(self) -> Memo:
         return self
@@ -73,14 +73,14 @@ async def configure(settings: kopf.OperatorSettings, memo: Memo, **_: Any) -> No
 
 @kopf.on.login()
 async def login(memo: Memo, **_: Any) -> kopf.AiohttpSession:
-    """A session as we are; kopf closes it, and comes again when its token has expired."""
-    access = memo.access
-    token = access.bearer()
+    """A session with the operator's own TLS and token; kopf closes it and logs in again after a 401."""
+    config = memo.config
+    token = config.bearer()
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=access.tls if access.tls is not None else True),
+        connector=aiohttp.TCPConnector(ssl=config.tls if config.tls is not None else True),
         headers={"Authorization": f"Bearer {token}"} if token else {},
     )
-    return kopf.AiohttpSession(server=access.server, aiohttp_session=session)
+    return kopf.AiohttpSession(server=config.server, aiohttp_session=session)
 
 
 @kopf.on.event(names.GROUP, names.VERSION, "proxyconfigs")

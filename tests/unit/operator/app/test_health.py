@@ -64,6 +64,8 @@ async def test_a_port_that_is_taken_is_said_with_the_flag_to_change() -> None:
         pytest.param(Vitals(leading=False, lease_tried_ago_s=0.0, waiting_for=("nodes",)), 200, id="stands-by"),
         pytest.param(Vitals(leading=True, lease_tried_ago_s=STUCK_S), 503, id="asks-for-no-lease"),
         pytest.param(Vitals(leading=True, lease_tried_ago_s=0.0, reconciling_for_s=STUCK_S), 503, id="hangs-in-a-reconcile"),
+        pytest.param(Vitals(leading=False, lease_tried_ago_s=1.0, distrusted_for_s=STUCK_S - 1), 200, id="is-distrusted-for-a-moment"),
+        pytest.param(Vitals(leading=False, lease_tried_ago_s=1.0, distrusted_for_s=STUCK_S), 503, id="is-distrusted"),
     ],
 )
 async def test_healthz_fails_only_where_a_restart_helps_and_says_what_goes_on(vitals: Vitals, status: int) -> None:

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
+import pytest
 from tests.support import virtualtime
 
 from proxyconfig_client.clock import Clock
-from proxyconfig_client.errors import ApiError
+from proxyconfig_client.errors import ApiError, ConfigurationError
 from proxyconfig_operator.app.leader_election import DURATION_S, GIVE_UP_S, RELEASE_S, RENEW_S, Lease
 
 Object = dict[str, Any]
 
 
 class Server:
-    """One Lease, with resourceVersions. `away`: the identities that do not reach it; `hangs`: it answers nobody."""
+    """One Lease, with resourceVersions. `away`: the identities that do not reach it; `hangs`: it answers nobody; `failing`: with what."""
 
     def __init__(self) -> None:
         self.lease: Object | None = None
         self.away: set[str] = set()
         self.hangs = False
+        self.failing: Exception | None = None
         self._version = 0
 
     @property
@@ -67,6 +70,8 @@ class Api:
         await asyncio.sleep(0.01)
         if self._server.hangs:
             await asyncio.Event().wait()
+        if self._server.failing is not None:
+            raise self._server.failing
         if self._identity in self._server.away:
             raise ConnectionResetError("cut off")
 
@@ -198,3 +203,40 @@ def test_what_the_wall_clocks_say_decides_nothing() -> None:
         return server.holder
 
     assert virtualtime.run(scenario) == "b"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param(ssl.SSLCertVerificationError("certificate verify failed"), id="certificate"),
+        pytest.param(ApiError(401, "Unauthorized", "Unauthorized"), id="credentials"),
+        pytest.param(ConfigurationError("cannot read the token file"), id="token-file"),
+    ],
+)
+def test_it_notes_since_when_trust_fails_until_a_proper_response(failure: Exception) -> None:
+    async def scenario(clock: Clock) -> None:
+        server = Server()
+        waiting, began, server.failing = lease(server, "a", clock), clock.monotonic(), failure
+        async with running(waiting.acquire()):
+            await asyncio.sleep(600)
+            assert waiting.distrusted_since is not None
+            assert waiting.distrusted_since - began < RENEW_S
+            server.failing = ConnectionRefusedError()
+            await asyncio.sleep(60)
+            assert waiting.distrusted_since is not None, "nothing has shown that it is trusted again"
+            server.failing = ApiError(403, "Forbidden", "leases is forbidden")
+            await asyncio.sleep(60)
+            assert waiting.distrusted_since is None
+
+    virtualtime.run(scenario)
+
+
+def test_an_api_server_that_is_away_says_nothing_about_trust() -> None:
+    async def scenario(clock: Clock) -> float | None:
+        server = Server()
+        waiting, server.failing = lease(server, "a", clock), ConnectionRefusedError()
+        async with running(waiting.acquire()):
+            await asyncio.sleep(600)
+            return waiting.distrusted_since
+
+    assert virtualtime.run(scenario) is None
