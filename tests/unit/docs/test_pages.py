@@ -1,0 +1,46 @@
+"""What the pages say of the repository is true: links lead to files and headings, and the tree in CONTRIBUTING.md is the tree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in LINK.findall(page.read_text()):
+        file = (page.parent / target).resolve() if target else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), f"{target}#{anchor}"
+
+
+def tree() -> Iterator[Path]:
+    """The folders in the tree of CONTRIBUTING.md."""
+    block = next(part for part in (ROOT / "CONTRIBUTING.md").read_text().split("```") if "proxyconfig_api/  " in part)
+    parents: list[Path] = [ROOT]
+    for line in block.strip().splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        del parents[depth + 1 :]
+        names = re.split(r"\s{3,}", line.strip())[0].split()
+        yield from (parents[depth] / name for name in names)
+        parents.append(parents[depth] / names[-1])
+
+
+def test_the_tree_of_the_packages_is_the_tree() -> None:
+    packages = [path.parent for path in ROOT.glob("*/src/*/__init__.py")]
+    folders = {child for package in packages for child in package.iterdir() if child.is_dir() and any(child.glob("*.py"))}
+    modes = {path.parent for path in ROOT.glob("agent/src/*/dataplane/*/mode.py")}
+    assert set(tree()) == {*packages, *folders, *modes}
