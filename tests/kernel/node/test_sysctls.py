@@ -79,7 +79,7 @@ def test_the_limit_of_the_whole_machine_is_not_a_namespaces_to_raise_and_the_rea
     spec = ProxyConfigSpec(conntrack=Conntrack(min=int(before) + 4096))
     findings = [finding for finding in node.call(configure, tmp_path, spec) if f"{MAX}:" in finding.message]
     assert [finding.reason for finding in findings] == ["SysctlRefused"]
-    assert f"Permission denied ({before} stays, {int(before) + 4096} is wanted)" in findings[0].message
+    assert f"Permission denied; it stays at {before} (requested {int(before) + 4096})" in findings[0].message
     assert read(node, ESTABLISHED) == "86400", "the rest is set all the same"
 
 

@@ -1,4 +1,4 @@
-"""Reads and writes kernel parameters under /proc/sys, and remembers in a file what they were. All I/O of `sysctls` is here.
+"""Reads and writes kernel parameters under /proc/sys, and keeps their previous values in a file. All I/O of `sysctls` is here.
 
 In a container without privileges /proc/sys is mounted read-only. Writing a parameter of the network namespace needs no more
 than CAP_NET_ADMIN though, so the pod mounts the host's /proc/sys/net once more, writable, under `/host`.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -62,7 +62,8 @@ class ProcSys:
 
 
 class Ledger:
-    """What the agent changed in this network namespace, kept in a file over restarts; in memory only where that cannot be written.
+    """The sysctls that the agent changed in this network namespace, in a file that outlives the process; in memory alone where that cannot
+    be written.
 
     The file is named after the namespace, as the parameters belong to that; /run is empty after a boot, as they are."""
 
@@ -70,6 +71,7 @@ class Ledger:
         inode = os.stat("/proc/thread-self/ns/net").st_ino if namespace is None else namespace
         self.path = directory / f"sysctls-{inode}.json"
         self.changes = self._load()
+        self._saved = dict(self.changes)
 
     def _load(self) -> dict[str, Changed]:
         try:
@@ -81,34 +83,45 @@ class Ledger:
             return {}
 
     def save(self) -> Finding | None:
-        """Write the changes, atomically; with none left the file goes. Return what a user should know when that fails."""
+        """Write the changes to the file if it does not hold them yet. Return what a user should know when that fails."""
+        if self.changes == self._saved:
+            return None
         try:
-            if not self.changes:
-                self.path.unlink(missing_ok=True)
-                return None
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            scratch = self.path.with_suffix(".tmp")
-            scratch.write_bytes(msgspec.json.encode(self.changes))
-            scratch.replace(self.path)
+            self._replace()
         except OSError as error:
-            text = f"{self.path}: {error.strerror}; previous sysctls are remembered until the agent restarts only: mount {STATE} writable"
+            text = f"{self.path}: {error.strerror}; the previous values of sysctls are lost when the agent restarts: mount {STATE} writable"
             return Finding(Topic.SYSCTLS, "PreviousValuesNotSaved", text, harmless=True)
+        self._saved = dict(self.changes)
         return None
+
+    def _replace(self) -> None:
+        """Atomically; without changes the file goes."""
+        if not self.changes:
+            self.path.unlink(missing_ok=True)
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = self.path.with_suffix(".tmp")
+        scratch.write_bytes(msgspec.json.encode(self.changes))
+        scratch.replace(self.path)
 
 
 def reconcile(wanted: Iterable[Wanted], parameters: Parameters, ledger: Ledger) -> tuple[Finding, ...]:
-    """Bring the kernel to `wanted` and put back what the agent once changed and nobody wants any more; with nothing wanted, everything.
+    """Set `wanted`, and restore what the agent changed before and nothing asks for any more; with nothing wanted, everything.
 
-    Never raises: what cannot be read or set is a finding with the kernel's reason."""
+    Never raises: what cannot be read or set is a finding with the kernel's reason. The previous values are in the ledger's file before
+    the first one is written: a process that is killed at any moment leaves what a later one restores."""
     wanted = tuple(wanted)
     actual: dict[str, str] = {}
     findings = list(_read(wanted, ledger, parameters, actual))
     todo = plan(wanted, actual, ledger.changes)
     for name in todo.forgotten:
-        _log.info("sysctl left alone", name=name, reason="changed by somebody else", value=actual[name])
+        _log.info("sysctl left alone", name=name, reason="changed by something else", value=actual[name])
         del ledger.changes[name]
-    failed = [finding for write in todo.writes if (finding := _write(write, actual[write.name], parameters, ledger))]
-    unsaved = ledger.save() if todo.writes or todo.forgotten else None
+    earlier = dict(ledger.changes)
+    ledger.changes |= {write.name: Changed(write.before, None) for write in todo.writes if write.before is not None}
+    ledger.save()
+    failed = [finding for write in todo.writes if (finding := _write(write, actual[write.name], parameters, ledger, earlier))]
+    unsaved = ledger.save()
     return (*findings, *todo.findings, *failed, *((unsaved,) if unsaved else ()))
 
 
@@ -126,18 +139,29 @@ def _read(wanted: tuple[Wanted, ...], ledger: Ledger, parameters: Parameters, ac
                 del ledger.changes[name]
 
 
-def _write(write: Write, now: str, parameters: Parameters, ledger: Ledger) -> Finding | None:
+def _write(write: Write, now: str, parameters: Parameters, ledger: Ledger, earlier: Mapping[str, Changed]) -> Finding | None:
+    """`earlier`: the ledger's changes before this reconciliation."""
     try:
         parameters.write(write.name, write.value)
-        # The kernel may round (nf_conntrack_buckets) or clamp: what it made of the value is what we compare with later.
+    except OSError as error:
+        ledger.changes.pop(write.name, None)
+        ledger.changes |= {name: change for name, change in earlier.items() if name == write.name}
+        return _refusal(write.name, write.topic, error, f"it stays at {now} (requested {write.value})")
+    if write.before is None:
+        ledger.changes.pop(write.name, None)
+        _log.info("sysctl restored", name=write.name, was=now, value=write.value)
+        return None
+    return _settle(write, write.before, now, parameters, ledger)
+
+
+def _settle(write: Write, before: str, now: str, parameters: Parameters, ledger: Ledger) -> Finding | None:
+    """Note what the kernel made of the value: it may round (nf_conntrack_buckets) or clamp, and that is what is compared with later."""
+    try:
         after = parameters.read(write.name)
     except OSError as error:
-        return _refusal(write.name, write.topic, error, f"{now} stays, {write.value} is wanted")
-    _log.info("sysctl set" if write.before is not None else "sysctl restored", name=write.name, was=now, value=after)
-    if write.before is None:
-        del ledger.changes[write.name]
-    else:
-        ledger.changes[write.name] = Changed(write.before, after)
+        return _refusal(write.name, write.topic, error)
+    _log.info("sysctl set", name=write.name, was=now, value=after)
+    ledger.changes[write.name] = Changed(before, after)
     return None
 
 
@@ -150,6 +174,6 @@ _REASONS = {
 }
 
 
-def _refusal(name: str, topic: Topic, error: OSError, what: str = "") -> Finding:
+def _refusal(name: str, topic: Topic, error: OSError, effect: str = "") -> Finding:
     reason, advice = _REASONS.get(error.errno or 0, ("SysctlRefused", "set it on the host itself"))
-    return Finding(topic, reason, f"{name}: {error.strerror}{f' ({what})' if what else ''}: {advice}")
+    return Finding(topic, reason, f"{name}: {'; '.join(filter(None, (error.strerror, effect)))}; {advice}")

@@ -1,7 +1,7 @@
 """Kernel parameters: what is wanted against what the kernel has, and the writes that follow. Pure; `procsys` does the I/O.
 
-A value that the agent changed is remembered with what it was before, so that it can be put back when it is no longer
-wanted. What somebody else changed since is theirs and is left alone.
+A value that the agent changes is remembered with what it was before, so that it can be restored when no ProxyConfig asks for it any
+more. A value that something else has changed since is left alone.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What a parameter was before the agent touched it, and what the kernel had right after that."""
+    """What a parameter was before the agent touched it, and what the kernel made of the agent's value.
+
+    `after` None: the agent was about to write it; whether it did, the kernel tells."""
 
     before: str
-    after: str
+    after: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def plan(wanted: Iterable[Wanted], actual: Mapping[str, str], remembered: Mappin
         ours = _ours(remembered.get(want.name), now)
         before = ours.before if ours else now
         target = _target(want, before)
-        if target != now:
+        if target != now or (ours and ours.after is None):
             writes.append(Write(want.name, target, want.topic, before))
         elif ours is None and want.name in remembered:
             forgotten.append(want.name)
@@ -86,8 +88,11 @@ def plan(wanted: Iterable[Wanted], actual: Mapping[str, str], remembered: Mappin
 
 
 def _ours(change: Changed | None, now: str | None) -> Changed | None:
-    """The remembered change, if the kernel still has the value that it left."""
-    return change if change and change.after == now else None
+    """The remembered change, if what the kernel has now comes from it."""
+    if change is None or now is None:
+        return None
+    interrupted = change.after is None and now != change.before
+    return change if interrupted or now == change.after else None
 
 
 def _target(want: Wanted, before: str) -> str:
@@ -99,6 +104,6 @@ def _kept(want: Wanted, kept: str) -> Finding:
     return Finding(
         want.topic,
         "LargerValueKept",
-        f"{want.name} is {kept} and was kept: {want.value} is wanted, and a limit is never lowered",
+        f"{want.name} stays at {kept}: limits are never lowered (requested {want.value})",
         harmless=True,
     )

@@ -80,7 +80,7 @@ class _Simulated(Iptables):
 
     def __init__(self, tools: Mapping[Family, SimulatedTool]) -> None:
         super().__init__()
-        self._owned = _Forgetful()
+        self._owned = self.ownership = _Forgetful()
         self._opened = Writer(tools, ChangeTracker(_Commits(tools)))
 
     def _features(self) -> Features:
@@ -110,13 +110,13 @@ class _Forgetful(Ownership):
     """Leaves no file behind."""
 
     def __init__(self) -> None:
-        pass
+        self._claimed = False
 
     def __bool__(self) -> bool:
-        return False
+        return self._claimed
 
     def claim(self) -> None:
-        pass
+        self._claimed = True
 
     def release(self) -> None:
-        pass
+        self._claimed = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from proxyconfig_agent.node.procsys import Ledger, Parameters, ProcSys, reconcile
-from proxyconfig_agent.node.sysctls import Changed, Wanted
+from proxyconfig_agent.node.sysctls import Changed, Wanted, plan
 from proxyconfig_agent.state.findings import Topic
 
 
@@ -101,7 +102,7 @@ def test_what_cannot_be_set_is_told_with_the_kernels_reason(tmp_path: Path, faul
     (finding,) = reconcile([Wanted("a", "5", Topic.CONNTRACK), Wanted("b", "5")], kernel, ledger_in(tmp_path))
     assert (finding.topic, finding.reason) == (Topic.CONNTRACK, reason)
     assert "a: " in finding.message
-    assert "1 stays, 5 is wanted" in finding.message
+    assert "it stays at 1 (requested 5)" in finding.message
     assert words in finding.message
     assert kernel.values == {"a": "1", "b": "5"}, "the others are set all the same"
 
@@ -141,3 +142,70 @@ def test_a_broken_file_is_as_none(tmp_path: Path) -> None:
 def test_network_namespaces_have_their_own_files(tmp_path: Path) -> None:
     assert Ledger(tmp_path, 1).path != Ledger(tmp_path, 2).path
     assert str(os.stat("/proc/thread-self/ns/net").st_ino) in Ledger(tmp_path).path.name
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@dataclass
+class Dying:
+    """The kernel as a process sees it that is killed at its nth access: before a write takes effect, or right after it."""
+
+    kernel: FakeKernel
+    accesses: int
+
+    def read(self, name: str) -> str:
+        self._live()
+        return self.kernel.read(name)
+
+    def write(self, name: str, value: str) -> None:
+        self._live()
+        self.kernel.write(name, value)
+        self._live()
+
+    def _live(self) -> None:
+        self.accesses -= 1
+        if self.accesses < 0:
+            raise Killed
+
+
+@pytest.mark.parametrize("accesses", range(14))
+@pytest.mark.parametrize("again", [False, True], ids=["removed", "started again, then removed"])
+def test_a_process_that_is_killed_at_any_moment_leaves_what_a_later_one_restores(tmp_path: Path, accesses: int, again: bool) -> None:
+    before = {"max": "1000", "buckets": "250", "localnet": "0"}
+    kernel = FakeKernel(dict(before), rounding=512)
+    wanted = [Wanted("max", "2048", at_least=True), Wanted("buckets", "600", at_least=True), Wanted("localnet", "512")]
+    with contextlib.suppress(Killed):
+        reconcile(wanted, Dying(kernel, accesses), ledger_in(tmp_path))
+    if again:
+        reconcile(wanted, kernel, ledger_in(tmp_path))
+        assert kernel.values == {"max": "2048", "buckets": "1024", "localnet": "512"}
+    kernel.rounding = 1
+    assert reconcile([], kernel, ledger_in(tmp_path)) == ()
+    assert kernel.values == before
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("accesses", range(8))
+def test_a_process_that_is_killed_while_it_restores_is_followed_by_one_that_finishes(tmp_path: Path, accesses: int) -> None:
+    kernel = FakeKernel({"a": "1", "b": "2"})
+    reconcile([Wanted("a", "5"), Wanted("b", "6")], kernel, ledger_in(tmp_path))
+    with contextlib.suppress(Killed):
+        reconcile([], Dying(kernel, accesses), ledger_in(tmp_path))
+    reconcile([], kernel, ledger_in(tmp_path))
+    assert kernel.values == {"a": "1", "b": "2"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_change_that_was_about_to_be_made_when_the_process_ended_is_not_taken_for_ours_if_it_was_not_made() -> None:
+    untouched = plan([], {"a": "1"}, {"a": Changed("1", None)})
+    assert (untouched.writes, untouched.forgotten) == ((), ("a",))
+
+
+def test_a_parameter_that_went_away_is_forgotten_in_the_file_as_well(tmp_path: Path) -> None:
+    kernel = FakeKernel({"a": "1", "b": "1"})
+    reconcile([Wanted("a", "5"), Wanted("b", "5")], kernel, ledger_in(tmp_path))
+    del kernel.values["a"]
+    reconcile([Wanted("b", "5")], kernel, ledger_in(tmp_path))
+    assert ledger_in(tmp_path).changes.keys() == {"b"}

@@ -40,7 +40,7 @@ def test_a_limit_is_never_lowered_and_that_is_said() -> None:
     assert result.writes == ()
     (finding,) = result.findings
     assert finding.harmless
-    assert "is 200 and was kept: 100 is wanted" in finding.message
+    assert "stays at 200: limits are never lowered (requested 100)" in finding.message
 
 
 def test_our_own_raise_may_be_lowered_again_down_to_what_it_was() -> None:

@@ -139,11 +139,11 @@ class Iptables:
         opened = self._writer
         try:
             opened.watch.anew()
+            self._owned.claim()  # first: rules of a process that is killed halfway are an agent's, too
             yield opened
         except BaseException:
             opened.watch.doubt()
             raise
-        self._owned.claim()
 
     def _fill(
         self, lowering: RuleRenderer, ports: Sequence[Frontends], refused: dict[ServiceName, str], clock: StageTimer, drift: Drift
