@@ -6,7 +6,7 @@ NODES ?= 2
 MODE ?= nftables
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock check unit kernel test demo demo-down cluster cluster-down cluster-load deploy e2e bench vm clean
+.PHONY: help venv lock check unit kernel test demo demo-down cluster cluster-down cluster-load deploy e2e bench kernels clean
 
 help: ## these lines
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -41,8 +41,8 @@ test: check ## everything: lint, types, layers, then unit, kernel, API server, c
 	$(BIN)/python -m tests.cluster prepare
 	$(BIN)/python -m tests
 
-vm: venv ## the nftables kernel tests under another kernel (Debian's 6.1, under qemu)
-	$(BIN)/python -m tests.vm
+kernels: venv ## kernel tests on Linux 6.1, and on kernels that each lack something, as ordinary processes (user-mode Linux); root needed
+	$(BIN)/python -m tests.kernels test
 
 bench: venv ## kube-proxy and the agent side by side (MODES=nftables,iptables SIZES=1000,5000 SUBJECTS=kube-proxy,proxyconfig COLD=5000x50), about 40 minutes
 	$(BIN)/python -m tests.bench $(if $(MODES),--modes $(MODES)) $(if $(COLD),--cold $(COLD)) $(if $(SIZES),--sizes $(SIZES)) $(if $(SUBJECTS),--subjects $(SUBJECTS))

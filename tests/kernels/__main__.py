@@ -1,0 +1,48 @@
+"""The command line: `python -m tests.kernels`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.cluster.errors import ClusterError
+from tests.kernels import build, machine, suite
+from tests.kernels.machine import Task
+from tests.kernels.variants import KERNELS
+
+
+def main(words: Sequence[str]) -> int:
+    """Do what the command line says; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.kernels", description="Other kernels, as ordinary processes.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("prepare", help="build the kernels that the cache does not have; prints them")
+    test = commands.add_parser("test", help="all tests that other kernels decide: `make kernels`")
+    test.add_argument("--junit-xml", type=Path, metavar="FILE", help="where a report of all of them goes")
+    boot = commands.add_parser("run", help="run a command on a kernel, in the repository, as root")
+    boot.add_argument("kernel", choices=[kernel.name for kernel in KERNELS])
+    boot.add_argument("--parameter", action="append", default=[], metavar="WORD", help="for its command line: ipv6.disable=1")
+    boot.add_argument("words", nargs="+", metavar="COMMAND", help="after --, the command with its arguments")
+    chosen = parser.parse_args(words)
+    try:
+        return _run(chosen)
+    except ClusterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    programs = build.ensure()
+    match chosen.command:
+        case "run":
+            with machine.shared() as folder:
+                return machine.run(programs[chosen.kernel], Task(chosen.words, chosen.parameter), folder)
+        case "test":
+            return suite.run(programs, chosen.junit_xml)
+    print("\n".join(f"{name}\t{program}" for name, program in programs.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,111 @@
+"""The kernels as programs (user-mode Linux), built once from Debian's source package and kept in the cache.
+
+All of them come from one source tree, one after the other: they differ in one option, so make compiles again only what depends on it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.cluster import cache, packages
+from tests.cluster.command import run
+from tests.cluster.errors import ClusterError, CommandError
+from tests.cluster.progress import duration, say
+from tests.kernels.variants import KERNELS, SERIES, Kernel
+
+ARCHIVE = Path(f"/usr/src/linux-source-{SERIES}.tar.xz")
+PACKAGES: Mapping[str, str] = {
+    "bc": "bc",
+    "bison": "bison",
+    "flex": "flex",
+    "gcc": "gcc",
+    "libc6-dev": "/usr/include/stdio.h",
+    f"linux-source-{SERIES}": str(ARCHIVE),
+    "make": "make",
+    "xz-utils": "xz",
+}
+MINUTES = 10
+REPORT_EVERY_S = 10
+# Of what no such kernel compiles, only the Kconfig files are read; unpacking the rest takes longer than anything else.
+_UNUSED = ("drivers/gpu/*.[ch]", "drivers/media/*.[ch]", "sound/*.[ch]", "arch/*.dts*", "Documentation/*.rst", "tools/*")
+_MAKE = ("make", "ARCH=um")
+
+
+def ensure() -> Mapping[str, Path]:
+    """Return the program of each kernel by its name; build what the cache does not have.
+
+    Raises ClusterError if this machine cannot build them.
+    """
+    folder = cache.root() / "kernels" / _key()
+    if not folder.is_dir():
+        if platform.machine() != "x86_64":
+            raise ClusterError(f"user-mode Linux {SERIES} needs an x86-64 machine; this one is {platform.machine()}")
+        packages.ensure(PACKAGES)
+        say(f"building {len(KERNELS)} kernels once, into {cache.root()}: about {MINUTES} minutes on two cores")
+        cache.entry("kernels", _key(), _build)
+    return {kernel.name: folder / kernel.name for kernel in KERNELS}
+
+
+def _key() -> str:
+    return f"{SERIES}-{cache.digest(kernel.configuration() for kernel in KERNELS)}"
+
+
+def _build(folder: Path) -> None:
+    """Build all kernels into `folder`."""
+    started = time.monotonic()
+    tree = folder / "source"
+    tree.mkdir()
+    say(f"unpacking {ARCHIVE}")
+    unused = [f"--exclude=linux-source-{SERIES}/{pattern}" for pattern in _UNUSED]
+    run("tar", "--extract", "--strip-components=1", "--wildcards", *unused, "--file", ARCHIVE, "--directory", tree, timeout_s=900)
+    for kernel in KERNELS:
+        _configure(kernel, tree)
+        _compile(kernel, tree)
+        shutil.copy2(tree / "linux", folder / kernel.name)
+    shutil.rmtree(tree)
+    say(f"built {len(KERNELS)} kernels in {duration(time.monotonic() - started)}")
+
+
+def _configure(kernel: Kernel, tree: Path) -> None:
+    """Write the tree's .config. Raises ClusterError if Kconfig made something else of an option."""
+    wanted = tree / "wanted.config"
+    wanted.write_text(kernel.configuration())
+    run(*_MAKE, "allnoconfig", cwd=tree, env={**os.environ, "KCONFIG_ALLCONFIG": str(wanted)})
+    made = dict(line.split("=", 1) for line in (tree / ".config").read_text().splitlines() if line.startswith("CONFIG_"))
+    # What needs an option that is off is off as well; a complete kernel has every option.
+    wrong = [option for option, value in kernel.options() if made.get(option, "n") != value and (value == "n" or not kernel.without)]
+    if wrong:
+        raise ClusterError(f"Linux {SERIES} {kernel.name}: Kconfig does not take the values of {', '.join(wrong)}")
+
+
+def _compile(kernel: Kernel, tree: Path) -> None:
+    """Make the program `linux`, and say every few seconds how far it is."""
+    started = time.monotonic()
+    log = tree / "make.log"
+    command = [*_MAKE, f"-j{os.cpu_count()}", "linux"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=tree, stdout=output, stderr=output, start_new_session=True)
+    try:
+        while process.poll() is None:
+            _wait(process)
+            files = log.read_text(errors="replace").count("  CC  ")
+            say(f"building Linux {SERIES} {kernel.name}: {files} files compiled, {duration(time.monotonic() - started)} so far")
+    except BaseException:
+        os.killpg(process.pid, 15)  # an interrupted run leaves no compiler behind
+        process.wait()
+        raise
+    if process.returncode:
+        raise CommandError(command, log.read_text(errors="replace"), "A full disk or too little memory also ends a build here.")
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(REPORT_EVERY_S)
+    except subprocess.TimeoutExpired:
+        return

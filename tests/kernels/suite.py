@@ -1,0 +1,66 @@
+"""What is tested on which kernel, and the results of all as one JUnit report."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.errors import ClusterError
+from tests.kernels import machine
+from tests.kernels.machine import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A boot of one kernel with parameters for its command line, and pytest's arguments on it."""
+
+    kernel: str
+    arguments: tuple[str, ...]
+    parameters: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join((self.kernel, *self.parameters))
+
+
+RUNS = (Run("complete", ("tests/kernel/nftables", "--ignore=tests/kernel/nftables/test_speed.py")),)
+_HARNESS = "tests/kernels/harness"
+_REPORT = "report.xml"
+# Not test_speed: the clock of CPU time has steps of 10 ms on these kernels (HZ=100), and what it measures takes less.
+
+
+def run(programs: Mapping[str, Path], report: Path | None) -> int:
+    """Test the kernels, and then on each of them, one after the other; return the worst of pytest's exit statuses."""
+    merged = ET.Element("testsuites")
+    with machine.shared() as folder:
+        worst = subprocess.run(_pytest(folder, _HARNESS), cwd=machine.ROOT, check=False).returncode
+        _add(folder, merged)
+    for each in RUNS:
+        print(f"-- Linux {each}", flush=True)
+        with machine.shared() as folder:
+            worst = max(worst, _status(each, programs[each.kernel], folder))
+            _add(folder, merged)
+    if report is not None:
+        ET.ElementTree(merged).write(report, encoding="utf-8", xml_declaration=True)
+    return worst
+
+
+def _status(each: Run, program: Path, folder: Path) -> int:
+    try:
+        return machine.run(program, Task(_pytest(folder, *each.arguments), each.parameters), folder)
+    except ClusterError as error:
+        print(error, flush=True)
+        return 1
+
+
+def _pytest(folder: Path, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junit-xml={folder / _REPORT}", *arguments)
+
+
+def _add(folder: Path, merged: ET.Element) -> None:
+    """Take over the test suites of a run's report; a kernel that ended before its tests has written none."""
+    if (report := folder / _REPORT).exists():
+        merged.extend(ET.parse(report).getroot().iter("testsuite"))  # noqa: S314 (pytest has just written it)

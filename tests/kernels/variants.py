@@ -1,0 +1,40 @@
+"""The kernels that tests run on: a complete one, and others that each lack one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SERIES = "6.1"
+CONFIG = Path(__file__).with_name("config")
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel of that series; `without` is the option of its configuration that is off here, and on in CONFIG."""
+
+    name: str
+    without: str = ""
+
+    def configuration(self) -> str:
+        """Return the text that Kconfig reads: every option that differs from the smallest kernel that can be."""
+        named = f'CONFIG_LOCALVERSION="-{self.name}"\n'
+        return named + "".join(f"{option}={value}\n" for option, value in self.options())
+
+    def options(self) -> Iterator[tuple[str, str]]:
+        """Yield each option by its full name, with `y`, `n`, a number or a quoted text."""
+        for line in CONFIG.read_text().splitlines():
+            option, is_set, value = line.partition("=")
+            if is_set:
+                yield option, "n" if option == self.without else value
+
+
+# Each is built in the tree of the one before it: first the one that has all, last the one that differs most.
+KERNELS = (
+    Kernel("complete"),
+    Kernel("without-fib-ipv6", "CONFIG_NFT_FIB_IPV6"),
+    Kernel("without-ctnetlink", "CONFIG_NF_CT_NETLINK"),
+    Kernel("without-nf-tables", "CONFIG_NF_TABLES"),
+    Kernel("without-ipv6", "CONFIG_IPV6"),
+)
