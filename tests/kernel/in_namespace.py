@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from tests.support.netns.namespace import Namespace
 
@@ -22,6 +22,9 @@ class Entered:
 
     def apply(self, changes: Iterable[Change]) -> Outcome:
         return self._node.call(self._inner.apply, changes)
+
+    def is_slow(self, changes: Sequence[Change]) -> bool:
+        return self._inner.is_slow(changes)
 
     def disturbed(self) -> bool:
         return self._node.call(self._inner.disturbed)

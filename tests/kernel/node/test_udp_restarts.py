@@ -77,7 +77,7 @@ def test_rules_that_were_missing_for_a_while_leave_no_flow_untranslated(world: T
         for client in sending:
             assert client.ask() in ("refused", "beyond 7777")
         cleaned.told.clear()
-        pipeline.runner.resync(SyncReason.DISTURBED)
+        pipeline.runner.resync(SyncReason.DRIFT)
         pipeline.sync()
         reach(sending, "near1 8080")
         assert {why for reasons in cleaned.told for why in reasons} == {Stale.UNTRANSLATED}

@@ -201,6 +201,9 @@ class Cleaned:
         assert self._cleaner.clean()
         return outcome
 
+    def is_slow(self, changes: Sequence[Change]) -> bool:
+        return self._mode.is_slow(changes)
+
     def disturbed(self) -> bool:
         return self._mode.disturbed()
 

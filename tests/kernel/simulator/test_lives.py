@@ -12,10 +12,13 @@ from random import Random
 import pytest
 from tests.kernel.in_namespace import Entered
 from tests.kernel.simulator.test_agreement import FIRST_SEED, LASTING_S
-from tests.kernel.traffic.inprocess import DATAPLANES, PACE, Pipeline, dataplane, empty
+from tests.kernel.traffic.inprocess import DATAPLANES, INTERVALS, Pipeline, dataplane, empty
 from tests.support.netns.topology import Topology
 from tests.support.scenarios.configs import CONFIGS
 from tests.support.simulator.clusters import Clusters
+
+from proxyconfig_agent.state.batch import everything
+from proxyconfig_agent.state.programmed import Programmed
 
 CHANGES = 5
 
@@ -41,11 +44,11 @@ def _left_to_do(mode: str, random: Random, world: Topology) -> tuple[int, int]:
             pipeline.apply(objects)
             if random.random() < 0.4:
                 config = CONFIGS[random.choice(sorted(CONFIGS))]
-                pipeline.runner.configure(pipeline.settings(config), PACE)
+                pipeline.runner.configure(pipeline.settings(config), INTERVALS)
             else:
                 objects = clusters.changed(objects)
         pipeline.apply(objects)
-        audit = made.resync(pipeline.settings(config), [one for _, ports in pipeline.cluster.everything() for one in ports]).operations
+        audit = made.resync(pipeline.settings(config), everything(pipeline.cluster.view(), Programmed()).ports()).operations
         with contextlib.closing(Entered(world.node, DATAPLANES[mode])) as another:
             successor = Pipeline(world, another, config, mode)
             successor.apply(objects)

@@ -11,6 +11,7 @@ from tests.kernel.in_namespace import Entered
 from tests.kernel.traffic.clusterobjects import node_object
 from tests.kernel.traffic.manifest import proxy_config
 from tests.kernel.traffic.subject import Running
+from tests.support.at_once import finished, inline
 from tests.support.netns.namespace import Namespace
 from tests.support.netns.topology import NODE, NODE_NAME, POD_CIDR, SERVICE_CIDR, Topology
 from tests.support.scenarios.configs import Config
@@ -27,18 +28,18 @@ from proxyconfig_agent.ingest.model import Network
 from proxyconfig_agent.ingest.nodes import node_of
 from proxyconfig_agent.node import rtnetlink
 from proxyconfig_agent.node.settings import resolve
-from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.state.cluster import ClusterState
+from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.sync.result import SyncResult
 from proxyconfig_agent.sync.runner import Runner
-from proxyconfig_agent.sync.schedule import SyncIntervals
+from proxyconfig_agent.sync.schedule import NEVER, SyncIntervals
 from proxyconfig_agent.watch.handlers import EndpointSliceHandler, ServiceHandler
 from proxyconfig_api.proxyconfig import ProxyConfig
 from proxyconfig_client.backoff import Backoff
 from proxyconfig_client.clock import Clock
 from proxyconfig_client.watch.objects import Key as ObjectKey
 
-_NEVER = float("inf")
-PACE = SyncIntervals(min_s=0, full_s=0, poll_s=0)
+INTERVALS = SyncIntervals(min_s=0, full_s=0, poll_s=0)
 SERVICE_CIDRS: tuple[Network, ...] = tuple(parse_network(text) for text in SERVICE_CIDR.both)
 
 
@@ -49,13 +50,23 @@ class Pipeline:
         self._node = topology.node
         self._config, self.mode = config, mode
         self.service_cidrs = SERVICE_CIDRS
-        self.cluster = Cluster(node_of(msgspec.convert(node_object(NODE_NAME, POD_CIDR, NODE), apitypes.Node)))
+        self.cluster = ClusterState(node_of(msgspec.convert(node_object(NODE_NAME, POD_CIDR, NODE), apitypes.Node)))
         self.syncs: list[SyncResult] = []
         self._ahead_s = 0.0
         self._services, self._slices = ServiceHandler(self.cluster, _nothing), EndpointSliceHandler(self.cluster, _nothing)
         self._present: dict[Key, Object] = {}
         clock = Clock(monotonic=self._monotonic)
-        self.runner = Runner(self.cluster, dataplane, self.settings(config), self.syncs.append, pace=PACE, clock=clock, backoff=Backoff())
+        self.runner = Runner(
+            self.cluster,
+            Programmed(),
+            dataplane,
+            self.settings(config),
+            self.syncs.append,
+            intervals=INTERVALS,
+            clock=clock,
+            backoff=Backoff(),
+            offload=inline,
+        )
 
     def settings(self, config: Config) -> Settings:
         """What the ProxyConfig means on the node under test as it is now."""
@@ -69,7 +80,7 @@ class Pipeline:
 
     def configure(self) -> None:
         """Go on with what the node and the Service networks are now, and commit."""
-        self.runner.configure(self.settings(self._config), PACE)
+        self.runner.configure(self.settings(self._config), INTERVALS)
         self.sync()
 
     def apply(self, objects: Mapping[Key, Object]) -> None:
@@ -91,11 +102,14 @@ class Pipeline:
     def sync(self) -> SyncResult | None:
         """Do what there is to do; what it was, or None if there was nothing. The runner's rests take no time."""
         done = len(self.syncs)
-        while (due := self.runner.step()) < _NEVER:
+        while (due := self.step()) < NEVER:
             self._ahead_s += max(0.0, due - self._monotonic())
         for sync in self.syncs[done:]:
             assert not sync.error, sync.error
         return self.syncs[-1] if len(self.syncs) > done else None
+
+    def step(self) -> float:
+        return finished(self.runner.step())
 
     def _monotonic(self) -> float:
         return time.monotonic() + self._ahead_s

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from random import Random
 
-from tests.kernel.traffic.inprocess import PACE
+from tests.kernel.traffic.inprocess import INTERVALS
 from tests.support.netns.topology import NODE, NODE_ALTERNATIVE, POD2_CIDR, POD_CIDR
 from tests.support.scenarios.configs import CONFIGS, Config
 from tests.support.scenarios.objects import Key
@@ -72,7 +72,7 @@ class Agent:
         """Do what is to be done, however often the kernel refuses it; and as the runner does every second, see whether all is well."""
         self._pipeline.persist()
         while self.mode.dataplane.disturbed():
-            self._pipeline.runner.resync(SyncReason.DISTURBED)
+            self._pipeline.runner.resync(SyncReason.DRIFT)
             self._pipeline.persist()
 
     @property
@@ -100,7 +100,7 @@ class Agent:
     def _tell(self, to: SimulatedPipeline) -> None:
         node = dataclasses.replace(to.cluster.node, zone=self.zone, addresses=self.addresses, pod_cidrs=self.pod_cidrs)
         to.cluster.put_node(node)
-        to.runner.configure(to.settings(self.config), PACE)
+        to.runner.configure(to.settings(self.config), INTERVALS)
         to.put(self.objects)
 
     def _any_config(self) -> Config:

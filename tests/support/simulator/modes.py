@@ -16,8 +16,7 @@ from tests.support.simulator.node import NetnsNode
 from tests.support.simulator.path import Memory, Rules
 
 from proxyconfig_agent.dataplane.port import Dataplane
-
-_NEVER = float("inf")
+from proxyconfig_agent.sync.schedule import NEVER
 
 
 class Mode(Protocol):
@@ -67,7 +66,7 @@ class SimulatedPipeline(Pipeline):
 
     def persist(self) -> None:
         """Like `sync`, but a failure is none of the test's: the runner tries again until it succeeds."""
-        while (due := self.runner.step()) < _NEVER:
+        while (due := self.step()) < NEVER:
             self._ahead_s += max(0.0, due - self._monotonic())
 
 

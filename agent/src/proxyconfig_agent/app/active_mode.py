@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import structlog
 
 from proxyconfig_agent.dataplane.modes import left_behind
 from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError
 from proxyconfig_agent.dataplane.takeover import removed
+from proxyconfig_agent.dataplane.worker import in_thread
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node import capabilities
 from proxyconfig_agent.report.recorder import StatusRecorder
@@ -28,33 +30,41 @@ Modes = Callable[[Mode], Dataplane]
 class ActiveMode:
     """`stop` ends what uses the data plane, before another takes its place; `again` is called when it is time to try again."""
 
-    def __init__(self, modes: Modes, telling: StatusRecorder, *, stop: Callable[[], None], again: Callable[[], None]) -> None:
+    def __init__(self, modes: Modes, telling: StatusRecorder, *, stop: Callable[[], Awaitable[None]], again: Callable[[], None]) -> None:
         self._modes, self._telling, self._stop, self._again = modes, telling, stop, again
         self._mode: Mode | None = None
         self._dataplane: Dataplane | None = None
         self._impossible = ""
         self.unserved: Mapping[Family, str] = {}
         """The families that the mode in use cannot serve on this node, each with what is lacking."""
+        self._one = asyncio.Lock()
 
-    def use(self, mode: Mode) -> Dataplane | None:
+    async def use(self, mode: Mode) -> Dataplane | None:
         """The data plane of the mode from now on; None, with a finding, if this node cannot do it."""
-        mode = effective(mode)
+        async with self._one:
+            return await self._use(effective(mode))
+
+    async def _use(self, mode: Mode) -> Dataplane | None:
         if mode is not self._mode:
-            dataplane = self._probed(mode)
+            dataplane = await self._probed(mode)
             if dataplane is None:
                 return None
-            self._exchange(mode, dataplane)
+            await self._exchange(mode, dataplane)
         self._impossible = ""
         self._telling.found("mode")
         return self._dataplane
 
-    def remove(self) -> list[str] | None:
+    async def remove(self) -> list[str] | None:
         """Take away what any mode of ours has made. What a scan still finds; None, with a finding, if it failed: try again."""
+        async with self._one:
+            return await self._remove()
+
+    async def _remove(self) -> list[str] | None:
         try:
             if self._dataplane is None:
-                return removed(left_behind())
-            self._dataplane.remove()
-            return self._dataplane.scan()
+                return await in_thread(partial(removed, left_behind()))
+            await in_thread(self._dataplane.remove)
+            return await in_thread(self._dataplane.scan)
         except (DataplaneError, OSError) as error:
             _log.error("removal failed", error=str(error))
             self._telling.found("mode", Finding(Topic.TRAFFIC, "RemovalFailed", str(error)))
@@ -66,12 +76,12 @@ class ActiveMode:
         if self._dataplane is not None:
             self._dataplane.close()
 
-    def _probed(self, mode: Mode) -> Dataplane | None:
+    async def _probed(self, mode: Mode) -> Dataplane | None:
         """One that this node can do, told so."""
         dataplane = None
         try:
             dataplane = self._modes(mode)
-            probed = dataplane.probe()
+            probed = await in_thread(dataplane.probe)
         except (DataplaneError, OSError) as error:
             if dataplane is not None:
                 dataplane.close()
@@ -82,10 +92,10 @@ class ActiveMode:
         self.unserved = probed.unserved
         return dataplane
 
-    def _exchange(self, mode: Mode, dataplane: Dataplane) -> None:
+    async def _exchange(self, mode: Mode, dataplane: Dataplane) -> None:
         self._telling.broken("mode", "")
         if self._dataplane is not None:
-            self._stop()
+            await self._stop()
             self._dataplane.close()
         self._dataplane, self._mode = dataplane, mode
 

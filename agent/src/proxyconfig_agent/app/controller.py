@@ -16,6 +16,8 @@ import structlog
 
 from proxyconfig_agent.app.active_mode import ActiveMode, Modes
 from proxyconfig_agent.app.readiness import CacheReadiness
+from proxyconfig_agent.dataplane.port import Dataplane, Settings
+from proxyconfig_agent.dataplane.worker import in_thread
 from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.nodes import node_of
 from proxyconfig_agent.node import rtnetlink
@@ -29,11 +31,12 @@ from proxyconfig_agent.report.healthcheck.sync import HealthChecks
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.report.status.nodeproxy import Reporter
 from proxyconfig_agent.state.checkpoint_loader import Checkpointer
-from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.findings import Finding
+from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.sync.runner import Runner
-from proxyconfig_agent.sync.schedule import intervals_of
+from proxyconfig_agent.sync.schedule import SyncIntervals, intervals_of
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.informers import Informers
 from proxyconfig_api import codec
@@ -68,7 +71,8 @@ class NodeController:
     def __init__(
         self,
         watched: Informers,
-        cluster: Cluster,
+        cluster: ClusterState,
+        programmed: Programmed,
         telling: StatusRecorder,
         host: Host,
         *,
@@ -79,8 +83,9 @@ class NodeController:
         recall: Checkpointer | None = None,
     ) -> None:
         self._watched, self._cluster, self._telling, self._host = watched, cluster, telling, host
+        self._programmed = programmed
         self._sources, self._reporters = sources, reporters
-        self._health_checks = HealthChecks(cluster, health_ports)
+        self._health_checks = HealthChecks(programmed, health_ports)
         self._news = asyncio.Event()
         self._knowledge = CacheReadiness(watched, cluster, telling, recall, self._news.set)
         self._local: tuple[LocalAddress, ...] | None = None
@@ -109,16 +114,16 @@ class NodeController:
             for work in (source.run(), *own):
                 group.create_task(work)
             while True:
-                self._steer(group)
+                await self._steer(group)
                 await self._news.wait()
                 self._news.clear()
 
-    def _may_serve(self, remembered: Desired) -> bool:
+    async def _may_serve(self, remembered: Desired) -> bool:
         """Whether memory counts, under the order of now if there is one: rules that are in the kernel are newer."""
-        dataplane = self._mode.use((self._desired or remembered).spec.mode)
+        dataplane = await self._mode.use((self._desired or remembered).spec.mode)
         if dataplane is None:
             return False
-        if dataplane.scan():
+        if await in_thread(dataplane.scan):
             _log.info("rules are newer than memory", advice="they stay until the API server answers")
             return False
         if self._desired is None:
@@ -159,7 +164,7 @@ class NodeController:
         self._news.set()
 
     def _wake(self) -> None:
-        if self._runner is not None and self._cluster.dirty:
+        if self._runner is not None and self._cluster.pending:
             self._telling.waiting()
             self._runner.wake()
 
@@ -181,24 +186,24 @@ class NodeController:
             self._telling.beat()
             await asyncio.sleep(BEAT_S)
 
-    def _steer(self, group: asyncio.TaskGroup) -> None:
+    async def _steer(self, group: asyncio.TaskGroup) -> None:
         """Bring what runs in line with what is desired."""
         if self._reporter is not None and self._reporting is None:
             self._reporting = group.create_task(self._reporter.run())
         if self._desired is None:
             return
         if self._desired.remove:
-            self._remove(self._desired)
+            await self._remove(self._desired)
         else:
-            self._configure(self._desired, group)
+            await self._configure(self._desired, group)
 
-    def _configure(self, desired: Desired, group: asyncio.TaskGroup) -> None:
+    async def _configure(self, desired: Desired, group: asyncio.TaskGroup) -> None:
         """Prepare the node and the mode as soon as they are known; run it as soon as the cluster is."""
         spec = desired.spec
         if spec != self._configured:
             self._telling.found("host", *self._host.configure(spec))
             self._configured = spec
-        dataplane = self._mode.use(spec.mode)
+        dataplane = await self._mode.use(spec.mode)
         if dataplane is None or self._local is None or not self._knowledge.complete:
             return
         addresses, kept = self._known_addresses.in_force(self._cluster.node.addresses, self._local)
@@ -207,21 +212,27 @@ class NodeController:
         unserved = unserved_families(self._mode.unserved, node, settings.service_cidrs)
         self._telling.found("settings", *kept, *findings, *unserved)
         self._health_checks.listen(listen_addresses(settings, self._local))
-        pace = intervals_of(spec)
+        intervals = intervals_of(spec)
         if self._runner is None:
-            self._runner = Runner(self._cluster, dataplane, settings, self._synced, pace=pace, clock=Clock(), backoff=Backoff(first_s=0.5))
+            self._runner = self._new_runner(dataplane, settings, intervals)
             self._running = group.create_task(self._runner.run())
             self._telling.waiting()
-        elif not self._runner.configure(settings, pace):
+        elif not self._runner.configure(settings, intervals):
             self._adopt(desired)
             return
         self._adopting = desired
 
-    def _stop(self) -> None:
-        """End the runner; the kernel's state stays."""
-        if self._running is not None:
-            self._running.cancel()
-        self._runner = self._running = None
+    def _new_runner(self, dataplane: Dataplane, settings: Settings, intervals: SyncIntervals) -> Runner:
+        clock, backoff = Clock(), Backoff(first_s=0.5)
+        tell = self._synced
+        return Runner(self._cluster, self._programmed, dataplane, settings, tell, intervals=intervals, clock=clock, backoff=backoff)
+
+    async def _stop(self) -> None:
+        """End the runner, and wait for a sync that is under way; the kernel's state stays."""
+        running, self._runner, self._running = self._running, None, None
+        if running is not None:
+            running.cancel()
+            await asyncio.wait([running])
 
     def _synced(self, sync: SyncResult) -> None:
         before_s, self._decoded_s = self._decoded_s, self._watched.decode_s()
@@ -231,7 +242,7 @@ class NodeController:
         self._health_checks.answer()
         if self._desired is not None and not self._desired.remove:
             self._knowledge.note(self._desired)
-        if self._adopting is not None:
+        if self._adopting is not None and sync.configured:
             self._adopt(self._adopting)
         if sync.reason is SyncReason.START:
             gc.collect()
@@ -245,16 +256,16 @@ class NodeController:
         self._adopting = None
         self._telling.update(generation=desired.generation, revision=desired.revision, removed_objects=None)
 
-    def _remove(self, desired: Desired) -> None:
+    async def _remove(self, desired: Desired) -> None:
         """Leave nothing in the kernel, and prove it; once is enough."""
         if self._telling.state.removed_objects == 0 and self._telling.state.generation == desired.generation:
             return
-        self._stop()
+        await self._stop()
         self._adopting = self._configured = None
-        left = self._mode.remove()
+        left = await self._mode.remove()
         if left is None:
             return
-        self._cluster.forget()
+        self._programmed.clear()
         self._health_checks.answer()
         self._telling.removed()
         self._telling.found("host", *self._host.restore())

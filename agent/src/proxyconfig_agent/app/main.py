@@ -13,7 +13,7 @@ from proxyconfig_agent import __version__
 from proxyconfig_agent.app import instance_lock
 from proxyconfig_agent.app.options import Options
 from proxyconfig_agent.ingest.model import Node, NodeName
-from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.watch.informers import Informers
 from proxyconfig_api.names import AGENT
 from proxyconfig_client import config
@@ -21,7 +21,7 @@ from proxyconfig_client.api import ApiClient
 
 _log = structlog.get_logger("process")
 
-Work = Callable[[Options, ApiClient, Cluster, Informers], Awaitable[None]]
+Work = Callable[[Options, ApiClient, ClusterState, Informers], Awaitable[None]]
 
 
 async def serve_node(options: Options) -> None:
@@ -44,7 +44,7 @@ async def serve_node(options: Options) -> None:
 
 async def _work(options: Options, connection: ApiClient) -> None:
     with await instance_lock.acquire():
-        cluster = Cluster(Node(NodeName(options.node)), started_at=time.time())
+        cluster = ClusterState(Node(NodeName(options.node)), started_at=time.time())
         watched = Informers(connection, cluster)
         async with asyncio.TaskGroup() as group:
             watched.begin(group)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -13,7 +13,7 @@ from proxyconfig_agent.ingest.nodes import service_cidrs_of
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.state.checkpoint import order_of
 from proxyconfig_agent.state.checkpoint_loader import Checkpointer
-from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.informers import Informers
 
@@ -22,7 +22,7 @@ CIDRS_WITHIN_S = 2.0
 
 _log = structlog.get_logger("agent")
 
-MayServe = Callable[[Desired], bool]
+MayServe = Callable[[Desired], Awaitable[bool]]
 """Whether this node may serve what it remembers, and was to do then."""
 
 
@@ -30,7 +30,7 @@ class CacheReadiness:
     """`news` is called when the cluster is known; `recall` None: this node remembers nothing."""
 
     def __init__(
-        self, watched: Informers, cluster: Cluster, telling: StatusRecorder, recall: Checkpointer | None, news: Callable[[], None]
+        self, watched: Informers, cluster: ClusterState, telling: StatusRecorder, recall: Checkpointer | None, news: Callable[[], None]
     ) -> None:
         self._watched, self._cluster, self._telling, self._recall, self._news = watched, cluster, telling, recall, news
         self.complete = False
@@ -74,7 +74,7 @@ class CacheReadiness:
         if last is None:
             return
         order = last.heading.order
-        if not may_serve(Desired(order.parsed(), order.generation, order.revision, uid=order.uid)):
+        if not await may_serve(Desired(order.parsed(), order.generation, order.revision, uid=order.uid)):
             return
         self._telling.found("memory", recall.put_back(last))
         self._remembered_cidrs = last.heading.service_cidrs

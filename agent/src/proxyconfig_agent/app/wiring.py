@@ -23,13 +23,15 @@ from proxyconfig_agent.report.http.bind_address import Bind
 from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.http.routes import health_routes, metrics_routes
 from proxyconfig_agent.report.http.server import Routes, serve
+from proxyconfig_agent.report.metrics import eventloop
 from proxyconfig_agent.report.metrics.metrics import Metrics
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.report.status.heartbeat import Heartbeat
 from proxyconfig_agent.report.status.nodeproxy import Reporter, body_of
 from proxyconfig_agent.state.checkpoint import CheckpointFile
 from proxyconfig_agent.state.checkpoint_loader import Checkpointer
-from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.state.cluster import ClusterState
+from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.watch.desired import FileSource, NodeProxySource
 from proxyconfig_agent.watch.informers import Informers
 from proxyconfig_api.conditions import Condition
@@ -43,11 +45,13 @@ from proxyconfig_client.events import Events
 _log = structlog.get_logger("process")
 
 
-async def work(options: Options, connection: ApiClient, cluster: Cluster, watched: Informers) -> None:
+async def work(options: Options, connection: ApiClient, cluster: ClusterState, watched: Informers) -> None:
     """Be the agent of this node until cancelled; the kernel's state stays."""
     release = __version__
     metrics, health = Metrics(release, ""), Health(Clock())
     telling = StatusRecorder(cluster, metrics, health, release, Clock())
+    programmed = Programmed()
+    metrics.count_local(programmed.frontends)
     sources, reporters = _sources(options, connection), _reporters(options, connection)
     cleaner = ConntrackCleaner(
         ctnetlink, _local_addresses, metrics.flows_deleted, lambda finding: telling.found("conntrack", *([finding] if finding else []))
@@ -56,6 +60,7 @@ async def work(options: Options, connection: ApiClient, cluster: Cluster, watche
     agent = NodeController(
         watched,
         cluster,
+        programmed,
         telling,
         Host(),
         sources=sources,
@@ -69,6 +74,7 @@ async def work(options: Options, connection: ApiClient, cluster: Cluster, watche
             group.create_task(agent.run())
             group.create_task(Heartbeat(connection.call, options.node, agent.vouches_for, clock=Clock()).run())
             group.create_task(cleaner.run())
+            group.create_task(eventloop.measure(metrics.event_loop_delayed))
             group.create_task(telling.post(Events(connection, AGENT, options.node), options.node))
             group.create_task(_page("healthz", options.healthz, health_routes(health, metrics), telling))
             pages = metrics_routes(metrics, lambda: telling.state.mode, agent.configuration)

@@ -219,6 +219,9 @@ class _Followed:
         self._cleaner.applied(changes, outcome)
         return outcome
 
+    def is_slow(self, changes: Sequence[Change]) -> bool:
+        return self._mode.is_slow(changes)
+
     def disturbed(self) -> bool:
         return self._mode.disturbed()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -52,6 +52,8 @@ class Refusal:
     reason: str
     everywhere: bool = False
     """The Service itself is the reason, so every node says the same; else it is this node's kernel."""
+    trace: str = field(default="", compare=False, repr=False)
+    """Where in the agent it failed, for the log; empty for what is no fault of the agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,8 @@ class ConflictError(DataplaneError):
 
 
 class Dataplane(Protocol):
-    """One mode on one node, both families. Not thread-safe; every method returns when the kernel has committed.
+    """One mode on one node, both families. Every method returns when the kernel has committed. All calls but `is_slow` and `disturbed` may
+    come from a worker thread, one at a time: the event loop goes on meanwhile.
 
     No two Service ports that it is given have an address and port, or a node port, in common (select/claims.py sees to that); one may
     take over in the same call what another gives up."""
@@ -125,6 +128,10 @@ class Dataplane(Protocol):
         """Bring the changed Service ports, and nothing else, from old to new in one transaction. Work is proportional to the changes.
 
         A Service that cannot be programmed is left as it would be without it and is named in `refused`; the others are committed."""
+        ...
+
+    def is_slow(self, changes: Sequence[Change]) -> bool:
+        """Whether `apply` may take longer for these than the event loop may be held; it is then called in a worker thread."""
         ...
 
     def disturbed(self) -> bool:

@@ -7,7 +7,7 @@ kernel asks the second one nothing about a connection that the first has decided
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import structlog
 
@@ -39,6 +39,9 @@ class Takeover:
 
     def apply(self, changes: Iterable[Change]) -> Outcome:
         return self._mode.apply(changes)
+
+    def is_slow(self, changes: Sequence[Change]) -> bool:
+        return self._mode.is_slow(changes)
 
     def disturbed(self) -> bool:
         return self._mode.disturbed()

@@ -14,7 +14,7 @@ from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.metrics.metrics import Metrics
 from proxyconfig_agent.report.status.conditions import Drift, NodeState
 from proxyconfig_agent.report.status.nodeproxy import Reporter
-from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_agent.sync.result import SyncResult
 from proxyconfig_api.nodeproxy import NodeProxyStatus
@@ -30,7 +30,7 @@ class StatusRecorder:
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: ClusterState,
         metrics: Metrics,
         health: Health,
         version: str,
@@ -47,7 +47,6 @@ class StatusRecorder:
         self._findings: dict[str, tuple[Finding, ...]] = {}
         self._herald = EventPoster(self._uid_of, self._holds, spread_s=spread_s)
         self._unopened: tuple[Unopened, ...] = ()
-        metrics.count_local(cluster.programmed)
 
     def report_to(self, reporter: Reporter) -> None:
         """Tell `reporter` the state, now and whenever it changes."""
@@ -114,7 +113,7 @@ class StatusRecorder:
         self._metrics.synced(sync)
         if sync.error:
             self.found("sync", Finding(Topic.TRAFFIC, "SyncFailed", sync.error))
-            self._health.broken("sync", f"the last {'audit' if sync.audit else 'sync'} failed: {sync.error}")
+            self._health.broken("sync", f"the last {'audit' if sync.reason.is_audit else 'sync'} failed: {sync.error}")
             return
         self.found("sync")
         self._health.programmed()

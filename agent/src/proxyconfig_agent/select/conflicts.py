@@ -60,6 +60,12 @@ class AddressConflicts:
                 affected |= self._ask_for(key, claim)
         return affected - {each.name for each in (old, new) if each} if affected else affected
 
+    def snapshot(self) -> AddressConflicts:
+        """What `granted` and `sentences` say now, whatever changes later."""
+        copy = AddressConflicts()
+        copy._lost = {service: dict(lost) for service, lost in self._lost.items()}
+        return copy
+
     def granted(self, frontends: tuple[Frontends, ...]) -> tuple[Frontends, ...]:
         """The same, the ports of one Service, without the addresses that others have."""
         lost = self._lost.get(frontends[0].name.service) if frontends else None

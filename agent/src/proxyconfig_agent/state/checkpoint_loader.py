@@ -12,7 +12,7 @@ import structlog
 
 from proxyconfig_agent.ingest.model import Network
 from proxyconfig_agent.state.checkpoint import FORMAT, Checkpoint, CheckpointFile, Header, NodeOrder
-from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.findings import Finding, Topic
 
 SILENCE_S = 5.0
@@ -27,7 +27,7 @@ _log = structlog.get_logger("memory")
 class Checkpointer:
     """What this node last knew. `clock` returns Unix seconds."""
 
-    def __init__(self, memory: CheckpointFile, cluster: Cluster, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, memory: CheckpointFile, cluster: ClusterState, clock: Callable[[], float] = time.time) -> None:
         self._memory, self._cluster, self._clock = memory, cluster, clock
         self._order: NodeOrder | None = None
         self._cidrs: tuple[Network, ...] = ()
@@ -66,7 +66,7 @@ class Checkpointer:
     def put_back(self, last: Checkpoint) -> Finding:
         """Have the cluster as it was, as far as nothing newer is known; what the node's status is to say of it."""
         self._cluster.put_node(last.heading.node)
-        self._cluster.recall(last.services, last.slices)
+        self._cluster.restore(last.services, last.slices)
         at = datetime.fromtimestamp(last.heading.saved_at, UTC).isoformat(timespec="seconds")
         _log.warning("serving from memory", saved_at=at, services=self._cluster.services)
         text = f"the API server does not answer: Services are served as they were at {at}; make it reachable from this node"

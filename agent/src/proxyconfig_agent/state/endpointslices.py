@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from proxyconfig_agent.ingest.model import EndpointSlice, ServiceName
 from proxyconfig_client.watch.objects import Key
@@ -17,6 +17,10 @@ class EndpointSliceIndex:
 
     def get(self, key: Key) -> EndpointSlice | None:
         return self._known.get(key)
+
+    @property
+    def by_service(self) -> Mapping[ServiceName, tuple[EndpointSlice, ...]]:
+        return self._of
 
     def of(self, name: ServiceName) -> tuple[EndpointSlice, ...]:
         return self._of.get(name, ())

@@ -16,10 +16,15 @@ class SyncReason(enum.Enum):
     CHANGE = "change"
     START = "start"
     PERIOD = "period"
-    DISTURBED = "disturbed"
+    DRIFT = "drift"
     """Somebody else has changed the kernel's rules."""
     SETTINGS = "settings"
     RETRY = "retry"
+
+    @property
+    def is_audit(self) -> bool:
+        """It is to find what others did to the kernel's rules."""
+        return self in (SyncReason.PERIOD, SyncReason.DRIFT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +51,9 @@ class SyncResult:
     ports: int = 0
     """Service ports, per family."""
     endpoints: int = 0
+    configured: bool = False
+    """Whether the settings that the runner was given last are in effect."""
     error: str = ""
-
-    @property
-    def audit(self) -> bool:
-        """It was to find what others did to the kernel's rules."""
-        return self.reason in (SyncReason.PERIOD, SyncReason.DISTURBED)
 
     @property
     def full(self) -> bool:

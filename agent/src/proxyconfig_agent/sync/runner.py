@@ -1,28 +1,35 @@
 """Brings the kernel to what the cluster wants: at once when idle, gathered under load, all of it from time to time and after trouble.
 
-The runner owns scheduling and retries, and nothing else: what to program is `Cluster`'s, how is the `Dataplane`'s, telling is `tell`'s.
+The runner carries out what the schedule says is due, and knows what is programmed. What takes long runs in a worker thread on a snapshot
+of the cluster, so that the event loop goes on; a small change goes to the data plane directly.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import NoReturn
 
 import structlog
 
-from proxyconfig_agent.dataplane.port import ConflictError, Dataplane, DataplaneError, Outcome, Refusal, Settings
+from proxyconfig_agent.dataplane.port import Change, ConflictError, Dataplane, DataplaneError, Outcome, Refusal, Settings
+from proxyconfig_agent.dataplane.worker import Offload, in_thread
 from proxyconfig_agent.ingest.model import Family, ServiceName
-from proxyconfig_agent.select.frontends import Frontends
-from proxyconfig_agent.state.cluster import Cluster, Programmed
+from proxyconfig_agent.state.batch import Batch, changes_of, everything
+from proxyconfig_agent.state.cluster import ClusterState
+from proxyconfig_agent.state.programmed import Programmed
+from proxyconfig_agent.state.rejections import Rejections
+from proxyconfig_agent.state.settlement import Settlement
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
-from proxyconfig_agent.sync.schedule import SyncIntervals, rest_after_audit_s, rest_after_change_s
+from proxyconfig_agent.sync.schedule import NEVER, Schedule, SyncIntervals
 from proxyconfig_client.backoff import Backoff
 from proxyconfig_client.clock import Clock
 
-_log = structlog.get_logger("runner")
+MANY = 100
+"""Services. To select for more takes milliseconds, and is done outside of the event loop."""
 
-_NEVER = float("inf")
+_log = structlog.get_logger("runner")
 
 
 class Runner:
@@ -30,168 +37,169 @@ class Runner:
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: ClusterState,
+        programmed: Programmed,
         dataplane: Dataplane,
         settings: Settings,
         tell: Callable[[SyncResult], None],
         *,
-        pace: SyncIntervals,
+        intervals: SyncIntervals,
         clock: Clock,
         backoff: Backoff,
+        offload: Offload = in_thread,
     ) -> None:
-        self._cluster, self._dataplane, self._settings, self._tell = cluster, dataplane, settings, tell
-        self._pace, self._clock, self._backoff = pace, clock, backoff
-        self._full: SyncReason | None = SyncReason.START
-        self._not_before = self._audit_not_before = self._polled_at = 0.0
-        self._full_at = clock.monotonic()
+        self._cluster, self._programmed, self._dataplane, self._settings, self._tell = cluster, programmed, dataplane, settings, tell
+        self._clock, self._backoff, self._offload = clock, backoff, offload
+        self._schedule = Schedule(intervals, clock.monotonic())
+        self._rejections = Rejections()
+        self._settlement = Settlement(programmed, self._rejections)
+        self._syncing: SyncReason | None = None
         self._suspicious = False  # somebody else was in the kernel since the last full sync
-        self._refused: dict[ServiceName, str] = {}
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
         """The cluster has changed."""
         self._woken.set()
 
-    def configure(self, settings: Settings, pace: SyncIntervals) -> bool:
+    def configure(self, settings: Settings, intervals: SyncIntervals) -> bool:
         """Go on with these, at once; returns whether it takes a sync to do so."""
-        self._pace = pace
+        self._schedule.intervals = intervals
         self._woken.set()
-        if settings == self._settings:
-            return self._full in (SyncReason.START, SyncReason.SETTINGS, SyncReason.RETRY)
-        self._settings = settings
-        self.resync(SyncReason.SETTINGS)
-        return True
+        if settings != self._settings:
+            self._settings = settings
+            self._schedule.request(SyncReason.SETTINGS)
+        return self._schedule.requested or self._syncing not in (None, SyncReason.CHANGE)
 
     def resync(self, reason: SyncReason) -> None:
-        """Bring the whole kernel state to what is wanted as soon as possible."""
-        if self._full in (None, SyncReason.DISTURBED):
-            self._full = reason
+        """Bring the whole kernel state to the desired one as soon as possible."""
+        self._schedule.request(reason)
         self._woken.set()
 
     async def run(self) -> NoReturn:
+        """Sync until cancelled; a sync that is under way ends first."""
         while True:
-            pause_s = self.step() - self._clock.monotonic()
+            pause_s = await self.step() - self._clock.monotonic()
             try:
-                async with asyncio.timeout(max(0.0, pause_s) if pause_s < _NEVER else None):
+                async with asyncio.timeout(max(0.0, pause_s) if pause_s < NEVER else None):
                     await self._woken.wait()
             except TimeoutError:
                 pass
             self._woken.clear()
 
-    def step(self) -> float:
+    async def step(self) -> float:
         """Do what is due; return when there will be something to do (monotonic seconds), unless `wake` comes earlier."""
         now = self._clock.monotonic()
-        self._poll(now)
-        reason = self._due(now)
+        if self._schedule.poll(now):
+            self._poll(now)
+        reason = self._schedule.due(now, waiting=bool(self._cluster.pending))
         if reason is not None:
-            self._sync(reason)
+            await self._sync(reason)
             now = self._clock.monotonic()
-        return max(now, self._next())
+        return max(now, self._schedule.next(waiting=bool(self._cluster.pending)))
 
     def _poll(self, now: float) -> None:
-        """Ask the kernel whether somebody else was there, now and then."""
-        if not self._pace.poll_s or now < self._polled_at + self._pace.poll_s:
-            return
-        self._polled_at = now
+        """Ask the kernel whether somebody else was there."""
         try:
-            if self._full is None and self._dataplane.disturbed():
-                self._full, self._suspicious = SyncReason.DISTURBED, True
+            if self._dataplane.disturbed():
+                self._schedule.request(SyncReason.DRIFT)
+                self._suspicious = True
         except (DataplaneError, OSError) as error:
-            self._failed(SyncReason.DISTURBED, now, error)
+            self._failed(SyncReason.DRIFT, now, error)
 
-    def _due(self, now: float) -> SyncReason | None:
-        if now < self._not_before:
-            return None
-        if self._cluster.dirty and self._full in (None, SyncReason.DISTURBED):
-            return SyncReason.CHANGE  # first, so that an audit finds only what others did
-        if self._full is not None and (self._full is not SyncReason.DISTURBED or now >= self._audit_not_before):
-            return self._full
-        return SyncReason.PERIOD if self._pace.full_s and now >= self._full_at + self._pace.full_s else None
-
-    def _next(self) -> float:
-        times = [self._polled_at + self._pace.poll_s if self._pace.poll_s else _NEVER]
-        if self._full is not None:
-            times.append(self._audit_not_before if self._full is SyncReason.DISTURBED else 0.0)
-        if self._cluster.dirty:
-            times.append(0.0)
-        if self._pace.full_s:
-            times.append(self._full_at + self._pace.full_s)
-        # Nothing but the poll may come before the rest is over.
-        return min(times[0], max(self._not_before, min(times[1:], default=_NEVER)))
-
-    def _sync(self, reason: SyncReason) -> None:
+    async def _sync(self, reason: SyncReason) -> None:
         """One sync, told and logged. A failure makes the next one a full one, after a back-off."""
         started = self._clock.monotonic()
+        self._schedule.begin(reason)
+        self._syncing = reason
         try:
-            sync = self._apply(started) if reason is SyncReason.CHANGE else self._resync(reason, started)
+            result = await (self._apply(started) if reason is SyncReason.CHANGE else self._resync(reason, started))
         except (DataplaneError, OSError) as error:
             self._failed(reason, started, error)
-            return
-        self._backoff.succeeded()
-        log = _log.info if sync.full or sync.refused else _log.debug
+        except Exception as error:
+            _log.exception("a sync failed unexpectedly")
+            fault = f"the agent fails in a sync ({type(error).__name__}: {error}); please report it with the agent's log"
+            self._failed(reason, started, DataplaneError(fault))
+        else:
+            self._backoff.succeeded()
+            self._report(result)
+        finally:
+            self._syncing = None
+
+    def _report(self, result: SyncResult) -> None:
+        log = _log.info if result.full or result.refused else _log.debug
         log(
             "synced",
-            reason=reason.value,
-            operations=sync.operations,
-            took_s=round(sync.took_s, 6),
-            services=sync.services,
-            refused=len(sync.refused),
+            reason=result.reason.value,
+            operations=result.operations,
+            took_s=round(result.took_s, 6),
+            services=result.services,
+            refused=len(result.refused),
         )
-        self._tell(sync)
+        self._tell(result)
 
-    def _apply(self, started: float) -> SyncResult:
+    async def _apply(self, started: float) -> SyncResult:
         """Commit what has changed."""
-        batch = self._cluster.changes()
-        selected = self._clock.monotonic()
-        outcome = self._dataplane.apply(batch.changes) if batch.changes else Outcome()
-        for name in batch.wanted:
-            self._refused.pop(name, None)
-        self._settle(batch.wanted, outcome)
-        if self._refused and any(change.new is None for change in batch.changes):
+        pending = self._cluster.pending.take()
+        batch = await self._select(pending)
+        selected_s = self._clock.monotonic() - started
+        outcome = await self._commit(batch.changes)
+        self._log_faults(self._settlement.settle(batch.wanted, outcome.refused))
+        if any(change.new is None for change in batch.changes):
             # What ids and memory were lacking for may fit in now.
-            self._cluster.mark(set(self._refused) - batch.wanted.keys())
-        ended, wall = self._clock.monotonic(), self._clock.wall()
-        self._not_before = ended + rest_after_change_s(self._pace, ended - started)
-        delays_s = tuple((family, wall - triggered_at) for family, triggered_at in batch.triggered_at)
-        return self._told(SyncReason.CHANGE, started, outcome, selected - started, delays_s=delays_s)
+            self._cluster.mark(self._rejections.refused_here() - batch.wanted.keys())
+        self._schedule.changed(started, self._clock.monotonic())
+        return self._result(SyncReason.CHANGE, started, outcome, selected_s, delays_s=self._delays_s(pending))
 
-    def _resync(self, reason: SyncReason, started: float) -> SyncResult:
-        """Bring all of the kernel's state to what is wanted."""
-        wanted: dict[ServiceName, Programmed] = {}
-        select_s = 0.0
+    async def _select(self, names: Mapping[ServiceName, object]) -> Batch:
+        if len(names) > MANY:
+            return await self._offload(partial(changes_of, names, self._cluster.snapshot(), self._programmed))
+        return changes_of(names, self._cluster.view(), self._programmed)
 
-        def frontends() -> Iterator[Frontends]:
-            nonlocal select_s
-            before = self._clock.monotonic()
-            for name, selected in self._cluster.everything():
-                select_s += self._clock.monotonic() - before
-                wanted[name] = selected
-                yield from selected
-                before = self._clock.monotonic()
+    async def _commit(self, changes: tuple[Change, ...]) -> Outcome:
+        if not changes:
+            return Outcome()
+        if self._dataplane.is_slow(changes):
+            return await self._offload(partial(self._dataplane.apply, changes))
+        return self._dataplane.apply(changes)
 
-        outcome = self._dataplane.resync(self._settings, frontends())
-        audit = self._suspicious or reason is SyncReason.PERIOD
-        repaired = (outcome.repaired or f"{outcome.operations} kernel objects") if audit and outcome.operations else ""
-        self._refused.clear()
-        self._cluster.forget()
-        self._settle(wanted, outcome)
-        self._full, self._suspicious = None, False
-        self._full_at = ended = self._clock.monotonic()
-        self._not_before = ended + self._pace.min_s
-        if reason is SyncReason.DISTURBED:
-            self._audit_not_before = ended + rest_after_audit_s(ended - started, repaired=bool(repaired))
-        return self._told(reason, started, outcome, select_s, repaired=repaired)
+    async def _resync(self, reason: SyncReason, started: float) -> SyncResult:
+        """Bring all of the kernel's state to the desired one. An audit looks for what others did: changes go on waiting."""
+        keep = self._kept(reason)
+        wanted = await self._offload(partial(everything, self._cluster.snapshot(), self._programmed, keep))
+        selected_s = self._clock.monotonic() - started
+        outcome = await self._offload(partial(self._dataplane.resync, self._settings, wanted.ports()))
+        self._log_faults(self._settlement.settle_all(wanted, outcome.refused))
+        repaired = self._repaired(reason, outcome)
+        self._suspicious = False
+        self._schedule.completed(reason, started, self._clock.monotonic(), repaired=bool(repaired))
+        return self._result(reason, started, outcome, selected_s, repaired=repaired)
 
-    def _settle(self, wanted: dict[ServiceName, Programmed], outcome: Outcome) -> None:
-        self._refused.update((refusal.service, refusal.reason) for refusal in outcome.refused)
-        self._cluster.settle(wanted, [refusal.service for refusal in outcome.refused])
+    def _kept(self, reason: SyncReason) -> frozenset[ServiceName]:
+        """The Services that a full sync leaves as they are; the changes of all others are part of it."""
+        if reason.is_audit:
+            return frozenset(self._cluster.pending)
+        self._cluster.pending.take()
+        return frozenset()
 
-    def _told(
+    def _repaired(self, reason: SyncReason, outcome: Outcome) -> str:
+        if not outcome.operations or not (self._suspicious or reason is SyncReason.PERIOD):
+            return ""
+        return outcome.repaired or f"{outcome.operations} kernel objects"
+
+    def _log_faults(self, faults: Iterable[Refusal]) -> None:
+        for fault in faults:
+            _log.error("Service set aside", service=str(fault.service), reason=fault.reason, exception=fault.trace)
+
+    def _delays_s(self, pending: Mapping[ServiceName, Mapping[Family, float]]) -> tuple[tuple[Family, float], ...]:
+        wall = self._clock.wall()
+        return tuple((family, wall - at) for triggered_at in pending.values() for family, at in triggered_at.items())
+
+    def _result(
         self,
         reason: SyncReason,
         started: float,
         outcome: Outcome,
-        select_s: float,
+        selected_s: float,
         *,
         repaired: str = "",
         delays_s: tuple[tuple[Family, float], ...] = (),
@@ -202,26 +210,20 @@ class Runner:
             took_s=self._clock.monotonic() - started,
             operations=outcome.operations,
             repaired=repaired,
-            refused=self.refused(),
-            stages_s={"select": select_s, **outcome.took_s},
+            refused=self._rejections.all(),
+            stages_s={"select": selected_s, **outcome.took_s},
             delays_s=delays_s,
             rules=outcome.rules,
             services=self._cluster.services,
-            ports=self._cluster.ports,
-            endpoints=self._cluster.endpoints,
+            ports=self._programmed.ports,
+            endpoints=self._programmed.endpoints,
+            configured=not self._schedule.requested,
         )
-
-    def refused(self) -> tuple[Refusal, ...]:
-        """All Services that are set aside, by the data plane or, in whole or in part, for what they are."""
-        everywhere = [Refusal(name, "; ".join(sentences), everywhere=True) for name, sentences in self._cluster.rejections()]
-        here = [Refusal(name, reason) for name, reason in self._refused.items()]
-        return tuple(sorted(here + everywhere, key=lambda refusal: refusal.service))
 
     def _failed(self, reason: SyncReason, started: float, error: Exception) -> None:
         now, wait_s = self._clock.monotonic(), self._backoff.wait_s()
         self._suspicious |= isinstance(error, ConflictError)
-        self._full, self._not_before = SyncReason.RETRY if reason is not SyncReason.START else reason, now + wait_s
+        self._schedule.failed(reason, now, wait_s)
         _log.error("sync failed", reason=reason.value, error=str(error), retry_in_s=round(wait_s, 2))
-        self._tell(
-            SyncResult(reason, self._clock.wall(), now - started, refused=self.refused(), services=self._cluster.services, error=str(error))
-        )
+        refused, services = self._rejections.all(), self._cluster.services
+        self._tell(SyncResult(reason, self._clock.wall(), now - started, refused=refused, services=services, error=str(error)))

@@ -8,7 +8,7 @@ from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.endpointslices import EndpointSliceParser
 from proxyconfig_agent.ingest.model import ServiceName
 from proxyconfig_agent.ingest.services import service_of
-from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_client.watch.objects import Key
 
 Changed = Callable[[], None]
@@ -17,7 +17,7 @@ Changed = Callable[[], None]
 class ServiceHandler:
     """Services that are no proxy's business are none at all here, so one that becomes headless is gone (rows 77–80)."""
 
-    def __init__(self, cluster: Cluster, changed: Changed) -> None:
+    def __init__(self, cluster: ClusterState, changed: Changed) -> None:
         self._cluster, self._changed = cluster, changed
 
     def on_upsert(self, item: apitypes.Service) -> None:
@@ -42,7 +42,7 @@ class ServiceHandler:
 class EndpointSliceHandler:
     """EndpointSlices; one that becomes headless or loses its Service is gone (rows 81, 83)."""
 
-    def __init__(self, cluster: Cluster, changed: Changed) -> None:
+    def __init__(self, cluster: ClusterState, changed: Changed) -> None:
         self._cluster, self._changed = cluster, changed
         self._slices = EndpointSliceParser()
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol
 
 from proxyconfig_agent.ingest import apitypes
-from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.watch import resources
 from proxyconfig_agent.watch.handlers import EndpointSliceHandler, ServiceHandler
 from proxyconfig_client.api import ApiClient
@@ -28,7 +28,7 @@ class ClusterListener(Protocol):
 class Informers:
     """`begin` it, then `tell` somebody: what has changed until then is told at once."""
 
-    def __init__(self, connection: ApiClient, cluster: Cluster) -> None:
+    def __init__(self, connection: ApiClient, cluster: ClusterState) -> None:
         self.services = resources.services(connection, ServiceHandler(cluster, self._service_changed))
         self.slices = resources.slices(connection, EndpointSliceHandler(cluster, self._endpoints_changed))
         self._nodes = Cache[apitypes.Node](self._node_changed)

@@ -178,6 +178,9 @@ class Mode:
     def probe(self) -> ProbeResult:
         return ProbeResult({})
 
+    def is_slow(self, _changes: Sequence[Change]) -> bool:
+        return False
+
     def disturbed(self) -> bool:
         return False
 

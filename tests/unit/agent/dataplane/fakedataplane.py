@@ -7,7 +7,7 @@ what it has, or that claims what another has, is a bug of the caller, and an Ass
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, ProbeResult, Refusal, Settings
 from proxyconfig_agent.ingest.model import Family, ServiceName
@@ -26,7 +26,7 @@ class FakeDataplane:
         self.failure, self._chance = failure, random.Random(seed)
         self.calls: list[str] = []
         self.order: list[PortName] = []
-        self.touched = False
+        self.touched = self.slow = False
         self.refuses: set[ServiceName] = set()
         """Services that it has no room for."""
 
@@ -58,6 +58,9 @@ class FakeDataplane:
         refused = _place(fresh, [change.new for change in listed if change.new is not None], self.refuses)
         self.state = fresh
         return Outcome(len(listed), refused=tuple(refused), took_s={"commit": 0.001})
+
+    def is_slow(self, changes: Sequence[Change]) -> bool:
+        return self.slow and bool(changes)
 
     def disturbed(self) -> bool:
         return self.touched

@@ -24,7 +24,11 @@ from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.model import Address, Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends, PortName
-from proxyconfig_agent.state.cluster import Cluster, Programmed
+from proxyconfig_agent.state.batch import changes_of
+from proxyconfig_agent.state.cluster import ClusterState
+from proxyconfig_agent.state.programmed import Programmed, ServicePorts
+from proxyconfig_agent.state.rejections import Rejections
+from proxyconfig_agent.state.settlement import Settlement
 from proxyconfig_agent.watch.handlers import EndpointSliceHandler, ServiceHandler
 from proxyconfig_client.watch.decoder import Decoder
 
@@ -64,7 +68,7 @@ class Pipeline:
     """Takes events in, as a reflector does, and syncs."""
 
     def __init__(self) -> None:
-        self.cluster = Cluster(NODE)
+        self.cluster, self.programmed = ClusterState(NODE), Programmed()
         services, slices = ServiceHandler(self.cluster, lambda: None), EndpointSliceHandler(self.cluster, lambda: None)
         decode_service = msgspec.json.Decoder(apitypes.Service, strict=False).decode
         decode_slice = msgspec.json.Decoder(apitypes.EndpointSlice, strict=False).decode
@@ -82,17 +86,19 @@ class Pipeline:
         self._takers[kind](line)
 
     def sync(self) -> None:
-        batch = self.cluster.changes()
+        batch = changes_of(self.cluster.pending.take(), self.cluster.view(), self.programmed)
         for portion in batches(batch.changes):
             for family, changes in by_family(portion).items():
                 self.tables[family].apply(changes)
-        self.cluster.settle(batch.wanted)
+        Settlement(self.programmed, Rejections()).settle(batch.wanted, ())
 
-    def selected(self) -> dict[ServiceName, Programmed]:
-        return dict(self.cluster.everything())
+    def selected(self) -> dict[ServiceName, ServicePorts]:
+        view = self.cluster.view()
+        return {name: view.select(name).ports for name in view.names()}
 
     def sentences(self) -> dict[ServiceName, tuple[str, ...]]:
-        return dict(self.cluster.rejections())
+        view = self.cluster.view()
+        return {name: sentences for name in view.names() if (sentences := view.select(name).rejected)}
 
     def addresses(self) -> dict[Family, set[bytes]]:
         """The keys of all frontends in the kernel."""

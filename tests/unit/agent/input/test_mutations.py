@@ -12,7 +12,7 @@ from tests.support.scenarios.scenario import Object
 from tests.unit.agent.input.mutations import REAL, WORDS, mutated
 from tests.unit.agent.input.pipeline import Pipeline
 
-from proxyconfig_agent.state.cluster import Programmed
+from proxyconfig_agent.state.programmed import ServicePorts
 
 _WORDS = r'( [\w./:,>?\[\]-]+| "[\w ./:>?\[\]-]+"|( 1))*'
 IPTABLES = re.compile(rf"|COMMIT|\*[a-z]+|:KUBE-[A-Z0-9-]+ - \[0:0\]|-[AIDX] KUBE-[A-Z0-9-]+{_WORDS}", re.ASCII)
@@ -50,7 +50,7 @@ def wrong(draw: st.DrawFn) -> tuple[str, Object]:
     return kind, draw(mutated(REAL[kind]))
 
 
-def neighbours(pipeline: Pipeline) -> dict[str, Programmed]:
+def neighbours(pipeline: Pipeline) -> dict[str, ServicePorts]:
     return {str(name): frontends for name, frontends in pipeline.selected().items() if name.namespace == "neighbours"}
 
 

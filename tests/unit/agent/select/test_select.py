@@ -27,7 +27,11 @@ from proxyconfig_agent.ingest.model import (
 from proxyconfig_agent.ingest.services import service_of
 from proxyconfig_agent.select.frontends import count, split
 from proxyconfig_agent.select.select import endpoints_of, select
-from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.state.batch import changes_of
+from proxyconfig_agent.state.cluster import ClusterState
+from proxyconfig_agent.state.programmed import Programmed
+from proxyconfig_agent.state.rejections import Rejections
+from proxyconfig_agent.state.settlement import Settlement
 
 
 def backends(of: Service, *slices: EndpointSlice) -> list[str]:
@@ -174,7 +178,7 @@ def test_memory_per_endpoint_is_bounded() -> None:
     slices = EndpointSliceParser()
     tracemalloc.start()
     try:
-        cluster = Cluster(NODE)
+        cluster = ClusterState(NODE)
         for number in range(services):
             metadata = FullMetadata(name=f"service-{number:05}", namespace="default", uid=f"{number:036}")
             spec = apitypes.ServiceSpec(cluster_ip=f"10.96.{number >> 8}.{number & 255}", ports=[apitypes.ServicePort(80, name="http")])
@@ -191,9 +195,10 @@ def test_memory_per_endpoint_is_bounded() -> None:
             )
             assert part is not None
             cluster.put_slice(part)
-        cluster.settle(cluster.changes().wanted)
+        programmed = Programmed()
+        Settlement(programmed, Rejections()).settle(changes_of(cluster.pending.take(), cluster.view(), programmed).wanted, ())
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert cluster.endpoints == services * endpoints
+    assert programmed.endpoints == services * endpoints
     assert held / (services * endpoints) < 200, f"{held / services:.0f} bytes per Service, {held / services / endpoints:.0f} per endpoint"

@@ -26,7 +26,7 @@ from proxyconfig_agent.ingest.model import (
 )
 from proxyconfig_agent.state.checkpoint import FORMAT, CheckpointFile, Header, order_of
 from proxyconfig_agent.state.checkpoint_loader import Checkpointer
-from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_api.spec import Mode, ProxyConfigSpec
 
 NODE = Node(NodeName("n1"), "zone-a", (Address(b"\x0a\0\0\1"),), (Network(Address(b"\x0a\1\0\0"), 16),))
@@ -115,7 +115,7 @@ def test_a_folder_that_cannot_be_written_harms_nothing_and_keeps_the_last_file(t
 
 
 def test_only_what_was_noted_since_the_last_save_is_saved(tmp_path: Path) -> None:
-    cluster, memory = Cluster(NODE), CheckpointFile(tmp_path, "n1")
+    cluster, memory = ClusterState(NODE), CheckpointFile(tmp_path, "n1")
     cluster.put_service(service(1))
     recall = Checkpointer(memory, cluster, clock=lambda: 99.0)
 
@@ -132,11 +132,11 @@ def test_only_what_was_noted_since_the_last_save_is_saved(tmp_path: Path) -> Non
 
 
 def test_what_is_newer_is_not_replaced_by_what_was_remembered() -> None:
-    cluster = Cluster(NODE)
+    cluster = ClusterState(NODE)
     cluster.put_service(service(1))
     cluster.put_slice(piece(1, "new"))
 
-    cluster.recall([service(1), service(2)], [piece(1, "old"), piece(2)])
+    cluster.restore([service(1), service(2)], [piece(1, "old"), piece(2)])
 
     services, slices = cluster.known()
     assert {each.name.name for each in services} == {"web-1", "web-2"}

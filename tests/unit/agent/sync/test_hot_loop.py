@@ -18,7 +18,8 @@ from tests.unit.client.fakeserver import PATH, FakeServer, event, served
 
 from proxyconfig_agent.dataplane.port import Change, Outcome, Settings
 from proxyconfig_agent.ingest import apitypes
-from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.state.cluster import ClusterState
+from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.sync.result import SyncResult
 from proxyconfig_agent.sync.runner import Runner
 from proxyconfig_agent.sync.schedule import SyncIntervals
@@ -41,11 +42,20 @@ class SlowDataplane(FakeDataplane):
 class Rig:
     def __init__(self, services: int) -> None:
         self.dataplane, self.told, self.server = SlowDataplane(), list[SyncResult](), FakeServer()
-        self.cluster = Cluster(NODE)
+        self.cluster = ClusterState(NODE)
         for number in range(services):
             self.cluster.put_service(service(f"s{number}", f"10.96.{number // 250}.{number % 250 + 1}"))
         clock, backoff = Clock(), Backoff()
-        self.runner = Runner(self.cluster, self.dataplane, Settings(), self.told.append, pace=SyncIntervals(), clock=clock, backoff=backoff)
+        self.runner = Runner(
+            self.cluster,
+            Programmed(),
+            self.dataplane,
+            Settings(),
+            self.told.append,
+            intervals=SyncIntervals(),
+            clock=clock,
+            backoff=backoff,
+        )
         self._sent = 0
         self.works_s: list[float] = []
         """Between two beats of the event loop, in CPU time: others may use the machine, too."""

@@ -6,13 +6,16 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.at_once import finished, inline
 from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 from tests.unit.agent.examples import NODE, draining, ip, piece, ready, service
 
 from proxyconfig_agent.dataplane.port import Change, ConflictError, Outcome, Settings
 from proxyconfig_agent.ingest.model import Family, Network, Protocol, ServiceName, ServicePort
 from proxyconfig_agent.select.frontends import Frontends
-from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.state.batch import everything
+from proxyconfig_agent.state.cluster import ClusterState
+from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.sync.runner import Runner
 from proxyconfig_agent.sync.schedule import SyncIntervals
@@ -24,20 +27,32 @@ from proxyconfig_client.watch.objects import Key
 class Rig:
     """A runner with a clock that the test moves."""
 
-    def __init__(self, dataplane: FakeDataplane | None = None, pace: SyncIntervals | None = None) -> None:
+    def __init__(self, dataplane: FakeDataplane | None = None, intervals: SyncIntervals | None = None) -> None:
         self.now = 1000.0
-        self.cluster = Cluster(NODE, started_at=self.now)
+        self.cluster = ClusterState(NODE, started_at=self.now)
         self.dataplane = dataplane or FakeDataplane()
         self.told: list[SyncResult] = []
+        self.programmed = Programmed()
         clock, backoff = Clock(lambda: self.now, lambda: self.now), Backoff(1, 8, chance=lambda: 1.0)
         self.runner = Runner(
-            self.cluster, self.dataplane, Settings(), self.told.append, pace=pace or SyncIntervals(), clock=clock, backoff=backoff
+            self.cluster,
+            self.programmed,
+            self.dataplane,
+            Settings(),
+            self.told.append,
+            intervals=intervals or SyncIntervals(),
+            clock=clock,
+            backoff=backoff,
+            offload=inline,
         )
+
+    def step(self) -> float:
+        return finished(self.runner.step())
 
     def advance(self, seconds: float) -> None:
         """Let time go by; the runner does what becomes due."""
         until = self.now + seconds
-        while (due := self.runner.step()) <= until:
+        while (due := self.step()) <= until:
             self.now = max(self.now, due) + 1e-6
         self.now = until
 
@@ -51,7 +66,7 @@ def test_the_first_sync_is_a_full_one_with_the_needed_services_first() -> None:
         rig.cluster.put_service(service(name, f"10.96.0.{ord(name)}"))
     for needed in (ServiceName("kube-system", "kube-dns"), ServiceName("default", "kubernetes")):
         rig.cluster.put_service(dataclasses.replace(service(cluster_ip=f"10.96.1.{len(needed.name)}"), name=needed))
-    rig.runner.step()
+    rig.step()
     assert [name.service.name for name in rig.dataplane.order] == ["kubernetes", "kube-dns", "a", "b"]
     assert rig.reasons() == [SyncReason.START]
 
@@ -62,7 +77,7 @@ def test_a_change_is_committed_at_once_and_alone() -> None:
     rig.cluster.put_service(service("other", "10.96.0.11"))
     rig.advance(1)
     rig.cluster.put_slice(piece(("10.0.0.1", ready())))
-    rig.runner.step()
+    rig.step()
     assert rig.dataplane.calls == ["resync", "apply"]
     assert rig.told[-1].operations == 1
     assert rig.told[-1].endpoints == 1
@@ -85,7 +100,7 @@ def test_endpoints_of_unknown_services_wait_for_their_service() -> None:
     rig.advance(1)
     rig.cluster.put_slice(piece(("10.0.0.1", ready())))
     rig.advance(1)
-    assert rig.cluster.dirty == 0
+    assert not rig.cluster.pending
     rig.cluster.put_service(service())
     rig.advance(1)
     assert rig.told[-1].endpoints == 1
@@ -112,7 +127,7 @@ def test_under_load_changes_are_gathered() -> None:
 
 
 def test_the_wanted_minimum_between_syncs_is_kept() -> None:
-    rig = Rig(pace=SyncIntervals(min_s=5))
+    rig = Rig(intervals=SyncIntervals(min_s=5))
     rig.cluster.put_service(service())
     rig.advance(1)
     rig.cluster.put_slice(piece(("10.0.0.1", ready())))
@@ -123,7 +138,7 @@ def test_the_wanted_minimum_between_syncs_is_kept() -> None:
 
 
 def test_everything_is_synced_again_each_period() -> None:
-    rig = Rig(pace=SyncIntervals(full_s=60))
+    rig = Rig(intervals=SyncIntervals(full_s=60))
     rig.advance(200)
     assert rig.reasons() == [SyncReason.START, SyncReason.PERIOD, SyncReason.PERIOD, SyncReason.PERIOD]
 
@@ -135,13 +150,13 @@ def test_what_somebody_else_changed_is_repaired_and_told() -> None:
     before = dict(rig.dataplane.state)
     rig.dataplane.tamper()
     rig.advance(2)
-    assert rig.reasons() == [SyncReason.START, SyncReason.DISTURBED]
+    assert rig.reasons() == [SyncReason.START, SyncReason.DRIFT]
     assert rig.told[-1].repaired == "1 kernel objects"
     assert rig.dataplane.state == before
 
 
 def test_a_change_that_meets_what_somebody_else_did_makes_a_repair_of_it() -> None:
-    rig = Rig(pace=SyncIntervals(poll_s=0))
+    rig = Rig(intervals=SyncIntervals(poll_s=0))
     rig.cluster.put_service(service())
     rig.advance(1)
     rig.dataplane.tamper()
@@ -178,7 +193,7 @@ def test_someone_who_disturbs_all_the_time_does_not_make_us_work_all_the_time() 
 def test_a_table_that_is_deleted_right_after_a_sync_is_repaired_at_once() -> None:
     rig = Rig()
     rig.cluster.put_service(service())
-    rig.runner.step()
+    rig.step()
     rig.dataplane.tamper()
     rig.advance(1.1)
     assert len(rig.dataplane.state) == 1
@@ -273,7 +288,7 @@ def test_the_delay_of_an_endpoint_change_is_measured_from_its_trigger() -> None:
     rig.cluster.put_slice(piece(("10.0.0.1", ready()), triggered_at=900))
     rig.advance(1)
     rig.cluster.put_slice(piece(("10.0.0.2", ready()), triggered_at=rig.now - 0.25))
-    rig.runner.step()
+    rig.step()
     assert rig.told[0].delays_s == ()
     assert rig.told[-1].delays_s == ((Family.IPV4, 0.25),)
 
@@ -358,21 +373,38 @@ def test_whatever_happened_the_kernel_ends_up_as_if_only_the_last_state_had_been
     rig.runner.resync(SyncReason.RETRY)
     rig.advance(60)
     fresh = FakeDataplane()
-    fresh.resync(Settings(), [one for _, frontends in rig.cluster.everything() for one in frontends])
+    fresh.resync(Settings(), everything(rig.cluster.view(), Programmed()).ports())
     assert rig.dataplane.state == fresh.state
-    assert rig.cluster.dirty == 0
+    assert not rig.cluster.pending
     assert rig.told[-1].endpoints == sum(len(one.cluster) // 6 for one in fresh.state.values())
 
 
-@pytest.mark.parametrize("pace", [SyncIntervals(poll_s=0), SyncIntervals(full_s=0), SyncIntervals()])
-def test_an_idle_runner_sleeps(pace: SyncIntervals) -> None:
-    rig = Rig(pace=pace)
+@pytest.mark.parametrize("intervals", [SyncIntervals(poll_s=0), SyncIntervals(full_s=0), SyncIntervals()])
+def test_an_idle_runner_sleeps(intervals: SyncIntervals) -> None:
+    rig = Rig(intervals=intervals)
     rig.advance(5)
     rig.told.clear()
     steps = 0
     until = rig.now + 100
-    while (due := rig.runner.step()) <= until:
+    while (due := rig.step()) <= until:
         rig.now = due
         steps += 1
     assert steps <= 101
     assert rig.told == []
+
+
+def test_an_unexpected_error_is_a_failed_sync_and_no_end_of_the_agent() -> None:
+    rig = Rig()
+    rig.cluster.put_service(service())
+    rig.advance(1)
+    apply = rig.dataplane.apply
+
+    def broken(changes: Iterable[Change]) -> Outcome:
+        rig.dataplane.apply = apply  # type: ignore[method-assign]
+        raise KeyError(len(list(changes)))
+
+    rig.dataplane.apply = broken  # type: ignore[method-assign]
+    rig.cluster.put_slice(piece(("10.0.0.1", ready())))
+    rig.advance(5)
+    assert [(sync.reason, bool(sync.error)) for sync in rig.told[1:]] == [(SyncReason.CHANGE, True), (SyncReason.RETRY, False)]
+    assert rig.told[-1].endpoints == 1

@@ -15,7 +15,8 @@ from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.metrics.metrics import Metrics
 from proxyconfig_agent.report.recorder import StatusRecorder
-from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.state.cluster import ClusterState
+from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.sync.runner import Runner
 from proxyconfig_agent.sync.schedule import SyncIntervals
 from proxyconfig_agent.watch.handlers import ServiceHandler
@@ -31,9 +32,9 @@ def service(name: str, version: int, **spec: object) -> bytes:
 
 
 async def test_a_service_that_cannot_be_read_is_served_as_it_was_and_named_in_one_event() -> None:
-    server, cluster, dataplane, clock = FakeServer(), Cluster(NODE), FakeDataplane(), Clock()
+    server, cluster, dataplane, clock = FakeServer(), ClusterState(NODE), FakeDataplane(), Clock()
     telling = StatusRecorder(cluster, Metrics("0.1.0", "nftables"), Health(clock), "0.1.0", clock, spread_s=0.01)
-    runner = Runner(cluster, dataplane, Settings(), telling.synced, pace=SyncIntervals(), clock=clock, backoff=Backoff())
+    runner = Runner(cluster, Programmed(), dataplane, Settings(), telling.synced, intervals=SyncIntervals(), clock=clock, backoff=Backoff())
     sink = ServiceHandler(cluster, runner.wake)
     async with served(server) as connection:
         decode = msgspec.json.Decoder(apitypes.Service, strict=False).decode

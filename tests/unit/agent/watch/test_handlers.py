@@ -7,7 +7,9 @@ from tests.unit.agent.examples import NODE
 
 from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.model import ServiceName
-from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.state.batch import everything
+from proxyconfig_agent.state.cluster import ClusterState
+from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.watch.handlers import EndpointSliceHandler, ServiceHandler
 from proxyconfig_client.watch.objects import Key
 
@@ -16,7 +18,7 @@ KEY = Key("shop", "web")
 
 class Sinks:
     def __init__(self) -> None:
-        self.cluster = Cluster(NODE)
+        self.cluster = ClusterState(NODE)
         self.changes = 0
         self.services, self.slices = ServiceHandler(self.cluster, self._changed), EndpointSliceHandler(self.cluster, self._changed)
 
@@ -38,7 +40,11 @@ class Sinks:
         self.slices.on_upsert(msgspec.convert(source, apitypes.EndpointSlice))
 
     def reachable(self) -> list[bool]:
-        return [one.reachable for _, frontends in self.cluster.everything() for one in frontends]
+        return [port.reachable for port in everything(self.cluster.view(), Programmed()).ports()]
+
+    def rejected(self) -> dict[ServiceName, tuple[str, ...]]:
+        view = self.cluster.view()
+        return {name: sentences for name in view.names() if (sentences := view.select(name).rejected)}
 
 
 def test_what_is_put_is_known_and_what_is_dropped_is_not() -> None:
@@ -64,7 +70,7 @@ def test_endpoints_that_nobody_serves_are_no_change() -> None:
     sinks = Sinks()
     sinks.slice()
     sinks.slice("10.0.0.2")
-    assert (sinks.changes, sinks.cluster.dirty) == (0, 0)
+    assert (sinks.changes, len(sinks.cluster.pending)) == (0, 0)
     sinks.service()
     assert sinks.reachable() == [True]
 
@@ -95,9 +101,9 @@ def test_row_81_a_slice_that_becomes_headless_serves_no_more() -> None:
 def test_a_service_that_cannot_be_decoded_is_named_until_it_is_gone() -> None:
     sinks = Sinks()
     sinks.services.on_undecodable(KEY, "cannot be decoded: Expected `int`")
-    assert [name for name, _ in sinks.cluster.rejections()] == [ServiceName("shop", "web")]
+    assert list(sinks.rejected()) == [ServiceName("shop", "web")]
     sinks.services.on_delete(KEY)
-    assert list(sinks.cluster.rejections()) == []
+    assert sinks.rejected() == {}
 
 
 def test_a_slice_that_cannot_be_decoded_is_used_as_it_was_and_its_service_says_so() -> None:
@@ -107,10 +113,8 @@ def test_a_slice_that_cannot_be_decoded_is_used_as_it_was_and_its_service_says_s
     sinks.slices.on_undecodable(KEY, "cannot be decoded: Expected `array`")
     sinks.slices.on_undecodable(Key("shop", "unknown"), "cannot be decoded: Expected `array`")
     assert sinks.reachable() == [True]
-    sinks.cluster.settle(dict(sinks.cluster.everything()))
-    assert dict(sinks.cluster.rejections()) == {
+    assert sinks.rejected() == {
         ServiceName("shop", "web"): ("EndpointSlice web cannot be decoded: Expected `array`",),
     }
     sinks.slice()
-    sinks.cluster.settle(dict(sinks.cluster.everything()))
-    assert dict(sinks.cluster.rejections()) == {}
+    assert sinks.rejected() == {}

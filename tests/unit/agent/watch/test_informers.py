@@ -7,7 +7,7 @@ from typing import Any
 
 from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.model import Node, NodeName
-from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.watch.informers import Informers
 from proxyconfig_client.api import ApiClient
 from proxyconfig_client.config import ClientConfig
@@ -49,7 +49,7 @@ def added(item: dict[str, Any]) -> bytes:
 
 async def test_what_changed_before_anybody_listens_is_told_once_and_what_changes_then_as_it_does() -> None:
     async with ApiClient(ClientConfig(server="http://127.0.0.1:1"), user_agent="test") as connection:
-        watched, told = Informers(connection, Cluster(Node(NodeName("n1")))), Recorder()
+        watched, told = Informers(connection, ClusterState(Node(NodeName("n1")))), Recorder()
         watched.services._decoder.take(added(SERVICE))
         watched.slices._decoder.take(added(SLICE))
         watched.node._decoder.take(added(NODE))

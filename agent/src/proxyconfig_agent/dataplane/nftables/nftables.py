@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from proxyconfig_agent.dataplane.nftables.delta import Delta
 from proxyconfig_agent.dataplane.nftables.kernel import dump, transaction
@@ -25,6 +25,9 @@ from proxyconfig_agent.netlink.nftables import messages as wire
 from proxyconfig_agent.netlink.nftables.connection import Connection, KernelError
 from proxyconfig_agent.netlink.nftables.messages import Table
 from proxyconfig_agent.select.frontends import Frontends
+
+QUICK = 100
+"""Changes that take some 20 ms at most."""
 
 
 class Nftables:
@@ -68,6 +71,9 @@ class Nftables:
         refused: dict[ServiceName, str] = {}
         operations = sum(self._apply(batch, refused, clock) for batch in batches(changes))
         return Outcome(operations, tuple(Refusal(service, reason) for service, reason in refused.items()), clock.took_s)
+
+    def is_slow(self, changes: Sequence[Change]) -> bool:
+        return len(changes) > QUICK
 
     def disturbed(self) -> bool:
         try:

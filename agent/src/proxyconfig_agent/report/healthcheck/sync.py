@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from proxyconfig_agent.ingest.model import Address
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts
-from proxyconfig_agent.state.cluster import Cluster
+from proxyconfig_agent.state.programmed import Programmed
 
 
 class HealthChecks:
-    def __init__(self, cluster: Cluster, ports: HealthPorts) -> None:
-        self._cluster, self._ports = cluster, ports
+    def __init__(self, programmed: Programmed, ports: HealthPorts) -> None:
+        self._programmed, self._ports = programmed, ports
         self._listen_on: tuple[Address, ...] = ()
         self._answered: tuple[int, tuple[Address, ...]] = (0, ())
 
@@ -23,6 +23,6 @@ class HealthChecks:
 
     def answer(self) -> None:
         """Answer what was programmed last. Most changes are none of theirs, and there may be thousands."""
-        answered, self._answered = self._answered, (self._cluster.health_checks_changed, self._listen_on)
+        answered, self._answered = self._answered, (self._programmed.health_checks_changed, self._listen_on)
         if answered != self._answered:
-            self._ports.want(self._cluster.health_checks(), self._listen_on)
+            self._ports.want(self._programmed.health_checks(), self._listen_on)

@@ -13,6 +13,7 @@ IPTABLES, NFTABLES = ("iptables",), ("nftables",)
 
 _SYNC_S = tuple(0.001 * 2**power for power in range(15))
 _PROGRAMMING_S = (0, 0.25, 0.5, *range(1, 60), *range(60, 121, 5), *range(150, 301, 30))  # kube-proxy has the 0, too
+_DELAY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _STAGE_S = tuple(0.00001 * 4**power for power in range(11))
 
 
@@ -108,6 +109,12 @@ AUDITS = Metric(
     ("result",),
 )
 AUDITED_AT = Metric("proxyconfig_audit_last_timestamp_seconds", "gauge", "When all rules in the kernel were last known to be as wanted")
+EVENT_LOOP_DELAY_S = Metric(
+    "proxyconfig_event_loop_delay_seconds",
+    "histogram",
+    "How late the event loop does what is due, asked ten times a second: watches, health check node ports and changes wait for so long",
+    buckets=_DELAY_S,
+)
 INFO = Metric("proxyconfig_agent_info", "gauge", "1, with the agent's version and mode as labels", ("version", "mode"))
 
 CATALOGUE = tuple(each for each in list(globals().values()) if isinstance(each, Metric))

@@ -64,6 +64,7 @@ class Metrics:
             gauge(of.AUDITED_AT),
             gauge(of.INFO),
         )
+        self._event_loop_delay = histogram(of.EVENT_LOOP_DELAY_S)
         for result in ("clean", "repaired", "failed"):
             self._audits.labels(result)
         for family in Family:
@@ -112,7 +113,7 @@ class Metrics:
 
     def synced(self, sync: SyncResult) -> None:
         """A sync ended; after a successful one everything that was pending is in the kernel."""
-        if sync.audit:
+        if sync.reason.is_audit:
             self._audits.labels("failed" if sync.error else "repaired" if sync.repaired else "clean").inc()
         if sync.error:
             self._failed(sync.reason)
@@ -135,6 +136,9 @@ class Metrics:
             self._stage.labels(stage).observe(seconds)
         for kind, number in (("services", sync.services), ("ports", sync.ports), ("endpoints", sync.endpoints)):
             self._objects.labels(kind).set(number)
+
+    def event_loop_delayed(self, seconds: float) -> None:
+        self._event_loop_delay.observe(seconds)
 
     def _count_rules(self, rules: Mapping[tuple[Family, str], Rules]) -> None:
         total, written = cast(Gauge, self._of_mode[of.RULES]), cast(Gauge, self._of_mode[of.RULES_WRITTEN])

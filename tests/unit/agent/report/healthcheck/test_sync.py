@@ -11,7 +11,7 @@ WEB = ServiceName("shop", "web")
 
 
 def counted(rig: Rig) -> dict[str, int]:
-    return {str(check.service): check.local_endpoints for check in rig.cluster.health_checks()}
+    return {str(check.service): check.local_endpoints for check in rig.programmed.health_checks()}
 
 
 def test_counts_follow_syncs_and_other_services_are_no_change() -> None:
@@ -21,15 +21,15 @@ def test_counts_follow_syncs_and_other_services_are_no_change() -> None:
     assert counted(rig) == {}
     rig.advance(1)
     assert counted(rig) == {"shop/web": 1}
-    before = rig.cluster.health_checks_changed
+    before = rig.programmed.health_checks_changed
     rig.cluster.put_service(service("other", "10.96.0.11"))
     rig.cluster.put_slice(piece(("10.0.0.2", ready("here")), of="other", name="other-1"))
     rig.advance(1)
-    assert rig.cluster.health_checks_changed == before
+    assert rig.programmed.health_checks_changed == before
     rig.cluster.put_slice(piece(("10.0.0.1", ready("here")), ("10.0.0.3", ready("here"))))
     rig.advance(1)
     assert counted(rig) == {"shop/web": 2}
-    assert rig.cluster.health_checks_changed > before
+    assert rig.programmed.health_checks_changed > before
     rig.cluster.drop_service(WEB)
     rig.advance(1)
     assert counted(rig) == {}

@@ -98,7 +98,7 @@ def test_failures_and_deleted_flows_start_at_zero(metrics: Metrics) -> None:
 def test_audits_are_counted_by_what_came_of_them(metrics: Metrics) -> None:
     for one in (
         sync(reason=SyncReason.PERIOD),
-        sync(reason=SyncReason.DISTURBED, repaired="1 chains"),
+        sync(reason=SyncReason.DRIFT, repaired="1 chains"),
         sync(reason=SyncReason.PERIOD, error="no"),
         sync(reason=SyncReason.CHANGE),
         sync(reason=SyncReason.SETTINGS),
@@ -117,7 +117,7 @@ def test_a_clock_that_is_behind_makes_no_negative_delay(metrics: Metrics) -> Non
 
 def test_what_is_programmed(metrics: Metrics) -> None:
     refused = (Refusal(ServiceName("default", "web"), "its address is taken"),)
-    metrics.synced(sync(reason=SyncReason.DISTURBED, services=2, ports=3, endpoints=20, refused=refused, repaired="1 element"))
+    metrics.synced(sync(reason=SyncReason.DRIFT, services=2, ports=3, endpoints=20, refused=refused, repaired="1 element"))
     metrics.mode("0.1.0", "iptables")
     after = values(metrics)
     assert after["proxyconfig_programmed{kind=endpoints}"] == 20

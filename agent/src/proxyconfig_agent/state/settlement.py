@@ -1,0 +1,47 @@
+"""What a commit made of what was wanted: the tables of what is programmed and what is rejected follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from proxyconfig_agent.dataplane.port import Refusal
+from proxyconfig_agent.ingest.model import ServiceName
+from proxyconfig_agent.state.batch import Everything
+from proxyconfig_agent.state.programmed import Programmed
+from proxyconfig_agent.state.rejections import Rejections
+from proxyconfig_agent.state.view import Selected
+
+
+class Settlement:
+    """Of one node, in one mode."""
+
+    def __init__(self, programmed: Programmed, rejections: Rejections) -> None:
+        self._programmed, self._rejections = programmed, rejections
+
+    def settle(self, wanted: Mapping[ServiceName, Selected], refused: Iterable[Refusal]) -> list[Refusal]:
+        """The kernel has what is wanted of these Services, except for the refused ones, of which it has nothing. Returns the faults of
+        the agent that are new."""
+        refusals = {refusal.service: refusal for refusal in refused}
+        settled = [self._put(name, selected, refusals.get(name) or selected.refusal) for name, selected in wanted.items()]
+        return [refusal for refusal in settled if refusal is not None]
+
+    def settle_all(self, wanted: Everything, refused: Iterable[Refusal]) -> list[Refusal]:
+        """The same, and the kernel has nothing of any Service that is not wanted."""
+        refused = tuple(refused)
+        names = wanted.wanted.keys() | wanted.kept.keys()
+        self._programmed.retain(names)
+        self._rejections.retain(names)
+        not_kept = {refusal.service: Selected() for refusal in refused if refusal.service in wanted.kept}
+        return self.settle({**wanted.wanted, **not_kept}, refused)
+
+    def _put(self, name: ServiceName, selected: Selected, refusal: Refusal | None) -> Refusal | None:
+        """Returns the refusal if it is a fault that was not known."""
+        known = self._rejections.here(name)
+        self._rejections.put(name, selected.rejected, refusal)
+        if refusal is None:
+            self._programmed.put(name, selected.ports, selected.health_checks)
+            return None
+        # For a load balancer it has no endpoint here.
+        self._programmed.put(name, (), tuple(replace(check, local_endpoints=0) for check in selected.health_checks))
+        return refusal if refusal.trace and refusal != known else None
