@@ -53,7 +53,7 @@ class Iptables:
         ports = list(wanted)
         clock.lap("lower")
         with _told(), self._anew() as writer:
-            refused, drift = dict[ServiceName, str](), Drift()
+            refused, drift = dict[ServiceName, Refusal](), Drift()
             lowerings = {family: RuleRenderer(family, settings, self._features()) for family in writer.tools}
             fills = [self._fill(lowering, ports, refused, clock, drift) for lowering in lowerings.values()]
             for fill in fills:
@@ -61,12 +61,12 @@ class Iptables:
         self._lowerings = lowerings
         operations = sum(fill.operations for fill in fills)
         abandoned = tuple(destination for fill in fills for destination in fill.abandoned)
-        return Outcome(operations, _refusals(refused), clock.took_s, str(drift), abandoned, self._rules())
+        return Outcome(operations, tuple(refused.values()), clock.took_s, str(drift), abandoned, self._rules())
 
     def apply(self, changes: Iterable[Change]) -> Outcome:
         if not self._lowerings:
             raise DataplaneError("iptables: changes came before the first full sync; call resync first")
-        clock, refused, operations = StageTimer(), dict[ServiceName, str](), 0
+        clock, refused, operations = StageTimer(), dict[ServiceName, Refusal](), 0
         by_family = per_family(changes)
         with _told():
             for lowering in self._lowerings.values():
@@ -79,7 +79,7 @@ class Iptables:
                 self._writer.watch.doubt()
         for family, lowering in self._lowerings.items():
             lowering.count(by_family.get(family, ()))
-        return Outcome(operations, _refusals(refused), clock.took_s, rules=self._rules())
+        return Outcome(operations, tuple(refused.values()), clock.took_s, rules=self._rules())
 
     def is_slow(self, changes: Sequence[Change]) -> bool:  # noqa: ARG002 - a program runs, whatever they are
         return True
@@ -149,7 +149,7 @@ class Iptables:
             raise
 
     def _fill(
-        self, lowering: RuleRenderer, ports: Sequence[Frontends], refused: dict[ServiceName, str], clock: StageTimer, drift: Drift
+        self, lowering: RuleRenderer, ports: Sequence[Frontends], refused: dict[ServiceName, Refusal], clock: StageTimer, drift: Drift
     ) -> FullSync:
         of_family = [port for port in ports if port.family is lowering.family]
         lowering.count(Change(None, port) for port in of_family)
@@ -158,32 +158,36 @@ class Iptables:
         fill.ports(of_family)
         return fill
 
-    def _apply(self, lowering: RuleRenderer, changes: Sequence[Change], refused: dict[ServiceName, str], clock: StageTimer) -> int:
+    def _apply(self, lowering: RuleRenderer, changes: Sequence[Change], refused: dict[ServiceName, Refusal], clock: StageTimer) -> int:
         """One input; how many operations it was."""
+        try:
+            given = self._input(lowering, changes)
+            clock.lap("lower")
+            return self._writer.commit(lowering.family, given)
+        except (LockedError, OSError):
+            self._writer.watch.doubt()
+            raise
+        except Exception:  # what iptables refuses, or a fault of the agent
+            return self._search(lowering, changes, refused)
+        finally:
+            clock.lap("commit")
+
+    def _input(self, lowering: RuleRenderer, changes: Sequence[Change]) -> Input:
         given = lowering.input()
         for change in changes:
             old, new = lowering.rules(change.old), lowering.rules(change.new)
             lowering.tally(old, new)
             given.add(delta(old, new))
-        clock.lap("lower")
-        try:
-            return self._writer.commit(lowering.family, given)
-        except LockedError:
-            self._writer.watch.doubt()
-            raise
-        except ToolError:
-            return self._search(lowering, changes, refused)
-        finally:
-            clock.lap("commit")
+        return given
 
-    def _search(self, lowering: RuleRenderer, changes: Sequence[Change], refused: dict[ServiceName, str]) -> int:
+    def _search(self, lowering: RuleRenderer, changes: Sequence[Change], refused: dict[ServiceName, Refusal]) -> int:
         """An audit follows: others may have changed more than this met, and a refused Service has rules in the other family."""
         try:
             return Bisection(self._writer, lowering, refused).carry_out(changes)
         finally:
             self._writer.watch.doubt()
 
-    def _take_out(self, by_family: dict[Family, list[Change]], refused: dict[ServiceName, str]) -> int:
+    def _take_out(self, by_family: dict[Family, list[Change]], refused: dict[ServiceName, Refusal]) -> int:
         """Refused Services, in both families."""
         operations = 0
         for family, lowering in self._lowerings.items():
@@ -211,7 +215,3 @@ def _is_liberal() -> bool:
         return ProcSys().read(_LIBERAL) != "0"
     except OSError:
         return False
-
-
-def _refusals(refused: dict[ServiceName, str]) -> tuple[Refusal, ...]:
-    return tuple(Refusal(service, reason) for service, reason in refused.items())

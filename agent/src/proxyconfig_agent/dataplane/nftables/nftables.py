@@ -16,9 +16,9 @@ from proxyconfig_agent.dataplane.nftables.sync.batches import Ports, batches, by
 from proxyconfig_agent.dataplane.nftables.sync.full_sync import FullSync
 from proxyconfig_agent.dataplane.nftables.sync.reconcile import BYTES_PER_ELEMENT, CHUNK, Reconciler
 from proxyconfig_agent.dataplane.nftables.table.recovery import NumberRecovery
-from proxyconfig_agent.dataplane.nftables.table.refused import RefusedError
 from proxyconfig_agent.dataplane.nftables.table.state import Pair, TableState
 from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneError, Outcome, ProbeResult, Refusal, Settings
+from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.netlink.nftables import messages as wire
@@ -68,9 +68,9 @@ class Nftables:
         if not self._books:
             raise DataplaneError("nftables: changes came before the first full sync; call resync first")
         clock = StageTimer()
-        refused: dict[ServiceName, str] = {}
+        refused: dict[ServiceName, Refusal] = {}
         operations = sum(self._apply(batch, refused, clock) for batch in batches(changes))
-        return Outcome(operations, tuple(Refusal(service, reason) for service, reason in refused.items()), clock.took_s)
+        return Outcome(operations, tuple(refused.values()), clock.took_s)
 
     def is_slow(self, changes: Sequence[Change]) -> bool:
         return len(changes) > QUICK
@@ -126,16 +126,17 @@ class Nftables:
         book = TableState(family, self._now)
         return Reconciler(book, settings, held, elements, NumberRecovery(book, before, elements, remembered), chunk=self._chunk)
 
-    def _apply(self, changes: Iterable[Change], refused: dict[ServiceName, str], clock: StageTimer) -> int:
+    def _apply(self, changes: Iterable[Change], refused: dict[ServiceName, Refusal], clock: StageTimer) -> int:
         """One transaction; how many operations it was."""
         wanted = {family: ports for family, ports in by_family(changes).items() if family in self._books}
         pairs = self._lower(wanted, refused)
         clock.lap("lower")
-        deltas = self._deltas(pairs)
-        clock.lap("delta")
         try:
+            deltas = self._deltas(pairs)
+            clock.lap("delta")
             operations = self._commit(deltas)
-        except KernelError as error:
+        except Exception as error:  # the kernel's refusal, or a fault of the agent
+            self._rollback()
             self._raise_if_stale(error)
             operations = self._one_by_one(wanted, refused)
             # What went from one Service to another may have gone with the first: it takes one transaction for both.
@@ -143,7 +144,7 @@ class Nftables:
         clock.lap("commit")
         return operations
 
-    def _lower(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, str]) -> dict[Family, list[Pair]]:
+    def _lower(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> dict[Family, list[Pair]]:
         """What is and what is to be, in each family. A Service that cannot be programmed goes into `refused`, and out of both families."""
         while True:
             try:
@@ -152,9 +153,9 @@ class Nftables:
                     for family, book in self._books.items()
                     if family in wanted or refused
                 }
-            except RefusedError as refusal:
+            except RefusedError as error:
                 self._rollback()
-                refused[refusal.service] = refusal.reason
+                self._refuse(error.refusal, refused)
 
     def _deltas(self, pairs: Mapping[Family, list[Pair]]) -> dict[Family, Delta]:
         return {family: self._books[family].delta(each) for family, each in pairs.items()}
@@ -166,7 +167,7 @@ class Nftables:
             self._writer.commit(
                 message for family, delta in deltas.items() for message in transaction.changed(family, fresh[family], [delta])
             )
-        except KernelError:
+        except Exception:
             self._rollback()
             raise
         for family in deltas:
@@ -177,26 +178,36 @@ class Nftables:
         for book in self._books.values():
             book.rollback()
 
-    def _one_by_one(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, str]) -> int:
+    def _one_by_one(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> int:
         """Find the Service that the kernel does not take; the others go in. How many operations it took."""
         return sum(self._apply_one(service, ports, refused) for service, ports in by_service(wanted).items())
 
-    def _apply_one(self, service: ServiceName, wanted: Mapping[Family, Ports], refused: dict[ServiceName, str]) -> int:
+    def _apply_one(self, service: ServiceName, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> int:
         """One Service; if the kernel refuses it, it is taken out. Raises DataplaneError if that is refused too."""
         try:
             return self._commit(self._deltas(self._lower(wanted, refused)))
-        except KernelError as refusal:
-            self._raise_if_stale(refusal)
-            refused[service] = str(refusal)
+        except Exception as error:
+            self._rollback()
+            self._raise_if_stale(error)
+            refused[service] = Refusal(service, str(error)) if isinstance(error, KernelError) else refusal_of(service, error)
         try:
             return self._commit(self._deltas(self._lower(wanted, refused)))
         except KernelError as error:
             self._writer.doubt()
             raise DataplaneError(f"nftables: {service} cannot be taken out: {error}; a full resync repairs it") from error
 
-    def _raise_if_stale(self, error: KernelError) -> None:
+    def _refuse(self, refusal: Refusal, refused: dict[ServiceName, Refusal]) -> None:
+        """Leave a Service out. Raises DataplaneError if that is what fails."""
+        if refusal.service in refused:
+            self._writer.doubt()
+            raise DataplaneError(f"nftables: {refusal.service} cannot be taken out: {refusal.reason}; a full resync repairs it")
+        refused[refusal.service] = refusal
+
+    def _raise_if_stale(self, error: Exception) -> None:
         """What we would delete, or the table itself, is gone: only a full resync knows what else is."""
-        if error.is_missing:
+        if isinstance(error, (DataplaneError, OSError)):
+            raise error
+        if isinstance(error, KernelError) and error.is_missing:
             self._writer.doubt()
             raise ConflictError(f"nftables: somebody changed table proxyconfig ({error}); a full resync repairs it") from error
 

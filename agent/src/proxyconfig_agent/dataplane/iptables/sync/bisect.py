@@ -9,7 +9,8 @@ from proxyconfig_agent.dataplane.iptables.sync.reconcile import TableDiff, witho
 from proxyconfig_agent.dataplane.iptables.sync.renderer import RuleRenderer
 from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, ToolError
 from proxyconfig_agent.dataplane.iptables.tools.writer import Writer
-from proxyconfig_agent.dataplane.port import Change, DataplaneError
+from proxyconfig_agent.dataplane.port import Change, DataplaneError, Refusal
+from proxyconfig_agent.dataplane.quarantine import refusal_of
 from proxyconfig_agent.ingest.model import ServiceName
 from proxyconfig_agent.select.frontends import Frontends
 
@@ -17,7 +18,7 @@ from proxyconfig_agent.select.frontends import Frontends
 class Bisection:
     """For one family, after an input that was refused. `refused` collects Services, with iptables' words."""
 
-    def __init__(self, writer: Writer, lowering: RuleRenderer, refused: dict[ServiceName, str]) -> None:
+    def __init__(self, writer: Writer, lowering: RuleRenderer, refused: dict[ServiceName, Refusal]) -> None:
         self._writer, self._lowering, self._refused = writer, lowering, refused
 
     def carry_out(self, changes: Sequence[Change]) -> int:
@@ -29,7 +30,7 @@ class Bisection:
     def take_out(self, gone: Sequence[Frontends]) -> int:
         """Remove whatever is there of refused ones. Raises ToolError."""
         saved, given = self._writer.read_again(self._lowering.family), self._lowering.input()
-        given.add(without(saved, _together(self._lowering.rules(frontends) for frontends in gone)))
+        given.add(without(saved, _together(self._lowering.rules_if_any(frontends) for frontends in gone)))
         return self._writer.commit(self._lowering.family, given)
 
     def _half(self, services: list[list[Change]]) -> int:
@@ -39,10 +40,18 @@ class Bisection:
         except LockedError:
             raise
         except ToolError as error:
-            if len(services) > 1:
-                return self.carry_out(changes)
-            self._refused[name_of(changes[0])] = str(error)
-            return 0
+            return self._refuse(services, Refusal(name_of(changes[0]), str(error)))
+        except (DataplaneError, OSError):
+            raise
+        except Exception as error:  # a fault of the agent
+            return self._refuse(services, refusal_of(name_of(changes[0]), error))
+
+    def _refuse(self, services: list[list[Change]], refusal: Refusal) -> int:
+        """Go on in halves, unless it is a single Service."""
+        if len(services) > 1:
+            return self.carry_out([change for service in services for change in service])
+        self._refused[refusal.service] = refusal
+        return 0
 
     def _commit(self, changes: Sequence[Change]) -> int:
         family = self._lowering.family

@@ -14,7 +14,8 @@ from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend
 from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, ToolError
 from proxyconfig_agent.dataplane.iptables.tools.restore import Input
 from proxyconfig_agent.dataplane.iptables.tools.writer import Writer
-from proxyconfig_agent.dataplane.port import Change, Destination
+from proxyconfig_agent.dataplane.port import Change, Destination, Refusal
+from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends
@@ -27,7 +28,9 @@ portions, minutes at once); iptables-legacy-restore reads and writes the whole t
 class FullSync:
     """Call `begin`, then `ports` once, then `end`. All raise ToolError, for what is no Service's fault."""
 
-    def __init__(self, writer: Writer, lowering: RuleRenderer, refused: dict[ServiceName, str], clock: StageTimer, drift: Drift) -> None:
+    def __init__(
+        self, writer: Writer, lowering: RuleRenderer, refused: dict[ServiceName, Refusal], clock: StageTimer, drift: Drift
+    ) -> None:
         self._writer, self._lowering, self._refused, self._clock = writer, lowering, refused, clock
         self._search = Bisection(writer, lowering, refused)
         self._portion = PORTION[writer.backend]
@@ -66,16 +69,27 @@ class FullSync:
     def _port(self, frontends: Frontends) -> None:
         if frontends.name.service in self._refused:
             return
-        rules = self._lowering.rules(frontends)
-        self._lowering.tally(NONE, rules)
-        self._clock.lap("lower")
-        edits = self._adoption.port(rules)
+        try:
+            edits = self._edits(frontends)
+        except RefusedError as error:
+            self._refused[frontends.name.service] = error.refusal
+            return
         self._input.add(edits)
         if len(edits):
             _count(self._drift, edits)
             self._drift.of(frontends.name)
         self._batch.append(Change(None, frontends))
         self._clock.lap("delta")
+
+    def _edits(self, frontends: Frontends) -> Edits:
+        """What one Service port lacks. Raises RefusedError for a fault of the agent."""
+        rules = self._lowering.rules(frontends)
+        self._lowering.tally(NONE, rules)
+        self._clock.lap("lower")
+        try:
+            return self._adoption.port(rules)
+        except Exception as error:
+            raise RefusedError(refusal_of(frontends.name.service, error)) from error
 
     def _flush(self) -> None:
         """Commit what has gathered."""
@@ -97,7 +111,7 @@ class FullSync:
         """Take away what nobody wants, and the refused Service ports, `gone`."""
         refused = list(gone)
         for frontends in refused:
-            self._adoption.forget(self._lowering.rules(frontends))
+            self._adoption.forget(self._lowering.rules_if_any(frontends))
         self.abandoned = tuple(udp_destinations(self._adoption.stale(), self.family))
         self._add(self._adoption.rest())
         self._clock.lap("delta")

@@ -11,6 +11,7 @@ from proxyconfig_agent.dataplane.iptables.model.ruleset import Features, Fixed, 
 from proxyconfig_agent.dataplane.iptables.model.static_rules import fixed
 from proxyconfig_agent.dataplane.iptables.tools.restore import Input
 from proxyconfig_agent.dataplane.port import Change, Rules, Settings
+from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.select.frontends import Frontends, count
 
@@ -48,9 +49,20 @@ class RuleRenderer:
         self._endpoints += sum(_endpoints(change.new) - _endpoints(change.old) for change in changes)
 
     def rules(self, frontends: Frontends | None) -> PortRules:
+        """Raises RefusedError for a fault of the agent."""
         if frontends is None:
             return NONE
-        return lower(frontends, self._settings, self._features, large=self._endpoints > LARGE)
+        try:
+            return lower(frontends, self._settings, self._features, large=self._endpoints > LARGE)
+        except Exception as error:  # a fault of the agent, which concerns this Service alone
+            raise RefusedError(refusal_of(frontends.name.service, error)) from error
+
+    def rules_if_any(self, frontends: Frontends) -> PortRules:
+        """None for a Service port that no rules can be made for."""
+        try:
+            return self.rules(frontends)
+        except RefusedError:
+            return NONE
 
     def input(self) -> Input:
         """An empty one."""

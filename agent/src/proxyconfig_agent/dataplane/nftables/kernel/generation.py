@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -46,9 +47,9 @@ class Writer:
             self._expected = (self._expected + 1) % _GENERATIONS or 1
 
     def attempt(self, messages: Iterable[Message]) -> bool:
-        """A transaction that may fail; whether it did not."""
+        """A transaction that may fail, even to be encoded; whether it did not."""
         try:
             self.commit(messages)
-        except KernelError:
+        except (KernelError, ArithmeticError, LookupError, TypeError, ValueError, struct.error):
             return False
         return True

@@ -13,12 +13,12 @@ from proxyconfig_agent.dataplane.nftables.model.ruleset import table_of
 from proxyconfig_agent.dataplane.nftables.sync.drift import Repairs
 from proxyconfig_agent.dataplane.nftables.sync.pipelined_commit import PipelinedCommit
 from proxyconfig_agent.dataplane.nftables.sync.reconcile import Chunk, Part, Reconciler
-from proxyconfig_agent.dataplane.nftables.table.refused import RefusedError
 from proxyconfig_agent.dataplane.port import Outcome, Refusal, Settings
+from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.netlink.nftables.connection import KernelError
-from proxyconfig_agent.select.frontends import Frontends
+from proxyconfig_agent.select.frontends import Frontends, PortName
 
 
 class FullSync:
@@ -32,7 +32,7 @@ class FullSync:
         self._resyncs = resyncs
         self._clock = clock
         self._operations = 0
-        self._refused: dict[ServiceName, str] = {}
+        self._refused: dict[ServiceName, Refusal] = {}
         self._repairs = Repairs()
 
     def carry_out(self, wanted: Iterable[Frontends]) -> Outcome:
@@ -41,7 +41,7 @@ class FullSync:
             self._add_all(wanted)
             self._finish()
         self._take_out_refused()
-        refused = tuple(Refusal(service, reason) for service, reason in self._refused.items())
+        refused = tuple(self._refused.values())
         abandoned = tuple(destination for resync in self._resyncs.values() for destination in resync.abandoned)
         return Outcome(self._operations, refused, self._clock.took_s, str(self._repairs), abandoned)
 
@@ -75,8 +75,8 @@ class FullSync:
             return
         try:
             resync.add(frontends)
-        except RefusedError as refusal:
-            self._refused[service] = refusal.reason
+        except RefusedError as error:
+            self._refused[service] = error.refusal
         if resync.full:
             self._clock.lap("lower")
             self._commit(resync, resync.take())
@@ -98,7 +98,9 @@ class FullSync:
         (resync, chunk), self._begun = self._begun, None
         try:
             self._ahead.wait()
-        except KernelError:
+        except OSError:
+            raise
+        except Exception:
             if not chunk.parts:
                 raise
             self._commit_one_by_one(resync, chunk)
@@ -112,9 +114,11 @@ class FullSync:
         for part in chunk.parts:
             try:
                 self._writer.commit(transaction.changed(resync.book.family, {}, [part.delta]))
-            except KernelError as error:
+            except OSError:
+                raise
+            except Exception as error:
                 self._set_aside(resync, part)
-                self._refused[part.frontends.name.service] = f"port {part.frontends.name}: {error}"
+                self._refused[part.frontends.name.service] = _refusal(part.frontends.name, error)
 
     def _set_aside(self, resync: Reconciler, part: Part) -> None:
         """Clear away what may be in the kernel of a Service port, element by element; put back what it shares with others."""
@@ -142,3 +146,8 @@ class FullSync:
         for part in chunk.parts:
             if self._repairs.note_elements(part.delta.deleted, part.delta.added):
                 self._repairs.of(part.frontends.name)
+
+
+def _refusal(port: PortName, error: Exception) -> Refusal:
+    """The kernel's words, or else a fault of the agent."""
+    return Refusal(port.service, f"port {port}: {error}") if isinstance(error, KernelError) else refusal_of(port.service, error)

@@ -20,9 +20,9 @@ from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import chain_of
 from proxyconfig_agent.dataplane.nftables.model.ruleset import Chain, Elements, table_of
 from proxyconfig_agent.dataplane.nftables.sync.stale_udp import udp_destinations
 from proxyconfig_agent.dataplane.nftables.table.recovery import NumberRecovery
-from proxyconfig_agent.dataplane.nftables.table.refused import RefusedError
 from proxyconfig_agent.dataplane.nftables.table.state import TableState
 from proxyconfig_agent.dataplane.port import Destination, Settings
+from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink.nftables import messages as wire
 from proxyconfig_agent.netlink.nftables.messages import Message
@@ -104,16 +104,22 @@ class Reconciler:
     def add(self, frontends: Frontends) -> None:
         """Work out what this Service port still needs. Raises RefusedError; nothing is added then."""
         try:
-            pairs = self.book.lower({frontends.name: frontends}, self._settings, self._adoption.known)
+            difference = self._lower(frontends)
         except RefusedError:
             self.book.rollback()
             raise
-        wanted = self.book.delta(pairs)
+        except Exception as error:  # a fault of the agent, which concerns this Service alone
+            self.book.rollback()
+            raise RefusedError(refusal_of(frontends.name.service, error)) from error
         self.book.settle()
-        difference = self._elements.difference(wanted.added) if self._held else wanted
         if size := len(difference):
             self._size += size
             self._chunk.parts.append(Part(frontends, difference))
+
+    def _lower(self, frontends: Frontends) -> Delta:
+        pairs = self.book.lower({frontends.name: frontends}, self._settings, self._adoption.known)
+        wanted = self.book.delta(pairs)
+        return self._elements.difference(wanted.added) if self._held else wanted
 
     def take(self) -> Chunk:
         """The transaction that is due now. Commit it before anything else is added."""

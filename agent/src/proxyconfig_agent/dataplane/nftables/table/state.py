@@ -15,9 +15,9 @@ from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointC
 from proxyconfig_agent.dataplane.nftables.model.ruleset import Elements
 from proxyconfig_agent.dataplane.nftables.model.service_mark import LOCAL_LIST
 from proxyconfig_agent.dataplane.nftables.table.numbers import Classes, ExhaustedError, Ids, Slots
-from proxyconfig_agent.dataplane.nftables.table.refused import RefusedError
 from proxyconfig_agent.dataplane.nftables.table.undo_log import UndoLog
-from proxyconfig_agent.dataplane.port import Settings
+from proxyconfig_agent.dataplane.port import Refusal, Settings
+from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends, PortName
 
@@ -78,7 +78,9 @@ class TableState:
             try:
                 pairs.append(self._change(name, new, settings, known) if new else self._remove(name, settings))
             except ExhaustedError as error:
-                raise RefusedError(name.service, f"port {name}: {error}") from error
+                raise RefusedError(Refusal(name.service, f"port {name}: {error}")) from error
+            except Exception as error:  # a fault of the agent, which concerns this Service alone
+                raise RefusedError(refusal_of(name.service, error)) from error
         return pairs
 
     def delta(self, pairs: Iterable[Pair]) -> Delta:
