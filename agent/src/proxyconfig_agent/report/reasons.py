@@ -112,6 +112,12 @@ REASONS = (
         "Correct `spec.nodePorts.addresses`, or wait for kubelet and the cloud provider.",
     ),
     Reason(
+        "NodeAddressesKept",
+        "`Degraded` (False)",
+        "The Node's status has no address of its interfaces at the moment. The addresses that it had stay in force.",
+        "Look at the node's kubelet or cloud provider.",
+    ),
+    Reason(
         "PrimaryAddressNotLocal",
         _DEGRADED,
         "The Node's primary address is on none of its interfaces, as with some clouds. Node ports are not served on it.",
