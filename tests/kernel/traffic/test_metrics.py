@@ -22,7 +22,7 @@ from tests.support.scenarios.scenario import load
 
 from proxyconfig_agent.dataplane.iptables.kernel import nfacct
 from proxyconfig_agent.ingest.endpointslices import TRIGGER_TIME
-from proxyconfig_agent.report.metrics.definitions import ACCOUNTED, CATALOGUE, IPTABLES, LOCALHOST_ACCEPTED, NOT_OURS
+from proxyconfig_agent.report.metrics.definitions import ACCOUNTED, CATALOGUE, IPTABLES, LOCALHOST_ACCEPTED, NOT_OURS, THEIRS
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(400)]
 
@@ -40,8 +40,9 @@ class Shape:
 
 
 def shapes(page: str) -> dict[str, Shape]:
-    """Of all metrics with kube-proxy's prefix."""
-    kinds = dict(line.split()[2:] for line in page.splitlines() if line.startswith("# TYPE kubeproxy_"))
+    """Of all metrics whose names are kube-proxy's."""
+    types = [line.split()[2:] for line in page.splitlines() if line.startswith("# TYPE ")]
+    kinds = {name: kind for name, kind in types if name.startswith(THEIRS)}
     found = {}
     for family in text_string_to_metric_families(page):
         name = next((each for each in (family.name, f"{family.name}_total") if each in kinds), None)

@@ -49,6 +49,7 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, w
     """Be the agent of this node until cancelled; the kernel's state stays."""
     release = __version__
     metrics, health = Metrics(release, ""), Health(Clock())
+    metrics.count_requests(connection.requests)
     telling = StatusRecorder(cluster, metrics, health, release, Clock())
     programmed = Programmed()
     metrics.count_local(programmed.frontends)

@@ -1,7 +1,8 @@
 """Every metric of the agent: its name, type, labels and meaning, whose it is, and in which modes there is one. `docs/metrics.md` shows it.
 
-Names that begin with `kubeproxy_` are kube-proxy's (pkg/proxy/metrics, Kubernetes 1.36), with its types, labels and buckets, for what
-means the same here: dashboards and alerts read those. The few that kube-proxy has nothing for begin with `proxyconfig_`.
+Names that begin with `kubeproxy_` are kube-proxy's (pkg/proxy/metrics, Kubernetes 1.36), two with `rest_client_` are its client
+library's, with the types, labels and buckets that they have there, for what means the same here: dashboards and alerts read those. The
+few that kube-proxy has nothing for begin with `proxyconfig_`.
 """
 
 from __future__ import annotations
@@ -9,12 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from proxyconfig_client.requests import BUCKETS_S
+
 IPTABLES, NFTABLES = ("iptables",), ("nftables",)
 
 _SYNC_S = tuple(0.001 * 2**power for power in range(15))
 _PROGRAMMING_S = (0, 0.25, 0.5, *range(1, 60), *range(60, 121, 5), *range(150, 301, 30))  # kube-proxy has the 0, too
 _DELAY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _STAGE_S = tuple(0.00001 * 4**power for power in range(11))
+
+
+THEIRS = ("kubeproxy_", "rest_client_requests_total", "rest_client_request_duration_seconds")
+"""How names of kube-proxy begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,7 @@ class Metric:
 
     @property
     def is_kube_proxys(self) -> bool:
-        return self.name.startswith("kubeproxy_")
+        return self.name.startswith(THEIRS)
 
 
 _FAMILY = ("ip_family",)
@@ -93,6 +100,20 @@ LOCALHOST_ACCEPTED = Metric(
 )
 ACCOUNTED = (INVALID_DROPPED, LOCALHOST_ACCEPTED)
 """The kernel counts these; they are read at each scrape."""
+
+REQUESTS = Metric(
+    "rest_client_requests_total",
+    "counter",
+    "Requests to the API server, by the status of the response; `<error>`: none came",
+    ("code", "method", "host"),
+)
+REQUEST_S = Metric(
+    "rest_client_request_duration_seconds",
+    "histogram",
+    "Seconds of a request to the API server, its response included; watches do not count",
+    ("verb", "host"),
+    buckets=BUCKETS_S,
+)
 
 FLOWS_DELETED = Metric(
     "proxyconfig_conntrack_deleted_total", "counter", "Stale UDP flows deleted, by why they were", ("reason", "ip_family")

@@ -15,8 +15,10 @@ from proxyconfig_agent.dataplane.port import Rules
 from proxyconfig_agent.ingest.model import Family, Policy
 from proxyconfig_agent.report.http.health import Answer
 from proxyconfig_agent.report.metrics import definitions as of
+from proxyconfig_agent.report.metrics.requests import RequestCollector
 from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
+from proxyconfig_client.requests import Requests
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -37,6 +39,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._accounting = _Accounting()
+        self._requests = RequestCollector()
+        self.registry.register(self._requests)
         self._of_mode: dict[of.Metric, Collector] = {each: _made(each) for each in of.CATALOGUE if each.modes and each not in of.ACCOUNTED}
         self._of_mode[of.INVALID_DROPPED] = self._accounting
         self._registered: set[of.Metric] = set()
@@ -155,6 +159,10 @@ class Metrics:
         for family in Family:
             for policy in ("internal", "external"):
                 self._no_local.labels(policy, LABEL[family]).set_function(counter(policy, family))
+
+    def count_requests(self, requests: Requests) -> None:
+        """Where to look, at every scrape, for requests to the API server."""
+        self._requests.read = lambda: requests
 
     def count_packets(self, read: Callable[[], Mapping[str, int]]) -> None:
         """What to ask, at every scrape in a mode that has such counters, for what the kernel has counted."""

@@ -20,13 +20,13 @@ OURS = """
 """
 THEIRS = """
 ## kube-proxy's names
-The name, type, labels and buckets of kube-proxy 1.36, for what means the same here; so its dashboards and alerts work. A metric of one
-mode is there while that mode runs.
+The name, type, labels and buckets of kube-proxy 1.36, for what means the same here; so its dashboards and alerts work, but for panels of
+the Go runtime. A metric of one mode is there while that mode runs.
 """
 MISSING = """
 ## What kube-proxy has and the agent has not
-Besides these, kube-proxy has the metrics of its runtime and client library (`go_*`, `rest_client_*`,
-`workqueue_*`, …); the agent has `process_*`.
+Besides these, kube-proxy has the metrics of its runtime (`go_*`, `workqueue_*`, …) and more of its client library (`rest_client_*`:
+sizes, rate limits, exec plugins); the agent has `process_*`.
 
 | name | why not |
 |---|---|

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.unit.agent.report.metrics.metricspage import PAGE, page
+from tests.unit.agent.report.metrics.metricspage import PAGE as DOCUMENT
+from tests.unit.agent.report.metrics.metricspage import page
+from tests.unit.client.fakeserver import PATH, FakeServer, status
+from tests.unit.client.fakeserver import served as served_by
 
-from proxyconfig_agent.report.metrics.definitions import ACCOUNTED, CATALOGUE, INVALID_DROPPED, NOT_OURS
+from proxyconfig_agent.report.metrics.definitions import ACCOUNTED, CATALOGUE, INVALID_DROPPED, NOT_OURS, THEIRS
 from proxyconfig_agent.report.metrics.metrics import Metrics
+from proxyconfig_client.errors import ApiError
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert PAGE.read_text() == page(), "run `python -m tests.unit.agent.report.metrics.metricspage`"
+    assert DOCUMENT.read_text() == page(), "run `python -m tests.unit.agent.report.metrics.metricspage`"
 
 
 def served(mode: str) -> dict[str, str]:
@@ -44,7 +48,34 @@ def test_no_name_is_there_twice_or_both_ours_and_not_ours() -> None:
     names = [each.name for each in CATALOGUE]
     assert len(names) == len(set(names))
     assert not set(names) & NOT_OURS.keys()
-    assert all(name.startswith(("kubeproxy_", "proxyconfig_")) for name in names)
+    assert all(name.startswith((*THEIRS, "proxyconfig_")) for name in names)
+
+
+async def test_requests_to_the_api_server_are_counted_as_kube_proxy_counts_them() -> None:
+    server, metrics = FakeServer(), Metrics("0.1.0", "nftables")
+    async with served_by(server) as client:
+        metrics.count_requests(client.requests)
+        await client.get(PATH)
+        server.answers = [status(503, "ServiceUnavailable", "starting")]
+        with pytest.raises(ApiError):
+            await client.get(PATH)
+        async with client.open("GET", PATH, query={"watch": "1", "resourceVersion": str(server.version)}):
+            pass
+    with pytest.raises(OSError, match=r"127\.0\.0\.1"):
+        await client.get(PATH)
+    host = server.url.removeprefix("http://")
+    found = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(metrics.page().body.decode())
+        for sample in family.samples
+        if sample.name.startswith("rest_client_")
+    }
+    of_method, of_verb = (("host", host), ("method", "GET")), (("host", host), ("verb", "GET"))
+    counted = {code: found["rest_client_requests_total", ("code", code), *of_method] for code in ("200", "503", "<error>")}
+    assert counted == {"200": 2, "503": 1, "<error>": 1}
+    assert found["rest_client_request_duration_seconds_count", *of_verb] == 3, "a watch has no duration"
+    assert found["rest_client_request_duration_seconds_bucket", ("host", host), ("le", "60.0"), ("verb", "GET")] == 3
+    assert found["rest_client_request_duration_seconds_sum", *of_verb] > 0
 
 
 def test_what_the_kernel_does_not_count_is_not_there() -> None:
