@@ -12,7 +12,7 @@ from proxyconfig_agent import __version__
 from proxyconfig_agent.app.active_mode import Modes
 from proxyconfig_agent.app.controller import NodeController, Reporters, Sources
 from proxyconfig_agent.app.options import Options
-from proxyconfig_agent.conntrack import ctnetlink
+from proxyconfig_agent.conntrack import ctnetlink, statistics
 from proxyconfig_agent.conntrack.cleaner import ConntrackCleaner
 from proxyconfig_agent.dataplane.modes import built, data_plane
 from proxyconfig_agent.ingest.model import Address
@@ -24,6 +24,7 @@ from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.http.routes import health_routes, metrics_routes
 from proxyconfig_agent.report.http.server import Routes, serve
 from proxyconfig_agent.report.metrics import eventloop
+from proxyconfig_agent.report.metrics.definitions import CONNTRACK_TABLE
 from proxyconfig_agent.report.metrics.metrics import Metrics
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.report.status.heartbeat import Heartbeat
@@ -85,12 +86,20 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, w
 def _modes(metrics: Metrics, cleaner: ConntrackCleaner) -> Modes:
     """The data planes, whose commits the cleaner follows."""
     metrics.count_packets(_counters)
+    metrics.read_conntrack(_conntrack)
     return lambda mode: cleaner.after(data_plane(mode))
 
 
 def _counters() -> Mapping[str, int]:
     """What the kernel counts for the modes, by name of the metric."""
     return {name: packets for spec in built() for name, packets in spec.counters().items()}
+
+
+def _conntrack() -> Mapping[str, int]:
+    """The state of the conntrack table, by name of the metric."""
+    table = statistics.read()
+    values = zip(CONNTRACK_TABLE, (table.entries, table.limit, table.insert_failed, table.dropped), strict=True)
+    return {metric.name: value for metric, value in values if value is not None}
 
 
 def _local_addresses() -> Sequence[Address]:

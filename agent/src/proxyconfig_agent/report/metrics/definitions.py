@@ -118,6 +118,19 @@ REQUEST_S = Metric(
 FLOWS_DELETED = Metric(
     "proxyconfig_conntrack_deleted_total", "counter", "Stale UDP flows deleted, by why they were", ("reason", "ip_family")
 )
+CONNTRACK_ENTRIES = Metric(
+    "proxyconfig_conntrack_entries", "gauge", "Connections that the kernel tracks; read at each scrape, like the next three"
+)
+CONNTRACK_LIMIT = Metric("proxyconfig_conntrack_limit", "gauge", "Connections that the kernel tracks at most (nf_conntrack_max)")
+CONNTRACK_INSERT_FAILED = Metric(
+    "proxyconfig_conntrack_insert_failed_total", "counter", "Connections lost to another one with the same addresses and ports"
+)
+CONNTRACK_DROPPED = Metric(
+    "proxyconfig_conntrack_dropped_total", "counter", "Packets of new connections dropped, above all because the table was full"
+)
+CONNTRACK_TABLE = (CONNTRACK_ENTRIES, CONNTRACK_LIMIT, CONNTRACK_INSERT_FAILED, CONNTRACK_DROPPED)
+"""The kernel counts these, too; the counters only where it has /proc/net/stat/nf_conntrack."""
+
 STAGE_S = Metric("proxyconfig_stage_duration_seconds", "histogram", "Seconds per stage of a sync", ("stage",), buckets=_STAGE_S)
 OPERATIONS = Metric("proxyconfig_kernel_operations_total", "counter", "Elements, rules and chains sent to the kernel")
 PROGRAMMED = Metric("proxyconfig_programmed", "gauge", "What is programmed on this node: services, ports, endpoints", ("kind",))

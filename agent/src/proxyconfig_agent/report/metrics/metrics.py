@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from proxyconfig_agent.conntrack.stale import Stale
@@ -15,6 +14,7 @@ from proxyconfig_agent.dataplane.port import Rules
 from proxyconfig_agent.ingest.model import Family, Policy
 from proxyconfig_agent.report.http.health import Answer
 from proxyconfig_agent.report.metrics import definitions as of
+from proxyconfig_agent.report.metrics.kernel import KernelValues
 from proxyconfig_agent.report.metrics.requests import RequestCollector
 from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
@@ -38,9 +38,10 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # kube-proxy has none, and they double the page
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._accounting = _Accounting()
         self._requests = RequestCollector()
         self.registry.register(self._requests)
+        self._accounting, self._conntrack = KernelValues(of.ACCOUNTED), KernelValues(of.CONNTRACK_TABLE)
+        self.registry.register(self._conntrack)
         self._of_mode: dict[of.Metric, Collector] = {each: _made(each) for each in of.CATALOGUE if each.modes and each not in of.ACCOUNTED}
         self._of_mode[of.INVALID_DROPPED] = self._accounting
         self._registered: set[of.Metric] = set()
@@ -168,6 +169,10 @@ class Metrics:
         """What to ask, at every scrape in a mode that has such counters, for what the kernel has counted."""
         self._accounting.read = read
 
+    def read_conntrack(self, read: Callable[[], Mapping[str, int]]) -> None:
+        """Called at every scrape for the values of `CONNTRACK_TABLE` by name."""
+        self._conntrack.read = read
+
     def flows_deleted(self, family: Family, reasons: Mapping[Stale, int], took_s: float) -> None:
         self._conntrack_s.labels(LABEL[family]).observe(took_s)
         self._conntrack_deleted.labels(LABEL[family]).inc(sum(reasons.values()))
@@ -181,23 +186,6 @@ class Metrics:
 
     def page(self) -> Answer:
         return Answer(200, generate_latest(self.registry), _TEXT)
-
-
-class _Accounting(Collector):
-    """Counters of the kernel's; those that it does not have are not there."""
-
-    def __init__(self) -> None:
-        self.read: Callable[[], Mapping[str, int]] = dict
-
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        read = self.read()
-        for metric in of.ACCOUNTED:
-            if metric.name in read:
-                yield CounterMetricFamily(metric.name, metric.means, value=read[metric.name])
-
-    def describe(self) -> Iterable[CounterMetricFamily]:
-        """Nothing, so that registering asks nobody."""
-        return ()
 
 
 def _made(metric: of.Metric) -> Counter | Gauge | Histogram:

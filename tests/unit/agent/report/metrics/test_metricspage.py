@@ -9,7 +9,7 @@ from tests.unit.agent.report.metrics.metricspage import page
 from tests.unit.client.fakeserver import PATH, FakeServer, status
 from tests.unit.client.fakeserver import served as served_by
 
-from proxyconfig_agent.report.metrics.definitions import ACCOUNTED, CATALOGUE, INVALID_DROPPED, NOT_OURS, THEIRS
+from proxyconfig_agent.report.metrics.definitions import ACCOUNTED, CATALOGUE, CONNTRACK_TABLE, INVALID_DROPPED, NOT_OURS, THEIRS
 from proxyconfig_agent.report.metrics.metrics import Metrics
 from proxyconfig_client.errors import ApiError
 
@@ -22,6 +22,7 @@ def served(mode: str) -> dict[str, str]:
     """Types by name, as a scraper sees them."""
     metrics = Metrics("0.1.0", mode)
     metrics.count_packets(lambda: dict.fromkeys((each.name for each in ACCOUNTED), 7))
+    metrics.read_conntrack(lambda: dict.fromkeys((each.name for each in CONNTRACK_TABLE), 7))
     text = metrics.page().body.decode()
     assert list(text_string_to_metric_families(text))
     lines = [line.split() for line in text.splitlines() if line.startswith("# TYPE")]
