@@ -17,10 +17,12 @@ from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import CommandError
 from tests.support.polling import eventually
 
+from proxyconfig_api.heartbeat import lease_of
 from proxyconfig_api.names import AGENT, API_VERSION, CONFIG_LABEL, NAMESPACE, OPERATOR
 
 pytestmark = pytest.mark.apiserver
 
+LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 BASE = Path(__file__).parents[2] / "manifests" / "base"
 
 
@@ -152,11 +154,39 @@ def test_a_token_that_is_bound_to_no_pod_writes_nothing(installed: ControlPlane)
 
 @pytest.mark.usefixtures("omnipotent")
 def test_an_agent_writes_nothing_but_its_status_even_if_rbac_is_too_wide(agent: User) -> None:
-    says = "an agent may write only the status of its NodeProxy"
+    says = "an agent may write only its heartbeat and the status of its NodeProxy"
     assert says in agent.does("patch", "npx", "n1", "--type=merge", "-p", '{"spec": {"revisionName": "mine"}}')
     assert says in agent.does("delete", "npx", "n1")
     assert says in agent.does("create", "-f", "-", given=status_of("n3") | {"spec": {"configName": "x", "revisionName": "x-1"}})
     assert says in agent.does("create", "-f", "-", given=config("mine"))
+
+
+def lease(name: str, namespace: str = NAMESPACE) -> Object:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": {"holderIdentity": "me"}}
+
+
+def test_an_agent_renews_the_heartbeat_of_its_own_node(agent: User, nodes: Api) -> None:
+    name = lease_of("n1")
+    assert "created" in agent.does("create", "-f", "-", given=lease(name))
+    renewal = ("--type=merge", "-p", '{"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}}')
+    try:
+        assert "patched" in agent.does("patch", "lease", name, "-n", NAMESPACE, *renewal)
+    finally:
+        nodes.delete(f"{LEASES}/{name}")
+
+
+@pytest.mark.usefixtures("omnipotent")
+def test_an_agent_writes_no_other_lease_even_if_rbac_is_too_wide(agent: User, nodes: Api) -> None:
+    says, patch = "the agent of node n1 may write no Lease but agent-n1", ("--type=merge", "-p", '{"spec": {"holderIdentity": "me"}}')
+    nodes.create(LEASES, lease(OPERATOR))
+    try:
+        assert says in agent.does("create", "-f", "-", given=lease(lease_of("n2")))
+        assert says in agent.does("create", "-f", "-", given=lease(lease_of("n1"), "default"))
+        assert says in agent.does("patch", "lease", OPERATOR, "-n", NAMESPACE, *patch)
+        assert says in agent.does("delete", "lease", OPERATOR, "-n", NAMESPACE)
+    finally:
+        nodes.delete(f"{LEASES}/{OPERATOR}")
 
 
 def test_a_status_carries_nothing_else_along(agent: User, nodes: Api) -> None:
@@ -175,6 +205,7 @@ AGENT_MAY = [
     *((verb, resource) for verb in ("list", "watch") for resource in ("endpointslices.discovery.k8s.io", "servicecidrs.networking.k8s.io")),
     ("patch", "nodeproxies.proxyconfig.dev:status"),
     ("get", "controllerrevisions.apps"),
+    *((verb, "leases.coordination.k8s.io") for verb in ("create", "patch")),
     *((verb, "events.events.k8s.io") for verb in ("get", "create", "patch")),
 ]
 AGENT_MAY_NOT = [
@@ -186,6 +217,7 @@ AGENT_MAY_NOT = [
     ("list", "controllerrevisions.apps"),
     ("create", "controllerrevisions.apps"),
     ("patch", "nodeproxies.proxyconfig.dev"),
+    ("delete", "leases.coordination.k8s.io"),
     ("list", "proxyconfigs.proxyconfig.dev"),
     ("create", "serviceaccounts:token"),
 ]
@@ -197,7 +229,7 @@ OPERATOR_MAY = [
     *((verb, "daemonsets.apps") for verb in ("list", "watch", "create", "patch", "delete")),
     *((verb, "controllerrevisions.apps") for verb in ("list", "watch", "create", "patch", "delete")),
     *((verb, "pods") for verb in ("list", "watch")),
-    ("create", "leases.coordination.k8s.io"),
+    *((verb, "leases.coordination.k8s.io") for verb in ("create", "list", "watch")),
     ("update", f"leases.coordination.k8s.io/{OPERATOR}"),
     ("create", "events.events.k8s.io"),
 ]
@@ -229,6 +261,7 @@ def test_rights_are_what_is_needed_and_no_more(
 
 def test_rights_in_a_namespace_end_there(installed: ControlPlane) -> None:
     assert not User(installed, AGENT).may("get", "controllerrevisions.apps", namespace="kube-system")
+    assert not User(installed, AGENT).may("patch", "leases.coordination.k8s.io", namespace="kube-node-lease")
     assert not User(installed, OPERATOR).may("create", "daemonsets.apps", namespace="kube-system")
 
 
