@@ -28,8 +28,9 @@ def run(options: Options) -> int:
             status = init.run(options.modules)
         elif options.cleanup:
             from proxyconfig_agent.app.cleanup import clean_up  # noqa: PLC0415
+            from proxyconfig_agent.state.checkpoint import CheckpointFile  # noqa: PLC0415
 
-            status = clean_up()
+            status = clean_up(CheckpointFile(options.state, options.node) if options.state else None)
         else:
             asyncio.run(serve_node(options))
     except* (ConfigurationError, DataplaneError, PermissionError) as group:

@@ -40,7 +40,7 @@ def test_services_come_back_after_a_boot_without_an_api_server(
             seen = agent.memory()
             agent.start()
             eventually(web.served, within_s=60, every_s=0.2)
-            assert "serving from memory" in [line["event"] for line in agent.said()[seen:]]
+            assert "serving from checkpoint" in [line["event"] for line in agent.said()[seen:]]
         finally:
             plane.start_server()
         eventually(lambda: _reached(web) == {"near1"}, within_s=60)

@@ -10,9 +10,10 @@ from proxyconfig_agent.app import instance_lock
 from proxyconfig_agent.dataplane.modes import ModeSpec, built
 from proxyconfig_agent.dataplane.port import DataplaneError
 from proxyconfig_agent.node.host import Host
+from proxyconfig_agent.state.checkpoint import CheckpointFile
 
 
-def clean_up() -> int:
+def clean_up(checkpoint: CheckpointFile | None) -> int:
     """Remove all that an agent ever made on this node, print what a scan still finds, and return the exit status.
 
     Trouble with one mode is printed, and the others are removed. Raises OSError."""
@@ -23,6 +24,8 @@ def clean_up() -> int:
     with held:
         failed, left = _removed()
         findings = Host().restore()
+        if checkpoint is not None:
+            checkpoint.delete()
     for error in failed:
         sys.stderr.write(f"not removed: {error}\n")
     for line in (*left, *(finding.message for finding in findings)):

@@ -266,6 +266,7 @@ class NodeController:
         if left is None:
             return
         self._programmed.clear()
+        self._knowledge.discard()
         self._health_checks.answer()
         self._telling.removed()
         self._telling.found("host", *self._host.restore())

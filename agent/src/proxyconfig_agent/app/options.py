@@ -58,17 +58,23 @@ def _parser() -> argparse.ArgumentParser:
     what = "Programs the Services of a Kubernetes cluster into this node's kernel."
     parser = argparse.ArgumentParser(prog="proxyconfig-agent", description=what)
     add = parser.add_argument
-    add("--kubeconfig", type=Path, help="how to reach the API server; default: the service account of the pod")
-    add("--node-name", default="", help="the Node to be; default: $NODE_NAME, else the host name")
-    add("--config", type=Path, help="a ProxyConfig manifest; then no NodeProxy is read or written")
-    add("--cleanup", action="store_true", help="remove everything that an agent ever made on this node, print what is left, and exit")
-    add("--init", action="store_true", help="load the kernel modules that an agent needs, and exit")
-    add("--module", action="append", default=[], metavar="NAME", help="with --init: one more module; may be repeated")
+    add("--kubeconfig", type=Path, help="kubeconfig of the API server (default: the service account of the pod)")
+    add("--node-name", default="", help="name of this Node (default: $NODE_NAME, else the host name)")
+    add("--config", type=Path, help="ProxyConfig manifest to run instead of the NodeProxy; no NodeProxy is read or written")
+    add(
+        "--cleanup",
+        action="store_true",
+        help="remove all kernel objects of the agent, and the checkpoint in --state-dir, from this node; print what is left; exit",
+    )
+    add("--init", action="store_true", help="load the kernel modules of all modes, and exit")
+    add("--module", action="append", default=[], metavar="NAME", help="with --init: an additional module (repeatable)")
     add("--log-level", choices=logs.LEVELS, default="info")
     add("--log-format", choices=("json", "text"), default="json")
-    add("--healthz-bind-address", default=HEALTHZ, help="IP:PORT of /healthz, /livez and /readyz; empty: none")
-    add("--metrics-bind-address", default=METRICS, help="IP:PORT of /metrics; empty: none")
+    add("--healthz-bind-address", default=HEALTHZ, help="IP:PORT of /healthz, /livez and /readyz; empty: off")
+    add("--metrics-bind-address", default=METRICS, help="IP:PORT of /metrics; empty: off")
     add(
-        "--state-dir", type=Path, help="where to keep what was last known, to serve it after a boot without an API server; default: nowhere"
+        "--state-dir",
+        type=Path,
+        help="directory for a last-known-good checkpoint, used when the API server is unreachable at boot (default: off)",
     )
     return parser

@@ -57,6 +57,11 @@ class CacheReadiness:
         if self._recall is not None:
             self._recall.save()
 
+    def discard(self) -> None:
+        """The proxy was removed: nothing is to be served after the next boot."""
+        if self._recall is not None:
+            self._recall.discard()
+
     async def _learn(self) -> None:
         """Wait until everything is listed; what was not listed yet would be taken for deleted."""
         for watch in (self._watched.services, self._watched.slices, self._watched.node):

@@ -178,7 +178,7 @@ REASONS = (
         "Correct the file.",
     ),
     Reason(
-        "ServingFromMemory",
+        "ServingFromCheckpoint",
         _DEGRADED,
         "The API server did not answer at the start: Services are served as the checkpoint has them (`--state-dir`).",
         "Make the API server reachable from the node.",

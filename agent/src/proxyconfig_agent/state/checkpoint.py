@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ FORMAT = 1
 T = TypeVar("T")
 
 _LENGTH = struct.Struct(">I")
-_log = structlog.get_logger("memory")
+_log = structlog.get_logger("checkpoint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +68,37 @@ class Checkpoint:
 
 
 class CheckpointFile:
-    """One node's file in a folder. A failure to write is logged, and the last file stays."""
+    """One node's file in a folder; any thread may use it. A failure to write is logged, and the last file stays."""
 
     def __init__(self, folder: Path, node: str) -> None:
         self.path = folder / f"{node}.last-good"
+        self._lock = threading.Lock()
 
     def save(self, heading: Header, services: Iterable[Service], slices: Iterable[EndpointSlice]) -> None:
         """Replace the file in one step."""
-        scratch = self.path.with_suffix(".tmp")
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with scratch.open("wb") as file:
-                for value in (heading, *services, *slices):
-                    _put(file, value)
-                file.flush()
-                os.fsync(file.fileno())
-            scratch.replace(self.path)
+            with self._lock:
+                self._write((heading, *services, *slices))
         except OSError as error:
-            _log.warning("last good state not saved", file=str(self.path), error=error.strerror)
+            _log.warning("checkpoint not saved", file=str(self.path), error=error.strerror)
+
+    def delete(self) -> None:
+        """Leave no file, also none that is being written."""
+        try:
+            with self._lock:
+                self.path.unlink(missing_ok=True)
+        except OSError as error:
+            _log.error("checkpoint not deleted: a boot without an API server would serve it", file=str(self.path), error=error.strerror)
+
+    def _write(self, values: Iterable[object]) -> None:
+        scratch = self.path.with_suffix(".tmp")
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with scratch.open("wb") as file:
+            for value in values:
+                _put(file, value)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(self.path)
 
     def load(self) -> Checkpoint | None:
         """What the file says; None if there is none, or none that can be used, which is logged."""
@@ -94,7 +108,7 @@ class CheckpointFile:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, msgspec.MsgspecError, InvalidSpec) as error:
-            _log.warning("last good state not usable", file=str(self.path), error=str(error))
+            _log.warning("checkpoint not usable", file=str(self.path), error=str(error))
             return None
 
 

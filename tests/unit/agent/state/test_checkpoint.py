@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import virtualtime
 
 from proxyconfig_agent.ingest.model import (
     Address,
@@ -25,9 +28,10 @@ from proxyconfig_agent.ingest.model import (
     Traits,
 )
 from proxyconfig_agent.state.checkpoint import FORMAT, CheckpointFile, Header, order_of
-from proxyconfig_agent.state.checkpoint_loader import Checkpointer
+from proxyconfig_agent.state.checkpoint_loader import SAVE_EVERY_S, Checkpointer
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_api.spec import Mode, ProxyConfigSpec
+from proxyconfig_client.clock import Clock
 
 NODE = Node(NodeName("n1"), "zone-a", (Address(b"\x0a\0\0\1"),), (Network(Address(b"\x0a\1\0\0"), 16),))
 CIDRS = (Network(Address(b"\x0a\x60\0\0"), 16),)
@@ -129,6 +133,57 @@ def test_only_what_was_noted_since_the_last_save_is_saved(tmp_path: Path) -> Non
     memory.path.unlink()
     recall.save()
     assert memory.load() is None
+
+
+def test_a_discarded_checkpoint_is_deleted_and_stays_away_until_something_is_noted(tmp_path: Path) -> None:
+    cluster, memory = ClusterState(NODE), CheckpointFile(tmp_path, "n1")
+    checkpointer = Checkpointer(memory, cluster)
+    checkpointer.note(ORDER, CIDRS)
+    checkpointer.save()
+    checkpointer.note(ORDER, CIDRS)
+
+    checkpointer.discard()
+    checkpointer.save()
+
+    assert memory.load() is None
+    checkpointer.note(ORDER, CIDRS)
+    checkpointer.save()
+    assert memory.load() is not None
+
+
+def test_a_file_that_cannot_be_deleted_harms_nothing(tmp_path: Path) -> None:
+    memory = CheckpointFile(tmp_path, "n1")
+    memory.path.mkdir()
+    memory.delete()
+
+
+class Watched(CheckpointFile):
+    """Remembers which threads have written."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "n1")
+        self.writers: list[int] = []
+
+    def save(self, heading: Header, services: Iterable[Service], slices: Iterable[EndpointSlice]) -> None:
+        self.writers.append(threading.get_ident())
+        super().save(heading, services, slices)
+
+
+def test_a_checkpoint_is_written_seldom_under_churn_and_never_by_the_event_loop(tmp_path: Path) -> None:
+    file = Watched(tmp_path)
+
+    async def scenario(_: Clock) -> None:
+        checkpointer = Checkpointer(file, ClusterState(NODE))
+        task = asyncio.create_task(checkpointer.run())
+        for _second in range(3600):
+            checkpointer.note(ORDER, CIDRS)
+            await asyncio.sleep(1)
+        task.cancel()
+
+    virtualtime.run(scenario)
+    assert 1 <= len(file.writers) <= 3600 / SAVE_EVERY_S + 1
+    assert threading.get_ident() not in file.writers
+    assert file.load() is not None
 
 
 def test_what_is_newer_is_not_replaced_by_what_was_remembered() -> None:
