@@ -15,7 +15,7 @@ from proxyconfig_agent.dataplane.worker import in_thread
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node import capabilities
 from proxyconfig_agent.report.recorder import StatusRecorder
-from proxyconfig_agent.state.findings import Finding, Topic
+from proxyconfig_agent.state.findings import Finding, Source, Topic
 from proxyconfig_api.modes import effective
 from proxyconfig_api.spec import Mode
 
@@ -51,7 +51,7 @@ class ActiveMode:
                 return None
             await self._exchange(mode, dataplane)
         self._impossible = ""
-        self._telling.found("mode")
+        self._telling.set_findings(Source.MODE)
         return self._dataplane
 
     async def remove(self) -> list[str] | None:
@@ -67,7 +67,7 @@ class ActiveMode:
             return await in_thread(self._dataplane.scan)
         except (DataplaneError, OSError) as error:
             _log.error("removal failed", error=str(error))
-            self._telling.found("mode", Finding(Topic.TRAFFIC, "RemovalFailed", str(error)))
+            self._telling.set_findings(Source.MODE, Finding(Topic.TRAFFIC, "RemovalFailed", str(error)))
             self._try_again()
             return None
 
@@ -93,7 +93,7 @@ class ActiveMode:
         return dataplane
 
     async def _exchange(self, mode: Mode, dataplane: Dataplane) -> None:
-        self._telling.broken("mode", "")
+        self._telling.set_unhealthy(Source.MODE, "")
         if self._dataplane is not None:
             await self._stop()
             self._dataplane.close()
@@ -104,9 +104,9 @@ class ActiveMode:
         if sentence != self._impossible:
             _log.error("mode not possible", error=sentence)
         self._impossible = sentence
-        self._telling.found("mode", Finding(Topic.TRAFFIC, "ModeUnsupported", sentence))
+        self._telling.set_findings(Source.MODE, Finding(Topic.TRAFFIC, "ModeUnsupported", sentence))
         if self._dataplane is None:
-            self._telling.broken("mode", sentence)
+            self._telling.set_unhealthy(Source.MODE, sentence)
 
     def _try_again(self) -> None:
         asyncio.get_running_loop().call_later(AGAIN_S, self._again)

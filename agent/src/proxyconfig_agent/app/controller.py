@@ -32,7 +32,7 @@ from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.report.status.nodeproxy import Reporter
 from proxyconfig_agent.state.checkpoint_loader import Checkpointer
 from proxyconfig_agent.state.cluster import ClusterState
-from proxyconfig_agent.state.findings import Finding
+from proxyconfig_agent.state.findings import Finding, Source
 from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.sync.runner import Runner
@@ -52,13 +52,13 @@ BEAT_S = 1.0
 _log = structlog.get_logger("agent")
 
 
-class Source(Protocol):
+class DesiredSource(Protocol):
     """Where a `Desired` comes from; runs until cancelled."""
 
     def run(self) -> Coroutine[Any, Any, None]: ...
 
 
-Sources = Callable[[Callable[[Desired], None], Callable[[Finding | None], None]], Source]
+Sources = Callable[[Callable[[Desired], None], Callable[[Finding | None], None]], DesiredSource]
 """Makes the source, of what it shall tell a Desired and what it shall tell a finding."""
 
 Reporters = Callable[[tuple[Condition, ...]], Reporter | None]
@@ -150,7 +150,7 @@ class NodeController:
         self._news.set()
 
     def _trouble(self, finding: Finding | None) -> None:
-        self._telling.found("configuration", *([finding] if finding else []))
+        self._telling.set_findings(Source.CONFIGURATION, *([finding] if finding else []))
 
     def service_changed(self, times: int = 1) -> None:
         self._telling.changed(services=times)
@@ -201,7 +201,7 @@ class NodeController:
         """Prepare the node and the mode as soon as they are known; run it as soon as the cluster is."""
         spec = desired.spec
         if spec != self._configured:
-            self._telling.found("host", *self._host.configure(spec))
+            self._telling.set_findings(Source.HOST, *self._host.configure(spec))
             self._configured = spec
         dataplane = await self._mode.use(spec.mode)
         if dataplane is None or self._local is None or not self._knowledge.complete:
@@ -210,7 +210,7 @@ class NodeController:
         node = replace(self._cluster.node, addresses=addresses)
         settings, findings = resolve(spec, node, self._local, self._knowledge.service_cidrs())
         unserved = unserved_families(self._mode.unserved, node, settings.service_cidrs)
-        self._telling.found("settings", *kept, *findings, *unserved)
+        self._telling.set_findings(Source.SETTINGS, *kept, *findings, *unserved)
         self._health_checks.listen(listen_addresses(settings, self._local))
         intervals = intervals_of(spec)
         if self._runner is None:
@@ -249,7 +249,7 @@ class NodeController:
             gc.freeze()  # what the first sync has made will stay: collections need not look at it again
         if sync.full and self._configured is not None:
             # After the first sync as well: conntrack's sysctls may have come with the rules that use it.
-            self._telling.found("host", *self._host.configure(self._configured))
+            self._telling.set_findings(Source.HOST, *self._host.configure(self._configured))
 
     def _adopt(self, desired: Desired) -> None:
         """What is desired is in effect now."""
@@ -269,7 +269,7 @@ class NodeController:
         self._knowledge.discard()
         self._health_checks.answer()
         self._telling.removed()
-        self._telling.found("host", *self._host.restore())
+        self._telling.set_findings(Source.HOST, *self._host.restore())
         self._telling.update(
             generation=desired.generation, revision=desired.revision, programmed=False, services=0, endpoints=0, removed_objects=len(left)
         )

@@ -14,6 +14,7 @@ from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.state.checkpoint import order_of
 from proxyconfig_agent.state.checkpoint_loader import Checkpointer
 from proxyconfig_agent.state.cluster import ClusterState
+from proxyconfig_agent.state.findings import Source
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.informers import Informers
 
@@ -70,7 +71,7 @@ class CacheReadiness:
             await asyncio.wait_for(self._watched.cidrs.synced.wait(), CIDRS_WITHIN_S)
         _log.info("cluster known", services=self._cluster.services, decode_s=round(self._watched.decode_s(), 4))
         self.complete = True
-        self._telling.found("memory")
+        self._telling.set_findings(Source.CHECKPOINT)
         self._news()
 
     async def _remember(self, recall: Checkpointer, may_serve: MayServe) -> None:
@@ -81,7 +82,7 @@ class CacheReadiness:
         order = last.heading.order
         if not await may_serve(Desired(order.parsed(), order.generation, order.revision, uid=order.uid)):
             return
-        self._telling.found("memory", recall.put_back(last))
+        self._telling.set_findings(Source.CHECKPOINT, recall.put_back(last))
         self._remembered_cidrs = last.heading.service_cidrs
         self.complete = True
         self._news()

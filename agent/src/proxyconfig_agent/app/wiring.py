@@ -32,6 +32,7 @@ from proxyconfig_agent.report.status.nodeproxy import Reporter, body_of
 from proxyconfig_agent.state.checkpoint import CheckpointFile
 from proxyconfig_agent.state.checkpoint_loader import Checkpointer
 from proxyconfig_agent.state.cluster import ClusterState
+from proxyconfig_agent.state.findings import Source
 from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.watch.desired import FileSource, NodeProxySource
 from proxyconfig_agent.watch.informers import Informers
@@ -56,7 +57,10 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, w
     metrics.count_local(programmed.frontends)
     sources, reporters = _sources(options, connection), _reporters(options, connection)
     cleaner = ConntrackCleaner(
-        ctnetlink, _local_addresses, metrics.flows_deleted, lambda finding: telling.found("conntrack", *([finding] if finding else []))
+        ctnetlink,
+        _local_addresses,
+        metrics.flows_deleted,
+        lambda finding: telling.set_findings(Source.CONNTRACK, *([finding] if finding else [])),
     )
     recall = Checkpointer(CheckpointFile(options.state, options.node), cluster) if options.state else None
     agent = NodeController(
@@ -78,9 +82,9 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, w
             group.create_task(cleaner.run())
             group.create_task(eventloop.measure(metrics.event_loop_delayed))
             group.create_task(telling.post(Events(connection, AGENT, options.node), options.node))
-            group.create_task(_page("healthz", options.healthz, health_routes(health, metrics), telling))
+            group.create_task(_page(Source.HEALTHZ, options.healthz, health_routes(health, metrics), telling))
             pages = metrics_routes(metrics, lambda: telling.state.mode, agent.configuration)
-            group.create_task(_page("metrics", options.metrics, pages, telling))
+            group.create_task(_page(Source.METRICS, options.metrics, pages, telling))
 
 
 def _modes(metrics: Metrics, cleaner: ConntrackCleaner) -> Modes:
@@ -106,9 +110,9 @@ def _local_addresses() -> Sequence[Address]:
     return [each.address for each in rtnetlink.read() if not each.is_loopback]
 
 
-async def _page(what: str, bind: Bind | None, routes: Routes, telling: StatusRecorder) -> None:
+async def _page(source: Source, bind: Bind | None, routes: Routes, telling: StatusRecorder) -> None:
     if bind is not None:
-        await serve(what, bind, routes, lambda finding: telling.found(what, *([finding] if finding else [])))
+        await serve(source.value, bind, routes, lambda finding: telling.set_findings(source, *([finding] if finding else [])))
 
 
 def _sources(options: Options, connection: ApiClient) -> Sources:

@@ -15,7 +15,7 @@ from proxyconfig_agent.report.metrics.metrics import Metrics
 from proxyconfig_agent.report.status.conditions import Drift, NodeState
 from proxyconfig_agent.report.status.nodeproxy import Reporter
 from proxyconfig_agent.state.cluster import ClusterState
-from proxyconfig_agent.state.findings import Finding, Topic
+from proxyconfig_agent.state.findings import Finding, Source, Topic
 from proxyconfig_agent.sync.result import SyncResult
 from proxyconfig_api.nodeproxy import NodeProxyStatus
 from proxyconfig_client.clock import Clock
@@ -44,7 +44,7 @@ class StatusRecorder:
         self.state = NodeState(version=version)
         self._told = Posted()
         self._services_changed = self._endpoints_changed = 0
-        self._findings: dict[str, tuple[Finding, ...]] = {}
+        self._findings: dict[Source, tuple[Finding, ...]] = {}
         self._herald = EventPoster(self._uid_of, self._holds, spread_s=spread_s)
         self._unopened: tuple[Unopened, ...] = ()
 
@@ -67,7 +67,7 @@ class StatusRecorder:
             if self._reporter is not None:
                 self._reporter.tell(state)
 
-    def found(self, source: str, *findings: Finding) -> None:
+    def set_findings(self, source: Source, *findings: Finding) -> None:
         """`source` (the settings, the kernel, …) finds this now, instead of what it found before."""
         self._findings[source] = findings
         self.update(findings=tuple(finding for each in self._findings.values() for finding in each))
@@ -85,9 +85,9 @@ class StatusRecorder:
         """Nothing of this node's proxy is in the kernel any more."""
         self._health.programmed("this node's proxy was removed")
 
-    def broken(self, source: str, reason: str) -> None:
+    def set_unhealthy(self, source: Source, reason: str) -> None:
         """Services cannot be expected to work here, and why; an empty reason takes back what `source` said before."""
-        self._health.broken(source, reason)
+        self._health.set_unhealthy(source, reason)
 
     def unopened(self, ports: Sequence[Unopened]) -> None:
         """These health check node ports cannot be opened: told on their Services, and in the status."""
@@ -95,7 +95,7 @@ class StatusRecorder:
         self._herald.announce(*(not_opened(port) for port in ports if port not in before))
         names = ", ".join(map(str, ports[:NAMED])) + (f" and {len(ports) - NAMED} more" if len(ports) > NAMED else "")
         text = f"load balancers take this node for one without endpoints of these Services: {names}"
-        self.found("health checks", *([Finding(Topic.AGENT, "HealthCheckNodePortsClosed", text)] if ports else []))
+        self.set_findings(Source.HEALTH_CHECKS, *([Finding(Topic.AGENT, "HealthCheckNodePortsClosed", text)] if ports else []))
 
     def changed(self, *, services: int = 0, endpoints: int = 0) -> None:
         """Changes came in. Ten thousand at a start: they reach the metrics in sums."""
@@ -112,12 +112,12 @@ class StatusRecorder:
         self._count()
         self._metrics.synced(sync)
         if sync.error:
-            self.found("sync", Finding(Topic.TRAFFIC, "SyncFailed", sync.error))
-            self._health.broken("sync", f"the last {'audit' if sync.reason.is_audit else 'sync'} failed: {sync.error}")
+            self.set_findings(Source.SYNC, Finding(Topic.TRAFFIC, "SyncFailed", sync.error))
+            self._health.set_unhealthy(Source.SYNC, f"the last {'audit' if sync.reason.is_audit else 'sync'} failed: {sync.error}")
             return
-        self.found("sync")
+        self.set_findings(Source.SYNC)
         self._health.programmed()
-        self._health.broken("sync", "")
+        self._health.set_unhealthy(Source.SYNC, "")
         self._health.synced(Family)
         if sync.full:
             self._health.audited(sync.repaired)

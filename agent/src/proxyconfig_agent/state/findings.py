@@ -17,6 +17,23 @@ class Topic(enum.Enum):
     """About the agent itself, or a setting that has no condition of its own."""
 
 
+class Source(enum.Enum):
+    """The part of the agent that finds something. What it finds now replaces what it found before."""
+
+    CHECKPOINT = "checkpoint"
+    CONFIGURATION = "configuration"
+    CONNTRACK = "conntrack"
+    HEALTH_CHECKS = "health checks"
+    HEALTHZ = "healthz"
+    HOST = "host"
+    METRICS = "metrics"
+    MODE = "mode"
+    SETTINGS = "settings"
+    START = "start"
+    SYNC = "sync"
+    WATCHES = "watches"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One fact: a reason in CamelCase for machines and a sentence for people that names field, value and fix."""

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from proxyconfig_agent.ingest.model import Family
+from proxyconfig_agent.state.findings import Source
 from proxyconfig_client.clock import Clock
 
 STALE_S = 60.0
@@ -66,7 +67,7 @@ class Health:
         self._beat_s = clock.monotonic()
         self._audit: tuple[float, str] | None = None
         self._node_problem = "the Node object was not seen yet"
-        self._broken: dict[str, str] = {}
+        self._unhealthy: dict[Source, str] = {}
         self.programmed("the first sync has not ended yet")
 
     def beat(self) -> None:
@@ -87,19 +88,19 @@ class Health:
         """All of the kernel's rules were compared with what is wanted; what was wrong is put right, and was this."""
         self._audit = (self._clock.wall(), repaired)
 
-    def broken(self, source: str, reason: str) -> None:
+    def set_unhealthy(self, source: Source, reason: str) -> None:
         """The data path is not to be relied on, as `source` (the mode, the sync, …) knows; an empty reason takes that back."""
-        others = {other: said for other, said in self._broken.items() if other != source}
-        self._broken = others | ({source: reason} if reason else {})
+        others = {other: said for other, said in self._unhealthy.items() if other != source}
+        self._unhealthy = others | ({source: reason} if reason else {})
 
     def programmed(self, reason: str = "") -> None:
         """The first sync has ended; with a reason, nothing of the cluster is programmed by this process."""
         self._unprogrammed = reason
-        self.broken("start", reason)
+        self.set_unhealthy(Source.START, reason)
 
     def serves(self) -> bool:
         """Whether the rules of this node can be relied on, whatever becomes of the node."""
-        return not self._broken and not self._problem()
+        return not self._unhealthy and not self._problem()
 
     def node(self, *, known: bool, deleted: bool) -> None:
         """Whether the Node object exists, and is to stay."""
@@ -117,7 +118,7 @@ class Health:
 
     def _answer(self, *, about_node: bool) -> Answer:
         now = self._clock.wall()
-        problem = (about_node and "; ".join(self._broken.values())) or self._problem()
+        problem = (about_node and "; ".join(self._unhealthy.values())) or self._problem()
         node_problem = self._node_problem if about_node else ""
         updated = now if not problem else max(self._synced_at.values(), default=0.0)
         body = _Body(

@@ -10,6 +10,7 @@ from tests.support.clock import FakeClock
 
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.report.http.health import HEARTBEAT_S, STALE_S, Answer, Health
+from proxyconfig_agent.state.findings import Source
 
 
 @pytest.fixture
@@ -88,8 +89,8 @@ def test_before_the_node_was_seen_only_livez_is_fine(clock: FakeClock) -> None:
 
 
 def test_a_broken_data_path_drains_the_node_and_does_not_restart_the_agent(health: Health) -> None:
-    health.broken("mode", "the kernel has no nft_numgen")
-    health.broken("sync", "the last sync failed: out of memory")
+    health.set_unhealthy(Source.MODE, "the kernel has no nft_numgen")
+    health.set_unhealthy(Source.SYNC, "the last sync failed: out of memory")
     answer = health.healthz()
     assert answer.status == 503
     assert (body(answer)["healthy"], body(answer)["reason"]) == (
@@ -98,9 +99,9 @@ def test_a_broken_data_path_drains_the_node_and_does_not_restart_the_agent(healt
     )
     assert health.livez().status == 200
     assert not health.serves()
-    health.broken("mode", "")
+    health.set_unhealthy(Source.MODE, "")
     assert body(health.healthz())["reason"] == "the last sync failed: out of memory"
-    health.broken("sync", "")
+    health.set_unhealthy(Source.SYNC, "")
     assert health.healthz().status == 200
     assert health.serves()
 
@@ -112,7 +113,7 @@ def test_an_agent_is_ready_from_its_first_sync_to_its_removal_and_lives_all_the_
     assert body(health.readyz()) == {"ready": False, "reason": "the first sync has not ended yet"}
     health.programmed()
     assert (health.readyz().status, health.healthz().status) == (200, 200)
-    health.broken("sync", "the last sync failed: out of memory")
+    health.set_unhealthy(Source.SYNC, "the last sync failed: out of memory")
     assert (health.readyz().status, health.healthz().status) == (200, 503), "what is programmed goes on"
     health.programmed("this node's proxy was removed")
     assert (health.readyz().status, health.livez().status) == (503, 200)
