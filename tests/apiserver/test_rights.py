@@ -17,8 +17,13 @@ from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import CommandError
 from tests.support.polling import eventually
 
+from proxyconfig_agent.report.status.heartbeat import Heartbeat
 from proxyconfig_api.heartbeat import lease_of
 from proxyconfig_api.names import AGENT, API_VERSION, CONFIG_LABEL, NAMESPACE, OPERATOR
+from proxyconfig_client.api import ApiClient
+from proxyconfig_client.clock import Clock
+from proxyconfig_client.config import from_kubeconfig
+from proxyconfig_client.errors import ApiError
 
 pytestmark = pytest.mark.apiserver
 
@@ -166,14 +171,20 @@ def lease(name: str, namespace: str = NAMESPACE) -> Object:
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": {"holderIdentity": "me"}}
 
 
-def test_an_agent_renews_the_heartbeat_of_its_own_node(agent: User, nodes: Api) -> None:
-    name = lease_of("n1")
-    assert "created" in agent.does("create", "-f", "-", given=lease(name))
-    renewal = ("--type=merge", "-p", '{"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}}')
-    try:
-        assert "patched" in agent.does("patch", "lease", name, "-n", NAMESPACE, *renewal)
-    finally:
-        nodes.delete(f"{LEASES}/{name}")
+async def test_an_agent_renews_the_heartbeat_of_its_own_node(installed: ControlPlane, nodes: Api) -> None:
+    uid = nodes.have(f"{PROXIES}/n1")["metadata"]["uid"]
+    config = from_kubeconfig(installed.token_kubeconfig(NAMESPACE, AGENT, "Pod/agent-n1"))
+    async with ApiClient(config, user_agent="test") as client:
+        heartbeat, another = (Heartbeat(client.call, node, lambda: uid, clock=Clock()) for node in ("n1", "n2"))
+        await heartbeat.renew(uid)
+        first = nodes.have(f"{LEASES}/{lease_of('n1')}")
+        await heartbeat.renew(uid)
+        second = nodes.have(f"{LEASES}/{lease_of('n1')}")
+        with pytest.raises(ApiError, match="the agent of node n1 may write no Lease but agent-n1"):
+            await another.renew(uid)
+    assert second["spec"]["renewTime"] > first["spec"]["renewTime"]
+    assert second["spec"]["holderIdentity"] == heartbeat.holder
+    nodes.delete(f"{LEASES}/{lease_of('n1')}")
 
 
 @pytest.mark.usefixtures("omnipotent")

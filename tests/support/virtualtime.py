@@ -22,12 +22,13 @@ def run(scenario: Callable[[Clock], Coroutine[Any, Any, T]]) -> T:
 
 
 class _Selector(selectors.DefaultSelector):
-    """Skips the time that it would wait for."""
+    """Skips the time that it would wait for, but not while threads work: that takes no time here."""
 
     passed_s = 0.0
+    threads = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:  # nothing is scheduled: only another thread can go on
+        if timeout is None or (timeout and self.threads):
             return super().select()
         ready = super().select(0)
         if not ready:
@@ -42,3 +43,12 @@ class _Loop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._virtual.passed_s
+
+    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
+        self._virtual.threads += 1
+        future = super().run_in_executor(executor, func, *args)
+        future.add_done_callback(self._thread_has_ended)
+        return future
+
+    def _thread_has_ended(self, _: object) -> None:
+        self._virtual.threads -= 1

@@ -1,4 +1,4 @@
-"""The mode that a node runs: its data plane, chosen, probed, exchanged, removed. Where another one is impossible, what runs goes on."""
+"""Selects, probes and swaps the active data plane. If the requested mode is unsupported, the current one keeps running."""
 
 from __future__ import annotations
 
@@ -16,10 +16,7 @@ from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node import capabilities
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.state.findings import Finding, Source, Topic
-from proxyconfig_api.modes import effective
 from proxyconfig_api.spec import Mode
-
-AGAIN_S = 15.0
 
 _log = structlog.get_logger("mode")
 
@@ -28,85 +25,81 @@ Modes = Callable[[Mode], Dataplane]
 
 
 class ActiveMode:
-    """`stop` ends what uses the data plane, before another takes its place; `again` is called when it is time to try again."""
+    """`stop` ends what uses the data plane, before another one takes its place."""
 
-    def __init__(self, modes: Modes, telling: StatusRecorder, *, stop: Callable[[], Awaitable[None]], again: Callable[[], None]) -> None:
-        self._modes, self._telling, self._stop, self._again = modes, telling, stop, again
-        self._mode: Mode | None = None
-        self._dataplane: Dataplane | None = None
-        self._impossible = ""
+    def __init__(self, modes: Modes, recorder: StatusRecorder, *, stop: Callable[[], Awaitable[None]]) -> None:
+        self._modes, self._recorder, self._stop = modes, recorder, stop
+        self.mode: Mode | None = None
+        self.dataplane: Dataplane | None = None
         self.unserved: Mapping[Family, str] = {}
-        """The families that the mode in use cannot serve on this node, each with what is lacking."""
+        """The families that the active mode cannot serve on this node, each with what is lacking."""
+        self._unsupported = ""
         self._one = asyncio.Lock()
 
-    async def use(self, mode: Mode) -> Dataplane | None:
-        """The data plane of the mode from now on; None, with a finding, if this node cannot do it."""
-        async with self._one:
-            return await self._use(effective(mode))
+    @property
+    def failed(self) -> bool:
+        """A mode was asked for that this node cannot do, and that was reported."""
+        return bool(self._unsupported)
 
-    async def _use(self, mode: Mode) -> Dataplane | None:
-        if mode is not self._mode:
-            dataplane = await self._probed(mode)
-            if dataplane is None:
-                return None
-            await self._exchange(mode, dataplane)
-        self._impossible = ""
-        self._telling.set_findings(Source.MODE)
-        return self._dataplane
+    async def use(self, mode: Mode) -> Dataplane | None:
+        """Make the mode the active one, and return its data plane; None, with a finding, if this node cannot do it."""
+        async with self._one:
+            if mode is not self.mode:
+                return await self._probed(mode)
+            self.accept()
+            return self.dataplane
+
+    def accept(self) -> None:
+        """The active mode is the one asked for: take a finding about another one back."""
+        self._unsupported = ""
+        self._recorder.set_findings(Source.MODE)
+        self._recorder.set_unhealthy(Source.MODE, "")
 
     async def remove(self) -> list[str] | None:
-        """Take away what any mode of ours has made. What a scan still finds; None, with a finding, if it failed: try again."""
+        """Take away what any mode of ours has made. What a scan still finds; None, with a finding, if it failed."""
         async with self._one:
             return await self._remove()
 
     async def _remove(self) -> list[str] | None:
         try:
-            if self._dataplane is None:
+            if self.dataplane is None:
                 return await in_thread(partial(removed, left_behind()))
-            await in_thread(self._dataplane.remove)
-            return await in_thread(self._dataplane.scan)
+            await in_thread(self.dataplane.remove)
+            return await in_thread(self.dataplane.scan)
         except (DataplaneError, OSError) as error:
             _log.error("removal failed", error=str(error))
-            self._telling.set_findings(Source.MODE, Finding(Topic.TRAFFIC, "RemovalFailed", str(error)))
-            self._try_again()
+            self._recorder.set_findings(Source.MODE, Finding(Topic.TRAFFIC, "RemovalFailed", str(error)))
             return None
 
     def close(self) -> None:
         """The kernel's state stays."""
-        if self._dataplane is not None:
-            self._dataplane.close()
+        if self.dataplane is not None:
+            self.dataplane.close()
 
     async def _probed(self, mode: Mode) -> Dataplane | None:
-        """One that this node can do, told so."""
         dataplane = None
         try:
-            dataplane = self._modes(mode)
+            dataplane = await in_thread(partial(self._modes, mode))
             probed = await in_thread(dataplane.probe)
         except (DataplaneError, OSError) as error:
             if dataplane is not None:
                 dataplane.close()
-            self._cannot(str(error))
-            self._try_again()
+            self._report_unsupported(str(error))
             return None
-        self._telling.update(mode=mode.value, capabilities=capabilities.of(probed.features))
-        self.unserved = probed.unserved
+        self._recorder.update(mode=mode.value, capabilities=capabilities.of(probed.features))
+        await self._swap(mode, dataplane, probed.unserved)
         return dataplane
 
-    async def _exchange(self, mode: Mode, dataplane: Dataplane) -> None:
-        self._telling.set_unhealthy(Source.MODE, "")
-        if self._dataplane is not None:
-            await self._stop()
-            self._dataplane.close()
-        self._dataplane, self._mode = dataplane, mode
+    async def _swap(self, mode: Mode, dataplane: Dataplane, unserved: Mapping[Family, str]) -> None:
+        await self._stop()
+        self.close()
+        self.dataplane, self.mode, self.unserved = dataplane, mode, unserved
+        self.accept()
 
-    def _cannot(self, sentence: str) -> None:
-        """This node cannot do the mode that is wanted; what already runs goes on."""
-        if sentence != self._impossible:
-            _log.error("mode not possible", error=sentence)
-        self._impossible = sentence
-        self._telling.set_findings(Source.MODE, Finding(Topic.TRAFFIC, "ModeUnsupported", sentence))
-        if self._dataplane is None:
-            self._telling.set_unhealthy(Source.MODE, sentence)
-
-    def _try_again(self) -> None:
-        asyncio.get_running_loop().call_later(AGAIN_S, self._again)
+    def _report_unsupported(self, sentence: str) -> None:
+        if sentence != self._unsupported:
+            _log.error("mode not supported", error=sentence)
+        self._unsupported = sentence
+        self._recorder.set_findings(Source.MODE, Finding(Topic.TRAFFIC, "ModeUnsupported", sentence))
+        if self.dataplane is None:
+            self._recorder.set_unhealthy(Source.MODE, sentence)

@@ -1,6 +1,6 @@
-"""The agent of one node, put together: what it watches, what it is to do, the runner that does it, and who is told.
+"""The controller of one node: collects what is known, asks `step` what to do next, and does it.
 
-All of it runs in one event loop. `Agent.run` ends only by cancellation, and leaves the kernel's state as it is: Services go on working.
+All of it runs in one event loop. `run` ends only by cancellation, and leaves the kernel's state as it is: Services go on working.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ import structlog
 
 from proxyconfig_agent.app.active_mode import ActiveMode, Modes
 from proxyconfig_agent.app.readiness import CacheReadiness
-from proxyconfig_agent.dataplane.port import Dataplane, Settings
+from proxyconfig_agent.app.retry import RetryTimer
+from proxyconfig_agent.app.step import Inputs, Plan, Prepare, Probe, Reconfigure, Remove, Run, Step, Wait, next_step
+from proxyconfig_agent.dataplane.port import DataplaneError
 from proxyconfig_agent.dataplane.worker import in_thread
 from proxyconfig_agent.ingest import apitypes
+from proxyconfig_agent.ingest.model import Node
 from proxyconfig_agent.ingest.nodes import node_of
 from proxyconfig_agent.node import rtnetlink
-from proxyconfig_agent.node.families import unserved_families
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.known_addresses import KnownAddresses
 from proxyconfig_agent.node.local_address import LocalAddress
-from proxyconfig_agent.node.settings import listen_addresses, resolve
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts
 from proxyconfig_agent.report.healthcheck.sync import HealthChecks
-from proxyconfig_agent.report.recorder import StatusRecorder
+from proxyconfig_agent.report.recorder import StatusRecorder, StatusUpdate
 from proxyconfig_agent.report.status.nodeproxy import Reporter
 from proxyconfig_agent.state.checkpoint_loader import Checkpointer
 from proxyconfig_agent.state.cluster import ClusterState
@@ -36,11 +37,11 @@ from proxyconfig_agent.state.findings import Finding, Source
 from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.sync.runner import Runner
-from proxyconfig_agent.sync.schedule import SyncIntervals, intervals_of
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.informers import Informers
 from proxyconfig_api import codec
 from proxyconfig_api.conditions import Condition
+from proxyconfig_api.modes import effective
 from proxyconfig_api.names import GROUP
 from proxyconfig_api.spec import ProxyConfigSpec
 from proxyconfig_client.backoff import Backoff
@@ -66,211 +67,243 @@ Reporters = Callable[[tuple[Condition, ...]], Reporter | None]
 
 
 class NodeController:
-    """`watched` and `telling` have been given the same cluster."""
+    """Keeps a node at what is desired of it. `informers` and `recorder` have been given the same cluster."""
 
     def __init__(
         self,
-        watched: Informers,
+        informers: Informers,
         cluster: ClusterState,
         programmed: Programmed,
-        telling: StatusRecorder,
+        recorder: StatusRecorder,
         host: Host,
         *,
         sources: Sources,
         modes: Modes,
         reporters: Reporters,
         health_ports: HealthPorts,
-        recall: Checkpointer | None = None,
+        checkpointer: Checkpointer | None = None,
     ) -> None:
-        self._watched, self._cluster, self._telling, self._host = watched, cluster, telling, host
+        self._informers, self._cluster, self._recorder, self._host = informers, cluster, recorder, host
         self._programmed = programmed
         self._sources, self._reporters = sources, reporters
         self._health_checks = HealthChecks(programmed, health_ports)
-        self._news = asyncio.Event()
-        self._knowledge = CacheReadiness(watched, cluster, telling, recall, self._news.set)
+        self._changed = asyncio.Event()
+        self._group = asyncio.TaskGroup()
+        self._readiness = CacheReadiness(informers, cluster, recorder, checkpointer, self._changed.set)
+        self._retry = RetryTimer(self._changed.set)
+        self._active = ActiveMode(modes, recorder, stop=self._stop)
+        self._reporter: Reporter | None = None
         self._local: tuple[LocalAddress, ...] | None = None
         self._known_addresses = KnownAddresses()
         self._desired: Desired | None = None
-        self._adopting: Desired | None = None
-        self._configured: ProxyConfigSpec | None = None
-        self._mode = ActiveMode(modes, telling, stop=self._stop, again=self._news.set)
-        self._reporter: Reporter | None = None
-        self._reporting: asyncio.Task[None] | None = None
+        self._prepared: ProxyConfigSpec | None = None
+        self._removed: Desired | None = None
+        self._plan: Plan | None = None
+        self._applying: Desired | None = None
         self._runner: Runner | None = None
         self._running: asyncio.Task[NoReturn] | None = None
         self._decoded_s = 0.0
 
     def close(self) -> None:
         """Give back what is held, and keep what is known; the kernel's state stays."""
-        self._knowledge.save()
-        self._mode.close()
+        self._readiness.save()
+        self._active.close()
 
     async def run(self) -> NoReturn:
         """Serve this node until cancelled. Raises what no retry can help against."""
-        source = self._sources(self._desire, self._trouble)
-        self._watched.tell(self)
-        async with asyncio.TaskGroup() as group:
-            own = (self._addresses(), self._beat(), self._health_checks.run(), self._knowledge.run(self._may_serve))
+        source = self._sources(self._set_desired, self._set_trouble)
+        async with self._group as group:
+            self._informers.tell(self)
+            own = (self._watch_addresses(), self._beat(), self._health_checks.run(), self._readiness.run(self._may_use_checkpoint))
             for work in (source.run(), *own):
                 group.create_task(work)
             while True:
-                await self._steer(group)
-                await self._news.wait()
-                self._news.clear()
-
-    async def _may_serve(self, remembered: Desired) -> bool:
-        """Whether memory counts, under the order of now if there is one: rules that are in the kernel are newer."""
-        dataplane = await self._mode.use((self._desired or remembered).spec.mode)
-        if dataplane is None:
-            return False
-        if await in_thread(dataplane.scan):
-            _log.info("rules are newer than memory", advice="they stay until the API server answers")
-            return False
-        if self._desired is None:
-            self._desire(remembered)
-        return True
+                self._changed.clear()
+                while not isinstance(step := next_step(self._inputs()), Wait):
+                    await self._carry_out(step)
+                await self._changed.wait()
 
     def configuration(self) -> bytes:
         """The spec in effect as JSON under our group's name, as /configz of Kubernetes' components has it."""
-        return msgspec.json.encode({GROUP: codec.builtins(self._configured)} if self._configured else {})
+        return msgspec.json.encode({GROUP: codec.builtins(self._prepared)} if self._prepared else {})
 
     def vouches_for(self) -> str:
         """The uid of the NodeProxy whose status is up to date; empty if there is none."""
         reported = self._reporter is not None and self._reporter.is_current
         return self._desired.uid if reported and self._desired is not None else ""
 
-    def _desire(self, desired: Desired) -> None:
-        before, self._desired = self._desired, desired
-        if before is None and (reporter := self._reporters(desired.reported.conditions)):
-            self._telling.restarted(desired.reported)
-            self._telling.report_to(reporter)
-            self._reporter = reporter
-        elif before is not None and before.uid != desired.uid and self._reporter is not None:
-            self._reporter.again()
-        self._news.set()
-
-    def _trouble(self, finding: Finding | None) -> None:
-        self._telling.set_findings(Source.CONFIGURATION, *([finding] if finding else []))
-
     def service_changed(self, times: int = 1) -> None:
-        self._telling.changed(services=times)
+        self._recorder.changed(services=times)
         self._wake()
 
     def endpoints_changed(self, times: int = 1) -> None:
-        self._telling.changed(endpoints=times)
+        self._recorder.changed(endpoints=times)
         self._wake()
 
     def cidrs_changed(self) -> None:
-        self._news.set()
-
-    def _wake(self) -> None:
-        if self._runner is not None and self._cluster.pending:
-            self._telling.waiting()
-            self._runner.wake()
+        self._changed.set()
 
     def node_changed(self, _key: Key, item: apitypes.Node | None) -> None:
         """A Node object that is gone changes nothing here: the node is still there, and so are its pods."""
         node = node_of(item) if item else self._cluster.node
         if self._cluster.put_node(node):
-            self._news.set()
+            self._changed.set()
             self._wake()
-        self._telling.node(node, known=item is not None)
+        self._recorder.node(node, known=item is not None)
 
-    async def _addresses(self) -> None:
+    def _wake(self) -> None:
+        if self._runner is not None and self._cluster.pending:
+            self._recorder.waiting()
+            self._runner.wake()
+
+    def _set_desired(self, desired: Desired) -> None:
+        before, self._desired = self._desired, desired
+        if before is None and (reporter := self._reporters(desired.reported.conditions)):
+            self._recorder.restarted(desired.reported)
+            self._recorder.report_to(reporter)
+            self._reporter = reporter
+            self._group.create_task(reporter.run())
+        elif before is not None and before.uid != desired.uid and self._reporter is not None:
+            self._reporter.again()
+        if desired != before:
+            self._retry.reset()
+        self._changed.set()
+
+    def _set_trouble(self, finding: Finding | None) -> None:
+        self._recorder.set_findings(Source.CONFIGURATION, *([finding] if finding else []))
+
+    async def _may_use_checkpoint(self, order: Desired) -> bool:
+        """Whether the checkpoint counts, under the order of now if there is one: rules that are in the kernel are newer."""
+        desired = self._desired or order
+        dataplane = await self._active.use(effective(desired.spec.mode))
+        if dataplane is None or desired.remove:
+            return False
+        try:
+            newer = await in_thread(dataplane.scan)
+        except (DataplaneError, OSError) as error:
+            _log.error("checkpoint not used: the kernel's rules cannot be read", error=str(error))
+            return False
+        if newer:
+            _log.info("rules are newer than the checkpoint", advice="they stay until the API server answers")
+            return False
+        self._set_desired(desired)
+        return True
+
+    async def _watch_addresses(self) -> None:
         async for local in rtnetlink.watch():
             self._local = local
-            self._news.set()
+            self._changed.set()
 
     async def _beat(self) -> NoReturn:
         while True:
-            self._telling.beat()
+            self._recorder.beat()
             await asyncio.sleep(BEAT_S)
 
-    async def _steer(self, group: asyncio.TaskGroup) -> None:
-        """Bring what runs in line with what is desired."""
-        if self._reporter is not None and self._reporting is None:
-            self._reporting = group.create_task(self._reporter.run())
-        if self._desired is None:
-            return
-        if self._desired.remove:
-            await self._remove(self._desired)
-        else:
-            await self._configure(self._desired, group)
+    def _inputs(self) -> Inputs:
+        node, findings = self._node_in_force()
+        return Inputs(
+            desired=self._desired,
+            node=node,
+            node_findings=findings,
+            local=self._local,
+            service_cidrs=self._readiness.service_cidrs(),
+            caches_ready=self._readiness.complete,
+            prepared=self._prepared,
+            active_mode=self._active.mode,
+            unserved=self._active.unserved,
+            mode_failed=self._active.failed,
+            running=self._plan,
+            removed=self._removed,
+            retry_waits=self._retry.waits,
+        )
 
-    async def _configure(self, desired: Desired, group: asyncio.TaskGroup) -> None:
-        """Prepare the node and the mode as soon as they are known; run it as soon as the cluster is."""
-        spec = desired.spec
-        if spec != self._configured:
-            self._telling.set_findings(Source.HOST, *self._host.configure(spec))
-            self._configured = spec
-        dataplane = await self._mode.use(spec.mode)
-        if dataplane is None or self._local is None or not self._knowledge.complete:
-            return
-        addresses, kept = self._known_addresses.in_force(self._cluster.node.addresses, self._local)
-        node = replace(self._cluster.node, addresses=addresses)
-        settings, findings = resolve(spec, node, self._local, self._knowledge.service_cidrs())
-        unserved = unserved_families(self._mode.unserved, node, settings.service_cidrs)
-        self._telling.set_findings(Source.SETTINGS, *kept, *findings, *unserved)
-        self._health_checks.listen(listen_addresses(settings, self._local))
-        intervals = intervals_of(spec)
+    def _node_in_force(self) -> tuple[Node, tuple[Finding, ...]]:
+        """The Node; without addresses in its status, it has those from before."""
+        node = self._cluster.node
+        if self._local is None:
+            return node, ()
+        addresses, findings = self._known_addresses.in_force(node.addresses, self._local)
+        return replace(node, addresses=addresses), findings
+
+    async def _carry_out(self, step: Step) -> None:
+        match step:
+            case Prepare(spec):
+                self._recorder.set_findings(Source.HOST, *self._host.configure(spec))
+                self._prepared = spec
+            case Probe(mode):
+                if await self._active.use(mode) is None:
+                    self._retry.later()
+            case Run(plan) | Reconfigure(plan):
+                self._apply(plan)
+            case Remove(desired):
+                await self._remove(desired)
+
+    def _apply(self, plan: Plan) -> None:
+        """Give the plan to the runner, which is started if there is none."""
+        self._active.accept()
+        self._recorder.set_findings(Source.SETTINGS, *plan.findings)
+        self._health_checks.listen(plan.listen_on)
+        self._plan, self._applying, self._removed = plan, plan.desired, None
         if self._runner is None:
-            self._runner = self._new_runner(dataplane, settings, intervals)
-            self._running = group.create_task(self._runner.run())
-            self._telling.waiting()
-        elif not self._runner.configure(settings, intervals):
-            self._adopt(desired)
-            return
-        self._adopting = desired
+            self._start(plan)
+        elif not self._runner.configure(plan.settings, plan.intervals):
+            self._applying = None  # no sync is needed for it
+            self._recorder.applied(plan.desired)
 
-    def _new_runner(self, dataplane: Dataplane, settings: Settings, intervals: SyncIntervals) -> Runner:
-        clock, backoff = Clock(), Backoff(first_s=0.5)
-        tell = self._synced
-        return Runner(self._cluster, self._programmed, dataplane, settings, tell, intervals=intervals, clock=clock, backoff=backoff)
+    def _start(self, plan: Plan) -> None:
+        dataplane, backoff = self._active.dataplane, Backoff(first_s=0.5)
+        assert dataplane is not None, "a plan is made for an active mode"  # noqa: S101
+        self._runner = Runner(
+            self._cluster,
+            self._programmed,
+            dataplane,
+            plan.settings,
+            self._synced,
+            intervals=plan.intervals,
+            clock=Clock(),
+            backoff=backoff,
+        )
+        self._running = self._group.create_task(self._runner.run())
+        self._recorder.waiting()
 
     async def _stop(self) -> None:
         """End the runner, and wait for a sync that is under way; the kernel's state stays."""
         running, self._runner, self._running = self._running, None, None
+        self._plan = self._applying = None
         if running is not None:
             running.cancel()
             await asyncio.wait([running])
 
     def _synced(self, sync: SyncResult) -> None:
-        before_s, self._decoded_s = self._decoded_s, self._watched.decode_s()
-        self._telling.synced(replace(sync, stages_s={"decode": self._decoded_s - before_s, **sync.stages_s}))
+        before_s, self._decoded_s = self._decoded_s, self._informers.decode_s()
+        sync = replace(sync, stages_s={"decode": self._decoded_s - before_s, **sync.stages_s})
         if sync.error:
+            self._recorder.synced(StatusUpdate(sync))
             return
+        # After the first sync as well: conntrack's sysctls may have come with the rules that use it.
+        host = self._host.configure(self._prepared) if sync.full and self._prepared is not None else None
+        applied = self._applying if sync.configured else None
+        self._applying = None if sync.configured else self._applying
+        self._recorder.synced(StatusUpdate(sync, applied, host))
         self._health_checks.answer()
-        if self._desired is not None and not self._desired.remove:
-            self._knowledge.note(self._desired)
-        if self._adopting is not None and sync.configured:
-            self._adopt(self._adopting)
+        if self._plan is not None:
+            self._readiness.note(self._plan.desired)
         if sync.reason is SyncReason.START:
             gc.collect()
             gc.freeze()  # what the first sync has made will stay: collections need not look at it again
-        if sync.full and self._configured is not None:
-            # After the first sync as well: conntrack's sysctls may have come with the rules that use it.
-            self._telling.set_findings(Source.HOST, *self._host.configure(self._configured))
-
-    def _adopt(self, desired: Desired) -> None:
-        """What is desired is in effect now."""
-        self._adopting = None
-        self._telling.update(generation=desired.generation, revision=desired.revision, removed_objects=None)
 
     async def _remove(self, desired: Desired) -> None:
-        """Leave nothing in the kernel, and prove it; once is enough."""
-        if self._telling.state.removed_objects == 0 and self._telling.state.generation == desired.generation:
-            return
+        """Remove all that is ours; what cannot be removed is tried again."""
         await self._stop()
-        self._adopting = self._configured = None
-        left = await self._mode.remove()
+        self._prepared = None
+        left = await self._active.remove()
+        if left != []:
+            self._retry.later()
         if left is None:
             return
+        self._removed = None if left else desired
         self._programmed.clear()
-        self._knowledge.discard()
+        self._readiness.discard()
         self._health_checks.answer()
-        self._telling.removed()
-        self._telling.set_findings(Source.HOST, *self._host.restore())
-        self._telling.update(
-            generation=desired.generation, revision=desired.revision, programmed=False, services=0, endpoints=0, removed_objects=len(left)
-        )
+        self._recorder.removed(desired, left=len(left), host=self._host.restore())
         _log.info("removed", left=left)

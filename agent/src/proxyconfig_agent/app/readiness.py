@@ -1,4 +1,4 @@
-"""Whether the cluster is known as a whole: from the watches, else from what this node last knew. Until then nothing is programmed."""
+"""Holds programming back until the caches have synced or the checkpoint is loaded."""
 
 from __future__ import annotations
 
@@ -23,66 +23,77 @@ CIDRS_WITHIN_S = 2.0
 
 _log = structlog.get_logger("agent")
 
-MayServe = Callable[[Desired], Awaitable[bool]]
-"""Whether this node may serve what it remembers, and was to do then."""
+MayUseCheckpoint = Callable[[Desired], Awaitable[bool]]
+"""Whether the checkpoint may be used, given the order in it."""
 
 
 class CacheReadiness:
-    """`news` is called when the cluster is known; `recall` None: this node remembers nothing."""
+    """`changed` is called when the cluster is known; `checkpointer` None: this node has no checkpoint."""
 
     def __init__(
-        self, watched: Informers, cluster: ClusterState, telling: StatusRecorder, recall: Checkpointer | None, news: Callable[[], None]
+        self,
+        informers: Informers,
+        cluster: ClusterState,
+        recorder: StatusRecorder,
+        checkpointer: Checkpointer | None,
+        changed: Callable[[], None],
     ) -> None:
-        self._watched, self._cluster, self._telling, self._recall, self._news = watched, cluster, telling, recall, news
+        self._informers, self._cluster, self._recorder, self._checkpointer, self._changed = (
+            informers,
+            cluster,
+            recorder,
+            checkpointer,
+            changed,
+        )
         self.complete = False
         self._remembered_cidrs: tuple[Network, ...] = ()
 
-    async def run(self, may_serve: MayServe) -> None:
-        """Wait for the watches; where there is a memory, help out with it while they are silent, and keep it up to date."""
+    async def run(self, may_use_checkpoint: MayUseCheckpoint) -> None:
+        """Wait for the caches; load the checkpoint, if there is one, while the API server does not answer, and keep it up to date."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._learn())
-            if self._recall is not None:
-                group.create_task(self._recall.run())
-                group.create_task(self._remember(self._recall, may_serve))
+            group.create_task(self._wait_for_sync())
+            if self._checkpointer is not None:
+                group.create_task(self._checkpointer.run())
+                group.create_task(self._load_checkpoint(self._checkpointer, may_use_checkpoint))
 
     def service_cidrs(self) -> tuple[Network, ...]:
-        return service_cidrs_of(self._watched.service_cidrs()) or self._remembered_cidrs
+        return service_cidrs_of(self._informers.service_cidrs()) or self._remembered_cidrs
 
     def note(self, desired: Desired) -> None:
         """The kernel has what is desired: have what is known now kept for the next boot."""
-        if self._recall is not None:
-            self._recall.note(order_of(desired.spec, desired.generation, desired.revision, desired.uid), self.service_cidrs())
+        if self._checkpointer is not None:
+            self._checkpointer.note(order_of(desired.spec, desired.generation, desired.revision, desired.uid), self.service_cidrs())
 
     def save(self) -> None:
         """Keep at once what was noted."""
-        if self._recall is not None:
-            self._recall.save()
+        if self._checkpointer is not None:
+            self._checkpointer.save()
 
     def discard(self) -> None:
         """The proxy was removed: nothing is to be served after the next boot."""
-        if self._recall is not None:
-            self._recall.discard()
+        if self._checkpointer is not None:
+            self._checkpointer.discard()
 
-    async def _learn(self) -> None:
+    async def _wait_for_sync(self) -> None:
         """Wait until everything is listed; what was not listed yet would be taken for deleted."""
-        for watch in (self._watched.services, self._watched.slices, self._watched.node):
+        for watch in (self._informers.services, self._informers.slices, self._informers.node):
             await watch.synced.wait()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._watched.cidrs.synced.wait(), CIDRS_WITHIN_S)
-        _log.info("cluster known", services=self._cluster.services, decode_s=round(self._watched.decode_s(), 4))
+            await asyncio.wait_for(self._informers.cidrs.synced.wait(), CIDRS_WITHIN_S)
+        _log.info("cluster known", services=self._cluster.services, decode_s=round(self._informers.decode_s(), 4))
         self.complete = True
-        self._telling.set_findings(Source.CHECKPOINT)
-        self._news()
+        self._recorder.set_findings(Source.CHECKPOINT)
+        self._changed()
 
-    async def _remember(self, recall: Checkpointer, may_serve: MayServe) -> None:
-        """Serve what was last known if the API server is silent."""
-        last = await recall.after_silence(lambda: self.complete)
+    async def _load_checkpoint(self, checkpointer: Checkpointer, may_use_checkpoint: MayUseCheckpoint) -> None:
+        """Load the checkpoint if the caches have not synced within SILENCE_S."""
+        last = await checkpointer.after_silence(lambda: self.complete)
         if last is None:
             return
         order = last.heading.order
-        if not await may_serve(Desired(order.parsed(), order.generation, order.revision, uid=order.uid)):
+        if not await may_use_checkpoint(Desired(order.parsed(), order.generation, order.revision, uid=order.uid)):
             return
-        self._telling.set_findings(Source.CHECKPOINT, recall.put_back(last))
+        self._recorder.set_findings(Source.CHECKPOINT, checkpointer.put_back(last))
         self._remembered_cidrs = last.heading.service_cidrs
         self.complete = True
-        self._news()
+        self._changed()

@@ -47,12 +47,12 @@ from proxyconfig_client.events import Events
 _log = structlog.get_logger("process")
 
 
-async def work(options: Options, connection: ApiClient, cluster: ClusterState, watched: Informers) -> None:
+async def work(options: Options, connection: ApiClient, cluster: ClusterState, informers: Informers) -> None:
     """Be the agent of this node until cancelled; the kernel's state stays."""
     release = __version__
     metrics, health = Metrics(release, ""), Health(Clock())
     metrics.count_requests(connection.requests)
-    telling = StatusRecorder(cluster, metrics, health, release, Clock())
+    recorder = StatusRecorder(cluster, metrics, health, release, Clock())
     programmed = Programmed()
     metrics.count_local(programmed.frontends)
     sources, reporters = _sources(options, connection), _reporters(options, connection)
@@ -60,20 +60,20 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, w
         ctnetlink,
         _local_addresses,
         metrics.flows_deleted,
-        lambda finding: telling.set_findings(Source.CONNTRACK, *([finding] if finding else [])),
+        lambda finding: recorder.set_findings(Source.CONNTRACK, *([finding] if finding else [])),
     )
-    recall = Checkpointer(CheckpointFile(options.state, options.node), cluster) if options.state else None
+    checkpointer = Checkpointer(CheckpointFile(options.state, options.node), cluster) if options.state else None
     agent = NodeController(
-        watched,
+        informers,
         cluster,
         programmed,
-        telling,
+        recorder,
         Host(),
         sources=sources,
         modes=_modes(metrics, cleaner),
         reporters=reporters,
-        health_ports=HealthPorts(health.serves, telling.unopened),
-        recall=recall,
+        health_ports=HealthPorts(health.serves, recorder.unopened),
+        checkpointer=checkpointer,
     )
     with contextlib.closing(agent):
         async with asyncio.TaskGroup() as group:
@@ -81,10 +81,10 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, w
             group.create_task(Heartbeat(connection.call, options.node, agent.vouches_for, clock=Clock()).run())
             group.create_task(cleaner.run())
             group.create_task(eventloop.measure(metrics.event_loop_delayed))
-            group.create_task(telling.post(Events(connection, AGENT, options.node), options.node))
-            group.create_task(_page(Source.HEALTHZ, options.healthz, health_routes(health, metrics), telling))
-            pages = metrics_routes(metrics, lambda: telling.state.mode, agent.configuration)
-            group.create_task(_page(Source.METRICS, options.metrics, pages, telling))
+            group.create_task(recorder.post(Events(connection, AGENT, options.node), options.node))
+            group.create_task(_page(Source.HEALTHZ, options.healthz, health_routes(health, metrics), recorder))
+            pages = metrics_routes(metrics, lambda: recorder.state.mode, agent.configuration)
+            group.create_task(_page(Source.METRICS, options.metrics, pages, recorder))
 
 
 def _modes(metrics: Metrics, cleaner: ConntrackCleaner) -> Modes:
@@ -110,9 +110,9 @@ def _local_addresses() -> Sequence[Address]:
     return [each.address for each in rtnetlink.read() if not each.is_loopback]
 
 
-async def _page(source: Source, bind: Bind | None, routes: Routes, telling: StatusRecorder) -> None:
+async def _page(source: Source, bind: Bind | None, routes: Routes, recorder: StatusRecorder) -> None:
     if bind is not None:
-        await serve(source.value, bind, routes, lambda finding: telling.set_findings(source, *([finding] if finding else [])))
+        await serve(source.value, bind, routes, lambda finding: recorder.set_findings(source, *([finding] if finding else [])))
 
 
 def _sources(options: Options, connection: ApiClient) -> Sources:

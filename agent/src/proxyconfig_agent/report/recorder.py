@@ -1,13 +1,15 @@
-"""Passes on what the agent learns: to the NodeProxy's status, to Events, health and metrics. `agent` calls it; it decides nothing."""
+"""The status recorder: passes what the controller learns to the NodeProxy's status, Events, health and metrics. It decides nothing."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
+import structlog
+
 from proxyconfig_agent.ingest.model import Family, Node, ServiceName
-from proxyconfig_agent.report.events.events import NodeEvent, Posted, news, not_opened, repaired
+from proxyconfig_agent.report.events.events import NodeEvent, Posted, new_events, not_opened, repaired
 from proxyconfig_agent.report.events.poster import SPREAD_S, EventPoster
 from proxyconfig_agent.report.healthcheck.ports import Unopened
 from proxyconfig_agent.report.http.health import Health
@@ -17,6 +19,7 @@ from proxyconfig_agent.report.status.nodeproxy import Reporter
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.findings import Finding, Source, Topic
 from proxyconfig_agent.sync.result import SyncResult
+from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.nodeproxy import NodeProxyStatus
 from proxyconfig_client.clock import Clock
 from proxyconfig_client.events import Events
@@ -24,9 +27,22 @@ from proxyconfig_client.events import Events
 NAMED = 5
 """Things are named in a sentence up to so many."""
 
+_log = structlog.get_logger("recorder")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StatusUpdate:
+    """What one sync changes of the node's status: written and posted as one."""
+
+    sync: SyncResult
+    applied: Desired | None = None
+    """What is in effect from this sync on."""
+    host: tuple[Finding, ...] | None = None
+    """What the node's sysctls and modules were found to be; None: not looked at."""
+
 
 class StatusRecorder:
-    """The newest state of the node, and everybody who wants to know it."""
+    """The newest state of the node, for its status, Events, health and metrics."""
 
     def __init__(
         self,
@@ -42,10 +58,10 @@ class StatusRecorder:
         self._cluster, self._metrics, self._health, self._clock = cluster, metrics, health, clock
         self._reporter: Reporter | None = None
         self.state = NodeState(version=version)
-        self._told = Posted()
+        self._posted = Posted()
         self._services_changed = self._endpoints_changed = 0
         self._findings: dict[Source, tuple[Finding, ...]] = {}
-        self._herald = EventPoster(self._uid_of, self._holds, spread_s=spread_s)
+        self._poster = EventPoster(self._uid_of, self._still_true, spread_s=spread_s)
         self._unopened: tuple[Unopened, ...] = ()
 
     def report_to(self, reporter: Reporter) -> None:
@@ -59,19 +75,29 @@ class StatusRecorder:
 
     def update(self, **fields: object) -> None:
         """Replace fields of the state."""
-        state = dataclasses.replace(self.state, **fields)  # type: ignore[arg-type]
-        if state != self.state:
-            if state.mode != self.state.mode:
-                self._metrics.mode(state.version, state.mode)
-            self.state = state
-            if self._reporter is not None:
-                self._reporter.tell(state)
+        self._change({}, **fields)
 
     def set_findings(self, source: Source, *findings: Finding) -> None:
-        """`source` (the settings, the kernel, …) finds this now, instead of what it found before."""
-        self._findings[source] = findings
-        self.update(findings=tuple(finding for each in self._findings.values() for finding in each))
-        self._herald.announce(*self._news())
+        """`source` finds this now, instead of what it found before."""
+        self._change({source: findings})
+
+    def applied(self, desired: Desired) -> None:
+        """The node is as desired."""
+        self._change({}, **_applied(desired))
+
+    def _change(self, findings: Mapping[Source, tuple[Finding, ...]], **fields: object) -> None:
+        """All changes of the state go through here: one write of the status, and one set of Events, per call."""
+        self._findings.update(findings)
+        found = tuple(finding for each in self._findings.values() for finding in each)
+        state = dataclasses.replace(self.state, findings=found, **fields)  # type: ignore[arg-type]
+        if state == self.state:
+            return
+        if state.mode != self.state.mode:
+            self._metrics.mode(state.version, state.mode)
+        self.state = state
+        if self._reporter is not None:
+            self._reporter.tell(state)
+        self._announce()
 
     def node(self, node: Node, *, known: bool) -> None:
         self._health.node(known=known, deleted=node.deleted)
@@ -81,9 +107,11 @@ class StatusRecorder:
         self._health.beat()
         self._count()
 
-    def removed(self) -> None:
-        """Nothing of this node's proxy is in the kernel any more."""
+    def removed(self, desired: Desired, *, left: int, host: tuple[Finding, ...]) -> None:
+        """The node's proxy was removed, as desired; a scan still finds `left` objects."""
         self._health.programmed("this node's proxy was removed")
+        fields = _applied(desired) | {"removed_objects": left}
+        self._change({Source.HOST: host, Source.MODE: ()}, **fields, programmed=False, services=0, endpoints=0)
 
     def set_unhealthy(self, source: Source, reason: str) -> None:
         """Services cannot be expected to work here, and why; an empty reason takes back what `source` said before."""
@@ -92,9 +120,9 @@ class StatusRecorder:
     def unopened(self, ports: Sequence[Unopened]) -> None:
         """These health check node ports cannot be opened: told on their Services, and in the status."""
         before, self._unopened = self._unopened, tuple(ports)
-        self._herald.announce(*(not_opened(port) for port in ports if port not in before))
+        self._poster.announce(*(not_opened(port) for port in ports if port not in before))
         names = ", ".join(map(str, ports[:NAMED])) + (f" and {len(ports) - NAMED} more" if len(ports) > NAMED else "")
-        text = f"load balancers take this node for one without endpoints of these Services: {names}"
+        text = f"health check node ports are not open; load balancers will skip this node for: {names}"
         self.set_findings(Source.HEALTH_CHECKS, *([Finding(Topic.AGENT, "HealthCheckNodePortsClosed", text)] if ports else []))
 
     def changed(self, *, services: int = 0, endpoints: int = 0) -> None:
@@ -107,43 +135,56 @@ class StatusRecorder:
         self._health.queued()
         self._metrics.queued(self._clock.wall())
 
-    def synced(self, sync: SyncResult) -> None:
+    def synced(self, update: StatusUpdate) -> None:
         """A sync ended; after a successful one everything that was known is in the kernel."""
+        sync = update.sync
         self._count()
         self._metrics.synced(sync)
         if sync.error:
-            self.set_findings(Source.SYNC, Finding(Topic.TRAFFIC, "SyncFailed", sync.error))
             self._health.set_unhealthy(Source.SYNC, f"the last {'audit' if sync.reason.is_audit else 'sync'} failed: {sync.error}")
+            self.set_findings(Source.SYNC, Finding(Topic.TRAFFIC, "SyncFailed", sync.error))
             return
-        self.set_findings(Source.SYNC)
+        self._healthy(sync)
+        if sync.repaired:
+            self._poster.announce(repaired(sync.repaired))
+        found = {Source.SYNC: ()} | ({Source.HOST: update.host} if update.host is not None else {})
+        fields = _applied(update.applied) if update.applied is not None else {}
+        if sync.repaired:
+            fields["drift"] = Drift(self.state.drift.repairs + 1, sync.ended_at, sync.repaired)
+        self._change(found, **fields, programmed=True, services=sync.services, endpoints=sync.endpoints, refused=sync.refused)
+
+    def _healthy(self, sync: SyncResult) -> None:
         self._health.programmed()
         self._health.set_unhealthy(Source.SYNC, "")
         self._health.synced(Family)
         if sync.full:
             self._health.audited(sync.repaired)
-        if sync.repaired:
-            self._herald.announce(repaired(sync.repaired))
-            self.update(drift=Drift(self.state.drift.repairs + 1, sync.ended_at, sync.repaired))
-        self.update(programmed=True, services=sync.services, endpoints=sync.endpoints, refused=sync.refused)
-        self._herald.announce(*self._news())
 
     def _count(self) -> None:
         if self._services_changed or self._endpoints_changed:
             self._metrics.changed(services=self._services_changed, endpoints=self._endpoints_changed)
             self._services_changed = self._endpoints_changed = 0
 
-    def _news(self) -> tuple[NodeEvent, ...]:
-        notices, self._told = news(self._told, self.state.refused, self.state.findings)
-        return notices
+    def _announce(self) -> None:
+        """Post what is new. Without room for all of it the rest stays new until the next change."""
+        events, self._posted, left = new_events(self._posted, self.state.refused, self.state.findings, self._poster.room)
+        self._poster.announce(*events)
+        if left:
+            _log.warning("events postponed", number=left)
 
     async def post(self, events: Events, node: str) -> NoReturn:
         """Post Events until cancelled."""
-        await self._herald.run(events, node)
+        await self._poster.run(events, node)
 
-    def _holds(self, notice: NodeEvent) -> bool:
-        refused = any((each.service, each.reason) == (notice.service, notice.note) for each in self._told.refused)
-        return refused or notice in map(not_opened, self._unopened)
+    def _still_true(self, event: NodeEvent) -> bool:
+        refused = any((each.service, each.reason) == (event.service, event.note) for each in self._posted.refused)
+        return refused or event in map(not_opened, self._unopened)
 
     def _uid_of(self, name: ServiceName) -> str:
         service = self._cluster.service(name)
         return service.uid if service else ""
+
+
+def _applied(desired: Desired) -> dict[str, object]:
+    """The fields of a NodeState that say so."""
+    return {"generation": desired.generation, "revision": desired.revision, "removed_objects": None}

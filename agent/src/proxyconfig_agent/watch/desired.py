@@ -46,7 +46,7 @@ class Desired:
     generation: int = 0
     revision: str = ""
     remove: bool = False
-    reported: NodeProxyStatus = field(default_factory=NodeProxyStatus)
+    reported: NodeProxyStatus = field(default_factory=NodeProxyStatus, compare=False)
     uid: str = ""
 
 

@@ -14,9 +14,10 @@ from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.metrics.metrics import Metrics
-from proxyconfig_agent.report.recorder import StatusRecorder
+from proxyconfig_agent.report.recorder import StatusRecorder, StatusUpdate
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.programmed import Programmed
+from proxyconfig_agent.sync.result import SyncResult
 from proxyconfig_agent.sync.runner import Runner
 from proxyconfig_agent.sync.schedule import SyncIntervals
 from proxyconfig_agent.watch.handlers import ServiceHandler
@@ -33,13 +34,17 @@ def service(name: str, version: int, **spec: object) -> bytes:
 
 async def test_a_service_that_cannot_be_read_is_served_as_it_was_and_named_in_one_event() -> None:
     server, cluster, dataplane, clock = FakeServer(), ClusterState(NODE), FakeDataplane(), Clock()
-    telling = StatusRecorder(cluster, Metrics("0.1.0", "nftables"), Health(clock), "0.1.0", clock, spread_s=0.01)
-    runner = Runner(cluster, Programmed(), dataplane, Settings(), telling.synced, intervals=SyncIntervals(), clock=clock, backoff=Backoff())
+    recorder = StatusRecorder(cluster, Metrics("0.1.0", "nftables"), Health(clock), "0.1.0", clock, spread_s=0.01)
+
+    def record(sync: SyncResult) -> None:
+        recorder.synced(StatusUpdate(sync))
+
+    runner = Runner(cluster, Programmed(), dataplane, Settings(), record, intervals=SyncIntervals(), clock=clock, backoff=Backoff())
     sink = ServiceHandler(cluster, runner.wake)
     async with served(server) as connection:
         decode = msgspec.json.Decoder(apitypes.Service, strict=False).decode
         reflector = Reflector(connection, PATH, decode, sink, on_undecodable=sink.on_undecodable)
-        running = (reflector.run(), runner.run(), telling.post(Events(connection, "agent", "here"), "here"))
+        running = (reflector.run(), runner.run(), recorder.post(Events(connection, "agent", "here"), "here"))
         tasks = [asyncio.create_task(each) for each in running]
         await soon(lambda: server.open_streams == 1 and reflector.synced.is_set())
 
@@ -54,7 +59,7 @@ async def test_a_service_that_cannot_be_read_is_served_as_it_was_and_named_in_on
         assert told["note"] == "cannot be decoded: Expected `array | null`, got `object` - at `$.spec.externalIPs`"
 
         await server.say(service("bad", 105, clusterIP="10.96.0.3"))
-        await soon(lambda: not telling.state.refused)
+        await soon(lambda: not recorder.state.refused)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What becomes an Event, once: a Service that is set aside, on the Service; what happens to the node's rules, on the Node. Pure."""
+"""What becomes an Event, once: a Service that is quarantined, on the Service; what happens to the node's rules, on the Node. Pure."""
 
 from __future__ import annotations
 
@@ -24,24 +24,36 @@ class NodeEvent:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """What users were told already and still holds."""
+    """What has an Event already, and is still true."""
 
     refused: frozenset[Refusal] = frozenset()
     findings: frozenset[Finding] = frozenset()
 
 
-def news(told: Posted, refused: Iterable[Refusal], findings: Iterable[Finding]) -> tuple[tuple[NodeEvent, ...], Posted]:
-    """The notices for what holds now and was not told yet, in order; and what is told then.
+def new_events(
+    posted: Posted, refused: Iterable[Refusal], findings: Iterable[Finding], room: int
+) -> tuple[tuple[NodeEvent, ...], Posted, int]:
+    """The Events for what is true now and has none yet, in order, at most `room`; what has one then; and how many were left out.
 
-    Something that went away and comes back is news again."""
+    Something that went away and comes back is new again. What is left out counts as not posted: it is offered again at the next call."""
     now = Posted(frozenset(refused), frozenset(finding for finding in findings if not finding.harmless))
-    quarantined = sorted(now.refused - told.refused, key=lambda refusal: (refusal.service, refusal.reason))
-    found = sorted(now.findings - told.findings, key=lambda finding: (finding.reason, finding.message))
-    notices = (
-        *(_quarantined(refusal) for refusal in quarantined),
-        *(NodeEvent(None, finding.reason, "Configuring", finding.message) for finding in found),
+    new_refused = sorted(now.refused - posted.refused, key=lambda refusal: (refusal.service, refusal.reason))
+    new_findings = sorted(now.findings - posted.findings, key=lambda finding: (finding.reason, finding.message))
+    late_findings = new_findings[room:]
+    late_refused = new_refused[max(0, room - len(new_findings)) :]
+    events = (
+        *(_found(finding) for finding in new_findings[:room]),
+        *(_quarantined(refusal) for refusal in new_refused[: max(0, room - len(new_findings))]),
     )
-    return notices, now
+    return (
+        events,
+        Posted(now.refused.difference(late_refused), now.findings.difference(late_findings)),
+        len(late_findings) + len(late_refused),
+    )
+
+
+def _found(finding: Finding) -> NodeEvent:
+    return NodeEvent(None, finding.reason, "Configuring", finding.message)
 
 
 def _quarantined(refusal: Refusal) -> NodeEvent:

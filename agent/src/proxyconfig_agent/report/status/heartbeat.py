@@ -65,7 +65,7 @@ class Heartbeat:
 
     async def _try_renew(self, owner: str) -> None:
         try:
-            await self._renew(owner)
+            await self.renew(owner)
         except (ClientError, TimeoutError, OSError) as error:
             failing = str(error) or type(error).__name__
             if failing != self._failing:
@@ -76,8 +76,8 @@ class Heartbeat:
                 _log.info("heartbeat renewed again")
             self._failing = ""
 
-    async def _renew(self, owner: str) -> None:
-        """Patch the Lease; create it if it is absent, as after the end of an earlier NodeProxy."""
+    async def renew(self, owner: str) -> None:
+        """Patch the Lease; create it if it is absent, as after the end of an earlier NodeProxy. Raises as the `call`."""
         lease = self._lease(owner)
         try:
             await self._call("PATCH", self._path(lease_of(self._node)), body=lease, content_type="application/merge-patch+json")

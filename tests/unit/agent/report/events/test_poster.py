@@ -1,4 +1,4 @@
-"""Which notices become Events, when, and how many of them."""
+"""Which events become Events, when, and how many of them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ SPREAD_S = 2.0
 
 
 @contextlib.asynccontextmanager
-async def heralds(
+async def posters(
     connection: ApiClient, count: int, holds: Callable[[NodeEvent], bool] = lambda _: True, spread_s: float = SPREAD_S
 ) -> AsyncIterator[list[EventPoster]]:
-    """The heralds of so many nodes."""
+    """The posters of so many nodes."""
     made = [EventPoster(lambda _: "uid-1", holds, spread_s=spread_s, chance=random.Random(node).random) for node in range(count)]
     tasks = [asyncio.create_task(each.run(Events(connection, "agent", f"node-{node}"), f"node-{node}")) for node, each in enumerate(made)]
     try:
@@ -39,7 +39,7 @@ async def heralds(
 
 async def test_a_bad_service_is_one_event_however_many_nodes_see_it() -> None:
     server = FakeServer()
-    async with served(server) as connection, heralds(connection, NODES) as nodes:
+    async with served(server) as connection, posters(connection, NODES) as nodes:
         started = time.monotonic()
         for node in nodes:
             node.announce(BAD)
@@ -55,7 +55,7 @@ async def test_a_bad_service_is_one_event_however_many_nodes_see_it() -> None:
 
 async def test_what_is_over_before_its_turn_is_not_told() -> None:
     server = FakeServer()
-    async with served(server) as connection, heralds(connection, 1, holds=lambda _: False, spread_s=0) as (node,):
+    async with served(server) as connection, posters(connection, 1, holds=lambda _: False, spread_s=0) as (node,):
         node.announce(BAD)
         node.announce(NodeEvent(None, "DriftRepaired", "Repairing", "1 chain"))
         await soon(lambda: len(server.bodies) == 1)
@@ -63,7 +63,7 @@ async def test_what_is_over_before_its_turn_is_not_told() -> None:
     assert server.requests == []
 
 
-async def test_a_flood_of_notices_is_cut() -> None:
-    herald = EventPoster(lambda _: "", lambda _: True)
-    herald.announce(*[BAD] * (10 * WAITING))
-    assert herald._notices.qsize() == WAITING
+async def test_a_flood_of_events_is_cut() -> None:
+    poster = EventPoster(lambda _: "", lambda _: True)
+    poster.announce(*[BAD] * (10 * WAITING))
+    assert poster.room == 0

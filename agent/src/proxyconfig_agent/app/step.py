@@ -1,0 +1,133 @@
+"""The controller's decision: the next step for this node, from what is known. Pure; `controller` carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from proxyconfig_agent.dataplane.port import Settings
+from proxyconfig_agent.ingest.model import Address, Family, Network, Node
+from proxyconfig_agent.node.families import unserved_families
+from proxyconfig_agent.node.local_address import LocalAddress
+from proxyconfig_agent.node.settings import listen_addresses, resolve
+from proxyconfig_agent.state.findings import Finding
+from proxyconfig_agent.sync.schedule import SyncIntervals, intervals_of
+from proxyconfig_agent.watch.desired import Desired
+from proxyconfig_api.modes import effective
+from proxyconfig_api.spec import Mode, ProxyConfigSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the runner is to program the node."""
+
+    desired: Desired
+    settings: Settings
+    intervals: SyncIntervals
+    listen_on: tuple[Address, ...]
+    """Where health check node ports listen."""
+    findings: tuple[Finding, ...]
+    """Settings that have another effect on this node than they seem to have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """All that the decision depends on."""
+
+    desired: Desired | None = None
+    node: Node
+    node_findings: tuple[Finding, ...] = ()
+    """About the Node's addresses."""
+    local: tuple[LocalAddress, ...] | None = None
+    """None: not read yet."""
+    service_cidrs: tuple[Network, ...] = ()
+    caches_ready: bool = False
+    """All Services, EndpointSlices and the Node are known, from the API server or from a checkpoint."""
+    prepared: ProxyConfigSpec | None = None
+    """The spec that the node's sysctls and modules were brought to."""
+    active_mode: Mode | None = None
+    unserved: Mapping[Family, str] = field(default_factory=dict)
+    """The families that the active mode cannot serve here, each with what is lacking."""
+    mode_failed: bool = False
+    """A mode was asked for that this node cannot do, and that was reported."""
+    running: Plan | None = None
+    """What the runner was given last; None: there is no runner."""
+    removed: Desired | None = None
+    """The removal that was carried out and proven."""
+    retry_waits: bool = False
+    """A probe or a removal has failed, and it is not time yet to try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Until something changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Bring sysctls and modules of the node to the spec."""
+
+    spec: ProxyConfigSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Make the data plane of this mode the active one, if the kernel can do it."""
+
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Start a runner on the active data plane."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Reconfigure:
+    """Give the runner another plan."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Leave nothing in the kernel, and prove it by a scan."""
+
+    desired: Desired
+
+
+Step: TypeAlias = Wait | Prepare | Probe | Run | Reconfigure | Remove
+
+
+def next_step(inputs: Inputs) -> Step:
+    """What to do next. Carried out, it changes the inputs so that another step follows, and at last `Wait`."""
+    desired = inputs.desired
+    if desired is None:
+        return Wait()
+    if desired.remove:
+        return Wait() if inputs.removed == desired or inputs.retry_waits else Remove(desired)
+    if desired.spec != inputs.prepared:
+        return Prepare(desired.spec)
+    mode = effective(desired.spec.mode)
+    if mode is not inputs.active_mode:
+        return Wait() if inputs.retry_waits else Probe(mode)
+    if inputs.local is None or not inputs.caches_ready:
+        return Wait()
+    return _run(_plan_of(desired, inputs, inputs.local), inputs)
+
+
+def _run(plan: Plan, inputs: Inputs) -> Step:
+    if inputs.running is None:
+        return Run(plan)
+    return Reconfigure(plan) if plan != inputs.running or inputs.mode_failed else Wait()
+
+
+def _plan_of(desired: Desired, inputs: Inputs, local: tuple[LocalAddress, ...]) -> Plan:
+    settings, findings = resolve(desired.spec, inputs.node, local, inputs.service_cidrs)
+    unserved = unserved_families(inputs.unserved, inputs.node, settings.service_cidrs)
+    return Plan(
+        desired, settings, intervals_of(desired.spec), listen_addresses(settings, local), (*inputs.node_findings, *findings, *unserved)
+    )

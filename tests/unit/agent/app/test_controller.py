@@ -1,0 +1,248 @@
+"""The controller as a whole, on a data plane that keeps state and can fail: orders, modes, removals, and what it reports."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+from tests.support import virtualtime
+from tests.support.polling import soon
+from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
+from tests.unit.agent.examples import NODE, service
+
+from proxyconfig_agent.app.controller import NodeController
+from proxyconfig_agent.app.retry import RETRY_S
+from proxyconfig_agent.dataplane.port import DataplaneError
+from proxyconfig_agent.node.host import Host
+from proxyconfig_agent.node.modules import ESSENTIAL, Modules
+from proxyconfig_agent.node.procsys import Ledger
+from proxyconfig_agent.report.healthcheck.ports import HealthPorts
+from proxyconfig_agent.report.http.health import Health
+from proxyconfig_agent.report.metrics.metrics import Metrics
+from proxyconfig_agent.report.recorder import StatusRecorder
+from proxyconfig_agent.report.status.nodeproxy import Reporter
+from proxyconfig_agent.state.checkpoint import CheckpointFile
+from proxyconfig_agent.state.checkpoint_loader import Checkpointer
+from proxyconfig_agent.state.cluster import ClusterState
+from proxyconfig_agent.state.findings import Finding
+from proxyconfig_agent.state.programmed import Programmed
+from proxyconfig_agent.watch.desired import Desired
+from proxyconfig_agent.watch.informers import Informers
+from proxyconfig_api.conditions import condition
+from proxyconfig_api.nodeproxy import NodeProxyStatus
+from proxyconfig_api.spec import Mode, ProxyConfigSpec
+from proxyconfig_client.api import ApiClient
+from proxyconfig_client.clock import Clock
+from proxyconfig_client.config import ClientConfig
+
+FIRST = Desired(ProxyConfigSpec(mode=Mode.NFTABLES), 1, "x-1", uid="u")
+IPVS = Desired(ProxyConfigSpec(mode=Mode.IPVS), 2, "x-2", uid="u")
+IPTABLES = Desired(ProxyConfigSpec(mode=Mode.IPTABLES), 3, "x-3", uid="u")
+MODULES = Modules("6.1.0", frozenset(ESSENTIAL), loadable=True)
+REMOVE = replace(FIRST, generation=4, remove=True)
+
+
+class Parameters:
+    """Sysctls in memory; each is 0 until it is written."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+
+    def read(self, name: str) -> str:
+        return self.values.get(name, "0")
+
+    def write(self, name: str, value: str) -> None:
+        self.values[name] = value
+
+
+class Orders:
+    """A source of orders that a test gives."""
+
+    def __init__(self, give: Callable[[Desired], None]) -> None:
+        self.give = give
+
+    async def run(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
+
+class Node:
+    """A node with a data plane per mode, but for ipvs; and the statuses that were written."""
+
+    def __init__(self, folder: Path, clock: Clock, **options: float) -> None:
+        self.cluster = ClusterState(NODE)
+        self.cluster.put_service(service())
+        self.planes = {Mode.NFTABLES: FakeDataplane(**options), Mode.IPTABLES: FakeDataplane(**options)}  # type: ignore[arg-type]
+        self.probed: list[Mode] = []
+        self.statuses: list[NodeProxyStatus] = []
+        self.health = Health(clock)
+        self.health.node(known=True, deleted=False)
+        self.recorder = StatusRecorder(self.cluster, Metrics("1", ""), self.health, "1", clock)
+        self.checkpoint = CheckpointFile(folder, "here")
+        self.informers = Informers(ApiClient(ClientConfig(server="http://127.0.0.1:1"), user_agent="test"), self.cluster)
+        self.clock = clock
+        self.controller = NodeController(
+            self.informers,
+            self.cluster,
+            Programmed(),
+            self.recorder,
+            Host(Parameters(), Ledger(folder), lambda: MODULES),
+            sources=self._source,
+            modes=self._mode,
+            reporters=lambda before: Reporter(self._write, clock, before),
+            health_ports=HealthPorts(self.health.serves, self.recorder.unopened),
+            checkpointer=Checkpointer(self.checkpoint, self.cluster),
+        )
+
+    def order(self, desired: Desired) -> None:
+        self._orders.give(desired)
+
+    def says(self, reason: str) -> bool:
+        """Whether the newest status has this reason for being, or not being, programmed."""
+        programmed = condition(self.statuses[-1].conditions, "Programmed") if self.statuses else None
+        return programmed is not None and programmed.reason == reason
+
+    def list_everything(self) -> None:
+        """The API server answers all lists."""
+        for reflector in (self.informers.services, self.informers.slices, self.informers.node, self.informers.cidrs):
+            reflector.synced.set()
+
+    def _source(self, give: Callable[[Desired], None], _: Callable[[Finding | None], None]) -> Orders:
+        self._orders = Orders(give)
+        return self._orders
+
+    def _mode(self, mode: Mode) -> FakeDataplane:
+        self.probed.append(mode)
+        if mode not in self.planes:
+            raise DataplaneError(f"the kernel lacks {mode.value}")
+        return self.planes[mode]
+
+    async def _write(self, status: NodeProxyStatus) -> None:
+        self.statuses.append(status)
+
+
+@contextlib.asynccontextmanager
+async def running(node: Node) -> AsyncIterator[Node]:
+    task = asyncio.create_task(node.controller.run())
+    try:
+        await asyncio.sleep(0)
+        yield node
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        node.controller.close()
+
+
+async def test_an_order_is_applied_when_the_cluster_is_known_and_not_ready_before(tmp_path: Path) -> None:
+    async with running(Node(tmp_path, Clock())) as node:
+        node.order(FIRST)
+        await soon(lambda: node.says("Starting"))
+        assert node.planes[Mode.NFTABLES].state == {}
+        assert node.health.readyz().status == 503
+        node.list_everything()
+        await soon(lambda: node.says("Synced"))
+        assert len(node.planes[Mode.NFTABLES].state) == 1
+        assert (node.statuses[-1].observed_generation, node.statuses[-1].observed_revision) == (1, "x-1")
+        assert node.health.readyz().status == 200
+        assert node.controller.vouches_for() == "u"
+
+
+async def test_a_restarted_agent_keeps_the_revision_that_the_kernel_has_and_is_not_ready(tmp_path: Path) -> None:
+    before = NodeProxyStatus(observed_generation=1, observed_revision="x-1")
+    async with running(Node(tmp_path, Clock())) as node:
+        node.order(replace(FIRST, generation=2, reported=before))
+        await soon(lambda: node.says("Starting"))
+        assert (node.statuses[-1].observed_generation, node.statuses[-1].observed_revision) == (1, "x-1")
+
+
+async def test_what_runs_goes_on_where_another_mode_is_impossible(tmp_path: Path) -> None:
+    async with running(Node(tmp_path, Clock())) as node:
+        node.list_everything()
+        node.order(FIRST)
+        await soon(lambda: node.says("Synced"))
+        node.order(IPVS)
+        await soon(lambda: node.says("ModeUnsupported"))
+        assert len(node.planes[Mode.NFTABLES].state) == 1
+        assert node.statuses[-1].observed_revision == "x-1"
+        node.order(replace(FIRST, generation=1))
+        await soon(lambda: node.says("Synced"))
+        node.order(IPTABLES)
+        await soon(lambda: node.statuses[-1].observed_revision == "x-3")
+        assert node.planes[Mode.NFTABLES].calls[-1] == "close"
+
+
+async def test_a_removal_leaves_no_rules_and_no_checkpoint_and_a_later_order_is_applied(tmp_path: Path) -> None:
+    async with running(Node(tmp_path, Clock())) as node:
+        node.list_everything()
+        node.order(FIRST)
+        await soon(lambda: node.says("Synced"))
+        node.controller.close()  # as at an end: saves
+        assert node.checkpoint.load() is not None
+        node.order(REMOVE)
+        await soon(lambda: node.says("Removed"))
+        assert node.planes[Mode.NFTABLES].state == {}
+        assert node.checkpoint.load() is None
+        assert node.health.readyz().status == 503
+        node.order(replace(FIRST, generation=5))
+        await soon(lambda: node.says("Synced"))
+        assert node.statuses[-1].removed is None
+
+
+def test_a_mode_that_fails_is_probed_once_per_interval_whatever_else_happens(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> int:
+        node = Node(tmp_path, clock)
+        async with running(node):
+            node.order(IPVS)
+            for _ in range(100):  # ten intervals, ten pieces of news in each
+                await asyncio.sleep(RETRY_S / 10)
+                node.controller.cidrs_changed()
+        return len(node.probed)
+
+    assert 9 <= virtualtime.run(scenario) <= 11
+
+
+def test_a_removal_that_fails_is_reported_and_tried_again(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> tuple[bool, bool]:
+        node = Node(tmp_path, clock)
+        async with running(node):
+            node.list_everything()
+            node.order(FIRST)
+            await asyncio.sleep(5)
+            plane = node.planes[Mode.NFTABLES]
+            plane.failure = 1.0
+            node.order(REMOVE)
+            await asyncio.sleep(5)
+            failed = node.says("RemovalFailed")
+            plane.failure = 0.0
+            await asyncio.sleep(RETRY_S + 5)
+            return failed, node.says("Removed")
+
+    assert virtualtime.run(scenario) == (True, True)
+
+
+def test_kernel_rules_that_cannot_be_read_leave_the_checkpoint_unused_and_the_agent_alive(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> bool:
+        before = Node(tmp_path, clock)
+        async with running(before):
+            before.list_everything()
+            before.order(FIRST)
+            await asyncio.sleep(5)
+        assert before.checkpoint.load() is not None
+        after = Node(tmp_path, clock)
+        after.planes[Mode.NFTABLES] = Unreadable()
+        async with running(after):
+            await asyncio.sleep(60)
+            after.list_everything()
+            after.order(FIRST)
+            await asyncio.sleep(5)
+            return after.says("Synced")
+
+    assert virtualtime.run(scenario)
+
+
+class Unreadable(FakeDataplane):
+    def scan(self) -> list[str]:
+        raise DataplaneError("the kernel says no: Operation not permitted")

@@ -1,0 +1,108 @@
+"""What the controller does next, for each state that it can be in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.unit.agent.examples import NODE
+
+from proxyconfig_agent.app.step import Inputs, Plan, Prepare, Probe, Reconfigure, Remove, Run, Step, Wait, next_step
+from proxyconfig_agent.ingest.model import Address, Family, Network, NodeName
+from proxyconfig_agent.node.local_address import LocalAddress
+from proxyconfig_agent.watch.desired import Desired
+from proxyconfig_api.nodeproxy import NodeProxyStatus
+from proxyconfig_api.spec import Masquerade, Mode, ProxyConfigSpec, Sync
+
+NFTABLES = Desired(ProxyConfigSpec(mode=Mode.NFTABLES), 1, "x-1", uid="u")
+IPTABLES = Desired(ProxyConfigSpec(mode=Mode.IPTABLES), 2, "x-2", uid="u")
+REMOVE = replace(NFTABLES, generation=3, remove=True)
+NOTHING = Inputs(node=NODE)
+ORDERED = replace(NOTHING, desired=NFTABLES)
+PREPARED = replace(ORDERED, prepared=NFTABLES.spec)
+ACTIVE = replace(PREPARED, active_mode=Mode.NFTABLES)
+READY = replace(ACTIVE, caches_ready=True, local=())
+
+
+def plan(inputs: Inputs) -> Plan:
+    step = next_step(replace(inputs, running=None))
+    assert isinstance(step, Run)
+    return step.plan
+
+
+RUNNING = replace(READY, running=plan(READY))
+OTHER_MODE = replace(RUNNING, desired=IPTABLES, prepared=IPTABLES.spec)
+REMOVING = replace(RUNNING, desired=REMOVE)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "step"),
+    [
+        pytest.param(NOTHING, Wait(), id="no order"),
+        pytest.param(replace(READY, desired=None), Wait(), id="no order, though all else is known"),
+        pytest.param(ORDERED, Prepare(NFTABLES.spec), id="an order prepares the node first"),
+        pytest.param(PREPARED, Probe(Mode.NFTABLES), id="then the mode is probed"),
+        pytest.param(replace(PREPARED, retry_waits=True, mode_failed=True), Wait(), id="not again before it is time"),
+        pytest.param(replace(PREPARED, mode_failed=True), Probe(Mode.NFTABLES), id="again when it is time"),
+        pytest.param(ACTIVE, Wait(), id="nothing is programmed before caches and addresses are known"),
+        pytest.param(replace(ACTIVE, local=()), Wait(), id="nor before the caches have synced"),
+        pytest.param(replace(ACTIVE, caches_ready=True), Wait(), id="nor before the addresses were read"),
+        pytest.param(READY, Run(plan(READY)), id="then it is programmed"),
+        pytest.param(RUNNING, Wait(), id="what runs goes on"),
+        pytest.param(replace(RUNNING, retry_waits=True), Wait(), id="a timer of earlier changes nothing"),
+        pytest.param(replace(RUNNING, desired=IPTABLES), Prepare(IPTABLES.spec), id="another spec prepares the node"),
+        pytest.param(OTHER_MODE, Probe(Mode.IPTABLES), id="another mode is probed beside the one that runs"),
+        pytest.param(replace(OTHER_MODE, retry_waits=True, mode_failed=True), Wait(), id="one that fails leaves the other running"),
+        pytest.param(replace(RUNNING, mode_failed=True), Reconfigure(plan(READY)), id="back to what runs takes the failure back"),
+        pytest.param(REMOVING, Remove(REMOVE), id="a removal needs no mode, no caches and no preparation"),
+        pytest.param(replace(NOTHING, desired=REMOVE), Remove(REMOVE), id="nor a start"),
+        pytest.param(replace(REMOVING, retry_waits=True), Wait(), id="one that failed waits for its time"),
+        pytest.param(replace(REMOVING, removed=REMOVE), Wait(), id="once is enough"),
+        pytest.param(replace(REMOVING, removed=replace(REMOVE, uid="v")), Remove(REMOVE), id="but for each NodeProxy"),
+    ],
+)
+def test_the_next_step(inputs: Inputs, step: Step) -> None:
+    assert next_step(inputs) == step
+
+
+ADDRESS = Address(bytes((192, 0, 2, 1)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"desired": replace(NFTABLES, generation=7)}, id="generation"),
+        pytest.param({"desired": replace(NFTABLES, uid="v")}, id="another NodeProxy"),
+        pytest.param({"node": replace(NODE, addresses=(ADDRESS,))}, id="addresses of the Node"),
+        pytest.param({"service_cidrs": (Network(Address(bytes((10, 96, 0, 0))), 16),)}, id="ServiceCIDRs"),
+        pytest.param({"unserved": {Family.IPV6: "CONFIG_NFT_FIB_IPV6"}}, id="a family that cannot be served"),
+    ],
+)
+def test_what_a_plan_depends_on_reconfigures_the_runner(change: dict[str, Any]) -> None:
+    step = next_step(replace(RUNNING, **change))
+    assert isinstance(step, Reconfigure)
+    assert next_step(replace(RUNNING, **change, running=step.plan)) == Wait()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [ProxyConfigSpec(masquerade=Masquerade(all=True)), ProxyConfigSpec(sync=Sync(min_sync_period=NFTABLES.spec.sync.full_sync_period))],
+)
+def test_another_spec_of_the_same_mode_reconfigures_the_runner(spec: ProxyConfigSpec) -> None:
+    desired = Desired(spec, 4, "x-4", uid="u")
+    step = next_step(replace(RUNNING, desired=desired, prepared=spec))
+    assert isinstance(step, Reconfigure)
+    assert step.plan.desired == desired
+
+
+def test_what_the_nodeproxy_says_of_its_status_is_no_new_order() -> None:
+    assert next_step(replace(RUNNING, desired=replace(NFTABLES, reported=NodeProxyStatus(mode="nftables")))) == Wait()
+
+
+def test_a_change_of_the_nodes_zone_alone_is_none_of_the_runners() -> None:
+    assert next_step(replace(RUNNING, node=replace(NODE, zone="b", name=NodeName("here")))) == Wait()
+
+
+def test_a_local_address_that_serves_nothing_changes_no_plan() -> None:
+    assert next_step(replace(RUNNING, local=(LocalAddress(Address(bytes((127, 0, 0, 1))), 8, 1),))) == Wait()
