@@ -21,7 +21,7 @@ from proxyconfig_agent.conntrack.stale import Flow, Lookup, Stale
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.dataplane.port import Change, Settings
 from proxyconfig_agent.ingest.model import Address, Family, Protocol, ServiceName
-from proxyconfig_agent.netlink import frames
+from proxyconfig_agent.netlink import frames, uapi
 from proxyconfig_agent.netlink.frames import attribute, nested
 from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
 
@@ -200,7 +200,7 @@ def create(family: Family, flows: Iterable[tuple[bytes, bytes, bytes]]) -> None:
 
     def message(client: bytes, destination: bytes, answers: bytes) -> bytes:
         body = tuple_of(1, client, destination) + tuple_of(2, answers, client) + attribute(7, (600).to_bytes(4))
-        return frames.message(1 << 8, frames.REQUEST | 0x600, header + body)
+        return frames.message(1 << 8, uapi.NLM_F_REQUEST | 0x600, header + body)
 
     messages = (message(*each) for each in flows)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as sender:

@@ -14,21 +14,14 @@ from typing import NamedTuple
 
 from proxyconfig_agent.conntrack.stale import Endpoint, Flow, Lookup
 from proxyconfig_agent.ingest.model import Family
-from proxyconfig_agent.netlink import frames
+from proxyconfig_agent.netlink import frames, nfnetlink, uapi
 from proxyconfig_agent.netlink.frames import attribute, nested
 
-_NETFILTER = 12
-_SUBSYSTEM = 1 << 8
-_GET, _DELETE = _SUBSYSTEM | 1, _SUBSYSTEM | 2
-_TUPLE_ORIGINAL, _TUPLE_REPLY, _ID, _ZONE, _FILTER = 1, 2, 12, 18, 25
-_TUPLE_IP, _TUPLE_PROTOCOL = 1, 2
-_SOURCE = {Family.IPV4: 1, Family.IPV6: 3}
-_DESTINATION = {Family.IPV4: 2, Family.IPV6: 4}
-_NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3
-_FILTER_ORIGINAL = 1
-_BY_DESTINATION, _BY_PROTOCOL, _BY_DESTINATION_PORT = 1 << 1, 1 << 3, 1 << 5
+_GET, _DELETE = (uapi.NFNL_SUBSYS_CTNETLINK << 8 | kind for kind in (uapi.IPCTNL_MSG_CT_GET, uapi.IPCTNL_MSG_CT_DELETE))
+_SOURCE = {Family.IPV4: uapi.CTA_IP_V4_SRC, Family.IPV6: uapi.CTA_IP_V6_SRC}
+_DESTINATION = {Family.IPV4: uapi.CTA_IP_V4_DST, Family.IPV6: uapi.CTA_IP_V6_DST}
+_BY_PORT = uapi.CTA_FILTER_F_CTA_PROTO_NUM | uapi.CTA_FILTER_F_CTA_PROTO_DST_PORT
 _UDP = bytes([socket.IPPROTO_UDP])
-_NFGENMSG = struct.Struct("=BBH")
 _BUFFER = 1 << 18
 _BATCH = 256
 _LAST = 1
@@ -37,16 +30,16 @@ _LAST = 1
 def flows(family: Family, lookup: Lookup | None = None) -> Iterator[Flow]:
     """UDP flows, one by one: all, or those that `lookup` asks for. Raises OSError."""
     if lookup is None:
-        return _dump(family, _BY_PROTOCOL, nested(_TUPLE_PROTOCOL, attribute(_NUMBER, _UDP)))
-    protocol = nested(_TUPLE_PROTOCOL, attribute(_NUMBER, _UDP), attribute(_DESTINATION_PORT, lookup.port))
+        return _dump(family, uapi.CTA_FILTER_F_CTA_PROTO_NUM, nested(uapi.CTA_TUPLE_PROTO, attribute(uapi.CTA_PROTO_NUM, _UDP)))
+    protocol = nested(uapi.CTA_TUPLE_PROTO, attribute(uapi.CTA_PROTO_NUM, _UDP), attribute(uapi.CTA_PROTO_DST_PORT, lookup.port))
     if not lookup.address:
-        return _dump(family, _BY_PROTOCOL | _BY_DESTINATION_PORT, protocol)
+        return _dump(family, _BY_PORT, protocol)
     if family is Family.IPV4:
-        ip = nested(_TUPLE_IP, attribute(_DESTINATION[family], lookup.address))
-        return _dump(family, _BY_DESTINATION | _BY_PROTOCOL | _BY_DESTINATION_PORT, ip + protocol)
+        ip = nested(uapi.CTA_TUPLE_IP, attribute(_DESTINATION[family], lookup.address))
+        return _dump(family, uapi.CTA_FILTER_F_CTA_IP_DST | _BY_PORT, ip + protocol)
     # Up to Linux 6.18 at least, the filter by an IPv6 address passes every address but that one (ctnetlink_filter_match_tuple).
     wanted = lookup.address + lookup.port
-    return (flow for flow in _dump(family, _BY_PROTOCOL | _BY_DESTINATION_PORT, protocol) if flow.destination == wanted)
+    return (flow for flow in _dump(family, _BY_PORT, protocol) if flow.destination == wanted)
 
 
 def delete(family: Family, gone: Sequence[Flow]) -> None:
@@ -55,8 +48,8 @@ def delete(family: Family, gone: Sequence[Flow]) -> None:
         for start in range(0, len(gone), _BATCH):
             *others, last = (_handle(flow.told) for flow in gone[start : start + _BATCH])
             # The kernel answers to what fails, and to the last one in any case.
-            requests = [_request(_DELETE, frames.REQUEST, family, handle) for handle in others]
-            ctnetlink.send(b"".join((*requests, _request(_DELETE, frames.REQUEST | frames.ACK, family, last, sequence=_LAST))))
+            requests = [_request(_DELETE, uapi.NLM_F_REQUEST, family, handle) for handle in others]
+            ctnetlink.send(b"".join((*requests, _request(_DELETE, uapi.NLM_F_REQUEST | uapi.NLM_F_ACK, family, last, sequence=_LAST))))
             _acknowledged(ctnetlink)
 
 
@@ -72,9 +65,9 @@ def _acknowledged(ctnetlink: socket.socket) -> None:
 
 
 def _dump(family: Family, by: int, original: bytes) -> Iterator[Flow]:
-    wanted = nested(_FILTER, attribute(_FILTER_ORIGINAL, struct.pack("=I", by))) + nested(_TUPLE_ORIGINAL, original)
+    wanted = nested(uapi.CTA_FILTER, attribute(uapi.CTA_FILTER_ORIG_FLAGS, struct.pack("=I", by))) + nested(uapi.CTA_TUPLE_ORIG, original)
     with _socket() as ctnetlink:
-        ctnetlink.send(_request(_GET, frames.REQUEST | frames.DUMP, family, wanted))
+        ctnetlink.send(_request(_GET, uapi.NLM_F_REQUEST | uapi.NLM_F_DUMP, family, wanted))
         while True:
             for kind, _, payload, _ in frames.messages(ctnetlink.recv(_BUFFER)):
                 if frames.is_end(kind, payload):
@@ -83,12 +76,12 @@ def _dump(family: Family, by: int, original: bytes) -> Iterator[Flow]:
 
 
 def _socket() -> socket.socket:
-    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER)
+    return nfnetlink.connect()
 
 
 def _request(kind: int, flags: int, family: Family, payload: bytes, sequence: int = 0) -> bytes:
     number = socket.AF_INET if family is Family.IPV4 else socket.AF_INET6
-    return frames.message(kind, flags, _NFGENMSG.pack(number, 0, 0) + payload, sequence)
+    return frames.message(kind, flags, nfnetlink.header(number) + payload, sequence)
 
 
 class _Layout(NamedTuple):
@@ -106,8 +99,8 @@ class _Layout(NamedTuple):
 def _layout(family: Family) -> _Layout:
     size = int(family.size)
     protocol = 12 + size + 4 + size
-    example = nested(_TUPLE_IP, attribute(_SOURCE[family], bytes(size)), attribute(_DESTINATION[family], bytes(size)))
-    ports = attribute(_SOURCE_PORT, bytes(2)) + attribute(_DESTINATION_PORT, bytes(2))
+    example = nested(uapi.CTA_TUPLE_IP, attribute(_SOURCE[family], bytes(size)), attribute(_DESTINATION[family], bytes(size)))
+    ports = attribute(uapi.CTA_PROTO_SRC_PORT, bytes(2)) + attribute(uapi.CTA_PROTO_DST_PORT, bytes(2))
     return _Layout(
         source=slice(12, 12 + size),
         destination=slice(16 + size, 16 + 2 * size),
@@ -115,7 +108,7 @@ def _layout(family: Family) -> _Layout:
         destination_port=slice(protocol + 24, protocol + 26),
         length=protocol + 28,
         address_headers=example[:8],
-        protocol_headers=nested(_TUPLE_PROTOCOL, attribute(_NUMBER, _UDP), ports)[:9],
+        protocol_headers=nested(uapi.CTA_TUPLE_PROTO, attribute(uapi.CTA_PROTO_NUM, _UDP), ports)[:9],
     )
 
 
@@ -125,16 +118,16 @@ _LAYOUT = {family: _layout(family) for family in Family}
 def parse(family: Family, payload: bytes) -> Flow:
     """A flow from a dump's message. A table has up to millions: the usual layout is read at fixed offsets, 15 times faster."""
     layout = _LAYOUT[family]
-    original = payload[_NFGENMSG.size : _NFGENMSG.size + layout.length]
-    reply = payload[_NFGENMSG.size + layout.length : _NFGENMSG.size + 2 * layout.length]
-    if _usual(layout, original, _TUPLE_ORIGINAL) and _usual(layout, reply, _TUPLE_REPLY):
+    original = payload[nfnetlink.HEADER_SIZE : nfnetlink.HEADER_SIZE + layout.length]
+    reply = payload[nfnetlink.HEADER_SIZE + layout.length : nfnetlink.HEADER_SIZE + 2 * layout.length]
+    if _usual(layout, original, uapi.CTA_TUPLE_ORIG) and _usual(layout, reply, uapi.CTA_TUPLE_REPLY):
         return Flow(
             original[layout.destination] + original[layout.destination_port], reply[layout.source] + reply[layout.source_port], payload
         )
-    found = dict(frames.attributes(payload, _NFGENMSG.size))
+    found = dict(frames.attributes(payload, nfnetlink.HEADER_SIZE))
     return Flow(
-        destination=_end(found[_TUPLE_ORIGINAL], _DESTINATION[family], _DESTINATION_PORT),
-        answers=_end(found[_TUPLE_REPLY], _SOURCE[family], _SOURCE_PORT),
+        destination=_end(found[uapi.CTA_TUPLE_ORIG], _DESTINATION[family], uapi.CTA_PROTO_DST_PORT),
+        answers=_end(found[uapi.CTA_TUPLE_REPLY], _SOURCE[family], uapi.CTA_PROTO_SRC_PORT),
         told=payload,
     )
 
@@ -150,15 +143,15 @@ def _usual(layout: _Layout, flow_tuple: bytes, kind: int) -> bool:
 
 def _handle(told: bytes) -> bytes:
     """What names a flow. With the id one of the same tuple that came up in the meantime is not taken for it."""
-    found = dict(frames.attributes(told, _NFGENMSG.size))
-    return nested(_TUPLE_ORIGINAL, found[_TUPLE_ORIGINAL]) + b"".join(
-        attribute(kind, found[kind]) for kind in (_ID, _ZONE) if kind in found
+    found = dict(frames.attributes(told, nfnetlink.HEADER_SIZE))
+    return nested(uapi.CTA_TUPLE_ORIG, found[uapi.CTA_TUPLE_ORIG]) + b"".join(
+        attribute(kind, found[kind]) for kind in (uapi.CTA_ID, uapi.CTA_ZONE) if kind in found
     )
 
 
 def _end(flow_tuple: bytes, address: int, port: int) -> Endpoint:
     parts = dict(frames.attributes(flow_tuple))
-    return _find(parts[_TUPLE_IP], address) + _find(parts[_TUPLE_PROTOCOL], port)
+    return _find(parts[uapi.CTA_TUPLE_IP], address) + _find(parts[uapi.CTA_TUPLE_PROTO], port)
 
 
 def _find(payload: bytes, wanted: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The frame of netlink messages and attributes, as `addresses` and `ctnetlink` need it. No meaning, no sockets."""
+"""The frame of netlink messages and attributes, for every protocol that the agent speaks. No meaning, no sockets."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
-DUMP_INTERRUPTED = 0x10
-ERROR, DONE = 2, 3
+from proxyconfig_agent.netlink.uapi import NLA_F_NESTED, NLA_TYPE_MASK, NLMSG_DONE, NLMSG_ERROR
 
+HEADER_SIZE = 16
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
-_ATTRIBUTE = struct.Struct("=HH")
-_NESTED = 0x8000
-_TYPE = 0x3FFF
+_ATTRIBUTE = struct.Struct("=HH")  # nlattr: length, type
 _ERROR = struct.Struct("=i")
+_new = tuple.__new__  # the constructor of a NamedTuple takes five times as long
+_PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 
 class Message(NamedTuple):
@@ -27,29 +26,28 @@ class Message(NamedTuple):
 
 
 def message(kind: int, flags: int, payload: bytes, sequence: int = 0) -> bytes:
-    return (_HEADER.pack(_HEADER.size + len(payload), kind, flags, sequence, 0) + payload).ljust(
-        _padded(_HEADER.size + len(payload)), b"\0"
-    )
+    length = HEADER_SIZE + len(payload)
+    return _HEADER.pack(length, kind, flags, sequence, 0) + payload + _PADDING[length & 3]
 
 
 def messages(received: bytes) -> Iterator[Message]:
     """The messages of one datagram."""
     at = 0
-    while at + _HEADER.size <= len(received):
+    while at + HEADER_SIZE <= len(received):
         length, kind, flags, sequence, _ = _HEADER.unpack_from(received, at)
-        yield Message(kind, flags, received[at + _HEADER.size : at + length], sequence)
-        at += _padded(max(length, _HEADER.size))
+        yield _new(Message, (kind, flags, received[at + HEADER_SIZE : at + length], sequence))
+        at += _padded(max(length, HEADER_SIZE))
 
 
 def error_of(payload: bytes) -> int:
-    """The errno in the payload of an ERROR message (0: an acknowledgement) or of a DONE one (0: the dump is whole)."""
+    """The errno in the payload of an NLMSG_ERROR (0: an acknowledgement) or an NLMSG_DONE (0, or no payload: the dump is whole)."""
     number: int = _ERROR.unpack_from(payload)[0] if len(payload) >= _ERROR.size else 0
     return -number
 
 
 def is_end(kind: int, payload: bytes) -> bool:
     """Whether a message is the last one of an answer. Raises OSError with the kernel's errno if the request, or the dump, failed."""
-    if kind not in (DONE, ERROR):
+    if kind not in (NLMSG_DONE, NLMSG_ERROR):
         return False
     if number := error_of(payload):
         raise OSError(number, os.strerror(number))
@@ -57,21 +55,37 @@ def is_end(kind: int, payload: bytes) -> bool:
 
 
 def attribute(kind: int, value: bytes) -> bytes:
-    return (_ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value).ljust(_padded(_ATTRIBUTE.size + len(value)), b"\0")
+    return _ATTRIBUTE.pack(len(value) + 4, kind) + value + _PADDING[len(value) & 3]
 
 
 def nested(kind: int, *attributes: bytes) -> bytes:
-    return attribute(kind | _NESTED, b"".join(attributes))
+    return attribute(kind | NLA_F_NESTED, b"".join(attributes))
+
+
+def text(kind: int, words: str) -> bytes:
+    """A string, which ends in a zero."""
+    return attribute(kind, words.encode() + b"\0")
+
+
+def be32(kind: int, value: int) -> bytes:
+    """A 32-bit number in network order, as nf_tables has nearly all of them."""
+    return attribute(kind, value.to_bytes(4, "big"))
 
 
 def attributes(payload: bytes, at: int = 0) -> Iterator[tuple[int, bytes]]:
-    """The attributes from offset `at` on: type without its flags, and value."""
-    while at + _ATTRIBUTE.size <= len(payload):
+    """The attributes from offset `at` on: type without its flags, and value. Raises ValueError if they are none."""
+    end = len(payload)
+    while at + 4 <= end:
         length, kind = _ATTRIBUTE.unpack_from(payload, at)
-        if length < _ATTRIBUTE.size:
-            return
-        yield kind & _TYPE, payload[at + _ATTRIBUTE.size : at + length]
-        at += _padded(length)
+        if length < 4:
+            raise ValueError(f"netlink attribute of {length} bytes at {at}")
+        yield kind & NLA_TYPE_MASK, payload[at + 4 : at + length]
+        at += length + (-length & 3)
+
+
+def text_of(value: bytes) -> str:
+    """A string attribute's value."""
+    return value.rstrip(b"\0").decode(errors="replace")
 
 
 def _padded(length: int) -> int:

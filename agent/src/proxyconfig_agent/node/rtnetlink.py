@@ -13,13 +13,9 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 
 from proxyconfig_agent.ingest.model import Address
-from proxyconfig_agent.netlink import frames
+from proxyconfig_agent.netlink import frames, uapi
 from proxyconfig_agent.node.local_address import LocalAddress
 
-_RTM_NEWADDR, _RTM_GETADDR = 20, 22
-_RTMGRP_IPV4_IFADDR, _RTMGRP_IPV6_IFADDR = 0x10, 0x100
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
-_IFA_F_DADFAILED = 0x08
 _ADDRESS = struct.Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, interface
 _BUFFER = 1 << 16
 
@@ -31,7 +27,7 @@ def read() -> tuple[LocalAddress, ...]:
     """All addresses in this network namespace, sorted. Raises OSError with the kernel's errno."""
     while True:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as rtnetlink:
-            rtnetlink.sendto(frames.message(_RTM_GETADDR, frames.REQUEST | frames.DUMP, _ADDRESS.pack(0, 0, 0, 0, 0)), (0, 0))
+            rtnetlink.sendto(frames.message(uapi.RTM_GETADDR, uapi.NLM_F_REQUEST | uapi.NLM_F_DUMP, _ADDRESS.pack(0, 0, 0, 0, 0)), (0, 0))
             try:
                 return tuple(sorted(_dump(rtnetlink)))
             except InterruptedError:
@@ -41,11 +37,11 @@ def read() -> tuple[LocalAddress, ...]:
 def _dump(rtnetlink: socket.socket) -> Iterator[LocalAddress]:
     while True:
         for kind, flags, payload, _ in frames.messages(rtnetlink.recv(_BUFFER)):
-            if flags & frames.DUMP_INTERRUPTED:
+            if flags & uapi.NLM_F_DUMP_INTR:
                 raise InterruptedError
             if frames.is_end(kind, payload):
                 return
-            if kind == _RTM_NEWADDR and (address := parse(payload)):
+            if kind == uapi.RTM_NEWADDR and (address := parse(payload)):
                 yield address
 
 
@@ -55,11 +51,11 @@ def parse(payload: bytes) -> LocalAddress | None:
     if family not in (socket.AF_INET, socket.AF_INET6):
         return None
     attributes = dict(frames.attributes(payload, _ADDRESS.size))
-    if _IFA_FLAGS in attributes:
-        flags = int.from_bytes(attributes[_IFA_FLAGS], sys.byteorder)
+    if uapi.IFA_FLAGS in attributes:
+        flags = int.from_bytes(attributes[uapi.IFA_FLAGS], sys.byteorder)
     # On a point-to-point link IFA_ADDRESS is the peer's; IFA_LOCAL is ours, and absent where they are the same (IPv6).
-    address = attributes.get(_IFA_LOCAL, attributes.get(_IFA_ADDRESS))
-    if address is None or flags & _IFA_F_DADFAILED:
+    address = attributes.get(uapi.IFA_LOCAL, attributes.get(uapi.IFA_ADDRESS))
+    if address is None or flags & uapi.IFA_F_DADFAILED:
         return None
     return LocalAddress(Address(address), prefix, interface)
 
@@ -70,7 +66,7 @@ async def watch(settle_s: float = SETTLE_S) -> AsyncIterator[tuple[LocalAddress,
     A message only wakes us: the whole list is read again, so that a lost one (ENOBUFS) is made up for."""
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE) as news:
-        news.bind((0, _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV6_IFADDR))
+        news.bind((0, uapi.RTMGRP_IPV4_IFADDR | uapi.RTMGRP_IPV6_IFADDR))
         before = None
         while True:
             if (now := read()) != before:

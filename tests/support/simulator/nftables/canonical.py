@@ -14,7 +14,7 @@ from tests.support.simulator.nftables import expressions as x
 from tests.support.simulator.nftables.kernel import SimulatedKernel
 from tests.support.simulator.nftables.tables import Element, Table
 
-from proxyconfig_agent.netlink.nftables.attributes import parse
+from proxyconfig_agent.netlink.frames import attributes
 from proxyconfig_agent.netlink.nftables.userdata import comment_in
 
 _ID, _LOW, _TAG = 0x7FFFC000, 0x3FFF, 0x80000000
@@ -63,7 +63,7 @@ class _Canonical:
         used = self._reachable()
         for name, chain in self.table.chains.items():
             if name in used:
-                comments = [_comment_of(dict(parse(rule.payload)).get(7, b"")) for rule in chain.rules]
+                comments = [_comment_of(dict(attributes(rule.payload)).get(7, b"")) for rule in chain.rules]
                 rules = list(zip([rule.expressions for rule in chain.rules], comments, strict=True))
                 yield f"chain {name}", (chain.kind, chain.hook, chain.priority, rules)
         for name, held in self.table.sets.items():
@@ -121,7 +121,7 @@ def _word(octets: bytes) -> int:
 
 
 def _comment(element: Element) -> str:
-    return _comment_of(dict(parse(element.octets)).get(6, b""))
+    return _comment_of(dict(attributes(element.octets)).get(6, b""))
 
 
 def _comment_of(userdata: bytes) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from proxyconfig_agent.netlink.nftables.attributes import parse
+from proxyconfig_agent.netlink import frames
 
 ACCEPT, DROP, JUMP, GOTO, RETURN, CONTINUE = 1, 0, -3, -4, -5, -1
 
@@ -35,10 +35,10 @@ class Expression:
 
     def value(self, kind: int) -> bytes:
         """NFTA_DATA_VALUE of a nested NFTA_DATA attribute."""
-        return dict(parse(self.attributes[kind]))[1]
+        return dict(frames.attributes(self.attributes[kind]))[1]
 
     def verdict(self, kind: int) -> Jump:
-        return decode_verdict(dict(parse(self.attributes[kind]))[2])
+        return decode_verdict(dict(frames.attributes(self.attributes[kind]))[2])
 
     def has(self, kind: int) -> bool:
         return kind in self.attributes
@@ -47,11 +47,11 @@ class Expression:
 @cache
 def decode(expressions: bytes) -> tuple[Expression, ...]:
     """NFTA_RULE_EXPRESSIONS."""
-    return tuple(_expression(payload) for _, payload in parse(expressions))
+    return tuple(_expression(payload) for _, payload in frames.attributes(expressions))
 
 
 def decode_verdict(octets: bytes) -> Jump:
-    attributes = dict(parse(octets))
+    attributes = dict(frames.attributes(octets))
     return Jump(int.from_bytes(attributes[1], signed=True), text(attributes.get(2, b"")))
 
 
@@ -70,5 +70,5 @@ def sets_used(expressions: bytes) -> list[str]:
 
 
 def _expression(octets: bytes) -> Expression:
-    attributes = dict(parse(octets))
-    return Expression(text(attributes[1]), dict(parse(attributes.get(2, b""))))
+    attributes = dict(frames.attributes(octets))
+    return Expression(text(attributes[1]), dict(frames.attributes(attributes.get(2, b""))))

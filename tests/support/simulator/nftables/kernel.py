@@ -9,7 +9,8 @@ from tests.support.simulator.nftables import expressions
 from tests.support.simulator.nftables.tables import Set, Table
 from tests.support.simulator.nftables.transaction import Name, Transaction
 
-from proxyconfig_agent.netlink.nftables.attributes import attribute, nest, parse, text
+from proxyconfig_agent.netlink import frames
+from proxyconfig_agent.netlink.frames import attribute, nested, text
 from proxyconfig_agent.netlink.nftables.connection import Connection, KernelError
 from proxyconfig_agent.netlink.nftables.messages import Kind, Message
 
@@ -54,11 +55,11 @@ class SimulatedKernel(Connection):
 
     def get(self, kind: Kind, family: int, payload: bytes) -> bytes | None:
         assert kind is Kind.GET_TABLE, kind
-        table = self.tables.get((family, expressions.text(dict(parse(payload))[1])))
+        table = self.tables.get((family, expressions.text(dict(frames.attributes(payload))[1])))
         return table.payload if table else None
 
     def dump(self, kind: Kind, family: int, payload: bytes) -> list[bytes]:
-        attributes = dict(parse(payload))
+        attributes = dict(frames.attributes(payload))
         name = (family, expressions.text(attributes[1]))
         table = self.tables.get(name)
         if table is None:
@@ -83,7 +84,7 @@ def _printed(table: Name, name: str, sets: Mapping[str, Set]) -> Iterator[bytes]
     """The elements of a set, some per message. Like the kernel's, without nested flags inside."""
     elements = [attribute(1, element.octets) for element in sets[name].elements.values()]
     for at in range(0, len(elements), _AT_A_TIME):
-        yield text(1, table[1]) + text(2, name) + nest(3, *elements[at : at + _AT_A_TIME])
+        yield text(1, table[1]) + text(2, name) + nested(3, *elements[at : at + _AT_A_TIME])
 
 
 def _nothing() -> None:

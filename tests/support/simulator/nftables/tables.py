@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tests.support.simulator.nftables.expressions import Jump, decode_verdict, jumps, sets_used, text
 
-from proxyconfig_agent.netlink.nftables.attributes import parse
+from proxyconfig_agent.netlink import frames
 
 INTERVAL = 0x04
 
@@ -101,24 +101,24 @@ class Table:
 
 
 def element_of(octets: bytes) -> Element:
-    attributes = dict(parse(octets))
-    data = dict(parse(attributes.get(2, b"")))
+    attributes = dict(frames.attributes(octets))
+    data = dict(frames.attributes(attributes.get(2, b"")))
     verdict = decode_verdict(data[2]) if 2 in data else None
-    end = dict(parse(attributes[10]))[1] if 10 in attributes else b""
-    return Element(dict(parse(attributes[1]))[1], octets, end, data.get(1, b""), verdict)
+    end = dict(frames.attributes(attributes[10]))[1] if 10 in attributes else b""
+    return Element(dict(frames.attributes(attributes[1]))[1], octets, end, data.get(1, b""), verdict)
 
 
 def set_of(payload: bytes) -> Set:
-    attributes = dict(parse(payload))
-    description = dict(parse(attributes.get(9, b"")))
-    lengths = tuple(int.from_bytes(dict(parse(each))[1]) for _, each in parse(description.get(2, b"")))
+    attributes = dict(frames.attributes(payload))
+    description = dict(frames.attributes(attributes.get(9, b"")))
+    lengths = tuple(int.from_bytes(dict(frames.attributes(each))[1]) for _, each in frames.attributes(description.get(2, b"")))
     flags, key_length, value_length = (int.from_bytes(attributes.get(kind, b"")) for kind in (3, 5, 7))
     return Set(payload, flags, key_length, value_length, int.from_bytes(description.get(1, b"")), lengths)
 
 
 def chain_of(payload: bytes) -> Chain:
-    attributes = dict(parse(payload))
+    attributes = dict(frames.attributes(payload))
     if 4 not in attributes:
         return Chain(payload)
-    hook = dict(parse(attributes[4]))
+    hook = dict(frames.attributes(attributes[4]))
     return Chain(payload, text(attributes[7]), int.from_bytes(hook[1]), int.from_bytes(hook[2], signed=True))

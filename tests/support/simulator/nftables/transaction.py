@@ -10,7 +10,7 @@ from typing import TypeVar
 from tests.support.simulator.nftables import expressions
 from tests.support.simulator.nftables.tables import Rule, Set, Table, chain_of, element_of, set_of
 
-from proxyconfig_agent.netlink.nftables.attributes import parse
+from proxyconfig_agent.netlink import frames
 from proxyconfig_agent.netlink.nftables.connection import KernelError
 from proxyconfig_agent.netlink.nftables.messages import Kind, Message
 
@@ -31,7 +31,7 @@ class Transaction:
 
     def take(self, message: Message) -> None:
         """Raises KernelError."""
-        _HANDLERS[message.kind](self, message, dict(parse(message.payload)))
+        _HANDLERS[message.kind](self, message, dict(frames.attributes(message.payload)))
 
     def _new_table(self, message: Message, attributes: Attributes) -> None:
         self.tables.setdefault(_name(message, attributes), Table(message.payload))
@@ -82,7 +82,7 @@ class Transaction:
 
     def _new_elements(self, message: Message, attributes: Attributes) -> None:
         table, into = self._set(message, attributes)
-        for _, payload in parse(attributes[3]):
+        for _, payload in frames.attributes(attributes[3]):
             element = element_of(payload)
             if element.verdict and element.verdict.chain:
                 _existing(table.chains, element.verdict.chain, message)
@@ -97,7 +97,7 @@ class Transaction:
 
     def _delete_elements(self, message: Message, attributes: Attributes) -> None:
         _, of = self._set(message, attributes)
-        for _, payload in parse(attributes[3]):
+        for _, payload in frames.attributes(attributes[3]):
             element = element_of(payload)
             held = of.elements.get(element.key)
             if held is None or held.end != element.end:

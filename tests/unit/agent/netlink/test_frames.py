@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from proxyconfig_agent.netlink import frames
+from proxyconfig_agent.netlink import frames, uapi
 
 
 def answer(kind: int, number: int | None = None) -> tuple[int, bytes]:
@@ -16,13 +16,13 @@ def answer(kind: int, number: int | None = None) -> tuple[int, bytes]:
 
 
 def test_a_dump_that_ends_well_ends() -> None:
-    assert frames.is_end(*answer(frames.DONE, 0))
-    assert frames.is_end(*answer(frames.DONE))
-    assert frames.is_end(*answer(frames.ERROR, 0))
+    assert frames.is_end(*answer(uapi.NLMSG_DONE, 0))
+    assert frames.is_end(*answer(uapi.NLMSG_DONE))
+    assert frames.is_end(*answer(uapi.NLMSG_ERROR, 0))
     assert not frames.is_end(*answer(20, errno.ENOMEM))
 
 
-@pytest.mark.parametrize("kind", [frames.DONE, frames.ERROR])
+@pytest.mark.parametrize("kind", [uapi.NLMSG_DONE, uapi.NLMSG_ERROR])
 def test_a_dump_that_ends_with_an_error_is_one(kind: int) -> None:
     with pytest.raises(OSError, match="Cannot allocate memory") as raised:
         frames.is_end(*answer(kind, errno.ENOMEM))

@@ -6,27 +6,19 @@ import contextlib
 import errno
 import os
 import socket
-import struct
 import sys
 from collections.abc import Iterable, Iterator
 
+from proxyconfig_agent.netlink import frames, nfnetlink, uapi
 from proxyconfig_agent.netlink.frames import error_of
-from proxyconfig_agent.netlink.nftables.attributes import parse
 from proxyconfig_agent.netlink.nftables.messages import SUBSYSTEM, Kind, Message
+from proxyconfig_agent.netlink.uapi import NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST
 
-_NETFILTER = 12
-_SOL_NETLINK, _EXT_ACK, _CAP_ACK = 270, 11, 10
-_SO_SNDBUFFORCE = 32
 _SEND_BUFFER = 16 << 20
-_REQUEST, _ACK, _DUMP = 1, 4, 0x300
-_ERROR, _DONE = 2, 3
-_INTERRUPTED = 0x10
-_EXT_ACK_FOLLOWS, _CAPPED = 0x200, 0x100
-_BEGIN, _END = 16, 17
 _RECEIVE = 1 << 18
 _ATTEMPTS = 4
-_HEADER = struct.Struct("=IHHII")
-_GENERIC = struct.Struct(">BBH")
+_BEGIN = frames.message(uapi.NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, nfnetlink.header(resource=uapi.NFNL_SUBSYS_NFTABLES))
+_END = frames.message(uapi.NFNL_MSG_BATCH_END, NLM_F_REQUEST, nfnetlink.header(resource=uapi.NFNL_SUBSYS_NFTABLES))
 
 
 class KernelError(Exception):
@@ -48,12 +40,12 @@ class Connection:
     """A socket in the network namespace of the thread that made it. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER)
+        self._socket = nfnetlink.connect()
         self._socket.bind((0, 0))
-        self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
-        self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
+        self._socket.setsockopt(uapi.SOL_NETLINK, uapi.NETLINK_EXT_ACK, 1)
+        self._socket.setsockopt(uapi.SOL_NETLINK, uapi.NETLINK_CAP_ACK, 1)
         try:
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BUFFER)
+            self._socket.setsockopt(socket.SOL_SOCKET, uapi.SO_SNDBUFFORCE, _SEND_BUFFER)
         except PermissionError:
             # Without CAP_NET_ADMIN in the first user namespace; net.core.wmem_max bounds a transaction then.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
@@ -71,31 +63,31 @@ class Connection:
 
         Raises KernelError with the first refusal; nothing of the transaction has happened then.
         """
-        parts = [_framed(_BEGIN, _REQUEST, 0, _GENERIC.pack(0, 0, SUBSYSTEM >> 8))]
+        parts = [_BEGIN]
         abouts: list[str] = []
         pending: Message | None = None
         for message in messages:
             if pending is not None:
-                parts.append(_request(pending, _REQUEST, len(abouts)))
+                parts.append(_request(pending, NLM_F_REQUEST, len(abouts)))
             pending = message
             abouts.append(message.about)
         if pending is None:
             return 0
         # The acknowledgement of the last message stands for all: kernels before 6.10 never acknowledge the end of a batch.
-        parts.append(_request(pending, _REQUEST | _ACK, len(abouts)))
+        parts.append(_request(pending, NLM_F_REQUEST | NLM_F_ACK, len(abouts)))
         if keep:
-            parts.append(_framed(_END, _REQUEST, 0, _GENERIC.pack(0, 0, SUBSYSTEM >> 8)))
+            parts.append(_END)
         self._send(b"".join(parts))
         self._await_acknowledgement(abouts)
         return len(abouts)
 
     def generation(self) -> int:
-        """The number of the kernel's current ruleset; every commit by anybody makes it another."""
-        for payload in self._exchange(Kind.GET_GENERATION, 0, 0, b""):
-            for kind, value in parse(payload[4:]):
-                if kind == 1:
-                    return int.from_bytes(value)
-        raise KernelError(errno.EOPNOTSUPP, "the generation number")
+        """The number of the kernel's current ruleset; every commit by anybody makes it another. Raises KernelError."""
+        self._drain()
+        try:
+            return nfnetlink.generation(self._socket)
+        except OSError as error:
+            raise KernelError(error.errno or errno.EIO, "a request for the generation") from error
 
     def has_nf_tables(self) -> bool:
         """Whether the kernel knows nf_tables at all. nfnetlink answers EINVAL to what is for a subsystem that is not there."""
@@ -109,7 +101,7 @@ class Connection:
         """One object's attributes; None if it does not exist."""
         try:
             for answer in self._exchange(kind, family, 0, payload):
-                return answer[4:]
+                return answer[nfnetlink.HEADER_SIZE :]
         except KernelError as error:
             if not error.is_missing:
                 raise
@@ -125,26 +117,26 @@ class Connection:
         for _ in range(_ATTEMPTS):
             answers.clear()
             with contextlib.suppress(_AgainError):
-                for answer in self._exchange(kind, family, _DUMP, payload):
-                    answers.append(answer[4:])  # noqa: PERF401 — kept when the dump ends in _AgainError
+                for answer in self._exchange(kind, family, NLM_F_DUMP, payload):
+                    answers.append(answer[nfnetlink.HEADER_SIZE :])  # noqa: PERF401 — kept when the dump ends in _AgainError
                 break
         return answers
 
     def stream(self, kind: Kind, family: int, payload: bytes) -> Iterator[bytes]:
         """Like `dump`, one message at a time, and whether or not the ruleset changes meanwhile."""
         with contextlib.suppress(_AgainError):
-            for answer in self._exchange(kind, family, _DUMP, payload):
-                yield answer[4:]
+            for answer in self._exchange(kind, family, NLM_F_DUMP, payload):
+                yield answer[nfnetlink.HEADER_SIZE :]
 
     def _exchange(self, kind: Kind, family: int, flags: int, payload: bytes) -> Iterator[bytes]:
         self._drain()
-        request = _GENERIC.pack(family, 0, 0) + payload
-        self._send(_framed(SUBSYSTEM | kind, _REQUEST | flags | (0 if flags else _ACK), 1, request))
+        request = nfnetlink.header(family) + payload
+        self._send(frames.message(SUBSYSTEM | kind, NLM_F_REQUEST | (flags or NLM_F_ACK), request, sequence=1))
         interrupted = False
         while True:
-            for answer, answer_flags, _, body in _messages(self._socket.recv(_RECEIVE)):
-                interrupted |= bool(answer_flags & _INTERRUPTED)
-                if answer in (_DONE, _ERROR):
+            for answer, answer_flags, body, _ in frames.messages(self._socket.recv(_RECEIVE)):
+                interrupted |= bool(answer_flags & NLM_F_DUMP_INTR)
+                if answer in (uapi.NLMSG_DONE, uapi.NLMSG_ERROR):
                     if number := error_of(body):
                         raise KernelError(number, f"a {kind.name.lower().replace('_', ' ')} request")
                     if interrupted:
@@ -171,8 +163,8 @@ class Connection:
                 # ENOBUFS: more refusals than the socket holds. One is enough to know that nothing was committed.
                 refusal = refusal or KernelError(error.errno or errno.EIO, "the transaction")
                 continue
-            for answer, flags, sequence, body in _messages(octets):
-                if answer != _ERROR:
+            for answer, flags, body, sequence in frames.messages(octets):
+                if answer != uapi.NLMSG_ERROR:
                     continue
                 number = error_of(body)
                 if number and refusal is None:
@@ -194,30 +186,17 @@ class _AgainError(Exception):
     """NLM_F_DUMP_INTR: what was read is of two rulesets."""
 
 
-def _framed(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
-    return _HEADER.pack(len(body) + 16, kind, flags, sequence, 0) + body
-
-
 def _request(message: Message, flags: int, sequence: int) -> bytes:
-    return _framed(SUBSYSTEM | message.kind, flags | message.flags, sequence, _GENERIC.pack(message.family, 0, 0) + message.payload)
-
-
-def _messages(octets: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """(kind, flags, sequence number, body) of each message."""
-    at = 0
-    while at + 16 <= len(octets):
-        length, kind, flags, sequence, _ = _HEADER.unpack_from(octets, at)
-        yield kind, flags, sequence, octets[at + 16 : at + length]
-        at += length + (-length % 4)
+    return frames.message(SUBSYSTEM | message.kind, flags | message.flags, nfnetlink.header(message.family) + message.payload, sequence)
 
 
 def _words(flags: int, body: bytes) -> str:
     """The kernel's own sentence about an error, if it has one (NLMSGERR_ATTR_MSG)."""
-    if not flags & _EXT_ACK_FOLLOWS:
+    if not flags & NLM_F_ACK_TLVS:
         return ""
-    header_only = 4 + 16
-    at = header_only if flags & _CAPPED else 4 + int.from_bytes(body[4:8], sys.byteorder)
-    for kind, value in parse(body[at:]):
-        if kind == 1:
-            return value.rstrip(b"\0").decode(errors="replace")
+    header_only = 4 + frames.HEADER_SIZE
+    at = header_only if flags & NLM_F_CAPPED else 4 + int.from_bytes(body[4:8], sys.byteorder)
+    for kind, value in frames.attributes(body, at):
+        if kind == uapi.NLMSGERR_ATTR_MSG:
+            return frames.text_of(value)
     return ""

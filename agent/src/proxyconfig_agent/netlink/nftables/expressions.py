@@ -9,54 +9,45 @@ from __future__ import annotations
 import enum
 import struct
 
-from proxyconfig_agent.netlink.nftables.attributes import attribute, nest, number, text
-
-_LIST_ELEM = 1
-_EXPR_NAME, _EXPR_DATA = 1, 2
-_DATA_VALUE, _DATA_VERDICT = 1, 2
-_VERDICT_CODE, _VERDICT_CHAIN = 1, 2
+from proxyconfig_agent.netlink import uapi
+from proxyconfig_agent.netlink.frames import attribute, attributes, be32, nested, text
 
 
 class Base(enum.IntEnum):
     """Where `payload` counts from."""
 
-    NETWORK = 1
-    TRANSPORT = 2
+    NETWORK = uapi.NFT_PAYLOAD_NETWORK_HEADER
+    TRANSPORT = uapi.NFT_PAYLOAD_TRANSPORT_HEADER
 
 
 class Meta(enum.IntEnum):
-    PRIORITY = 2
-    MARK = 3
-    IIFNAME = 6
-    L4PROTO = 16
+    PRIORITY = uapi.NFT_META_PRIORITY
+    MARK = uapi.NFT_META_MARK
+    IIFNAME = uapi.NFT_META_IIFNAME
+    L4PROTO = uapi.NFT_META_L4PROTO
 
 
 class Ct(enum.IntEnum):
-    STATE = 0
-    STATUS = 2
+    STATE = uapi.NFT_CT_STATE
+    STATUS = uapi.NFT_CT_STATUS
 
 
 class Verdict(enum.IntEnum):
-    DROP = 0
-    JUMP = -3
-    GOTO = -4
+    DROP = uapi.NF_DROP
+    JUMP = uapi.NFT_JUMP
+    GOTO = uapi.NFT_GOTO
 
 
 class Update(enum.IntEnum):
     """What `dynset` does to its map."""
 
-    UPDATE = 1
-    DELETE = 2
-
-
-CT_STATE_NEW = 8
-CT_STATUS_DNAT = 32
-RTN_LOCAL = 2
+    UPDATE = uapi.NFT_DYNSET_OP_UPDATE
+    DELETE = uapi.NFT_DYNSET_OP_DELETE
 
 
 def register(index: int) -> int:
     """The number of a 32-bit register, in the form the kernel prints it: the first of every four has the name of a 128-bit one."""
-    return 1 + index // 4 if index % 4 == 0 else 8 + index
+    return uapi.NFT_REG_1 + index // 4 if index % 4 == 0 else uapi.NFT_REG32_00 + index
 
 
 def host(value: int) -> bytes:
@@ -65,51 +56,60 @@ def host(value: int) -> bytes:
 
 
 def payload(base: Base, offset: int, length: int, to: int) -> bytes:
-    return _expression("payload", number(1, register(to)), number(2, base), number(3, offset), number(4, length))
+    """`@nh,offset,length` and `@th,offset,length`; nft prints the known ones as `ip daddr`, `th dport`."""
+    where = be32(uapi.NFTA_PAYLOAD_BASE, base) + be32(uapi.NFTA_PAYLOAD_OFFSET, offset) + be32(uapi.NFTA_PAYLOAD_LEN, length)
+    return _expression("payload", be32(uapi.NFTA_PAYLOAD_DREG, register(to)), where)
 
 
 def meta(key: Meta, to: int) -> bytes:
-    return _expression("meta", number(1, register(to)), number(2, key))
+    return _expression("meta", be32(uapi.NFTA_META_DREG, register(to)), be32(uapi.NFTA_META_KEY, key))
 
 
 def set_meta(key: Meta, source: int) -> bytes:
-    return _expression("meta", number(2, key), number(3, register(source)))
+    """`meta priority set …`."""
+    return _expression("meta", be32(uapi.NFTA_META_KEY, key), be32(uapi.NFTA_META_SREG, register(source)))
 
 
 def ct(key: Ct, to: int) -> bytes:
-    return _expression("ct", number(1, register(to)), number(2, key))
+    return _expression("ct", be32(uapi.NFTA_CT_DREG, register(to)), be32(uapi.NFTA_CT_KEY, key))
 
 
 def lookup(name: str, source: int, to: int | None = None, *, inverted: bool = False) -> bytes:
-    """Look register `source` up; a miss ends the rule. `to` receives the value of a map."""
-    parts = [text(1, name), number(2, register(source))]
+    """`@name`, `map @name`, `!= @name`: look register `source` up; a miss ends the rule. `to` receives the value of a map."""
+    parts = [text(uapi.NFTA_LOOKUP_SET, name), be32(uapi.NFTA_LOOKUP_SREG, register(source))]
     if to is not None:
-        parts.append(number(3, register(to)))
+        parts.append(be32(uapi.NFTA_LOOKUP_DREG, register(to)))
     if inverted:
-        parts.append(number(5, 1))
+        parts.append(be32(uapi.NFTA_LOOKUP_FLAGS, uapi.NFT_LOOKUP_F_INV))
     return _expression("lookup", *parts)
 
 
 def verdict_lookup(name: str, source: int) -> bytes:
-    return _expression("lookup", text(1, name), number(2, register(source)), number(3, 0))
+    """`vmap @name`."""
+    where = text(uapi.NFTA_LOOKUP_SET, name) + be32(uapi.NFTA_LOOKUP_SREG, register(source))
+    return _expression("lookup", where, be32(uapi.NFTA_LOOKUP_DREG, uapi.NFT_REG_VERDICT))
 
 
 def random_number(modulus: int, offset: int, to: int) -> bytes:
-    return _expression("numgen", number(1, register(to)), number(2, modulus), number(3, 1), number(4, offset))
+    """`numgen random mod … offset …`."""
+    kind = be32(uapi.NFTA_NG_MODULUS, modulus) + be32(uapi.NFTA_NG_TYPE, uapi.NFT_NG_RANDOM) + be32(uapi.NFTA_NG_OFFSET, offset)
+    return _expression("numgen", be32(uapi.NFTA_NG_DREG, register(to)), kind)
 
 
 def dynset(name: str, operation: Update, key: int, value: int, timeout_ms: int = 0) -> bytes:
-    """Write to a map while a packet passes."""
-    parts = [text(1, name), number(3, operation), number(4, register(key)), number(5, register(value))]
+    """`update @name { … }`, `delete @name { … }`: write to a map while a packet passes."""
+    parts = [text(uapi.NFTA_DYNSET_SET_NAME, name), be32(uapi.NFTA_DYNSET_OP, operation)]
+    parts += [be32(uapi.NFTA_DYNSET_SREG_KEY, register(key)), be32(uapi.NFTA_DYNSET_SREG_DATA, register(value))]
     if timeout_ms:
-        parts.append(attribute(6, timeout_ms.to_bytes(8, "big")))
+        parts.append(attribute(uapi.NFTA_DYNSET_TIMEOUT, timeout_ms.to_bytes(8, "big")))
     return _expression("dynset", *parts)
 
 
 def bitwise(at: int, mask: bytes, xor: bytes) -> bytes:
     """register = register & mask ^ xor."""
-    operands = (number(3, len(mask)), nest(4, attribute(_DATA_VALUE, mask)), nest(5, attribute(_DATA_VALUE, xor)))
-    return _expression("bitwise", number(1, register(at)), number(2, register(at)), *operands)
+    registers = be32(uapi.NFTA_BITWISE_SREG, register(at)) + be32(uapi.NFTA_BITWISE_DREG, register(at))
+    operands = nested(uapi.NFTA_BITWISE_MASK, _data(mask)) + nested(uapi.NFTA_BITWISE_XOR, _data(xor))
+    return _expression("bitwise", registers, be32(uapi.NFTA_BITWISE_LEN, len(mask)), operands)
 
 
 def masked(at: int, mask: int) -> bytes:
@@ -118,46 +118,93 @@ def masked(at: int, mask: int) -> bytes:
 
 
 def equal(at: int, value: bytes) -> bytes:
-    return _compare(at, 0, value)
+    return _compare(at, uapi.NFT_CMP_EQ, value)
 
 
 def unequal(at: int, value: bytes) -> bytes:
-    return _compare(at, 1, value)
+    return _compare(at, uapi.NFT_CMP_NEQ, value)
 
 
 def immediate(value: bytes, to: int) -> bytes:
-    return _expression("immediate", number(1, register(to)), nest(2, attribute(_DATA_VALUE, value)))
+    return _expression("immediate", be32(uapi.NFTA_IMMEDIATE_DREG, register(to)), nested(uapi.NFTA_IMMEDIATE_DATA, _data(value)))
 
 
 def verdict(code: Verdict, chain: str = "") -> bytes:
-    return _expression("immediate", number(1, 0), nest(2, nest(_DATA_VERDICT, verdict_payload(code, chain))))
+    """`drop`, `jump chain`, `goto chain`."""
+    data = nested(uapi.NFTA_IMMEDIATE_DATA, nested(uapi.NFTA_DATA_VERDICT, verdict_payload(code, chain)))
+    return _expression("immediate", be32(uapi.NFTA_IMMEDIATE_DREG, uapi.NFT_REG_VERDICT), data)
 
 
 def verdict_payload(code: Verdict, chain: str) -> bytes:
     """What a verdict says, in `immediate` and in the elements of verdict maps."""
-    return attribute(_VERDICT_CODE, struct.pack(">i", code)) + (text(_VERDICT_CHAIN, chain) if chain else b"")
+    return attribute(uapi.NFTA_VERDICT_CODE, struct.pack(">i", code)) + (text(uapi.NFTA_VERDICT_CHAIN, chain) if chain else b"")
 
 
 def address_type(of_source: bool, to: int) -> bytes:
     """`fib saddr type` or `fib daddr type`."""
-    return _expression("fib", number(1, register(to)), number(2, 3), number(3, 1 if of_source else 2))
+    flags = uapi.NFTA_FIB_F_SADDR if of_source else uapi.NFTA_FIB_F_DADDR
+    result = be32(uapi.NFTA_FIB_RESULT, uapi.NFT_FIB_RESULT_ADDRTYPE) + be32(uapi.NFTA_FIB_FLAGS, flags)
+    return _expression("fib", be32(uapi.NFTA_FIB_DREG, register(to)), result)
 
 
 def destination_nat(family: int, address: int, port: int) -> bytes:
-    return _expression("nat", number(1, 1), number(2, family), number(3, register(address)), number(5, register(port)))
+    """`dnat to address:port`, of registers."""
+    kind = be32(uapi.NFTA_NAT_TYPE, uapi.NFT_NAT_DNAT) + be32(uapi.NFTA_NAT_FAMILY, family)
+    to = be32(uapi.NFTA_NAT_REG_ADDR_MIN, register(address)) + be32(uapi.NFTA_NAT_REG_PROTO_MIN, register(port))
+    return _expression("nat", kind, to)
 
 
 def masquerade_fully_random() -> bytes:
-    return _expression("masq", number(1, 1 << 4))
+    """`masquerade fully-random`."""
+    return _expression("masq", be32(uapi.NFTA_MASQ_FLAGS, uapi.NF_NAT_RANGE_PROTO_RANDOM_FULLY))
 
 
 def reject(port_unreachable: int) -> bytes:
-    return _expression("reject", number(1, 0), attribute(2, bytes((port_unreachable,))))
+    """`reject`, with the ICMP (ICMPv6) code of "port unreachable"."""
+    code = attribute(uapi.NFTA_REJECT_ICMP_CODE, bytes((port_unreachable,)))
+    return _expression("reject", be32(uapi.NFTA_REJECT_TYPE, uapi.NFT_REJECT_ICMP_UNREACH), code)
+
+
+def covers(dumped: bytes, sent: bytes) -> bool:
+    """Whether everything in `sent` is in `dumped`, at every depth. The kernel adds defaults of its own to what it was given."""
+    ours = _flagged(sent)
+    theirs = list(attributes(dumped))
+    if _is_list(ours):
+        if len(ours) != len(theirs):
+            return False
+        return all(covers(dump, value) for (_, value), (_, dump) in zip(ours, theirs, strict=True))
+    by_kind = dict(theirs)
+    for kind, value in ours:
+        dump = by_kind.get(kind & uapi.NLA_TYPE_MASK)
+        if dump is None or not (covers(dump, value) if kind & uapi.NLA_F_NESTED else dump == value):
+            return False
+    return True
+
+
+def _flagged(octets: bytes) -> list[tuple[int, bytes]]:
+    """The attributes with their flags; the kernel sends none."""
+    kinds = []
+    at = 0
+    while at + 4 <= len(octets):
+        length, kind = struct.unpack_from("=HH", octets, at)
+        kinds.append((kind, octets[at + 4 : at + length]))
+        at += length + (-length & 3)
+    return kinds
+
+
+def _is_list(found: list[tuple[int, bytes]]) -> bool:
+    """NFTA_LIST_ELEM, again and again, each a nest."""
+    return bool(found) and all(kind == uapi.NFTA_LIST_ELEM | uapi.NLA_F_NESTED for kind, _ in found)
 
 
 def _compare(at: int, operation: int, value: bytes) -> bytes:
-    return _expression("cmp", number(1, register(at)), number(2, operation), nest(3, attribute(_DATA_VALUE, value)))
+    registers = be32(uapi.NFTA_CMP_SREG, register(at)) + be32(uapi.NFTA_CMP_OP, operation)
+    return _expression("cmp", registers, nested(uapi.NFTA_CMP_DATA, _data(value)))
 
 
-def _expression(name: str, *attributes: bytes) -> bytes:
-    return nest(_LIST_ELEM, text(_EXPR_NAME, name), nest(_EXPR_DATA, *attributes))
+def _data(value: bytes) -> bytes:
+    return attribute(uapi.NFTA_DATA_VALUE, value)
+
+
+def _expression(name: str, *parts: bytes) -> bytes:
+    return nested(uapi.NFTA_LIST_ELEM, text(uapi.NFTA_EXPR_NAME, name), nested(uapi.NFTA_EXPR_DATA, *parts))

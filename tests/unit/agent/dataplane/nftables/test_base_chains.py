@@ -12,7 +12,7 @@ from proxyconfig_agent.dataplane.nftables.model.base_chains import fixed
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointChain, chain_of, needed_by
 from proxyconfig_agent.dataplane.port import LocalTraffic, Settings
 from proxyconfig_agent.ingest.model import ANY, Family
-from proxyconfig_agent.netlink.nftables.attributes import covers
+from proxyconfig_agent.netlink.nftables.expressions import covers
 
 PODS = LocalTraffic(cidrs=(network("10.244.0.0/24"), network("fd00:244::/64")))
 SETTINGS = Settings(local_traffic=PODS, service_cidrs=(network("10.96.0.0/16"), network("fd00:96::/112")))

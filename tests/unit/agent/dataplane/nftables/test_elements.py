@@ -17,7 +17,8 @@ from proxyconfig_agent.dataplane.nftables.model.elements import (
     value_tail,
     verdict_tail,
 )
-from proxyconfig_agent.netlink.nftables.attributes import attribute, covers, nest, number, parse
+from proxyconfig_agent.netlink.frames import attribute, attributes, be32, nested
+from proxyconfig_agent.netlink.nftables.expressions import covers
 
 words = st.binary(min_size=4, max_size=40).map(lambda octets: octets[: len(octets) & ~3])
 
@@ -43,17 +44,17 @@ def test_a_verdict_tells_its_chain() -> None:
 
 
 def test_the_kernel_may_add_attributes_at_every_depth() -> None:
-    sent = nest(1, attribute(1, b"meta\0"), nest(2, number(1, 5), number(2, 7)))
-    dumped = attribute(1, attribute(1, b"meta\0") + attribute(2, number(1, 5) + number(2, 7) + number(9, 1)))
+    sent = nested(1, attribute(1, b"meta\0"), nested(2, be32(1, 5), be32(2, 7)))
+    dumped = attribute(1, attribute(1, b"meta\0") + attribute(2, be32(1, 5) + be32(2, 7) + be32(9, 1)))
     assert covers(dumped, sent)
 
 
 def test_another_value_or_another_number_of_expressions_is_a_difference() -> None:
-    one, other = nest(1, nest(2, number(1, 5))), nest(1, nest(2, number(1, 6)))
+    one, other = nested(1, nested(2, be32(1, 5))), nested(1, nested(2, be32(1, 6)))
     assert not covers(other, one)
     assert not covers(one + one, one)
     assert covers(one + other, one + other)
 
 
 def test_attributes_are_padded_to_four_bytes() -> None:
-    assert list(parse(attribute(3, b"abcde") + attribute(4, b""))) == [(3, b"abcde"), (4, b"")]
+    assert list(attributes(attribute(3, b"abcde") + attribute(4, b""))) == [(3, b"abcde"), (4, b"")]

@@ -8,7 +8,6 @@ is not noticed until the next full resync.
 from __future__ import annotations
 
 import ctypes
-import os
 import socket
 import struct
 from typing import Protocol
@@ -16,13 +15,7 @@ from typing import Protocol
 from proxyconfig_agent.dataplane.iptables.kernel.nft_monitor import News
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Table
 from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend
-from proxyconfig_agent.netlink import frames
-
-_NETFILTER = 12
-_NFTABLES = 10 << 8
-_NEW_GENERATION, _GET_GENERATION, _GENERATION = _NFTABLES | 15, _NFTABLES | 16, 1
-_GENERATIONS = 1 << 32
-_NFGENMSG = struct.Struct("=BBH")
+from proxyconfig_agent.netlink import nfnetlink
 
 _GET_INFO = 64
 """IPT_SO_GET_INFO and IP6T_SO_GET_INFO."""
@@ -96,23 +89,16 @@ class NftRules:
 
     def __init__(self) -> None:
         self._news = News()
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER)
+        self._socket = nfnetlink.connect()
 
     def state(self) -> int:
-        self._socket.send(frames.message(_GET_GENERATION, frames.REQUEST, _NFGENMSG.pack(socket.AF_UNSPEC, 0, 0)))
-        while True:
-            for kind, _, payload, _ in frames.messages(self._socket.recv(1 << 16)):
-                if kind == frames.ERROR:
-                    number = frames.error_of(payload)
-                    raise OSError(number, os.strerror(number))
-                if kind == _NEW_GENERATION:
-                    return int.from_bytes(dict(frames.attributes(payload, _NFGENMSG.size))[_GENERATION])
+        return nfnetlink.generation(self._socket)
 
     def concern_us(self, before: int, after: int) -> bool:  # noqa: ARG002 - a commit that goes on is known before it is told of
         return self._news.concern_us()
 
     def follows(self, before: int, after: int, commits: int) -> bool:
-        return (after - before) % _GENERATIONS == commits
+        return nfnetlink.generation_after(before, commits) == after
 
     def close(self) -> None:
         self._news.close()

@@ -9,15 +9,11 @@ from __future__ import annotations
 import enum
 import errno
 import socket
-import struct
 
 from proxyconfig_agent.dataplane.iptables.model import chain_names
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Table
-from proxyconfig_agent.netlink import frames
+from proxyconfig_agent.netlink import frames, nfnetlink, uapi
 
-_NETFILTER, _NFTABLES, _GROUP = 12, 10, 7
-_TABLE, _CHAIN_OF_RULE, _CHAIN = 1, 2, 3
-_NFGENMSG = struct.Struct("=BBH")
 _BUFFER = 1 << 16
 
 _TABLES = frozenset(table.value for table in Table)
@@ -28,17 +24,17 @@ _JOINED = frozenset(("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING", 
 
 
 class _Kind(enum.IntEnum):
-    NEW_TABLE, DELETE_TABLE = 0, 2
-    NEW_CHAIN, DELETE_CHAIN = 3, 5
-    NEW_RULE, DELETE_RULE = 6, 8
+    NEW_TABLE, DELETE_TABLE = uapi.NFT_MSG_NEWTABLE, uapi.NFT_MSG_DELTABLE
+    NEW_CHAIN, DELETE_CHAIN = uapi.NFT_MSG_NEWCHAIN, uapi.NFT_MSG_DELCHAIN
+    NEW_RULE, DELETE_RULE = uapi.NFT_MSG_NEWRULE, uapi.NFT_MSG_DELRULE
 
 
 class News:
     """Listens from the start, in the network namespace of the thread that makes it. Raises OSError."""
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, _NETFILTER)
-        self._socket.bind((0, 1 << (_GROUP - 1)))  # a socket without an address of its own hears nothing
+        self._socket = nfnetlink.connect(socket.SOCK_NONBLOCK)
+        self._socket.bind((0, 1 << (uapi.NFNLGRP_NFTABLES - 1)))  # a socket without an address of its own hears nothing
 
     def concern_us(self) -> bool:
         """Whether any that came since the last time are about our rules, or were lost. All are read."""
@@ -62,18 +58,18 @@ class News:
 def concerns_us(message: frames.Message) -> bool:
     """Whether a message is about a rule or chain of ours: any change of ours, a deletion where others have theirs, too."""
     subsystem, kind = divmod(message.kind, 1 << 8)
-    if subsystem != _NFTABLES or message.payload[0] not in _FAMILIES:
+    if subsystem != uapi.NFNL_SUBSYS_NFTABLES or message.payload[0] not in _FAMILIES:
         return False
-    attributes = dict(frames.attributes(message.payload, _NFGENMSG.size))
-    if _text(attributes.get(_TABLE)) not in _TABLES:
+    attributes = nfnetlink.attributes(message.payload)
+    if _text(attributes.get(uapi.NFTA_TABLE_NAME)) not in _TABLES:
         return False
     match kind:
         case _Kind.NEW_TABLE | _Kind.DELETE_TABLE:  # one that is there may have been put to sleep
             return True
         case _Kind.NEW_CHAIN | _Kind.DELETE_CHAIN:
-            chain = _text(attributes.get(_CHAIN))
+            chain = _text(attributes.get(uapi.NFTA_CHAIN_NAME))
         case _Kind.NEW_RULE | _Kind.DELETE_RULE:
-            chain = _text(attributes.get(_CHAIN_OF_RULE))
+            chain = _text(attributes.get(uapi.NFTA_RULE_CHAIN))
         case _:
             return False
     return _is_ours(chain) or (kind in (_Kind.DELETE_CHAIN, _Kind.DELETE_RULE) and chain in _JOINED)

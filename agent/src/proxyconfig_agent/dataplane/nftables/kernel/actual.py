@@ -10,7 +10,7 @@ from proxyconfig_agent.dataplane.nftables.model import sets
 from proxyconfig_agent.dataplane.nftables.model.ruleset import Chain, Container, Elements, Hook
 from proxyconfig_agent.dataplane.nftables.model.service_mark import id_in
 from proxyconfig_agent.netlink.nftables import userdata
-from proxyconfig_agent.netlink.nftables.attributes import covers
+from proxyconfig_agent.netlink.nftables.expressions import covers
 
 BY_ID = frozenset((sets.ENDPOINTS, sets.STICKY_LISTS, sets.STICKY_ENDPOINTS, sets.STICKY_LOCAL_ENDPOINTS))
 """The large sets. Their keys begin with a service word, and their elements belong to the Service port with that id alone."""

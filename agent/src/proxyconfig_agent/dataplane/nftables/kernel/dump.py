@@ -9,11 +9,10 @@ from proxyconfig_agent.dataplane.nftables.model import sets
 from proxyconfig_agent.dataplane.nftables.model.elements import decoded
 from proxyconfig_agent.dataplane.nftables.model.ruleset import Hook
 from proxyconfig_agent.dataplane.nftables.model.service_mark import id_in
-from proxyconfig_agent.netlink.nftables.attributes import parse
+from proxyconfig_agent.netlink import uapi
+from proxyconfig_agent.netlink.frames import attributes, text_of
 from proxyconfig_agent.netlink.nftables.connection import Connection
 from proxyconfig_agent.netlink.nftables.messages import Kind, Table, query
-
-_ACCEPT = 1
 
 
 def held(connection: Connection, table: Table) -> ActualTable | None:
@@ -21,7 +20,7 @@ def held(connection: Connection, table: Table) -> ActualTable | None:
     found = connection.get(Kind.GET_TABLE, table.family, query(table))
     if found is None:
         return None
-    flags = int.from_bytes(dict(parse(found)).get(2, b""))
+    flags = int.from_bytes(dict(attributes(found)).get(uapi.NFTA_TABLE_FLAGS, b""))
     return ActualTable(not flags, _containers(connection, table), _chains(connection, table))
 
 
@@ -46,45 +45,48 @@ def _elements(connection: Connection, table: Table, name: str, key_length: int) 
 
 def _in_answers(answers: Iterable[bytes], key_length: int) -> Iterator[tuple[bytes, bytes]]:
     for answer in answers:
-        for kind, payload in parse(answer):
-            if kind == 3:
+        for kind, payload in attributes(answer):
+            if kind == uapi.NFTA_SET_ELEM_LIST_ELEMENTS:
                 yield from decoded(payload, key_length)
 
 
 def _containers(connection: Connection, table: Table) -> dict[str, HeldContainer]:
     found = {}
-    for attributes in _of_table(connection, Kind.GET_SET, table):
-        flags, key_length, value_length = (int.from_bytes(attributes.get(kind, b"")) for kind in (3, 5, 7))
-        found[_text(attributes[2])] = HeldContainer(key_length, value_length, flags)
+    for of_set in _of_table(connection, Kind.GET_SET, table):
+        key_length, value_length = _number(of_set, uapi.NFTA_SET_KEY_LEN), _number(of_set, uapi.NFTA_SET_DATA_LEN)
+        found[text_of(of_set[uapi.NFTA_SET_NAME])] = HeldContainer(key_length, value_length, _number(of_set, uapi.NFTA_SET_FLAGS))
     return found
 
 
 def _chains(connection: Connection, table: Table) -> dict[str, HeldChain]:
-    chains = {
-        _text(attributes[3]): HeldChain(_hook(attributes), int.from_bytes(attributes.get(5, b"\1")) == _ACCEPT)
-        for attributes in _of_table(connection, Kind.GET_CHAIN, table)
-    }
-    for attributes in _of_table(connection, Kind.GET_RULE, table):
-        chain = chains.get(_text(attributes[2]))
+    chains = {text_of(of[uapi.NFTA_CHAIN_NAME]): HeldChain(_hook(of), _accepts(of)) for of in _of_table(connection, Kind.GET_CHAIN, table)}
+    for of_rule in _of_table(connection, Kind.GET_RULE, table):
+        chain = chains.get(text_of(of_rule[uapi.NFTA_RULE_CHAIN]))
         if chain:
-            chain.rules.append((attributes.get(4, b""), attributes.get(7, b"")))
+            chain.rules.append((of_rule.get(uapi.NFTA_RULE_EXPRESSIONS, b""), of_rule.get(uapi.NFTA_RULE_USERDATA, b"")))
     return chains
 
 
 def _of_table(connection: Connection, kind: Kind, table: Table) -> Iterator[dict[int, bytes]]:
-    """Older kernels print the chains of all tables of a family, so ours are picked out here."""
+    """Older kernels print the chains of all tables of a family, so ours are picked out here: NFTA_*_TABLE is 1 in all of them."""
     for answer in connection.dump(kind, table.family, query(table)):
-        attributes = dict(parse(answer))
-        if _text(attributes[1]) == table.name:
-            yield attributes
+        found = dict(attributes(answer))
+        if text_of(found[uapi.NFTA_CHAIN_TABLE]) == table.name:
+            yield found
 
 
-def _hook(attributes: dict[int, bytes]) -> Hook | None:
-    if 4 not in attributes:
+def _hook(of_chain: dict[int, bytes]) -> Hook | None:
+    if uapi.NFTA_CHAIN_HOOK not in of_chain:
         return None
-    hook = dict(parse(attributes[4]))
-    return Hook(_text(attributes.get(7, b"filter\0")), int.from_bytes(hook[1]), int.from_bytes(hook[2], signed=True))
+    hook = dict(attributes(of_chain[uapi.NFTA_CHAIN_HOOK]))
+    kind = text_of(of_chain.get(uapi.NFTA_CHAIN_TYPE, b"filter"))
+    return Hook(kind, _number(hook, uapi.NFTA_HOOK_HOOKNUM), int.from_bytes(hook[uapi.NFTA_HOOK_PRIORITY], signed=True))
 
 
-def _text(octets: bytes) -> str:
-    return octets.rstrip(b"\0").decode(errors="replace")
+def _accepts(of_chain: dict[int, bytes]) -> bool:
+    return uapi.NFTA_CHAIN_POLICY not in of_chain or _number(of_chain, uapi.NFTA_CHAIN_POLICY) == uapi.NF_ACCEPT
+
+
+def _number(found: dict[int, bytes], kind: int) -> int:
+    """0 where it is absent."""
+    return int.from_bytes(found.get(kind, b""))

@@ -14,6 +14,7 @@ from proxyconfig_agent.dataplane.nftables.model.ruleset import NFPROTO, Chain, C
 from proxyconfig_agent.dataplane.nftables.model.sets import containers
 from proxyconfig_agent.dataplane.port import DataplaneError, ProbeResult, Settings
 from proxyconfig_agent.ingest.model import Family
+from proxyconfig_agent.netlink import uapi
 from proxyconfig_agent.netlink.nftables import expressions as x
 from proxyconfig_agent.netlink.nftables.connection import Connection, KernelError
 from proxyconfig_agent.netlink.nftables.expressions import Ct, Meta, Update
@@ -21,8 +22,8 @@ from proxyconfig_agent.netlink.nftables.messages import Table
 
 AVAILABLE = "available"
 _TABLE = "proxyconfig-probe"
-_NAT = Hook("nat", 0, -100)
-_POSTROUTING = Hook("nat", 4, 100)
+_NAT = Hook("nat", uapi.NF_INET_PRE_ROUTING, -100)
+_POSTROUTING = Hook("nat", uapi.NF_INET_POST_ROUTING, 100)
 
 _LACKING = frozenset((errno.ENOENT, errno.EOPNOTSUPP, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EINVAL))
 """With these a kernel refuses what it does not have; any other error (no memory, no permission) says nothing about features."""

@@ -16,10 +16,10 @@ from proxyconfig_agent.dataplane.nftables.model.service_mark import EXTERNAL, EX
 from proxyconfig_agent.dataplane.nftables.model.sets import containers
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.ingest.model import ANY, Address, Family
+from proxyconfig_agent.netlink import uapi
 from proxyconfig_agent.netlink.nftables import expressions as x
 from proxyconfig_agent.netlink.nftables.expressions import Ct, Meta, Verdict
 
-_PREROUTING, _INPUT, _FORWARD, _OUTPUT, _POSTROUTING = range(5)
 _PORT_UNREACHABLE = {Family.IPV4: 3, Family.IPV6: 4}
 LAST_CHAIN = "cluster-ips-check"
 """It rejects what `services` did not translate, so at a cold start its rules come when every Service is there."""
@@ -43,7 +43,7 @@ def _nat_chains(settings: Settings, family: Family) -> dict[str, Chain]:
     chosen = Rule(matches.frontend(family) + matches.classify(sets.SERVICES))
     by_nodeport = Rule(matches.on_node(settings, family) + matches.protocol_and_port(0) + matches.classify(sets.NODEPORTS))
     cluster_list, local_list = (Rule(matches.list_of(lists)) for lists in (sets.CLUSTER_LISTS, sets.LOCAL_LISTS))
-    from_node = x.address_type(of_source=True, to=0) + x.equal(0, x.host(x.RTN_LOCAL))
+    from_node = x.address_type(of_source=True, to=0) + x.equal(0, x.host(uapi.RTN_LOCAL))
     pods = [Rule(match + matches.list_of(sets.CLUSTER_LISTS), "short-circuit pod traffic") for match in matches.from_pods(settings, family)]
     return {
         "pick": Chain((Rule(matches.low() + x.verdict_lookup(sets.PICKS, 0)),)),
@@ -102,14 +102,14 @@ def _check_chains(settings: Settings, family: Family) -> dict[str, Chain]:
 def _base_chains(settings: Settings, family: Family) -> dict[str, Chain]:
     to_services = (Rule(x.verdict(Verdict.JUMP, "services")),)
     return {
-        "nat-prerouting": Chain(to_services, Hook("nat", _PREROUTING, -100)),
-        "nat-output": Chain(to_services, Hook("nat", _OUTPUT, -100)),
-        "nat-postrouting": Chain(_masquerading(settings, family), Hook("nat", _POSTROUTING, 100)),
-        "filter-prerouting-pre-dnat": Chain(_check("firewall-check"), Hook("filter", _PREROUTING, -110)),
-        "filter-output-pre-dnat": Chain(_check("firewall-check"), Hook("filter", _OUTPUT, -110)),
-        "filter-input": Chain(_check("nodeport-endpoints-check", "service-endpoints-check"), Hook("filter", _INPUT, 0)),
-        "filter-forward": Chain(_check("service-endpoints-check", LAST_CHAIN), Hook("filter", _FORWARD, 0)),
-        "filter-output": Chain(_check("service-endpoints-check", LAST_CHAIN), Hook("filter", _OUTPUT, 0)),
+        "nat-prerouting": Chain(to_services, Hook("nat", uapi.NF_INET_PRE_ROUTING, -100)),
+        "nat-output": Chain(to_services, Hook("nat", uapi.NF_INET_LOCAL_OUT, -100)),
+        "nat-postrouting": Chain(_masquerading(settings, family), Hook("nat", uapi.NF_INET_POST_ROUTING, 100)),
+        "filter-prerouting-pre-dnat": Chain(_check("firewall-check"), Hook("filter", uapi.NF_INET_PRE_ROUTING, -110)),
+        "filter-output-pre-dnat": Chain(_check("firewall-check"), Hook("filter", uapi.NF_INET_LOCAL_OUT, -110)),
+        "filter-input": Chain(_check("nodeport-endpoints-check", "service-endpoints-check"), Hook("filter", uapi.NF_INET_LOCAL_IN, 0)),
+        "filter-forward": Chain(_check("service-endpoints-check", LAST_CHAIN), Hook("filter", uapi.NF_INET_FORWARD, 0)),
+        "filter-output": Chain(_check("service-endpoints-check", LAST_CHAIN), Hook("filter", uapi.NF_INET_LOCAL_OUT, 0)),
     }
 
 
@@ -118,7 +118,7 @@ def _masquerading(settings: Settings, family: Family) -> tuple[Rule, ...]:
     tagged = x.meta(Meta.PRIORITY, 0) + x.masked(0, TAG) + x.unequal(0, x.host(0))
     marked = x.meta(Meta.MARK, 0) + x.bitwise(0, bit, x.host(0)) + x.unequal(0, x.host(0))
     unmark = x.meta(Meta.MARK, 0) + x.bitwise(0, x.host(0xFFFFFFFF), bit) + x.set_meta(Meta.MARK, 0)
-    translated = x.ct(Ct.STATUS, 0) + x.masked(0, x.CT_STATUS_DNAT) + x.unequal(0, x.host(0))
+    translated = x.ct(Ct.STATUS, 0) + x.masked(0, uapi.IPS_DST_NAT) + x.unequal(0, x.host(0))
     itself = matches.source(family, 0) + matches.destination(family, family.size // 4) + x.lookup(sets.HAIRPIN, 0)
     return (
         # The node's own packets and IPv6 ones would carry the word to the queueing disciplines.
@@ -129,7 +129,7 @@ def _masquerading(settings: Settings, family: Family) -> tuple[Rule, ...]:
 
 
 def _check(*chains: str) -> tuple[Rule, ...]:
-    new = x.ct(Ct.STATE, 0) + x.masked(0, x.CT_STATE_NEW) + x.unequal(0, x.host(0))
+    new = x.ct(Ct.STATE, 0) + x.masked(0, uapi.CT_STATE_NEW) + x.unequal(0, x.host(0))
     return tuple(Rule(new + x.verdict(Verdict.JUMP, chain)) for chain in chains)
 
 

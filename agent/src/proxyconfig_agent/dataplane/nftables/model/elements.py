@@ -9,13 +9,20 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
+from proxyconfig_agent.netlink import uapi
+from proxyconfig_agent.netlink.frames import attribute, attributes, text_of
 from proxyconfig_agent.netlink.nftables import userdata
-from proxyconfig_agent.netlink.nftables.attributes import attribute, parse
 from proxyconfig_agent.netlink.nftables.expressions import Verdict, verdict_payload
+from proxyconfig_agent.netlink.uapi import (
+    NFTA_DATA_VALUE,
+    NFTA_SET_ELEM_DATA,
+    NFTA_SET_ELEM_KEY,
+    NFTA_SET_ELEM_KEY_END,
+    NFTA_SET_ELEM_USERDATA,
+)
 
-_LIST_ELEM, _KEY, _DATA, _USERDATA, _KEY_END, _VALUE, _VERDICT, _VERDICT_CHAIN = 1, 1, 2, 6, 10, 1, 2, 2
 _length = struct.Struct("=H")
-_KEY_END_KIND = _length.pack(_KEY_END)
+_KEY_END_KIND = _length.pack(NFTA_SET_ELEM_KEY_END)
 _HEADERS = 12
 """Before the key: of the element, of the key, of its value."""
 
@@ -23,8 +30,8 @@ _HEADERS = 12
 @cache
 def _head(key_length: int, tail_length: int) -> bytes:
     """The octets before the key. No nested flags, since the kernel prints none for elements."""
-    key = attribute(_KEY, attribute(_VALUE, bytes(key_length)))
-    return attribute(_LIST_ELEM, key + bytes(tail_length))[:_HEADERS]
+    key = attribute(NFTA_SET_ELEM_KEY, attribute(NFTA_DATA_VALUE, bytes(key_length)))
+    return attribute(uapi.NFTA_LIST_ELEM, key + bytes(tail_length))[:_HEADERS]
 
 
 def encoded(elements: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
@@ -49,43 +56,43 @@ def decoded(payload: bytes, key_length: int) -> Iterator[tuple[bytes, bytes]]:
 
 
 def value_tail(value: bytes) -> bytes:
-    return attribute(_DATA, attribute(_VALUE, value))
+    return attribute(NFTA_SET_ELEM_DATA, attribute(NFTA_DATA_VALUE, value))
 
 
 def comment_tail(words: str) -> bytes:
-    return attribute(_USERDATA, userdata.comment(words))
+    return attribute(NFTA_SET_ELEM_USERDATA, userdata.comment(words))
 
 
 def end_tail(end: bytes) -> bytes:
-    return attribute(_KEY_END, attribute(_VALUE, end))
+    return attribute(NFTA_SET_ELEM_KEY_END, attribute(NFTA_DATA_VALUE, end))
 
 
 def verdict_tail(chain: str) -> bytes:
     """The value of a verdict map: go to `chain`."""
-    return attribute(_DATA, attribute(_VERDICT, verdict_payload(Verdict.GOTO, chain)))
+    return attribute(NFTA_SET_ELEM_DATA, attribute(uapi.NFTA_DATA_VERDICT, verdict_payload(Verdict.GOTO, chain)))
 
 
 def comment_of(tail: bytes) -> str:
-    for kind, payload in parse(tail):
-        if kind == _USERDATA:
+    for kind, payload in attributes(tail):
+        if kind == NFTA_SET_ELEM_USERDATA:
             return userdata.comment_in(payload)
     return ""
 
 
 def value_of(tail: bytes) -> bytes:
     """The value in a map's tail."""
-    for kind, payload in parse(tail):
-        if kind == _DATA:
-            for _, value in parse(payload):
+    for kind, payload in attributes(tail):
+        if kind == NFTA_SET_ELEM_DATA:
+            for _, value in attributes(payload):
                 return value
     return b""
 
 
 def chain_of(tail: bytes) -> str:
     """The chain in a verdict map's tail."""
-    for kind, payload in parse(value_of(tail)):
-        if kind == _VERDICT_CHAIN:
-            return payload.rstrip(b"\0").decode()
+    for kind, payload in attributes(value_of(tail)):
+        if kind == uapi.NFTA_VERDICT_CHAIN:
+            return text_of(payload)
     return ""
 
 

@@ -6,6 +6,7 @@ from proxyconfig_agent.dataplane.nftables.model import sets
 from proxyconfig_agent.dataplane.nftables.model.service_mark import HIGH, LOW
 from proxyconfig_agent.dataplane.port import LocalTraffic, Settings
 from proxyconfig_agent.ingest.model import ANY, Address, Family, Network
+from proxyconfig_agent.netlink import uapi
 from proxyconfig_agent.netlink.nftables import expressions as x
 from proxyconfig_agent.netlink.nftables.expressions import Base, Meta, Verdict
 
@@ -58,7 +59,7 @@ def on_node(settings: Settings, family: Family) -> bytes:
     """The destination is an address that serves NodePorts."""
     if ANY[family] not in settings.node_port_addresses:
         return destination(family) + x.lookup(sets.NODEPORT_IPS, 0)
-    local = x.address_type(of_source=False, to=0) + x.equal(0, x.host(x.RTN_LOCAL))
+    local = x.address_type(of_source=False, to=0) + x.equal(0, x.host(uapi.RTN_LOCAL))
     return local + not_within(DESTINATION_AT[family], LOOPBACK[family])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from proxyconfig_agent.dataplane.nftables.model.ruleset import Container
 from proxyconfig_agent.dataplane.nftables.model.service_mark import LOCAL_LIST
 from proxyconfig_agent.ingest.model import Family
+from proxyconfig_agent.netlink import uapi
 from proxyconfig_agent.netlink.nftables import userdata
 
 CLUSTER_IPS = "cluster-ips"
@@ -33,16 +34,15 @@ SOURCE_RANGES = "source-ranges"
 
 AFFINITY_SIZE = 1 << 20
 
-_INTERVAL, _MAP, _TIMEOUT, _DYNAMIC, _CONCATENATED = 0x04, 0x08, 0x10, 0x20, 0x80
-_INTEGER, _PROTOCOL, _PORT, _PRIORITY, _VERDICT = 4, 12, 13, 23, 0xFFFFFF00
+# nft's own numbers (datatype.h and proto.h of nftables): the kernel keeps them and knows no meaning.
+_INTEGER, _PROTOCOL, _PORT, _PRIORITY = 4, 12, 13, 23
 _ADDRESS = {Family.IPV4: 7, Family.IPV6: 8}
 _DESTINATION = {Family.IPV4: (12, 12), Family.IPV6: (13, 9)}
 _SOURCE = {Family.IPV4: (12, 11), Family.IPV6: (13, 8)}
 _TRANSPORT, _TRANSPORT_DESTINATION = 11, 2
-_META_PRIORITY, _META_L4PROTO = 2, 16
 
-_WORD = userdata.typeof_meta(_META_PRIORITY)
-_L4PROTO = userdata.typeof_meta(_META_L4PROTO)
+_WORD = userdata.typeof_meta(uapi.NFT_META_PRIORITY)
+_L4PROTO = userdata.typeof_meta(uapi.NFT_META_L4PROTO)
 _DPORT = userdata.typeof_payload(_TRANSPORT, _TRANSPORT_DESTINATION)
 _INDEX = userdata.typeof_numgen(2 * LOCAL_LIST)
 
@@ -65,8 +65,8 @@ def containers(family: Family) -> dict[str, Container]:
         NODEPORT_IPS: _set(address, "addresses that accept NodePort traffic"),
         SERVICES: _map(frontend, frontend_type, word, _WORD, "ClusterIP, externalIP, VIP -> service id + class"),
         NODEPORTS: _map(nodeport, userdata.typeof_concatenation(_L4PROTO, _DPORT), word, _WORD, "NodePort -> service id + class"),
-        CLASSES: _map(word, _WORD, (_VERDICT, 16), userdata.typeof_verdict(), "class -> chain"),
-        PICKS: _map(word, _WORD, (_VERDICT, 16), userdata.typeof_verdict(), "the classes that pick an endpoint"),
+        CLASSES: _map(word, _WORD, (uapi.NFT_DATA_VERDICT, 16), userdata.typeof_verdict(), "class -> chain"),
+        PICKS: _map(word, _WORD, (uapi.NFT_DATA_VERDICT, 16), userdata.typeof_verdict(), "the classes that pick an endpoint"),
         CLUSTER_LISTS: _map(word, _WORD, word, _WORD, "id -> class of its cluster list, services with external addresses"),
         LOCAL_LISTS: _map(word, _WORD, word, _WORD, "id -> class of its local list"),
         ENDPOINTS: _map(place, list_place, backend, backend_type, f"id . index (local list from {LOCAL_LIST}) -> endpoint"),
@@ -84,7 +84,7 @@ def containers(family: Family) -> dict[str, Container]:
         FIREWALL_IPS: _set(frontend, "VIPs with loadBalancerSourceRanges"),
         SOURCE_RANGES: Container(
             (_concatenation(kind, _PROTOCOL, _PORT, kind), 2 * size + 8),
-            flags=_INTERVAL | _CONCATENATED,
+            flags=uapi.NFT_SET_INTERVAL | uapi.NFT_SET_CONCAT,
             fields=(size, 1, 2, size),
             userdata=userdata.set_userdata(userdata.MIXED_ORDER, b"", None, b"", "VIP . clients that it admits"),
         ),
@@ -97,7 +97,7 @@ def _set(key: tuple[int, int], words: str, key_type: bytes = b"") -> Container:
 
 def _map(key: tuple[int, int], key_type: bytes, value: tuple[int, int], value_type: bytes, words: str) -> Container:
     octets = userdata.set_userdata(_order(key), key_type, _order(value), value_type, words)
-    return Container(key, value, flags=_MAP, userdata=octets)
+    return Container(key, value, flags=uapi.NFT_SET_MAP, userdata=octets)
 
 
 def _affinity(family: Family, source: bytes) -> Container:
@@ -110,7 +110,9 @@ def _affinity(family: Family, source: bytes) -> Container:
         _WORD,
         "session affinity: id . client -> id + slot",
     )
-    return Container(key, (_PRIORITY, 4), flags=_MAP | _TIMEOUT | _DYNAMIC, size=AFFINITY_SIZE, userdata=octets)
+    return Container(
+        key, (_PRIORITY, 4), flags=uapi.NFT_SET_MAP | uapi.NFT_SET_TIMEOUT | uapi.NFT_SET_EVAL, size=AFFINITY_SIZE, userdata=octets
+    )
 
 
 def _order(kind: tuple[int, int]) -> int:
