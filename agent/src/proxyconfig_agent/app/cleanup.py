@@ -1,4 +1,4 @@
-"""`--cleanup`: takes away what an agent made on this node, and proves it by a scan."""
+"""`--cleanup`: takes away what an agent made on this node, and proves it by a scan and by pyroute2, a second pair of eyes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from proxyconfig_agent.app import instance_lock
 from proxyconfig_agent.dataplane.modes import ModeSpec, built
 from proxyconfig_agent.dataplane.port import DataplaneError
+from proxyconfig_agent.node import inventory_reader
 from proxyconfig_agent.node.host import Host
+from proxyconfig_agent.node.host_findings import LEFT_SYSCTLS, left_by_others, left_by_us
+from proxyconfig_agent.node.procsys import present
 from proxyconfig_agent.state.checkpoint import CheckpointFile
 
 
@@ -26,9 +29,11 @@ def clean_up(checkpoint: CheckpointFile | None) -> int:
         findings = Host().restore()
         if checkpoint is not None:
             checkpoint.delete()
+        found, sysctls = inventory_reader.read(), present(LEFT_SYSCTLS)
+    left += [line for line in left_by_us(found) if not any(known.startswith(line) for known in left)]
     for error in failed:
         sys.stderr.write(f"not removed: {error}\n")
-    for line in (*left, *(finding.message for finding in findings)):
+    for line in (*left, *left_by_others(found, sysctls), *(finding.message for finding in findings)):
         sys.stdout.write(f"{line}\n")
     sys.stdout.write(f"{len(left)} kernel objects of proxyconfig are left\n")
     return 1 if failed or left else 0

@@ -6,6 +6,7 @@ than CAP_NET_ADMIN though, so the pod mounts the host's /proc/sys/net once more,
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -59,6 +60,15 @@ class ProcSys:
             os.write(descriptor, value.encode())
         finally:
             os.close(descriptor)
+
+
+def present(names: Iterable[str], parameters: Parameters | None = None) -> dict[str, str]:
+    """The values of those that the kernel has."""
+    source, values = parameters or ProcSys(), dict[str, str]()
+    for name in names:
+        with contextlib.suppress(OSError):
+            values[name] = source.read(name)
+    return values
 
 
 class Ledger:

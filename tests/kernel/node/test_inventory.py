@@ -1,0 +1,65 @@
+"""What is in a network namespace, as pyroute2 reads it from a real kernel, and what `--init` and `--cleanup` say of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from tests.support.netns.namespace import Namespace, namespaces
+from tests.support.netns.peers import ROOT
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture
+def node() -> Iterator[Namespace]:
+    with namespaces("node") as made:
+        yield made["node"]
+
+
+def agent(node: Namespace, option: str, *prefix: str) -> str:
+    """What it prints."""
+    argv = (sys.executable, "-m", "proxyconfig_agent", option, "--log-format=text")
+    with node.spawn(*prefix, *argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        printed, _ = process.communicate(timeout=100)
+    return printed
+
+
+def test_links_addresses_routes_and_tables_are_read(node: Namespace) -> None:
+    node.ip(
+        [
+            "link set lo up",
+            "link add eth0 type bridge",
+            "address add 192.0.2.1/24 dev eth0",
+            "address add 2001:db8::1/64 dev eth0 nodad",
+            "link set eth0 up",
+            "route add default via 192.0.2.2",
+        ]
+    )
+    node.run("nft", "add table ip kube-proxy; add table inet other")
+    # In a process of its own, as in use: pyroute2 leaves an event loop open where a part of the kernel is not there.
+    found = node.run(sys.executable, "-c", "from proxyconfig_agent.node.inventory_reader import read; print(read())")
+    assert "Link(name='eth0', up=True, addresses=('192.0.2.1/24', '2001:db8::1/64'))" in found
+    assert "default_routes=frozenset({<Family.IPV4: 4>})" in found
+    assert "tables=('inet other', 'ip kube-proxy')" in found or "tables=('ip kube-proxy', 'inet other')" in found
+
+
+def test_init_says_which_family_is_off_and_what_keeps_services_from_working(node: Namespace) -> None:
+    node.ip(["link set lo up", "link add eth0 type bridge", "address add 192.0.2.1/24 dev eth0", "link set eth0 up"])
+    # As in the pod, whose init container has CAP_SYS_MODULE alone.
+    printed = agent(node, "--init", "setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
+    assert 'ipv4=on ipv6="no address"' in printed
+    assert "there is no default route in IPv4" in printed
+    assert "net.ipv4.ip_forward is 0" in printed
+
+
+def test_cleanup_proves_by_pyroute2_that_nothing_of_ours_is_left_and_names_what_is_kube_proxys(node: Namespace) -> None:
+    node.ip(["link add kube-ipvs0 type bridge", "address add 10.96.0.1/32 dev kube-ipvs0"])
+    node.run("nft", "add table ip6 kube-proxy")
+    assert agent(node, "--cleanup").splitlines() == [
+        "link kube-ipvs0 with 1 addresses: made by kube-proxy, and removed by `kube-proxy --cleanup`",
+        "table ip6 kube-proxy: made by kube-proxy, and removed by `kube-proxy --cleanup`",
+        "0 kernel objects of proxyconfig are left",
+    ]
