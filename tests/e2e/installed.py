@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.cluster import binaries, cluster, deploy
+from tests.cluster import cluster, deploy, kubectl
 from tests.cluster.command import run
 from tests.support.polling import eventually
 
@@ -32,7 +32,7 @@ class Installed:
 
         Raises CommandError.
         """
-        return run(binaries.ensure("kubernetes")["kubectl"], "--kubeconfig", self.kubeconfig, *words, given=given, timeout_s=timeout_s)
+        return run(kubectl.on_path(self.kubeconfig).program, "--kubeconfig", self.kubeconfig, *words, given=given, timeout_s=timeout_s)
 
     def apply(self, *objects: Mapping[str, Any]) -> None:
         """Apply objects, server-side."""

@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.cluster import binaries, cluster
+from tests.cluster import cluster
+from tests.cluster.kubectl import on_path
 from tests.e2e.installed import Installed
 from tests.support.netns.namespace import Namespace
 from tests.support.netns.peers import Prober, probing
@@ -67,8 +68,8 @@ def lead_outside_to(local: cluster.Cluster, product: Installed, node: NodeAddres
 @contextlib.contextmanager
 def prober_in(product: Installed, pod: str, namespace: str) -> Iterator[Prober]:
     """A client in a pod of `workload.py`."""
-    kubectl = (str(binaries.ensure("kubernetes")["kubectl"]), "--kubeconfig", str(product.kubeconfig))
-    words = (*kubectl, "-n", namespace, "exec", "-i", pod, "--", "python3", "-m", "tests.support.netns.probe")
+    program = (str(on_path(product.kubeconfig).program), "--kubeconfig", str(product.kubeconfig))
+    words = (*program, "-n", namespace, "exec", "-i", pod, "--", "python3", "-m", "tests.support.netns.probe")
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield Prober(process)
