@@ -172,9 +172,7 @@ def test_rules_of_others_are_no_reason_to_repair(agent: Agent, world: Topology, 
             world.node.run("nft", "add", "table", "inet", f"foreign-{number}")
         world.node.run("nft", "add", "table", "inet", "foreign-last")
 
-        audits = eventually(
-            lambda: [line for line in agent.said() if line["event"] == "synced" and line["reason"] == "disturbed"], within_s=60
-        )
+        audits = eventually(lambda: [line for line in agent.said() if line["event"] == "synced" and line["reason"] == "drift"], within_s=60)
         assert agent.metric(REPAIRS) == polls == 0
         assert {line["operations"] for line in audits} == {0}
         assert web.served()

@@ -212,3 +212,19 @@ def test_what_the_guide_shows_is_what_iptables_prints(node: Node, dataplane: Ent
     assert [line for line in shown if line not in printed] == []
     chains = {name for line in guide.splitlines() if line.startswith("| `KUBE") for name in line.split("|")[1].split("`")[1::2]}
     assert {name for name in chains if not any(name.rstrip("…") in line for line in printed)} == set()
+
+
+def test_the_kubelets_chain_goes_with_the_mode_where_no_kubelet_made_it(space: Namespace, start: Callable[[], Entered]) -> None:
+    dataplane = start()
+    dataplane.resync(SETTINGS, every_kind())
+    assert "-A INPUT -j KUBE-FIREWALL" in space.run("iptables-save")
+    dataplane.remove()
+    assert dataplane.scan() == []
+    assert "KUBE-" not in space.run("iptables-save") + space.run("ip6tables-save")
+
+
+def test_the_chain_of_a_kubelet_stays(node: Node, dataplane: Entered) -> None:
+    dataplane.resync(SETTINGS, every_kind())
+    dataplane.remove()
+    assert dataplane.scan() == []
+    assert {":KUBE-FIREWALL - [0:0]", "-A INPUT -j KUBE-FIREWALL", "-A OUTPUT -j KUBE-FIREWALL"} <= set(node.everything())

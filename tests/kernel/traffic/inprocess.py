@@ -151,9 +151,9 @@ class Legacy(InProcess):
 
 
 def empty(node: Namespace) -> None:
-    """Leave no rules on a node, and find none that ours should have taken away: iptables' own tables stay, and kubelet's chain."""
+    """Leave no rules on a node, and find none that ours should have taken away: iptables' own tables stay."""
     left = node.run("nft", "list", "ruleset")
-    assert not [line for line in left.splitlines() if "proxyconfig" in line or ("KUBE-" in line and "KUBE-FIREWALL" not in line)], left
+    assert not [line for line in left.splitlines() if "proxyconfig" in line or "KUBE-" in line], left
     node.run("nft", "flush", "ruleset")
 
 

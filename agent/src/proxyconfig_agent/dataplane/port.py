@@ -87,6 +87,8 @@ class Outcome:
     """Of a resync: UDP destinations that the kernel's rules still served, as far as the mode can tell. Some may have another owner now."""
     rules: Mapping[tuple[Family, str], Rules] = field(default_factory=dict)
     """By family and table; only where rules are what a mode consists of."""
+    unrecorded: str = ""
+    """Of a resync: why it cannot be recorded that the rules are an agent's, so that no other mode would remove them; empty if it is."""
 
 
 @dataclass(frozen=True, slots=True)

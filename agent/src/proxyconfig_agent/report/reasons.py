@@ -130,6 +130,12 @@ REASONS = (
         "Nothing if the node does not use the family; else load the module that the message names.",
     ),
     Reason(
+        "RulesNotRecorded",
+        _DEGRADED,
+        "The agent cannot record that the rules of iptables mode are its own: another mode would leave them in force.",
+        "Make the directory writable that the message names.",
+    ),
+    Reason(
         "ModuleMissing",
         "`ModulesLoaded`",
         "A kernel module is neither loaded nor built in.",

@@ -147,7 +147,7 @@ class StatusRecorder:
         self._healthy(sync)
         if sync.repaired:
             self._poster.announce(repaired(sync.repaired))
-        found = {Source.SYNC: ()} | ({Source.HOST: update.host} if update.host is not None else {})
+        found = {Source.SYNC: ()} | ({Source.HOST: update.host} if update.host is not None else {}) | _ownership(sync)
         fields = _applied(update.applied) if update.applied is not None else {}
         if sync.repaired:
             fields["drift"] = Drift(self.state.drift.repairs + 1, sync.ended_at, sync.repaired)
@@ -188,3 +188,10 @@ class StatusRecorder:
 def _applied(desired: Desired) -> dict[str, object]:
     """The fields of a NodeState that say so."""
     return {"generation": desired.generation, "revision": desired.revision, "removed_objects": None}
+
+
+def _ownership(sync: SyncResult) -> dict[Source, tuple[Finding, ...]]:
+    """Only a full sync records whose the rules are."""
+    if not sync.full:
+        return {}
+    return {Source.OWNERSHIP: (Finding(Topic.AGENT, "RulesNotRecorded", sync.unrecorded),) if sync.unrecorded else ()}

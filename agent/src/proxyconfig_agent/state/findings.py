@@ -28,6 +28,7 @@ class Source(enum.Enum):
     HOST = "host"
     METRICS = "metrics"
     MODE = "mode"
+    OWNERSHIP = "ownership"
     SETTINGS = "settings"
     START = "start"
     SYNC = "sync"

@@ -51,6 +51,8 @@ class SyncResult:
     ports: int = 0
     """Service ports, per family."""
     endpoints: int = 0
+    unrecorded: str = ""
+    """As in `Outcome`."""
     configured: bool = False
     """Whether the settings that the runner was given last are in effect."""
     error: str = ""

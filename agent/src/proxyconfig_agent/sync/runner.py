@@ -217,6 +217,7 @@ class Runner:
             services=self._cluster.services,
             ports=self._programmed.ports,
             endpoints=self._programmed.endpoints,
+            unrecorded=outcome.unrecorded,
             configured=not self._schedule.requested,
         )
 

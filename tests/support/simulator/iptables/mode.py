@@ -115,8 +115,9 @@ class _Forgetful(Ownership):
     def __bool__(self) -> bool:
         return self._claimed
 
-    def claim(self) -> None:
+    def claim(self) -> str:
         self._claimed = True
+        return ""
 
     def release(self) -> None:
         self._claimed = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from proxyconfig_agent.dataplane.drift import Drift
 from proxyconfig_agent.dataplane.iptables.delta import delta
@@ -36,17 +36,19 @@ class Iptables:
     def __init__(self) -> None:
         self._owned = Ownership()
         self._lowerings: dict[Family, RuleRenderer] = {}
+        self._lacking: Mapping[Family, str] = {}
+        self._served = frozenset(Family)
+        self._unrecorded = ""
         self._opened: Writer | None = None
 
     def probe(self) -> ProbeResult:
         with _told():
             tools = self._writer.tools
-            unserved = {family: f"the kernel has no iptables tables for IPv{family.value}" for family in Family if family not in tools}
-            found = {f"IPv{family.value}": f"missing: {unserved[family]}" if family in unserved else "available" for family in Family}
-            extensions = [probe(tool) for tool in tools.values()]
+            found = probe(tools.values(), self._lacking)
+            self._served = frozenset(tools) - found.unserved.keys()
             programs = next(iter(tools.values()))
-            found |= {"iptables": f"{programs.version()} ({programs.backend})", "nfacct": "available" if self._counters() else "missing"}
-            return ProbeResult(found | {name: words for each in extensions for name, words in each.items()}, unserved)
+            version, counters = f"{programs.version()} ({programs.backend})", "available" if self._counters() else "missing"
+            return ProbeResult({**found.features, "iptables": version, "nfacct": counters}, found.unserved)
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
         clock = StageTimer()
@@ -54,14 +56,14 @@ class Iptables:
         clock.lap("lower")
         with _told(), self._anew() as writer:
             refused, drift = dict[ServiceName, Refusal](), Drift()
-            lowerings = {family: RuleRenderer(family, settings, self._features()) for family in writer.tools}
+            lowerings = {family: RuleRenderer(family, settings, self._features()) for family in writer.tools if family in self._served}
             fills = [self._fill(lowering, ports, refused, clock, drift) for lowering in lowerings.values()]
             for fill in fills:
                 fill.end([port for port in ports if port.name.service in refused and port.family is fill.family])
         self._lowerings = lowerings
         operations = sum(fill.operations for fill in fills)
         abandoned = tuple(destination for fill in fills for destination in fill.abandoned)
-        return Outcome(operations, tuple(refused.values()), clock.took_s, str(drift), abandoned, self._rules())
+        return Outcome(operations, tuple(refused.values()), clock.took_s, str(drift), abandoned, self._rules(), self._unrecorded)
 
     def apply(self, changes: Iterable[Change]) -> Outcome:
         if not self._lowerings:
@@ -91,7 +93,7 @@ class Iptables:
     def remove(self) -> None:
         """Take away what `kube-proxy --cleanup` takes away, and the canaries. Raises DataplaneError.
 
-        What the kubelet has made stays, and so does what rules of somebody else lead to."""
+        What a kubelet has made stays, and so does what rules of somebody else lead to."""
         with _told():
             for family, saved in self._saved():
                 given = Input(())
@@ -124,7 +126,8 @@ class Iptables:
     def _writer(self) -> Writer:
         """The back end is chosen once: when the kubelet has made its chains, or never."""
         if self._opened is None:
-            self._opened = writer(usable())
+            tools, self._lacking = usable()
+            self._opened = writer(tools)
         return self._opened
 
     def _rules(self) -> dict[tuple[Family, str], Rules]:
@@ -134,7 +137,7 @@ class Iptables:
         return Features(liberal=_is_liberal(), counters=self._counters())
 
     def _counters(self) -> bool:
-        return nfacct.ensure() and all(knows_counters(tool) for tool in self._writer.tools.values())
+        return nfacct.ensure() and all(knows_counters(tool) for family, tool in self._writer.tools.items() if family in self._served)
 
     @contextlib.contextmanager
     def _anew(self) -> Iterator[Writer]:
@@ -142,7 +145,7 @@ class Iptables:
         opened = self._writer
         try:
             opened.watch.anew()
-            self._owned.claim()  # first: rules of a process that is killed halfway are an agent's, too
+            self._unrecorded = self._owned.claim()  # first: rules of a process that is killed halfway are an agent's, too
             yield opened
         except BaseException:
             opened.watch.doubt()

@@ -10,8 +10,9 @@ from tests.unit.agent.dataplane.iptables.test_delta import ENDPOINTS, SERVICES, 
 from tests.unit.agent.dataplane.nftables.frontends import frontends, ip
 
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Chain, Table
-from proxyconfig_agent.dataplane.iptables.model.static_rules import JUMPS
+from proxyconfig_agent.dataplane.iptables.model.static_rules import JUMPS, PROTECTION
 from proxyconfig_agent.dataplane.iptables.sync import reconcile
+from proxyconfig_agent.dataplane.iptables.sync.reconcile import KUBELET
 from proxyconfig_agent.dataplane.iptables.sync.stale_udp import udp_destinations
 from proxyconfig_agent.dataplane.port import Destination
 from proxyconfig_agent.ingest.model import Family, Protocol
@@ -102,6 +103,7 @@ def test_what_kubelet_has_in_its_chain_stays() -> None:
 
 def test_removal_leaves_what_others_have_as_it_was() -> None:
     tables = Tables()
+    tables.chains[Chain(Table.MANGLE, "KUBE-IPTABLES-HINT")] = []
     hostports, kubelet = Chain(Table.NAT, "CNI-HOSTPORT"), Chain(Table.FILTER, "KUBE-FIREWALL")
     tables.chains[FORWARD].append("-s 192.0.2.9/32 -j DROP")
     tables.chains[hostports] = ["-d 192.0.2.1/32 -j DNAT --to-destination 10.0.0.1:80"]
@@ -112,6 +114,26 @@ def test_removal_leaves_what_others_have_as_it_was() -> None:
     adopted(tables, [*PORTS])
     tables.edit(reconcile.removal(JUMPS, tables.saved()))
     assert tables.chains == before
+
+
+def test_removal_takes_the_kubelets_chain_away_where_no_kubelet_made_it() -> None:
+    tables = Tables()
+    before = {chain: list(rules) for chain, rules in tables.chains.items()}
+    adopted(tables, [*PORTS])
+    assert KUBELET in tables.chains
+    tables.chains[KUBELET].append(PROTECTION)
+    tables.edit(reconcile.removal(JUMPS, tables.saved()))
+    assert tables.chains == before
+    assert list(reconcile.here(tables.saved())) == []
+
+
+def test_removal_leaves_rules_of_others_in_the_kubelets_chain() -> None:
+    tables = Tables()
+    adopted(tables, [*PORTS])
+    tables.chains[KUBELET].append("-m mark --mark 0x8000/0x8000 -j DROP")
+    tables.edit(reconcile.removal(JUMPS, tables.saved()))
+    assert tables.chains[KUBELET] == ["-m mark --mark 0x8000/0x8000 -j DROP"]
+    assert "-j KUBE-FIREWALL" in tables.chains[Chain(Table.FILTER, "INPUT")]
 
 
 def test_a_chain_that_somebody_else_uses_is_not_taken_away() -> None:

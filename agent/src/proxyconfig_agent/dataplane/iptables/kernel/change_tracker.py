@@ -7,19 +7,25 @@ is not noticed until the next full resync.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import socket
 import struct
+from collections.abc import Collection
 from typing import Protocol
 
 from proxyconfig_agent.dataplane.iptables.kernel.nft_monitor import News
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Table
 from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend
+from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink import nfnetlink
 
 _GET_INFO = 64
 """IPT_SO_GET_INFO and IP6T_SO_GET_INFO."""
 _INFO = struct.Struct("=32sI5I5III")  # ipt_getinfo: table, hooks, entries of hooks, underflows, number of rules, bytes
+
+
+_LEVELS = {Family.IPV4: (socket.AF_INET, socket.IPPROTO_IP), Family.IPV6: (socket.AF_INET6, socket.IPPROTO_IPV6)}
 
 
 class Rules(Protocol):
@@ -80,8 +86,9 @@ class ChangeTracker:
         self._rules.close()
 
 
-def watch(backend: Backend) -> ChangeTracker:
-    return ChangeTracker(NftRules() if backend is Backend.NFT else LegacyRules())
+def watch(backend: Backend, families: Collection[Family]) -> ChangeTracker:
+    """Tracks the rules of these families. Raises OSError."""
+    return ChangeTracker(NftRules() if backend is Backend.NFT else LegacyRules(families))
 
 
 class NftRules:
@@ -106,13 +113,12 @@ class NftRules:
 
 
 class LegacyRules:
-    """The sizes of the tables, asked of any socket of the family."""
+    """The sizes of the tables, asked of any socket of the family. A kernel without IPv6 has no such socket for it (EAFNOSUPPORT)."""
 
-    def __init__(self) -> None:
-        self._sockets = {
-            socket.IPPROTO_IP: socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC),
-            socket.IPPROTO_IPV6: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC),
-        }
+    def __init__(self, families: Collection[Family]) -> None:
+        with contextlib.ExitStack() as opened:
+            self._sockets = {level: opened.enter_context(_socket(af)) for family, (af, level) in _LEVELS.items() if family in families}
+            opened.pop_all()
         self._libc = ctypes.CDLL(None, use_errno=True)
 
     def state(self) -> int:
@@ -135,3 +141,7 @@ class LegacyRules:
     def close(self) -> None:
         for sock in self._sockets.values():
             sock.close()
+
+
+def _socket(family: socket.AddressFamily) -> socket.socket:
+    return socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)

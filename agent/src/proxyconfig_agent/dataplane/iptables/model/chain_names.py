@@ -19,7 +19,9 @@ CANARY = "KUBE-PROXY-CANARY"
 MARK_MASQ_OUTSIDE = "KUBE-MARK-MASQ-OUTSIDE"
 """Ours, not kube-proxy's, and there only with several networks of pods in one family: see `pods`."""
 KUBELET_FIREWALL = "KUBE-FIREWALL"
-"""Shared with the kubelet, so it is never taken away."""
+"""Shared with the kubelet: it is taken away only where no kubelet has made its chains."""
+KUBELETS = frozenset(("KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY"))
+"""What a kubelet makes that keeps chains here (makeIPTablesUtilChains)."""
 
 CLUSTER, LOCAL, FIREWALL, EXTERNAL, ENDPOINT = PREFIXES = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-FW-", "KUBE-EXT-", "KUBE-SEP-")
 """How the chains of a Service port begin, all in table nat. The hash behind the first four of one Service port is the same."""

@@ -35,7 +35,7 @@ JUMPS: tuple[tuple[Chain, str], ...] = (
 
 _CANARIES = tuple(Chain(table, chain_names.CANARY) for table in (Table.MANGLE, Table.NAT, Table.FILTER))
 _LAST = '-m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule in this chain"'
-_PROTECTION = (
+PROTECTION = (
     '-m comment --comment "block incoming localnet connections" -d 127.0.0.0/8 ! -s 127.0.0.0/8 '
     "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
 )
@@ -66,7 +66,7 @@ def _chains(settings: Settings, family: Family, features: Features) -> dict[Chai
         chain_names.PROXY_FIREWALL: (),
     }
     if serves_localhost(settings, family):
-        filters[chain_names.KUBELET_FIREWALL] = (_PROTECTION,)
+        filters[chain_names.KUBELET_FIREWALL] = (PROTECTION,)
     nats: dict[str, Rules] = {
         chain_names.SERVICES: (),
         chain_names.NODE_PORTS: (),

@@ -18,11 +18,17 @@ class Ownership:
     def __bool__(self) -> bool:
         return self._path.exists()
 
-    def claim(self) -> None:
-        """The rules are ours from now on. Where this cannot be remembered, they will have to be taken away by hand (`--cleanup`)."""
-        with contextlib.suppress(OSError):
+    def claim(self) -> str:
+        """The rules are ours from now on. Returns what is wrong if this cannot be recorded: another mode would leave them in force."""
+        try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.touch()
+        except OSError as error:
+            return (
+                f"{self._path} cannot be written ({error.strerror}): another mode would not remove the rules of iptables mode; "
+                f"make {self._path.parent} writable for the agent"
+            )
+        return ""
 
     def release(self) -> None:
         with contextlib.suppress(OSError):

@@ -11,6 +11,7 @@ from proxyconfig_agent.dataplane.iptables.delta import Edits, by_chain
 from proxyconfig_agent.dataplane.iptables.model import chain_names
 from proxyconfig_agent.dataplane.iptables.model.canonical import EMPTY, Normal, digest, normal
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Chain, Fixed, PortRules, Rules, Table
+from proxyconfig_agent.dataplane.iptables.model.static_rules import PROTECTION
 from proxyconfig_agent.dataplane.iptables.tools.save import Saved
 
 Jumps = tuple[tuple[Chain, str], ...]
@@ -149,8 +150,9 @@ def without(saved: Saved, rules: PortRules) -> Edits:
 
 
 def removal(jumps: Jumps, saved: Saved) -> Edits:
-    """Take away all of this mode; what rules of somebody else lead to stays as it is, and so do the kubelet's chains."""
-    ours = {(chain, normal(rule)) for chain, rule in jumps if not rule.endswith(chain_names.KUBELET_FIREWALL)}
+    """Take away all of this mode; what rules of others lead to stays as it is, and so do the chains of a kubelet that has any here."""
+    kept = not _firewall_is_ours(saved)
+    ours = {(chain, normal(rule)) for chain, rule in jumps if not (kept and rule.endswith(chain_names.KUBELET_FIREWALL))}
     edits, used = Edits(), set(saved.foreign)
     for chain, rule, form in _built_in(saved):
         if (chain, form) in ours:
@@ -164,7 +166,15 @@ def removal(jumps: Jumps, saved: Saved) -> Edits:
 def here(saved: Saved) -> Iterator[Chain]:
     """The chains of this mode that are there."""
     yield from (chain for chain in chain_names.FIXED if chain in saved.chains)
+    if _firewall_is_ours(saved):
+        yield KUBELET
     yield from (Chain(Table.NAT, name) for name in saved.own)
+
+
+def _firewall_is_ours(saved: Saved) -> bool:
+    """Whether KUBE-FIREWALL is there, no kubelet keeps it, and nobody has other rules in it than kubelet's, which we write, too."""
+    found = saved.chains.get(KUBELET)
+    return found is not None and not saved.kubelet and {normal(rule) for rule in found} <= {normal(PROTECTION)}
 
 
 def _built_in(saved: Saved) -> Iterator[tuple[Chain, str, Normal]]:

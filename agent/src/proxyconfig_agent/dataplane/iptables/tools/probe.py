@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from proxyconfig_agent.dataplane.iptables.tools.binaries import Tool, choose
-from proxyconfig_agent.dataplane.iptables.tools.program import ToolError
-from proxyconfig_agent.dataplane.port import DataplaneError
+from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, ToolError
+from proxyconfig_agent.dataplane.port import DataplaneError, ProbeResult
 from proxyconfig_agent.ingest.model import Family
 
 _CHAIN = "KUBE-PROXY-PROBE"
+_AVAILABLE = "available"
+_FIX = "load the module, use a kernel that has it, or choose another mode"
 _COUNTED = "-m nfacct --nfacct-name ct_state_invalid_dropped_pkts"
 
 
@@ -29,51 +33,61 @@ def features(family: Family) -> dict[str, tuple[str, str]]:
     }
 
 
-def probe(tool: Tool) -> dict[str, str]:
-    """Every extension by name, with `available`. Raises DataplaneError naming the first that is missing."""
+def probe(tools: Iterable[Tool], lacking: Mapping[Family, str]) -> ProbeResult:
+    """Every extension by name, and the families that lack one, or the tables (`lacking`). Raises DataplaneError if all of them do."""
+    tools = tuple(tools)
+    lacks = {**lacking, **{tool.family: lack for tool in tools if (lack := _lack(tool))}}
+    if len(lacks) == len(Family):
+        raise DataplaneError(f"iptables: {'; '.join(lacks.values())}; {_FIX}")
+    found = {f"IPv{family.value}": f"missing: {lacks[family]}" if family in lacks else _AVAILABLE for family in Family}
+    served = next(family for family in Family if family not in lacks)
+    return ProbeResult(found | dict.fromkeys(features(served), _AVAILABLE), lacks)
+
+
+def _lack(tool: Tool) -> str:
+    """The first extension that the kernel does not have in this family, with iptables' words; empty if it has them all."""
     asked = features(tool.family)
     # All at once first: each process takes its time.
+    if not (whole := _refusal(tool, *asked.values())):
+        return ""
+    for name, feature in asked.items():
+        if words := _refusal(tool, feature):
+            return f"{name} for IPv{tool.family.value} is missing: {words}"
+    return f"the rules for IPv{tool.family.value} cannot be used together: {whole}"
+
+
+def _refusal(tool: Tool, *rules: tuple[str, str]) -> str:
+    """What iptables says against these, empty if nothing. Raises LockedError."""
     try:
-        tool.restore(_input(*asked.values()), test=True)
-    except ToolError:
-        for name, feature in asked.items():
-            _ask(tool, name, feature)
+        tool.restore(_input(*rules), test=True)
+    except LockedError:
         raise
-    return dict.fromkeys(asked, "available")
+    except ToolError as error:
+        return str(error)
+    return ""
 
 
-def usable() -> dict[Family, Tool]:
-    """The tools of the families that the kernel has tables for. Raises DataplaneError if there are none, ToolError."""
-    backend, tools, words = choose(), dict[Family, Tool](), ""
+def usable() -> tuple[dict[Family, Tool], dict[Family, str]]:
+    """The tools of the families that the kernel has tables for, and what is lacking for the others. Raises DataplaneError if there are no
+    tables at all, ToolError."""
+    backend, tools, lacking = choose(), dict[Family, Tool](), dict[Family, str]()
     for family in Family:
         tool = Tool(family, backend)
         try:
             tool.restore([b"*nat\nCOMMIT\n"], test=True)
             tool.version()
         except ToolError as error:
-            words = words or str(error)
+            lacking[family] = f"the kernel has no iptables tables for IPv{family.value}: {error}"
         else:
             tools[family] = tool
     if not tools:
-        raise DataplaneError(f"iptables: neither IPv4 nor IPv6 can be used: {words}")
-    return tools
+        raise DataplaneError(f"iptables: {'; '.join(lacking.values())}; {_FIX}")
+    return tools, lacking
 
 
 def knows_counters(tool: Tool) -> bool:
     """Whether rules may name nfacct objects."""
-    try:
-        tool.restore(_input(("filter", _COUNTED)), test=True)
-    except ToolError:
-        return False
-    return True
-
-
-def _ask(tool: Tool, name: str, feature: tuple[str, str]) -> None:
-    try:
-        tool.restore(_input(feature), test=True)
-    except ToolError as error:
-        fix = "load the module, use a kernel that has it, or choose another mode"
-        raise DataplaneError(f"iptables: {name} for IPv{tool.family.value} is missing: {error}; {fix}") from error
+    return not _refusal(tool, ("filter", _COUNTED))
 
 
 def _input(*rules: tuple[str, str]) -> list[bytes]:

@@ -23,6 +23,8 @@ class Saved:
     """The chains of all Services and the built-in ones, with the rules as they are printed behind `-A CHAIN `."""
     foreign: set[Chain] = field(default_factory=set)
     """Chains that rules of somebody else's chains lead to."""
+    kubelet: bool = False
+    """Whether a kubelet keeps chains of its own here; KUBE-FIREWALL is one of them."""
 
 
 def parse(lines: Iterable[str]) -> Saved:
@@ -44,6 +46,8 @@ def _declare(saved: Saved, table: Table, line: str) -> None:
     name, policy = line[1:].split(" ", 2)[:2]
     if table is Table.NAT and chain_names.is_of_service(name):
         saved.own.setdefault(name, EMPTY)
+    elif name in chain_names.KUBELETS:
+        saved.kubelet = True
     elif policy != "-" or Chain(table, name) in _OURS:
         saved.chains.setdefault(Chain(table, name), [])
 

@@ -48,4 +48,4 @@ class Writer:
 
 def writer(tools: Mapping[Family, Tool]) -> Writer:
     """Raises OSError."""
-    return Writer(tools, watch(next(iter(tools.values())).backend))
+    return Writer(tools, watch(next(iter(tools.values())).backend, tools.keys()))
