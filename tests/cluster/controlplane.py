@@ -112,6 +112,19 @@ class ControlPlane:
             self.verify("etcd")
             raise
 
+    @property
+    def etcd_folder(self) -> Path:
+        """Return the folder with etcd's data; to be copied or exchanged while etcd does not run."""
+        return self.folder / "etcd"
+
+    def start_etcd(self) -> None:
+        """Start etcd; it need not be ready for the API server to start."""
+        self._start("etcd", *self._etcd_flags())
+
+    def stop_etcd(self) -> None:
+        """End etcd; it writes what it has."""
+        self.process("etcd").stop()
+
     def stop_server(self) -> None:
         """End kube-apiserver at once, as a crash would; etcd keeps its state."""
         self.process("kube-apiserver").stop(grace_s=0)
@@ -159,7 +172,7 @@ class ControlPlane:
     def start(self) -> None:
         """Start etcd and kube-apiserver and wait until the API server is ready."""
         self._write_kubeconfig(self.kubeconfig, self.authority.client("admin", "system:masters"))
-        self._start("etcd", *self._etcd_flags())
+        self.start_etcd()
         self.start_server()
 
     def start_controllers(self) -> None:
@@ -180,7 +193,7 @@ class ControlPlane:
     def _etcd_flags(self) -> tuple[str, ...]:
         client, peer = "http://127.0.0.1:2379", "http://127.0.0.1:2380"  # only this namespace reaches them
         return (
-            f"--data-dir={self.folder / 'etcd'}",
+            f"--data-dir={self.etcd_folder}",
             "--unsafe-no-fsync",  # its state does not outlive the machine's uptime
             f"--listen-client-urls={client}",
             f"--advertise-client-urls={client}",
