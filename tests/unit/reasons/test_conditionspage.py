@@ -66,3 +66,9 @@ def test_a_row_has_sentences_and_stands_once(package: str, reasons: tuple[Reason
     assert package
     assert len({each.name for each in reasons}) == len(reasons)
     assert [each.name for each in reasons if not each.means.endswith(".") or (each.fix and not each.fix.endswith("."))] == []
+
+
+def test_every_status_that_kubectl_shows_of_a_proxyconfig_is_in_the_table_for_troubleshooting() -> None:
+    shown = {each.name for each in OF_THE_OPERATOR if "`Ready`" in each.where}
+    rows = [line for line in (ROOT / "docs" / "troubleshooting.md").read_text().splitlines() if line.startswith("| `")]
+    assert shown - set(re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in rows))) == set()
