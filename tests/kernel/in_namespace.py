@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 from tests.support.netns.namespace import Namespace
 
-from proxyconfig_agent.dataplane.port import Change, Dataplane, Outcome, ProbeResult, Settings
+from proxyconfig_agent.dataplane.port import Change, ModeInstance, Outcome, ProbeResult, Settings
 from proxyconfig_agent.select.frontends import Frontends
 
 
 class Entered:
-    def __init__(self, node: Namespace, made: Callable[[], Dataplane]) -> None:
+    def __init__(self, node: Namespace, made: Callable[[], ModeInstance]) -> None:
         self._node, self._inner = node, node.call(made)
 
     def probe(self) -> ProbeResult:

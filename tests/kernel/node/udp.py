@@ -21,7 +21,7 @@ from proxyconfig_agent.conntrack import ctnetlink
 from proxyconfig_agent.conntrack.cleaner import ConntrackCleaner
 from proxyconfig_agent.conntrack.stale import Flow, Lookup, Stale
 from proxyconfig_agent.dataplane.iptables.mode import ROUTE_LOCALNET
-from proxyconfig_agent.dataplane.port import Change, Dataplane, Outcome, ProbeResult, Settings
+from proxyconfig_agent.dataplane.port import Change, Dataplane, ModeInstance, Outcome, Settings
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node import rtnetlink
 from proxyconfig_agent.select.frontends import Frontends
@@ -207,18 +207,6 @@ class Cleaned:
     def disturbed(self) -> bool:
         return self._mode.disturbed()
 
-    def probe(self) -> ProbeResult:
-        return self._mode.probe()
-
-    def remove(self) -> None:
-        self._mode.remove()
-
-    def scan(self) -> list[str]:
-        return self._mode.scan()
-
-    def close(self) -> None:
-        self._mode.close()
-
 
 WAYS = (
     ("client", CLUSTER_IP, PORT),
@@ -244,7 +232,7 @@ def reach(clients_: list[Client], answer: str, within_s: float = MOVES_WITHIN_S)
 
 
 @contextlib.contextmanager
-def served_by(world: Topology, mode: str) -> Iterator[Dataplane]:
+def served_by(world: Topology, mode: str) -> Iterator[ModeInstance]:
     """A data plane of ours; the node is clean afterwards."""
     with dataplane(world, mode) as made:
         yield made

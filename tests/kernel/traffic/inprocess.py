@@ -21,7 +21,7 @@ from tests.support.scenarios.scenario import Object
 from proxyconfig_agent.dataplane.iptables.iptables import Iptables
 from proxyconfig_agent.dataplane.iptables.mode import ROUTE_LOCALNET
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
-from proxyconfig_agent.dataplane.port import Dataplane, Settings
+from proxyconfig_agent.dataplane.port import Dataplane, ModeInstance, Settings
 from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.addresses import parse_network
 from proxyconfig_agent.ingest.model import Network
@@ -157,12 +157,12 @@ def empty(node: Namespace) -> None:
     node.run("nft", "flush", "ruleset")
 
 
-DATAPLANES: Mapping[str, Callable[[], Dataplane]] = {"nftables": Nftables, "iptables": Iptables}
+DATAPLANES: Mapping[str, Callable[[], ModeInstance]] = {"nftables": Nftables, "iptables": Iptables}
 """What each mode that is built is made of."""
 
 
 @contextlib.contextmanager
-def dataplane(topology: Topology, mode: str) -> Iterator[Dataplane]:
+def dataplane(topology: Topology, mode: str) -> Iterator[ModeInstance]:
     """The data plane on the node under test; it removes all of its state at the end."""
     made = Entered(topology.node, DATAPLANES[mode])
     try:

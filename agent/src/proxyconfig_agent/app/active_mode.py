@@ -9,7 +9,7 @@ from functools import partial
 import structlog
 
 from proxyconfig_agent.dataplane.modes import left_behind
-from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError
+from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError, Installed
 from proxyconfig_agent.dataplane.takeover import removed
 from proxyconfig_agent.dataplane.worker import in_thread
 from proxyconfig_agent.ingest.model import Family
@@ -20,8 +20,8 @@ from proxyconfig_api.spec import Mode
 
 _log = structlog.get_logger("mode")
 
-Modes = Callable[[Mode], Dataplane]
-"""The data plane of a mode. Raises DataplaneError where this node cannot have it."""
+Modes = Callable[[Mode], Installed]
+"""Installs a mode. Raises DataplaneError where this node cannot have it."""
 
 
 class ActiveMode:
@@ -30,7 +30,7 @@ class ActiveMode:
     def __init__(self, modes: Modes, recorder: StatusRecorder, *, stop: Callable[[], Awaitable[None]]) -> None:
         self._modes, self._recorder, self._stop = modes, recorder, stop
         self.mode: Mode | None = None
-        self.dataplane: Dataplane | None = None
+        self._installed: Installed | None = None
         self.unserved: Mapping[Family, str] = {}
         """The families that the active mode cannot serve on this node, each with what is lacking."""
         self._unsupported = ""
@@ -40,6 +40,10 @@ class ActiveMode:
     def failed(self) -> bool:
         """A mode was asked for that this node cannot do, and that was reported."""
         return bool(self._unsupported)
+
+    @property
+    def dataplane(self) -> Dataplane | None:
+        return self._installed.dataplane if self._installed is not None else None
 
     async def use(self, mode: Mode) -> Dataplane | None:
         """Make the mode the active one, and return its data plane; None, with a finding, if this node cannot do it."""
@@ -62,38 +66,42 @@ class ActiveMode:
 
     async def _remove(self) -> list[str] | None:
         try:
-            if self.dataplane is None:
+            if self._installed is None:
                 return await in_thread(partial(removed, left_behind()))
-            await in_thread(self.dataplane.remove)
-            return await in_thread(self.dataplane.scan)
+            await in_thread(self._installed.lifecycle.remove)
+            return await self.scan()
         except (DataplaneError, OSError) as error:
             _log.error("removal failed", error=str(error))
             self._recorder.set_findings(Source.MODE, Finding(Topic.TRAFFIC, "RemovalFailed", str(error)))
             return None
 
+    async def scan(self) -> list[str]:
+        """What of any mode of ours is in the kernel. Raises DataplaneError or OSError."""
+        return await in_thread(self._installed.lifecycle.scan) if self._installed is not None else []
+
     def close(self) -> None:
         """The kernel's state stays."""
-        if self.dataplane is not None:
-            self.dataplane.close()
+        if self._installed is not None:
+            self._installed.lifecycle.close()
 
     async def _probed(self, mode: Mode) -> Dataplane | None:
-        dataplane = None
+        installed = None
         try:
-            dataplane = await in_thread(partial(self._modes, mode))
-            probed = await in_thread(dataplane.probe)
+            installed = await in_thread(partial(self._modes, mode))
+            probed = await in_thread(installed.lifecycle.probe)
         except (DataplaneError, OSError) as error:
-            if dataplane is not None:
-                dataplane.close()
+            if installed is not None:
+                installed.lifecycle.close()
             self._report_unsupported(str(error))
             return None
         self._recorder.update(mode=mode.value, capabilities=capabilities.of(probed.features))
-        await self._swap(mode, dataplane, probed.unserved)
-        return dataplane
+        await self._swap(mode, installed, probed.unserved)
+        return installed.dataplane
 
-    async def _swap(self, mode: Mode, dataplane: Dataplane, unserved: Mapping[Family, str]) -> None:
+    async def _swap(self, mode: Mode, installed: Installed, unserved: Mapping[Family, str]) -> None:
         await self._stop()
         self.close()
-        self.dataplane, self.mode, self.unserved = dataplane, mode, unserved
+        self._installed, self.mode, self.unserved = installed, mode, unserved
         self.accept()
 
     def _report_unsupported(self, sentence: str) -> None:

@@ -19,7 +19,6 @@ from proxyconfig_agent.app.readiness import CacheReadiness
 from proxyconfig_agent.app.retry import RetryTimer
 from proxyconfig_agent.app.step import Inputs, Plan, Prepare, Probe, Reconfigure, Remove, Run, Step, Wait, next_step
 from proxyconfig_agent.dataplane.port import DataplaneError
-from proxyconfig_agent.dataplane.worker import in_thread
 from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.model import Node
 from proxyconfig_agent.ingest.nodes import node_of
@@ -179,7 +178,7 @@ class NodeController:
         if dataplane is None or desired.remove:
             return False
         try:
-            newer = await in_thread(dataplane.scan)
+            newer = await self._active.scan()
         except (DataplaneError, OSError) as error:
             _log.error("checkpoint not used: the kernel's rules cannot be read", error=str(error))
             return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -14,7 +15,8 @@ from proxyconfig_agent.app.controller import NodeController, Reporters, Sources
 from proxyconfig_agent.app.options import Options
 from proxyconfig_agent.conntrack import ctnetlink, statistics
 from proxyconfig_agent.conntrack.cleaner import ConntrackCleaner
-from proxyconfig_agent.dataplane.modes import built, data_plane
+from proxyconfig_agent.dataplane.modes import built, installed
+from proxyconfig_agent.dataplane.port import Installed
 from proxyconfig_agent.ingest.model import Address
 from proxyconfig_agent.node import rtnetlink
 from proxyconfig_agent.node.host import Host
@@ -39,6 +41,7 @@ from proxyconfig_agent.watch.informers import Informers
 from proxyconfig_api.conditions import Condition
 from proxyconfig_api.names import AGENT, API_VERSION
 from proxyconfig_api.nodeproxy import NodeProxyStatus
+from proxyconfig_api.spec import Mode
 from proxyconfig_client.api import ApiClient, path_of
 from proxyconfig_client.apply import apply
 from proxyconfig_client.clock import Clock
@@ -91,7 +94,12 @@ def _modes(metrics: Metrics, cleaner: ConntrackCleaner) -> Modes:
     """The data planes, whose commits the cleaner follows."""
     metrics.count_packets(_counters)
     metrics.read_conntrack(_conntrack)
-    return lambda mode: cleaner.after(data_plane(mode))
+
+    def installed_and_followed(mode: Mode) -> Installed:
+        made = installed(mode)
+        return replace(made, dataplane=cleaner.after(made.dataplane))
+
+    return installed_and_followed
 
 
 def _counters() -> Mapping[str, int]:

@@ -19,7 +19,7 @@ import structlog
 
 from proxyconfig_agent.conntrack.backlog import Backlog, CleanUp, Key, Served
 from proxyconfig_agent.conntrack.stale import Answering, Flow, Lookup, NodePortAddresses, Stale, answering, can_be_stale, is_udp
-from proxyconfig_agent.dataplane.port import Change, Dataplane, Outcome, ProbeResult, Settings
+from proxyconfig_agent.dataplane.port import Change, Dataplane, Outcome, Settings
 from proxyconfig_agent.ingest.model import ANY, Address, Family, family_of
 from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.state.findings import Finding, Topic
@@ -224,19 +224,6 @@ class _Followed:
 
     def disturbed(self) -> bool:
         return self._mode.disturbed()
-
-    def remove(self) -> None:
-        """Flows stay: the next proxy that serves the Services goes on with them."""
-        self._mode.remove()
-
-    def probe(self) -> ProbeResult:
-        return self._mode.probe()
-
-    def close(self) -> None:
-        self._mode.close()
-
-    def scan(self) -> list[str]:
-        return self._mode.scan()
 
 
 def _inaccessible(error: OSError) -> Finding:

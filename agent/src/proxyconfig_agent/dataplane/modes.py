@@ -9,8 +9,8 @@ import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError
-from proxyconfig_agent.dataplane.takeover import Takeover
+from proxyconfig_agent.dataplane.port import DataplaneError, Installed, Lifecycle, ModeInstance
+from proxyconfig_agent.dataplane.takeover import AllModes, Takeover
 from proxyconfig_api import modes
 from proxyconfig_api.spec import Mode, ProxyConfigSpec
 
@@ -19,12 +19,12 @@ from proxyconfig_api.spec import Mode, ProxyConfigSpec
 class ModeSpec:
     """All that the rest of the agent knows of a mode. What its pod needs is in `proxyconfig_api.modes`, for the operator."""
 
-    make: Callable[[], Dataplane]
+    make: Callable[[], ModeInstance]
     """Raises DataplaneError where the kernel has nothing of what the mode is made of."""
-    left_behind: Callable[[], Iterator[Dataplane]]
-    """Its data plane, if it may have objects in this kernel; nothing if that is impossible. Never raises."""
+    left_behind: Callable[[], Iterator[Lifecycle]]
+    """Itself, if it may have objects in this kernel; nothing if that is impossible. Never raises."""
     modules: tuple[str, ...] = ()
-    """Kernel modules that the init container loads if it can. Which feature is really missing, `Dataplane.probe` says."""
+    """Kernel modules that the init container loads if it can. Which feature is really missing, `Lifecycle.probe` says."""
     localhost_node_ports: Callable[[ProxyConfigSpec], bool] = lambda _: False
     """Whether NodePorts are served on IPv4's loopback addresses."""
     sysctls: Callable[[ProxyConfigSpec], Mapping[str, str]] = lambda _: {}
@@ -32,7 +32,7 @@ class ModeSpec:
     counters: Callable[[], Mapping[str, int]] = dict
     """Packets that the kernel counts for it, by name of the metric; without those that the kernel does not have."""
     remains: Callable[[], Iterable[str]] = tuple
-    """What `Dataplane.scan` cannot see, one line per object; for `--cleanup`."""
+    """What `Lifecycle.scan` cannot see, one line per object; for `--cleanup`."""
 
 
 def spec_of(mode: Mode) -> ModeSpec:
@@ -50,21 +50,26 @@ def built() -> tuple[ModeSpec, ...]:
     return tuple(map(spec_of, modes.BUILT))
 
 
-def data_plane(mode: Mode) -> Dataplane:
-    """The data plane of a mode, which takes over from all others. Raises DataplaneError where this node cannot have it."""
+def installed(mode: Mode) -> Installed:
+    """A mode that takes over from all others. Raises DataplaneError where this node cannot have it."""
     mode = modes.effective(mode)
-    return Takeover(spec_of(mode).make(), lambda: left_behind(besides=mode))
+    instance = spec_of(mode).make()
+
+    def others() -> Iterator[Lifecycle]:
+        return left_behind(besides=mode)
+
+    return Installed(Takeover(instance, others), AllModes(instance, others))
 
 
-def left_behind(besides: Mode | None = None) -> Iterator[Dataplane]:
-    """The data planes of all modes, but for one, that may have objects in this kernel."""
+def left_behind(besides: Mode | None = None) -> Iterator[Lifecycle]:
+    """All modes, but for one, that may have objects in this kernel."""
     for mode in modes.BUILT:
         if mode is not besides:
             yield from spec_of(mode).left_behind()
 
 
 def _unbuilt(mode: Mode) -> ModeSpec:
-    def make() -> Dataplane:
+    def make() -> ModeInstance:
         raise DataplaneError(f"spec.mode: {mode.value} is not built into this version of the agent; use {modes.choice()}")
 
     return ModeSpec(make=make, left_behind=lambda: iter(()))

@@ -110,15 +110,11 @@ class ConflictError(DataplaneError):
 
 
 class Dataplane(Protocol):
-    """One mode on one node, both families. Every method returns when the kernel has committed. All calls but `is_slow` and `disturbed` may
-    come from a worker thread, one at a time: the event loop goes on meanwhile.
+    """Programs one mode's rules on one node, both families. Every method returns when the kernel has committed. All calls but `is_slow` and
+    `disturbed` may come from a worker thread, one at a time: the event loop goes on meanwhile.
 
-    No two Service ports that it is given have an address and port, or a node port, in common (select/claims.py sees to that); one may
+    No two Service ports that it is given have an address and port, or a node port, in common (select/conflicts.py sees to that); one may
     take over in the same call what another gives up."""
-
-    def probe(self) -> ProbeResult:
-        """Ask for the kernel features that the mode needs. Raises DataplaneError naming what is missing if it can serve no family."""
-        ...
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
         """Read the kernel, and send the difference to exactly `wanted`: first sync, restart (adoption), audit and repair alike.
@@ -140,14 +136,34 @@ class Dataplane(Protocol):
         """Whether somebody else committed to the kernel's ruleset since the last call; cheap enough to ask every second."""
         ...
 
+
+class Lifecycle(Protocol):
+    """The beginning and the end of a mode on a node; calls may come from a worker thread, and never while its data plane works."""
+
+    def probe(self) -> ProbeResult:
+        """Ask for the kernel features that the mode needs. Raises DataplaneError naming what is missing if it can serve no family."""
+        ...
+
     def remove(self) -> None:
         """Take away everything that this mode ever made on this node; nothing else."""
+        ...
+
+    def scan(self) -> list[str]:
+        """What of this mode is in the kernel now, one line per table (chain, set…): empty proves a removal."""
         ...
 
     def close(self) -> None:
         """Give back sockets and the like; what is in the kernel stays and works."""
         ...
 
-    def scan(self) -> list[str]:
-        """What of this mode is in the kernel now, one line per table (chain, set…): empty proves a removal."""
-        ...
+
+class ModeInstance(Dataplane, Lifecycle, Protocol):
+    """What a mode implements: both halves over one state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A mode on this node, as the agent uses it: each half with what is added to it."""
+
+    dataplane: Dataplane
+    lifecycle: Lifecycle

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import structlog
 
-from proxyconfig_agent.dataplane.port import Change, Dataplane, DataplaneError, Outcome, ProbeResult, Settings
+from proxyconfig_agent.dataplane.port import Change, Dataplane, DataplaneError, Lifecycle, Outcome, ProbeResult, Settings
 from proxyconfig_agent.select.frontends import Frontends
 
-Others = Callable[[], Iterator[Dataplane]]
-"""Makes the data planes of the other modes that may have left something here."""
+Others = Callable[[], Iterator[Lifecycle]]
+"""Makes those of the other modes that may have left something here."""
 
 _log = structlog.get_logger("takeover")
 
@@ -31,10 +31,12 @@ class Takeover:
         outcome = self._mode.resync(settings, wanted)
         if not self._alone:
             try:
-                self._remove_others()
+                removed(self._others())
             except (DataplaneError, OSError) as error:
                 # Both serve the same Services, so this can wait for the next full resync.
                 _log.error("rules of another mode not removed", error=str(error))
+            else:
+                self._alone = True
         return outcome
 
     def apply(self, changes: Iterable[Change]) -> Outcome:
@@ -46,32 +48,34 @@ class Takeover:
     def disturbed(self) -> bool:
         return self._mode.disturbed()
 
+
+class AllModes:
+    """The lifecycle of one mode that also removes and finds what all others have left."""
+
+    def __init__(self, mode: Lifecycle, others: Others) -> None:
+        self._mode, self._others = mode, others
+
     def probe(self) -> ProbeResult:
         return self._mode.probe()
 
     def remove(self) -> None:
         """Take away what any mode of ours has made."""
         self._mode.remove()
-        self._remove_others()
+        removed(self._others())
 
     def scan(self) -> list[str]:
         """What of any mode is here."""
-        return [*self._mode.scan(), *(line for other in self._opened() for line in other.scan())]
+        found = self._mode.scan()
+        for other in self._others():
+            with contextlib.closing(other):
+                found += other.scan()
+        return found
 
     def close(self) -> None:
         self._mode.close()
 
-    def _remove_others(self) -> None:
-        removed(self._others())
-        self._alone = True
 
-    def _opened(self) -> Iterator[Dataplane]:
-        for other in self._others():
-            with contextlib.closing(other):
-                yield other
-
-
-def removed(found: Iterable[Dataplane]) -> list[str]:
+def removed(found: Iterable[Lifecycle]) -> list[str]:
     """Take away what these modes have in the kernel, and return what a scan still finds. Raises DataplaneError or OSError."""
     left: list[str] = []
     for each in found:

@@ -15,7 +15,7 @@ from tests.unit.agent.examples import NODE, service
 
 from proxyconfig_agent.app.controller import NodeController
 from proxyconfig_agent.app.retry import RETRY_S
-from proxyconfig_agent.dataplane.port import DataplaneError
+from proxyconfig_agent.dataplane.port import DataplaneError, Installed
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.modules import ESSENTIAL, Modules
 from proxyconfig_agent.node.procsys import Ledger
@@ -90,7 +90,7 @@ class Node:
             self.recorder,
             Host(Parameters(), Ledger(folder), lambda: MODULES),
             sources=self._source,
-            modes=self._mode,
+            modes=self._installed,
             reporters=lambda before: Reporter(self._write, clock, before),
             health_ports=HealthPorts(self.health.serves, self.recorder.unopened),
             checkpointer=Checkpointer(self.checkpoint, self.cluster),
@@ -112,6 +112,10 @@ class Node:
     def _source(self, give: Callable[[Desired], None], _: Callable[[Finding | None], None]) -> Orders:
         self._orders = Orders(give)
         return self._orders
+
+    def _installed(self, mode: Mode) -> Installed:
+        made = self._mode(mode)
+        return Installed(made, made)
 
     def _mode(self, mode: Mode) -> FakeDataplane:
         self.probed.append(mode)

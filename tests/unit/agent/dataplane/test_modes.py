@@ -15,8 +15,8 @@ from tests.unit.operator.builders import INSTALLATION, config
 import proxyconfig_agent.dataplane
 from proxyconfig_agent.app import cleanup
 from proxyconfig_agent.dataplane import modes as agent_modes
-from proxyconfig_agent.dataplane.modes import ModeSpec, built, data_plane, left_behind, spec_of
-from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError, Settings
+from proxyconfig_agent.dataplane.modes import ModeSpec, built, installed, left_behind, spec_of
+from proxyconfig_agent.dataplane.port import DataplaneError, Lifecycle, Settings
 from proxyconfig_agent.node import host
 from proxyconfig_api import modes
 from proxyconfig_api.modes import HostPath, PodNeeds
@@ -33,7 +33,7 @@ KERNEL: dict[Mode, FakeDataplane] = {}
 def of_mode(mode: Mode) -> ModeSpec:
     """A mode that programs a fake kernel of its own."""
 
-    def left() -> Iterator[Dataplane]:
+    def left() -> Iterator[Lifecycle]:
         if KERNEL[mode].state:
             yield KERNEL[mode]
 
@@ -71,7 +71,7 @@ def test_without_the_line_the_mode_is_refused_in_one_sentence() -> None:
     with pytest.raises(
         DataplaneError, match=r"^spec\.mode: userspace is not built into this version of the agent; use nftables or iptables"
     ):
-        data_plane(TOY)
+        installed(TOY)
     assert not list(spec_of(TOY).left_behind())
 
 
@@ -93,12 +93,12 @@ def test_a_folder_without_a_spec_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("after", MODES)
 @pytest.mark.parametrize("before", MODES)
 def test_each_mode_takes_over_from_each_other(before: Mode, after: Mode) -> None:
-    data_plane(before).resync(Settings(), PORTS)
-    new = data_plane(after)
-    new.probe()
-    new.resync(Settings(), PORTS)
+    installed(before).dataplane.resync(Settings(), PORTS)
+    new = installed(after)
+    new.lifecycle.probe()
+    new.dataplane.resync(Settings(), PORTS)
     assert [mode for mode in MODES if KERNEL[mode].state] == [after]
-    assert new.scan() == KERNEL[after].scan()
+    assert new.lifecycle.scan() == KERNEL[after].scan()
 
 
 @pytest.mark.usefixtures("kernels")
@@ -106,10 +106,10 @@ def test_each_mode_takes_over_from_each_other(before: Mode, after: Mode) -> None
 def test_a_removal_takes_away_what_every_mode_has_and_a_scan_proves_it(mode: Mode) -> None:
     for each in MODES:
         KERNEL[each].resync(Settings(), PORTS)
-    dataplane = data_plane(mode)
-    assert dataplane.scan()
-    dataplane.remove()
-    assert not dataplane.scan()
+    lifecycle = installed(mode).lifecycle
+    assert lifecycle.scan()
+    lifecycle.remove()
+    assert not lifecycle.scan()
     assert not list(left_behind())
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 from tests.unit.agent.dataplane.nftables.frontends import frontends
 
-from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError, Settings
-from proxyconfig_agent.dataplane.takeover import Takeover
+from proxyconfig_agent.dataplane.port import DataplaneError, Settings
+from proxyconfig_agent.dataplane.takeover import AllModes, Takeover
 
 PORTS = [frontends(cluster=("10.244.0.1:80",))]
 
@@ -23,16 +21,12 @@ def old() -> FakeDataplane:
 
 
 def taking_over(new: FakeDataplane, old: FakeDataplane) -> Takeover:
-    def others() -> Iterator[Dataplane]:
-        yield old
-
-    return Takeover(new, others)
+    return Takeover(new, lambda: iter([old]))
 
 
 def test_the_other_mode_goes_after_the_first_full_resync(old: FakeDataplane) -> None:
     new = FakeDataplane()
     mode = taking_over(new, old)
-    mode.probe()
     assert old.state
     mode.resync(Settings(), PORTS)
     assert new.state
@@ -61,7 +55,7 @@ def test_a_removal_that_fails_is_tried_again_with_the_next_resync(old: FakeDatap
 
 
 def test_removal_takes_both_and_a_scan_tells_of_both(old: FakeDataplane) -> None:
-    mode = taking_over(FakeDataplane(), old)
+    mode = AllModes(FakeDataplane(), lambda: iter([old]))
     assert mode.scan()
     mode.remove()
     assert mode.scan() == []

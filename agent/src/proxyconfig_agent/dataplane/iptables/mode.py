@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from proxyconfig_agent.dataplane.iptables.sync.ownership import Ownership
 from proxyconfig_agent.dataplane.modes import ModeSpec
-from proxyconfig_agent.dataplane.port import Dataplane
+from proxyconfig_agent.dataplane.port import Lifecycle, ModeInstance
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_api.spec import Iptables as IptablesSpec
 from proxyconfig_api.spec import ProxyConfigSpec
@@ -16,13 +16,13 @@ ROUTE_LOCALNET = "net.ipv4.conf.all.route_localnet"
 _LOOPBACK = ipaddress.ip_address("127.0.0.1")
 
 
-def _make() -> Dataplane:
+def _make() -> ModeInstance:
     from proxyconfig_agent.dataplane.iptables.iptables import Iptables  # noqa: PLC0415 - costs memory in other modes
 
     return Iptables()
 
 
-def _left_behind() -> Iterator[Dataplane]:
+def _left_behind() -> Iterator[Lifecycle]:
     """Only where an agent programmed iptables: the chains have kube-proxy's names, and may be those of a kube-proxy that runs."""
     if Ownership():
         yield _make()

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 import structlog
 
 from proxyconfig_agent.dataplane.modes import ModeSpec
-from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError
+from proxyconfig_agent.dataplane.port import DataplaneError, Lifecycle, ModeInstance
 
 _log = structlog.get_logger("nftables")
 
 
-def _make() -> Dataplane:
+def _make() -> ModeInstance:
     from proxyconfig_agent.dataplane.nftables.nftables import Nftables  # noqa: PLC0415 - costs memory in other modes
 
     return Nftables()
 
 
-def _left_behind() -> Iterator[Dataplane]:
+def _left_behind() -> Iterator[Lifecycle]:
     """A kernel without nf_tables has nothing of it, which proves the removal."""
     try:
         dataplane = _make()
