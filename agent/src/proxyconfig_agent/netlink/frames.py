@@ -27,16 +27,17 @@ class Message(NamedTuple):
 
 def message(kind: int, flags: int, payload: bytes, sequence: int = 0) -> bytes:
     length = HEADER_SIZE + len(payload)
-    return _HEADER.pack(length, kind, flags, sequence, 0) + payload + _PADDING[length & 3]
+    framed = _HEADER.pack(length, kind, flags, sequence, 0) + payload
+    return framed + _PADDING[length & 3] if length & 3 else framed
 
 
 def messages(received: bytes) -> Iterator[Message]:
     """The messages of one datagram."""
-    at = 0
-    while at + HEADER_SIZE <= len(received):
+    at, last = 0, len(received) - HEADER_SIZE
+    while at <= last:
         length, kind, flags, sequence, _ = _HEADER.unpack_from(received, at)
         yield _new(Message, (kind, flags, received[at + HEADER_SIZE : at + length], sequence))
-        at += _padded(max(length, HEADER_SIZE))
+        at += length + 3 & ~3 if length > HEADER_SIZE else HEADER_SIZE
 
 
 def error_of(payload: bytes) -> int:
@@ -86,7 +87,3 @@ def attributes(payload: bytes, at: int = 0) -> Iterator[tuple[int, bytes]]:
 def text_of(value: bytes) -> str:
     """A string attribute's value."""
     return value.rstrip(b"\0").decode(errors="replace")
-
-
-def _padded(length: int) -> int:
-    return length + 3 & ~3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from functools import cache
 
 from proxyconfig_agent.netlink import frames, uapi
 
@@ -20,6 +21,7 @@ def connect(flags: int = 0) -> socket.socket:
     return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | flags, uapi.NETLINK_NETFILTER)
 
 
+@cache
 def header(family: int = socket.AF_UNSPEC, resource: int = 0) -> bytes:
     return _HEADER.pack(family, 0, resource)
 
