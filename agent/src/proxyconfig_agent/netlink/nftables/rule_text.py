@@ -1,0 +1,218 @@
+"""The expressions of a rule as `nft list` prints them. For logs and tests; only what `expressions` can make is known here."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from proxyconfig_agent.netlink import uapi
+from proxyconfig_agent.netlink.frames import attributes, text_of
+
+Attributes = Mapping[int, bytes]
+
+_ADDRESSES = {
+    (uapi.NFPROTO_IPV4, 12): "ip saddr",
+    (uapi.NFPROTO_IPV4, 16): "ip daddr",
+    (uapi.NFPROTO_IPV6, 8): "ip6 saddr",
+    (uapi.NFPROTO_IPV6, 24): "ip6 daddr",
+}
+"""By family, and where the address is in the header."""
+_SIZES = {uapi.NFPROTO_IPV4: 4, uapi.NFPROTO_IPV6: 16}
+_META = {
+    uapi.NFT_META_PRIORITY: "meta priority",
+    uapi.NFT_META_MARK: "meta mark",
+    uapi.NFT_META_IIFNAME: "iifname",
+    uapi.NFT_META_L4PROTO: "meta l4proto",
+}
+_CT = {uapi.NFT_CT_STATE: "ct state", uapi.NFT_CT_STATUS: "ct status"}
+_FLAGS = {("ct state", uapi.CT_STATE_NEW): "new", ("ct status", uapi.IPS_DST_NAT): "dnat"}
+_ALL = 0xFFFFFFFF
+_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """What a register holds: in nft's words, with its length in bytes; a value that is compared with it is written its way."""
+
+    words: str
+    length: int
+    field: str = ""
+    """Without mask: `ip saddr`, `meta mark`."""
+    mask: int = 0
+    """0: none."""
+
+
+class RuleText:
+    """Follows the registers through one rule of a family. `key_lengths` are those of the sets that the rule may name, in bytes."""
+
+    def __init__(self, family: int, key_lengths: Mapping[str, int]) -> None:
+        self._family, self._key_lengths = family, key_lengths
+        self._registers: dict[int, Operand] = {}
+        self._printers: Mapping[str, Callable[[Attributes], str]] = {
+            "payload": self._payload,
+            "meta": self._meta,
+            "ct": self._ct,
+            "fib": self._fib,
+            "numgen": self._numgen,
+            "immediate": self._immediate,
+            "bitwise": self._bitwise,
+            "cmp": self._cmp,
+            "lookup": self._lookup,
+            "dynset": self._dynset,
+            "nat": self._nat,
+            "masq": lambda _: "masquerade fully-random",
+            "reject": lambda _: "reject",
+        }
+
+    def of(self, expressions: bytes) -> str:
+        """The statements of NFTA_RULE_EXPRESSIONS."""
+        statements = (self._printers[name](parts) for name, parts in _parsed(expressions))
+        return " ".join(statement for statement in statements if statement)
+
+    def _payload(self, parts: Attributes) -> str:
+        offset, length = _number(parts, uapi.NFTA_PAYLOAD_OFFSET), _number(parts, uapi.NFTA_PAYLOAD_LEN)
+        transport = _number(parts, uapi.NFTA_PAYLOAD_BASE) == uapi.NFT_PAYLOAD_TRANSPORT_HEADER
+        field = "th dport" if transport else _ADDRESSES[self._family, offset]
+        return self._load(parts[uapi.NFTA_PAYLOAD_DREG], Operand(field, length, field))
+
+    def _meta(self, parts: Attributes) -> str:
+        field = _META[_number(parts, uapi.NFTA_META_KEY)]
+        if uapi.NFTA_META_SREG in parts:
+            return f"{field} set {self._at(parts[uapi.NFTA_META_SREG]).words}"
+        return self._load(parts[uapi.NFTA_META_DREG], Operand(field, 16 if field == "iifname" else 4, field))
+
+    def _ct(self, parts: Attributes) -> str:
+        field = _CT[_number(parts, uapi.NFTA_CT_KEY)]
+        return self._load(parts[uapi.NFTA_CT_DREG], Operand(field, 4, field))
+
+    def _fib(self, parts: Attributes) -> str:
+        field = "fib saddr type" if _number(parts, uapi.NFTA_FIB_FLAGS) == uapi.NFTA_FIB_F_SADDR else "fib daddr type"
+        return self._load(parts[uapi.NFTA_FIB_DREG], Operand(field, 4, field))
+
+    def _numgen(self, parts: Attributes) -> str:
+        offset = _number(parts, uapi.NFTA_NG_OFFSET)
+        words = f"numgen random mod {_number(parts, uapi.NFTA_NG_MODULUS)}" + (f" offset {offset}" if offset else "")
+        return self._load(parts[uapi.NFTA_NG_DREG], Operand(words, 4))
+
+    def _immediate(self, parts: Attributes) -> str:
+        data = dict(attributes(parts[uapi.NFTA_IMMEDIATE_DATA]))
+        if uapi.NFTA_DATA_VERDICT in data:
+            return verdict_text(data[uapi.NFTA_DATA_VERDICT])
+        value = data[uapi.NFTA_DATA_VALUE]
+        return self._load(parts[uapi.NFTA_IMMEDIATE_DREG], Operand("none" if not any(value) else f"0x{value.hex()}", len(value)))
+
+    def _bitwise(self, parts: Attributes) -> str:
+        before = self._at(parts[uapi.NFTA_BITWISE_SREG])
+        mask, xor = (_value(parts[kind]) for kind in (uapi.NFTA_BITWISE_MASK, uapi.NFTA_BITWISE_XOR))
+        if before.field in _ADDRESSES.values():
+            after = Operand(before.words, before.length, before.field, int.from_bytes(mask))
+        else:
+            after = _masked(before, _host(mask), _host(xor))
+        return self._load(parts[uapi.NFTA_BITWISE_DREG], after)
+
+    def _cmp(self, parts: Attributes) -> str:
+        operand, value = self._at(parts[uapi.NFTA_CMP_SREG]), _value(parts[uapi.NFTA_CMP_DATA])
+        unequal = _number(parts, uapi.NFTA_CMP_OP) == uapi.NFT_CMP_NEQ
+        if flag := _FLAGS.get((operand.field, operand.mask)):
+            return f"{operand.field} {flag}"
+        return f"{operand.words} {'!= ' if unequal else ''}{self._compared(operand, value)}"
+
+    def _compared(self, operand: Operand, value: bytes) -> str:
+        if operand.field in _ADDRESSES.values():
+            size = _SIZES[self._family]
+            prefix = operand.mask.bit_count() if operand.mask else 8 * len(value)
+            address = socket.inet_ntop(socket.AF_INET if size == 4 else socket.AF_INET6, value.ljust(size, b"\0"))
+            return address if prefix == 8 * size else f"{address}/{prefix}"
+        if operand.field == "iifname":
+            name = text_of(value)
+            return f'"{name}"' if len(value) == operand.length else f'"{name}*"'
+        if operand.field.startswith("fib"):
+            return "local"
+        return "none" if operand.field == "meta priority" else f"0x{_host(value):08x}"
+
+    def _lookup(self, parts: Attributes) -> str:
+        name = text_of(parts[uapi.NFTA_LOOKUP_SET])
+        key = self._key(parts[uapi.NFTA_LOOKUP_SREG], name)
+        if uapi.NFTA_LOOKUP_DREG not in parts:
+            return f"{key} {'!= ' if _number(parts, uapi.NFTA_LOOKUP_FLAGS) & uapi.NFT_LOOKUP_F_INV else ''}@{name}"
+        if _number(parts, uapi.NFTA_LOOKUP_DREG) == uapi.NFT_REG_VERDICT:
+            return f"{key} vmap @{name}"
+        return self._load(parts[uapi.NFTA_LOOKUP_DREG], Operand(f"{key} map @{name}", 4))
+
+    def _dynset(self, parts: Attributes) -> str:
+        name = text_of(parts[uapi.NFTA_DYNSET_SET_NAME])
+        verb = "update" if _number(parts, uapi.NFTA_DYNSET_OP) == uapi.NFT_DYNSET_OP_UPDATE else "delete"
+        timeout_ms = _number(parts, uapi.NFTA_DYNSET_TIMEOUT)
+        timeout = f" timeout {_duration(timeout_ms)}" if timeout_ms else ""
+        value = self._at(parts[uapi.NFTA_DYNSET_SREG_DATA]).words
+        return f"{verb} @{name} {{ {self._key(parts[uapi.NFTA_DYNSET_SREG_KEY], name)}{timeout} : {value} }}"
+
+    def _nat(self, parts: Attributes) -> str:
+        family = "ip" if self._family == uapi.NFPROTO_IPV4 else "ip6"
+        return f"dnat {family} to {self._at(parts[uapi.NFTA_NAT_REG_ADDR_MIN]).words}"
+
+    def _load(self, register: bytes, operand: Operand) -> str:
+        self._registers[_index(register)] = operand
+        return ""
+
+    def _at(self, register: bytes) -> Operand:
+        return self._registers[_index(register)]
+
+    def _key(self, register: bytes, name: str) -> str:
+        """The registers that make up a key of the set."""
+        index, end, words = _index(register), _index(register) + self._key_lengths[name] // 4, list[str]()
+        while index < end:
+            operand = self._registers[index]
+            words.append(operand.words)
+            index += (operand.length + 3) // 4
+        return " . ".join(words)
+
+
+def verdict_text(payload: bytes) -> str:
+    """NFTA_DATA_VERDICT: `drop`, `goto chain`."""
+    parts = dict(attributes(payload))
+    code = int.from_bytes(parts[uapi.NFTA_VERDICT_CODE], signed=True)
+    word = {uapi.NF_DROP: "drop", uapi.NFT_JUMP: "jump", uapi.NFT_GOTO: "goto"}[code]
+    return f"{word} {text_of(parts[uapi.NFTA_VERDICT_CHAIN])}" if uapi.NFTA_VERDICT_CHAIN in parts else word
+
+
+def _masked(before: Operand, mask: int, xor: int) -> Operand:
+    """`x & m`, `x | bit`, `x ^ bit` of a 32-bit value in host order; tc handles are written in halves."""
+    if not xor:
+        value = f"{mask >> 16:x}:{mask & 0xFFFF:x}" if before.field == "meta priority" else f"0x{mask:08x}"
+        return Operand(f"{before.words} & {value}", 4, before.field, mask)
+    return Operand(f"{before.words} {'^' if mask == _ALL else '|'} 0x{xor:08x}", 4, before.field)
+
+
+def _parsed(expressions: bytes) -> Iterator[tuple[str, Attributes]]:
+    for _, payload in attributes(expressions):
+        parts = dict(attributes(payload))
+        yield text_of(parts[uapi.NFTA_EXPR_NAME]), dict(attributes(parts[uapi.NFTA_EXPR_DATA]))
+
+
+def _index(register: bytes) -> int:
+    """In four-byte registers; the first of every four has the name of a 16-byte one."""
+    number = int.from_bytes(register)
+    return number - uapi.NFT_REG32_00 if number >= uapi.NFT_REG32_00 else 4 * (number - uapi.NFT_REG_1)
+
+
+def _number(parts: Attributes, kind: int) -> int:
+    return int.from_bytes(parts.get(kind, b""))
+
+
+def _value(nested: bytes) -> bytes:
+    return dict(attributes(nested))[uapi.NFTA_DATA_VALUE]
+
+
+def _host(value: bytes) -> int:
+    return int(struct.unpack("=I", value)[0])
+
+
+def _duration(ms: int) -> str:
+    words = ""
+    for unit, length in _UNITS:
+        if count := ms // length:
+            words, ms = f"{words}{count}{unit}", ms % length
+    return words
