@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
@@ -34,21 +35,40 @@ class Condition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     message: str = ""
     observed_generation: int = 0
     last_transition_time: datetime = datetime.min.replace(tzinfo=UTC)
-    """Set by `with_condition`."""
+    """Set by `updated`."""
 
 
-def with_condition(conditions: Iterable[Condition], new: Condition, now: datetime) -> tuple[Condition, ...]:
-    """`conditions` with `new` in the place of the one of its type, else at the end.
+@dataclass(frozen=True, slots=True)
+class ConditionUpdate:
+    """A condition without its times."""
+
+    type: str
+    holds: bool
+    reason: str
+    message: str
+
+
+def updated(conditions: Iterable[Condition], updates: Iterable[ConditionUpdate], generation: int, now: datetime) -> tuple[Condition, ...]:
+    """`conditions` with each update in the place of the one of its type, else at the end; `generation` is that of the spec they are about.
 
     `lastTransitionTime` is `now`, to the second, if the status differs from before; else it stays what it was."""
-    before = tuple(conditions)
-    old = condition(before, new.type)
-    moment = old.last_transition_time if old and old.status is new.status else now.astimezone(UTC).replace(microsecond=0)
-    message = new.message if len(new.message) <= MESSAGE_LIMIT else new.message[: MESSAGE_LIMIT - 1] + "…"
-    stamped = msgspec.structs.replace(new, last_transition_time=moment, message=message)
-    if old is None:
-        return (*before, stamped)
-    return tuple(stamped if item.type == new.type else item for item in before)
+    result = {each.type: each for each in conditions}
+    for update in updates:
+        result[update.type] = _stamped(update, result.get(update.type), generation, now)
+    return tuple(result.values())
+
+
+def _stamped(update: ConditionUpdate, before: Condition | None, generation: int, now: datetime) -> Condition:
+    status = ConditionStatus.of(update.holds)
+    same = before is not None and before.status is status
+    return Condition(
+        type=update.type,
+        status=status,
+        reason=update.reason,
+        message=update.message if len(update.message) <= MESSAGE_LIMIT else update.message[: MESSAGE_LIMIT - 1] + "…",
+        observed_generation=generation,
+        last_transition_time=before.last_transition_time if before and same else now.astimezone(UTC).replace(microsecond=0),
+    )
 
 
 def condition(conditions: Iterable[Condition], kind: str) -> Condition | None:

@@ -30,6 +30,7 @@ from proxyconfig_agent.report.healthcheck.ports import HealthPorts
 from proxyconfig_agent.report.healthcheck.sync import HealthChecks
 from proxyconfig_agent.report.recorder import StatusRecorder, StatusUpdate
 from proxyconfig_agent.report.status.nodeproxy import Reporter
+from proxyconfig_agent.report.watches import Watches
 from proxyconfig_agent.state.checkpoint_loader import Checkpointer
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.findings import Finding, Source
@@ -80,10 +81,11 @@ class NodeController:
         modes: Modes,
         reporters: Reporters,
         health_ports: HealthPorts,
+        watches: Watches,
         checkpointer: Checkpointer | None = None,
     ) -> None:
         self._informers, self._cluster, self._recorder, self._host = informers, cluster, recorder, host
-        self._programmed = programmed
+        self._programmed, self._watches = programmed, watches
         self._sources, self._reporters = sources, reporters
         self._health_checks = HealthChecks(programmed, health_ports)
         self._changed = asyncio.Event()
@@ -196,6 +198,7 @@ class NodeController:
     async def _beat(self) -> NoReturn:
         while True:
             self._recorder.beat()
+            self._recorder.set_findings(Source.WATCHES, *self._watches.findings())
             await asyncio.sleep(BEAT_S)
 
     def _inputs(self) -> Inputs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -31,12 +32,13 @@ from proxyconfig_agent.report.metrics.metrics import Metrics
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.report.status.heartbeat import Heartbeat
 from proxyconfig_agent.report.status.nodeproxy import Reporter, body_of
+from proxyconfig_agent.report.watches import Watches
 from proxyconfig_agent.state.checkpoint import CheckpointFile
 from proxyconfig_agent.state.checkpoint_loader import Checkpointer
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.findings import Source
 from proxyconfig_agent.state.programmed import Programmed
-from proxyconfig_agent.watch.desired import FileSource, NodeProxySource
+from proxyconfig_agent.watch.desired import FileSource, NodeProxySource, Tell, Trouble
 from proxyconfig_agent.watch.informers import Informers
 from proxyconfig_api.conditions import Condition
 from proxyconfig_api.names import AGENT, API_VERSION
@@ -58,7 +60,9 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, i
     recorder = StatusRecorder(cluster, metrics, health, release, Clock())
     programmed = Programmed()
     metrics.count_local(programmed.frontends)
-    sources, reporters = _sources(options, connection), _reporters(options, connection)
+    watches = Watches(time.monotonic, metrics.watch_connected)
+    watches.follow(*informers.reflectors)
+    sources, reporters = _sources(options, connection, watches), _reporters(options, connection)
     cleaner = ConntrackCleaner(
         ctnetlink,
         _local_addresses,
@@ -76,6 +80,7 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, i
         modes=_modes(metrics, cleaner),
         reporters=reporters,
         health_ports=HealthPorts(health.serves, recorder.unopened),
+        watches=watches,
         checkpointer=checkpointer,
     )
     with contextlib.closing(agent):
@@ -123,11 +128,17 @@ async def _page(source: Source, bind: Bind | None, routes: Routes, recorder: Sta
         await serve(source.value, bind, routes, lambda finding: recorder.set_findings(source, *([finding] if finding else [])))
 
 
-def _sources(options: Options, connection: ApiClient) -> Sources:
+def _sources(options: Options, connection: ApiClient, watches: Watches) -> Sources:
     if options.config is not None:
         path = options.config
         return lambda tell, trouble: FileSource(path, tell, trouble)
-    return lambda tell, trouble: NodeProxySource(connection, options.node, tell, trouble)
+
+    def source(tell: Tell, trouble: Trouble) -> NodeProxySource:
+        made = NodeProxySource(connection, options.node, tell, trouble)
+        watches.follow(made.reflector)
+        return made
+
+    return source
 
 
 def _reporters(options: Options, connection: ApiClient) -> Reporters:

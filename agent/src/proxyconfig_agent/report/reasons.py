@@ -10,12 +10,28 @@ _SYSCTLS = "`SysctlsApplied`, `ConntrackConfigured`"
 
 REASONS = (
     Reason("Synced", _SERVES, "All Services are in the kernel."),
-    Reason("AsWanted", "`Degraded`, `ConntrackConfigured`, `ModulesLoaded`, `SysctlsApplied`", "The node matches its ProxyConfig."),
+    Reason(
+        "AsExpected",
+        "`Degraded`, `Connected`, `ConntrackConfigured`, `ModulesLoaded`, `SysctlsApplied`",
+        "The node matches its ProxyConfig.",
+    ),
     Reason(
         "Starting",
         _SERVES,
         "The agent has started and has not programmed the node yet. The kernel keeps the rules of the earlier agent.",
         "Wait. After a minute look at the agent's log: usually it cannot reach the API server.",
+    ),
+    Reason(
+        "ListFailed",
+        "`Ready`, `Connected`, Event on the Node",
+        "A resource that the first sync waits for cannot be listed. The kernel keeps the rules of the earlier agent.",
+        "Act on the API server's words in the message: usually the agent's rights, or its way to the API server.",
+    ),
+    Reason(
+        "WatchDown",
+        "`Ready`, `Connected`, Event on the Node",
+        "A watch has been down for a minute. The rules work, and may be out of date.",
+        "Act on the API server's words in the message; the agent connects again by itself.",
     ),
     Reason(
         "SyncFailed",

@@ -10,6 +10,7 @@ class Topic(enum.Enum):
     """The condition of a NodeProxy that a finding belongs to, by its type."""
 
     TRAFFIC = "Programmed"
+    WATCHES = "Connected"
     CONNTRACK = "ConntrackConfigured"
     MODULES = "ModulesLoaded"
     SYSCTLS = "SysctlsApplied"

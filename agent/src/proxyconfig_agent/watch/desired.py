@@ -66,17 +66,17 @@ class NodeProxySource:
         self._newest: NodeProxy | None = None
         self._specs: dict[str, ProxyConfigSpec] = {}  # the last revision: they never change
         self._news = asyncio.Event()
+        decode = msgspec.json.Decoder(NodeProxy, strict=False, dec_hook=dec_hook).decode
+        path, own = path_of(API_VERSION, "nodeproxies"), f"metadata.name={node}"
+        cache: Cache[NodeProxy] = Cache(self._changed)
+        self.reflector = Reflector(connection, path, decode, cache, field_selector=own)
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        decode = msgspec.json.Decoder(NodeProxy, strict=False, dec_hook=dec_hook).decode
-        path, own = path_of(API_VERSION, "nodeproxies"), f"metadata.name={self._node}"
-        cache: Cache[NodeProxy] = Cache(self._changed)
-        reflector = Reflector(self._connection, path, decode, cache, field_selector=own)
         async with asyncio.TaskGroup() as group:
-            group.create_task(reflector.run())
+            group.create_task(self.reflector.run())
             group.create_task(self._follow())
-            await reflector.synced.wait()
+            await self.reflector.synced.wait()
             if self._newest is None:
                 advice = "the operator makes it when a ProxyConfig selects this node"
                 _log.info("waiting for a NodeProxy", node=self._node, advice=advice)

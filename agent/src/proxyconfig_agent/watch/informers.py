@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Any, Protocol
 
 from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.state.cluster import ClusterState
@@ -11,6 +11,7 @@ from proxyconfig_agent.watch import resources
 from proxyconfig_agent.watch.handlers import EndpointSliceHandler, ServiceHandler
 from proxyconfig_client.api import ApiClient
 from proxyconfig_client.watch.objects import Cache, Key
+from proxyconfig_client.watch.reflector import Reflector
 
 
 class ClusterListener(Protocol):
@@ -38,10 +39,14 @@ class Informers:
         self._listener: ClusterListener | None = None
         self._services_changed = self._slices_changed = 0
 
+    @property
+    def reflectors(self) -> tuple[Reflector[Any], ...]:
+        return self.services, self.slices, self.node, self.cidrs
+
     def begin(self, group: asyncio.TaskGroup) -> None:
         """Watch until the group ends."""
-        for watch in (self.services.run(), self.slices.run(), self.node.run(), self.cidrs.run()):
-            group.create_task(watch)
+        for reflector in self.reflectors:
+            group.create_task(reflector.run())
 
     def tell(self, listener: ClusterListener) -> None:
         self._listener = listener

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from proxyconfig_api.conditions import ConditionUpdate
 from proxyconfig_api.proxyconfig import NodeCounts
 from proxyconfig_operator.decide.removal import Leaving
 from proxyconfig_operator.decide.revisions import Target, Verdict
@@ -16,16 +17,6 @@ from proxyconfig_operator.status.node_state import Health, NodeState
 
 NAMED = 5
 """Nodes that a sentence names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A condition without its times."""
-
-    type: str
-    holds: bool
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +33,30 @@ class Findings:
     refusals: Sequence[str]
 
 
-def claims_of(found: Findings) -> tuple[Claim, ...]:
+def updates_of(found: Findings) -> tuple[ConditionUpdate, ...]:
     """All conditions, always the same types in the same order."""
     stalled, ready = _stalled(found), _ready(found)
     busy = not ready.holds and not stalled.holds and found.target.verdict is Verdict.FOLLOW
-    reason, message = (ready.reason, ready.message) if busy else ("AsWanted", "nothing is going on")
+    reason, message = (ready.reason, ready.message) if busy else ("AsExpected", "nothing is going on")
     return (
         ready,
-        Claim("Reconciling", busy, reason, message),
+        ConditionUpdate("Reconciling", busy, reason, message),
         stalled,
-        Claim("Progressing", busy, reason, message),
+        ConditionUpdate("Progressing", busy, reason, message),
         _degraded(found),
         _paused(found),
         _overlapping(found),
     )
 
 
-def farewell(leaving: Sequence[Leaving]) -> tuple[Claim, ...]:
+def farewell(leaving: Sequence[Leaving]) -> tuple[ConditionUpdate, ...]:
     """The conditions of a ProxyConfig that is being deleted."""
     waiting = [each.node for each in leaving if not each.done]
     message = "letting its nodes go"
     if waiting:
         until = f"{leaving[0].deadline:%H:%M:%S} UTC"
         message = f"waiting until {until} for {len(waiting)} nodes to prove that nothing is left: {some(waiting)}"
-    return tuple(Claim(kind, kind != "Ready", "Deleting", message) for kind in ("Ready", "Reconciling", "Progressing"))
+    return tuple(ConditionUpdate(kind, kind != "Ready", "Deleting", message) for kind in ("Ready", "Reconciling", "Progressing"))
 
 
 def some(nodes: Sequence[str]) -> str:
@@ -74,30 +65,30 @@ def some(nodes: Sequence[str]) -> str:
     return ", ".join(nodes[:NAMED]) + more
 
 
-def _stalled(found: Findings) -> Claim:
+def _stalled(found: Findings) -> ConditionUpdate:
     if found.target.problem:
-        return Claim("Stalled", holds=True, reason=found.target.verdict.value, message=found.target.problem)
+        return ConditionUpdate("Stalled", holds=True, reason=found.target.verdict.value, message=found.target.problem)
     if found.refusals:
-        return Claim("Stalled", holds=True, reason="WriteRefused", message="; ".join(found.refusals))
-    return Claim("Stalled", holds=False, reason="AsWanted", message="nothing is in the way")
+        return ConditionUpdate("Stalled", holds=True, reason="WriteRefused", message="; ".join(found.refusals))
+    return ConditionUpdate("Stalled", holds=False, reason="AsExpected", message="nothing is in the way")
 
 
-def _ready(found: Findings) -> Claim:
+def _ready(found: Findings) -> ConditionUpdate:
     target, counts, stalled = found.target, found.counts, _stalled(found)
     if stalled.holds:
-        return Claim("Ready", holds=False, reason=stalled.reason, message=stalled.message)
+        return ConditionUpdate("Ready", holds=False, reason=stalled.reason, message=stalled.message)
     if target.verdict is Verdict.PAUSED and target.pending:
         stay = f"nodes stay on {target.revision}" if target.revision else "no node has been given anything yet"
         message = f"spec.paused is true and the spec has changed: {stay}; set it to false to roll out"
-        return Claim("Ready", holds=False, reason="Paused", message=message)
+        return ConditionUpdate("Ready", holds=False, reason="Paused", message=message)
     if not found.states:
-        return Claim("Ready", holds=True, reason="NoNodes", message=_why_none(found))
+        return ConditionUpdate("Ready", holds=True, reason="NoNodes", message=_why_none(found))
     summary = f"{counts.ready}/{counts.desired} nodes are ready on {target.revision}"
     if counts.ready == counts.desired:
-        return Claim("Ready", holds=True, reason="AllNodesReady", message=summary)
+        return ConditionUpdate("Ready", holds=True, reason="AllNodesReady", message=summary)
     worst = next(state for state in found.states if not state.serves)
     reason = {Health.FAILING: "NodesFailing", Health.UNREACHABLE: "NodesUnreachable"}.get(worst.health, "RollingOut")
-    return Claim("Ready", holds=False, reason=reason, message=f"{summary}; {_words(worst)}")
+    return ConditionUpdate("Ready", holds=False, reason=reason, message=f"{summary}; {_words(worst)}")
 
 
 def _why_none(found: Findings) -> str:
@@ -106,30 +97,30 @@ def _why_none(found: Findings) -> str:
     return "spec.nodeSelector matches no Linux node of this cluster"
 
 
-def _degraded(found: Findings) -> Claim:
+def _degraded(found: Findings) -> ConditionUpdate:
     bad = [state for state in found.states if state.health <= Health.DEGRADED]
     if not bad:
-        return Claim("Degraded", holds=False, reason="AsWanted", message="no node reports anything wrong")
+        return ConditionUpdate("Degraded", holds=False, reason="AsExpected", message="no node reports anything wrong")
     reason = {Health.FAILING: "NodesFailing", Health.UNREACHABLE: "NodesUnreachable"}.get(bad[0].health, "NodesDegraded")
     counted = f"{found.counts.failing} failing, {found.counts.unreachable} unreachable of {found.counts.desired} nodes"
-    return Claim("Degraded", holds=True, reason=reason, message=f"{counted}; {_words(bad[0])}")
+    return ConditionUpdate("Degraded", holds=True, reason=reason, message=f"{counted}; {_words(bad[0])}")
 
 
-def _paused(found: Findings) -> Claim:
+def _paused(found: Findings) -> ConditionUpdate:
     if not found.paused:
-        return Claim("Paused", holds=False, reason="NotPaused", message="changes of the spec are rolled out")
+        return ConditionUpdate("Paused", holds=False, reason="NotPaused", message="changes of the spec are rolled out")
     waiting = "the spec has changed and waits" if found.target.pending else "the spec asks for nothing else"
-    return Claim("Paused", holds=True, reason="Paused", message=f"spec.paused is true, nodes keep their revision; {waiting}")
+    return ConditionUpdate("Paused", holds=True, reason="Paused", message=f"spec.paused is true, nodes keep their revision; {waiting}")
 
 
-def _overlapping(found: Findings) -> Claim:
+def _overlapping(found: Findings) -> ConditionUpdate:
     if not found.lost:
         message = "every node that spec.nodeSelector matches belongs to this ProxyConfig"
-        return Claim("Overlapping", holds=False, reason="NoOverlap", message=message)
+        return ConditionUpdate("Overlapping", holds=False, reason="NoOverlap", message=message)
     others = some(sorted(set(found.lost.values())))
     nodes = some(sorted(found.lost))
     message = f"nodes that spec.nodeSelector matches belong to {others}, by spec.priority or age: {nodes}; narrow spec.nodeSelector of one"
-    return Claim("Overlapping", holds=True, reason="NodesBelongToOthers", message=message)
+    return ConditionUpdate("Overlapping", holds=True, reason="NodesBelongToOthers", message=message)
 
 
 def _words(state: NodeState) -> str:

@@ -15,7 +15,7 @@ REASONS = (
         "No node belongs to this ProxyConfig.",
         "Correct `spec.nodeSelector` or `spec.priority` if that is not intended.",
     ),
-    Reason("AsWanted", "`Reconciling`, `Stalled`, `Progressing`, `Degraded`", "There is nothing to do, and no problem."),
+    Reason("AsExpected", "`Reconciling`, `Stalled`, `Progressing`, `Degraded`", "There is nothing to do, and no problem."),
     Reason(
         "RollingOut",
         f"`Ready`, `Reconciling`, `Progressing`, {_EVENT}",

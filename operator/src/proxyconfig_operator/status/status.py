@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from proxyconfig_api import codec, names
-from proxyconfig_api.conditions import Condition, ConditionStatus, with_condition
+from proxyconfig_api.conditions import updated
 from proxyconfig_api.proxyconfig import NodeCounts, ProxyConfigStatus
 from proxyconfig_operator.decide.plan import Plan
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config
 from proxyconfig_operator.model.writes import Apply, Resource
-from proxyconfig_operator.status.conditions import Claim, Findings, claims_of, farewell
+from proxyconfig_operator.status.conditions import Findings, farewell, updates_of
 from proxyconfig_operator.status.node_state import Health, NodeState, state_of, worst_of
 
 
@@ -21,16 +21,14 @@ def status_of(config: Config, world: Snapshot, plan: Plan, refusals: Sequence[st
     lost = world.assignment.overlaps.get(config.name, {})
     counts = _counts(states, overlapping=len(lost), unassigned=len(world.assignment.unselected))
     found = Findings(paused=config.spec.paused, target=target, states=states, counts=counts, lost=lost, refusals=refusals)
-    conditions: tuple[Condition, ...] = config.status.conditions
-    for claim in farewell(plan.leaving) if config.deleting else claims_of(found):
-        conditions = with_condition(conditions, _condition(claim, config.metadata.generation), world.now)
+    updates = farewell(plan.leaving) if config.deleting else updates_of(found)
     return ProxyConfigStatus(
         observed_generation=config.metadata.generation,
         revision=target.revision,
         summary=f"{counts.ready}/{counts.desired}",
         nodes=counts,
         worst_nodes=worst_of(states, config.status.worst_nodes),
-        conditions=conditions,
+        conditions=updated(config.status.conditions, updates, config.metadata.generation, world.now),
     )
 
 
@@ -64,14 +62,4 @@ def _counts(states: Sequence[NodeState], *, overlapping: int, unassigned: int) -
         unreachable=sum(state.health is Health.UNREACHABLE for state in states),
         overlapping=overlapping,
         unassigned=unassigned,
-    )
-
-
-def _condition(claim: Claim, generation: int) -> Condition:
-    return Condition(
-        type=claim.type,
-        status=ConditionStatus.of(claim.holds),
-        reason=claim.reason,
-        message=claim.message,
-        observed_generation=generation,
     )

@@ -24,6 +24,7 @@ from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.metrics.metrics import Metrics
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.report.status.nodeproxy import Reporter
+from proxyconfig_agent.report.watches import Watches
 from proxyconfig_agent.state.checkpoint import CheckpointFile
 from proxyconfig_agent.state.checkpoint_loader import Checkpointer
 from proxyconfig_agent.state.cluster import ClusterState
@@ -77,12 +78,13 @@ class Node:
         self.planes = {Mode.NFTABLES: FakeDataplane(**options), Mode.IPTABLES: FakeDataplane(**options)}  # type: ignore[arg-type]
         self.probed: list[Mode] = []
         self.statuses: list[NodeProxyStatus] = []
-        self.health = Health(clock)
+        self.health, metrics = Health(clock), Metrics("1", "")
         self.health.node(known=True, deleted=False)
-        self.recorder = StatusRecorder(self.cluster, Metrics("1", ""), self.health, "1", clock)
+        self.recorder = StatusRecorder(self.cluster, metrics, self.health, "1", clock)
         self.checkpoint = CheckpointFile(folder, "here")
         self.informers = Informers(ApiClient(ClientConfig(server="http://127.0.0.1:1"), user_agent="test"), self.cluster)
-        self.clock = clock
+        self.watches = Watches(clock.monotonic, metrics.watch_connected)
+        self.watches.follow(*self.informers.reflectors)
         self.controller = NodeController(
             self.informers,
             self.cluster,
@@ -93,6 +95,7 @@ class Node:
             modes=self._installed,
             reporters=lambda before: Reporter(self._write, clock, before),
             health_ports=HealthPorts(self.health.serves, self.recorder.unopened),
+            watches=self.watches,
             checkpointer=Checkpointer(self.checkpoint, self.cluster),
         )
 

@@ -149,6 +149,9 @@ EVENT_LOOP_DELAY_S = Metric(
     "How late the event loop does what is due, asked ten times a second: watches, health check node ports and changes wait for so long",
     buckets=_DELAY_S,
 )
+WATCH_CONNECTED = Metric(
+    "proxyconfig_watch_connected", "gauge", "1 while a watch of the resource is open at the API server, else 0", ("resource",)
+)
 INFO = Metric("proxyconfig_agent_info", "gauge", "1, with the agent's version and mode as labels", ("version", "mode"))
 
 CATALOGUE = tuple(each for each in list(globals().values()) if isinstance(each, Metric))

@@ -69,7 +69,7 @@ class Metrics:
             gauge(of.AUDITED_AT),
             gauge(of.INFO),
         )
-        self._event_loop_delay = histogram(of.EVENT_LOOP_DELAY_S)
+        self._event_loop_delay, self._watch_connected = histogram(of.EVENT_LOOP_DELAY_S), gauge(of.WATCH_CONNECTED)
         for result in ("clean", "repaired", "failed"):
             self._audits.labels(result)
         for family in Family:
@@ -160,6 +160,9 @@ class Metrics:
         for family in Family:
             for policy in ("internal", "external"):
                 self._no_local.labels(policy, LABEL[family]).set_function(counter(policy, family))
+
+    def watch_connected(self, resource: str, connected: bool) -> None:
+        self._watch_connected.labels(resource).set(connected)
 
     def count_requests(self, requests: Requests) -> None:
         """Where to look, at every scrape, for requests to the API server."""

@@ -1,7 +1,8 @@
 """What the agent knows of its node, and the conditions that say it. Pure.
 
-`Ready` is about traffic: the node serves its Services the way its revision says. `Degraded` is about everything else that a user
-asked for and did not get; it names the worst first. Messages hold no counters, so that they change on transitions only.
+`Ready` is about traffic: the node serves its Services the way its revision says, as the API server has them now. `Degraded` is about
+everything else that a user asked for and did not get; it names the worst first. Messages hold no counters, so that they change on
+transitions only.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 
 from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.state.findings import Finding, Topic
+from proxyconfig_api.conditions import ConditionUpdate
 from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT
 
 MESSAGE_LIMIT = 2000
@@ -48,70 +50,66 @@ class NodeState:
     findings: tuple[Finding, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A condition without its times."""
-
-    type: str
-    status: bool
-    reason: str
-    message: str
-
-
-def verdicts(state: NodeState) -> tuple[Verdict, ...]:
+def updates_of(state: NodeState) -> tuple[ConditionUpdate, ...]:
     """The conditions of a NodeProxy, always the same types in the same order."""
     if state.removed_objects is not None:
         return _removed(state.removed_objects)
     programmed = _programmed(state)
+    connected = _part(Topic.WATCHES, state.findings)
     parts = [_part(topic, state.findings) for topic in (Topic.CONNTRACK, Topic.MODULES, Topic.SYSCTLS)]
-    degraded = _degraded(state, [programmed, *parts])
-    return (_ready(programmed, degraded), programmed, *parts, degraded)
+    degraded = _degraded(state, [programmed, connected, *parts])
+    return (_ready(programmed, connected, degraded), programmed, connected, *parts, degraded)
 
 
-def _removed(objects: int) -> tuple[Verdict, ...]:
+def _removed(objects: int) -> tuple[ConditionUpdate, ...]:
     left = "nothing of it is left in the kernel" if not objects else f"{objects} of its objects are still in the kernel"
     return (
-        Verdict("Ready", status=False, reason="Removed", message=f"this node's proxy was removed; {left}"),
-        Verdict("Programmed", status=False, reason="Removed", message=f"this node's proxy was removed; {left}"),
-        Verdict("Degraded", status=bool(objects), reason="RemovalIncomplete" if objects else "Removed", message=left),
+        ConditionUpdate("Ready", holds=False, reason="Removed", message=f"this node's proxy was removed; {left}"),
+        ConditionUpdate("Programmed", holds=False, reason="Removed", message=f"this node's proxy was removed; {left}"),
+        ConditionUpdate("Degraded", holds=bool(objects), reason="RemovalIncomplete" if objects else "Removed", message=left),
     )
 
 
-def _programmed(state: NodeState) -> Verdict:
+def _programmed(state: NodeState) -> ConditionUpdate:
     wrong = _wrong(Topic.TRAFFIC, state.findings)
     if wrong:
-        return Verdict("Programmed", status=False, reason=wrong[0].reason, message=sentences(wrong))
+        return ConditionUpdate("Programmed", holds=False, reason=wrong[0].reason, message=sentences(wrong))
     if not state.programmed:
-        return Verdict("Programmed", status=False, reason="Starting", message="the first sync has not ended yet")
+        return ConditionUpdate("Programmed", holds=False, reason="Starting", message="the first sync has not ended yet")
     notes = [finding for finding in state.findings if finding.topic is Topic.TRAFFIC]
-    return Verdict("Programmed", status=True, reason="Synced", message=sentences(notes) or "the Services are in the kernel")
+    return ConditionUpdate("Programmed", holds=True, reason="Synced", message=sentences(notes) or "the Services are in the kernel")
 
 
-def _part(topic: Topic, findings: Iterable[Finding]) -> Verdict:
+def _part(topic: Topic, findings: Iterable[Finding]) -> ConditionUpdate:
     findings = [finding for finding in findings if finding.topic is topic]
     wrong = _wrong(topic, findings)
     if wrong:
-        return Verdict(topic.value, status=False, reason=wrong[0].reason, message=sentences(wrong))
-    reason = findings[0].reason if findings else "AsWanted"
-    return Verdict(topic.value, status=True, reason=reason, message=sentences(findings) or "everything is as the ProxyConfig wants it")
+        return ConditionUpdate(topic.value, holds=False, reason=wrong[0].reason, message=sentences(wrong))
+    reason = findings[0].reason if findings else "AsExpected"
+    return ConditionUpdate(topic.value, holds=True, reason=reason, message=sentences(findings) or "the node matches its ProxyConfig")
 
 
-def _degraded(state: NodeState, others: Iterable[Verdict]) -> Verdict:
-    wrong = [(verdict.reason, verdict.message) for verdict in others if not verdict.status and verdict.reason != "Starting"]
+def _degraded(state: NodeState, others: Iterable[ConditionUpdate]) -> ConditionUpdate:
+    wrong = [(update.reason, update.message) for update in others if not update.holds and update.reason != "Starting"]
     if state.refused:
-        wrong.append(("QuarantinedServices", f"set aside, whole or in part: {_names(state.refused)}"))
+        wrong.append(("QuarantinedServices", f"Services not fully programmed: {_names(state.refused)}"))
     wrong += [(finding.reason, finding.message) for finding in _wrong(Topic.AGENT, state.findings)]
     if not wrong:
-        return Verdict("Degraded", status=False, reason="AsWanted", message="everything is as the ProxyConfig wants it")
-    return Verdict("Degraded", status=True, reason=wrong[0][0], message=_cut("; ".join(message for _, message in wrong)))
+        return ConditionUpdate("Degraded", holds=False, reason="AsExpected", message="the node matches its ProxyConfig")
+    return ConditionUpdate("Degraded", holds=True, reason=wrong[0][0], message=_cut("; ".join(message for _, message in wrong)))
 
 
-def _ready(programmed: Verdict, degraded: Verdict) -> Verdict:
-    if not programmed.status:
-        return Verdict("Ready", status=False, reason=programmed.reason, message=programmed.message)
-    if degraded.status:
-        return Verdict("Ready", status=True, reason=degraded.reason, message=_cut(f"the Services are in the kernel; {degraded.message}"))
-    return Verdict("Ready", status=True, reason=programmed.reason, message=programmed.message)
+def _ready(programmed: ConditionUpdate, connected: ConditionUpdate, degraded: ConditionUpdate) -> ConditionUpdate:
+    wrong = [each for each in (programmed, connected) if not each.holds]
+    if wrong:
+        # A list that fails is why an agent has not programmed the node yet.
+        why = next((each for each in wrong if each.reason != "Starting"), wrong[0])
+        return ConditionUpdate("Ready", holds=False, reason=why.reason, message=why.message)
+    if degraded.holds:
+        return ConditionUpdate(
+            "Ready", holds=True, reason=degraded.reason, message=_cut(f"the Services are in the kernel; {degraded.message}")
+        )
+    return ConditionUpdate("Ready", holds=True, reason=programmed.reason, message=programmed.message)
 
 
 def _wrong(topic: Topic, findings: Iterable[Finding]) -> list[Finding]:

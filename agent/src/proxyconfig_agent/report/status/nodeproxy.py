@@ -18,9 +18,9 @@ import msgspec
 import structlog
 
 from proxyconfig_agent.dataplane.port import Refusal
-from proxyconfig_agent.report.status.conditions import NodeState, Verdict, verdicts
+from proxyconfig_agent.report.status.conditions import NodeState, updates_of
 from proxyconfig_api import codec
-from proxyconfig_api.conditions import Condition, ConditionStatus, with_condition
+from proxyconfig_api.conditions import Condition, updated
 from proxyconfig_api.names import API_VERSION
 from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT, Drift, NodeProxyStatus, Quarantined, Removed
 from proxyconfig_client.backoff import Backoff
@@ -35,7 +35,8 @@ _log = structlog.get_logger("nodeproxy")
 
 def status_of(state: NodeState, before: Iterable[Condition], now_s: float) -> NodeProxyStatus:
     """The status that says `state`; a condition that is as it was `before` keeps its time."""
-    now, before = datetime.fromtimestamp(now_s, UTC), tuple(before)
+    updates = updates_of(state)
+    before = [each for each in before if each.type in {update.type for update in updates}]
     return NodeProxyStatus(
         observed_generation=state.generation,
         observed_revision=state.revision,
@@ -47,7 +48,7 @@ def status_of(state: NodeState, before: Iterable[Condition], now_s: float) -> No
         capabilities=state.capabilities,
         drift=_drift(state),
         removed=None if state.removed_objects is None else Removed(objects=state.removed_objects),
-        conditions=tuple(_condition(each, state.generation, before, now) for each in verdicts(state)),
+        conditions=updated(before, updates, state.generation, datetime.fromtimestamp(now_s, UTC)),
     )
 
 
@@ -67,18 +68,6 @@ def _drift(state: NodeState) -> Drift:
         last_repair=datetime.fromtimestamp(last_s, UTC).replace(microsecond=0) if last_s else None,
         what=state.drift.what,
     )
-
-
-def _condition(verdict: Verdict, generation: int, before: Iterable[Condition], now: datetime) -> Condition:
-    new = Condition(
-        type=verdict.type,
-        status=ConditionStatus.of(verdict.status),
-        reason=verdict.reason,
-        message=verdict.message,
-        observed_generation=generation,
-    )
-    (stamped,) = with_condition([each for each in before if each.type == verdict.type], new, now)
-    return stamped
 
 
 def only_counters(old: NodeProxyStatus, new: NodeProxyStatus) -> bool:

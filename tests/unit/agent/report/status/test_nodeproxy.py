@@ -54,7 +54,15 @@ def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
     first = status_of(STATE, (), START_S)
     worse = status_of(BROKEN, first.conditions, START_S + 60)
     times = {each.type: each.last_transition_time.timestamp() - START_S for each in worse.conditions}
-    assert times == {"Ready": 60, "Programmed": 60, "ConntrackConfigured": 0, "ModulesLoaded": 0, "SysctlsApplied": 0, "Degraded": 60}
+    assert times == {
+        "Ready": 60,
+        "Programmed": 60,
+        "Connected": 0,
+        "ConntrackConfigured": 0,
+        "ModulesLoaded": 0,
+        "SysctlsApplied": 0,
+        "Degraded": 60,
+    }
 
 
 def test_counters_are_no_transition() -> None:
