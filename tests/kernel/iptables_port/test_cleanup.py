@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tests.kernel.in_namespace import Entered
@@ -14,9 +16,12 @@ from tests.support.netns.peers import ROOT
 pytestmark = pytest.mark.kernel
 
 
-def clean_up(node: Node) -> tuple[int, list[str]]:
+CLEAN_UP = (sys.executable, "-m", "proxyconfig_agent", "--cleanup")
+PAGE = Path(__file__).parents[3] / "docs" / "troubleshooting.md"
+
+
+def clean_up(node: Node, argv: tuple[str, ...] = CLEAN_UP) -> tuple[int, list[str]]:
     """The exit status, and the lines that it prints."""
-    argv = (sys.executable, "-m", "proxyconfig_agent", "--cleanup")
     with node.space.spawn(*argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         printed, _ = process.communicate(timeout=100)
     return process.returncode, printed.splitlines()
@@ -39,3 +44,18 @@ def test_it_names_what_is_left_of_a_back_end_that_the_node_uses_no_more(node: No
     node.space.run("iptables-legacy", "-t", "nat", "-N", "SOMEBODY-ELSE")
 
     assert clean_up(node) == (1, ["chain ip nat KUBE-SVC-AAAAAAAAAAAAAAAA", "1 kernel objects of proxyconfig are left"])
+
+
+def in_debugging_pod(host: Path) -> tuple[str, ...]:
+    """The shell command of docs/troubleshooting.md with a /run of its own, and the node's /run below `host`."""
+    (line,) = [line for line in PAGE.read_text().splitlines() if line.startswith("kubectl debug")]
+    command = shlex.split(line)[-1].replace("/host/run", str(host)).replace("python3", sys.executable)
+    return ("unshare", "--mount", "sh", "-ec", f"mount --bind /run {host}; mount -t tmpfs none /run; {command}")
+
+
+def test_the_command_for_a_debugging_pod_finds_what_the_agent_kept_on_the_node(node: Node, dataplane: Entered, tmp_path: Path) -> None:
+    dataplane.resync(SETTINGS, every_kind())
+
+    assert clean_up(node, in_debugging_pod(tmp_path)) == (0, ["0 kernel objects of proxyconfig are left"])
+
+    assert not any("KUBE-SVC-" in line for line in node.everything())
