@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 
 from proxyconfig_agent.node.procsys import Ledger, ProcSys, reconcile
-from proxyconfig_agent.node.sysctls import Wanted
+from proxyconfig_agent.node.sysctls import Requested
 
 
 def main(root: str, state: str, *wishes: str) -> None:
     parameters = ProcSys(Path(root))
-    wanted = [Wanted(name, value) for name, _, value in (wish.partition("=") for wish in wishes)]
-    findings = reconcile(wanted, parameters, Ledger(Path(state)))
-    values = {wish.name: parameters.read(wish.name) for wish in wanted}
+    requested = [Requested(name, value) for name, _, value in (wish.partition("=") for wish in wishes)]
+    findings = reconcile(requested, parameters, Ledger(Path(state)))
+    values = {wish.name: parameters.read(wish.name) for wish in requested}
     print(json.dumps({"findings": [[finding.reason, finding.message] for finding in findings], "values": values}))
 
 

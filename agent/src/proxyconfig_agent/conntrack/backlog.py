@@ -23,7 +23,7 @@ Served = dict[Key, Frontends]
 
 @dataclass(frozen=True, slots=True)
 class CleanUp:
-    """Flows to look for: those of ports that are served, or were, and of destinations that somebody served before us."""
+    """Flows to look for: those of ports that are served, or were, and of destinations that were served before this process."""
 
     served: tuple[Frontends, ...]
     former: tuple[Frontends, ...]

@@ -1,4 +1,4 @@
-"""Ends stale UDP flows after commits of any mode, beside the event loop, with as much memory for a million flows as for one.
+"""Deletes stale UDP flows after commits of any mode, outside of the event loop, in the memory of one batch however many there are.
 
 It remembers the UDP ports that were served, so that whatever made a sync necessary (a change, a retry, a missed event, another mode), the
 flows are compared with what was before. The first sync of a process knows nothing of before, and looks at the flows of every Service; so

@@ -46,7 +46,7 @@ def delete(family: Family, gone: Sequence[Flow]) -> None:
     """Delete these; one that ended by itself meanwhile is no error. Raises OSError."""
     with _socket() as ctnetlink:
         for start in range(0, len(gone), _BATCH):
-            *others, last = (_handle(flow.told) for flow in gone[start : start + _BATCH])
+            *others, last = (_handle(flow.message) for flow in gone[start : start + _BATCH])
             # The kernel answers to what fails, and to the last one in any case.
             requests = [_request(_DELETE, uapi.NLM_F_REQUEST, family, handle) for handle in others]
             ctnetlink.send(b"".join((*requests, _request(_DELETE, uapi.NLM_F_REQUEST | uapi.NLM_F_ACK, family, last, sequence=_LAST))))
@@ -128,7 +128,7 @@ def parse(family: Family, payload: bytes) -> Flow:
     return Flow(
         destination=_end(found[uapi.CTA_TUPLE_ORIG], _DESTINATION[family], uapi.CTA_PROTO_DST_PORT),
         answers=_end(found[uapi.CTA_TUPLE_REPLY], _SOURCE[family], uapi.CTA_PROTO_SRC_PORT),
-        told=payload,
+        message=payload,
     )
 
 
@@ -141,9 +141,9 @@ def _usual(layout: _Layout, flow_tuple: bytes, kind: int) -> bool:
     )
 
 
-def _handle(told: bytes) -> bytes:
+def _handle(message: bytes) -> bytes:
     """What names a flow. With the id one of the same tuple that came up in the meantime is not taken for it."""
-    found = dict(frames.attributes(told, nfnetlink.HEADER_SIZE))
+    found = dict(frames.attributes(message, nfnetlink.HEADER_SIZE))
     return nested(uapi.CTA_TUPLE_ORIG, found[uapi.CTA_TUPLE_ORIG]) + b"".join(
         attribute(kind, found[kind]) for kind in (uapi.CTA_ID, uapi.CTA_ZONE) if kind in found
     )

@@ -1,8 +1,9 @@
 """UDP flows that still go where a Service no longer sends them. Pure; `ctnetlink` reads and deletes.
 
-The kernel decides about a flow once and remembers that for as long as the client goes on sending: to a pod that is gone, or to nobody.
-TCP ends by itself; UDP has to be told. The rules are kube-proxy's (pkg/proxy/conntrack), with what it lacks: Services that lost their
-last endpoint or were deleted, new addresses, and node ports that are told from the same number at a foreign host.
+The kernel translates a flow as its first packet was for as long as the client goes on sending: to a pod that is gone, or to no pod at
+all. TCP connections end by themselves; UDP flows have to be deleted. The rules are kube-proxy's (pkg/proxy/conntrack), with what it lacks:
+Services that lost their last endpoint or were deleted, new addresses, and node ports that are distinguished from the same port of a
+foreign host.
 """
 
 from __future__ import annotations
@@ -30,21 +31,21 @@ class Stale(enum.Enum):
     """The endpoint's address still serves, on another port."""
     NO_ENDPOINTS = "no-endpoints"
     SERVICE_GONE = "service-gone"
-    """Nobody serves the destination any more: the Service, its port, or this address of it is gone."""
+    """The destination is not served any more: the Service, its port, or this address of it is gone."""
     UNTRANSLATED = "untranslated"
     """The client sent before there was a Service, or an endpoint, or our rules."""
 
 
 class Flow(NamedTuple):
-    """One UDP flow: where the client sends to, and who answers. `told` is what the kernel said of it, and knows it by."""
+    """One UDP flow: the destination of the client, and the endpoint that answers. `message` is the kernel's, by which it is deleted."""
 
     destination: Endpoint
     answers: Endpoint
-    told: bytes
+    message: bytes
 
 
 class Lookup(NamedTuple):
-    """What the kernel shall look for: flows to a port, of one address or (empty) of any."""
+    """A filter for the kernel: flows to a port, of one address or (empty) of any."""
 
     port: bytes
     address: bytes = b""
@@ -65,7 +66,7 @@ class NodePortAddresses:
 
 @dataclass(slots=True)
 class Answering:
-    """Who may answer at the UDP destinations in question, in one family; None: nobody serves there any more."""
+    """The endpoints that may answer at each UDP destination in question, in one family; None: it is not served any more."""
 
     node: NodePortAddresses
     fixed: dict[Endpoint, frozenset[Endpoint] | None] = field(default_factory=dict)
@@ -132,7 +133,7 @@ def can_be_stale(change: Change) -> bool:
 def answering(changes: Iterable[Change], node: NodePortAddresses, abandoned: Iterable[Destination] = ()) -> Mapping[Family, Answering]:
     """Who may answer at the destinations of these changes of UDP ports.
 
-    `abandoned` are destinations that somebody served before, and nobody does unless one of the changes says so."""
+    `abandoned` are destinations that were served before, and are not any more unless one of the changes serves them."""
     found: dict[Family, Answering] = {}
     for change in changes:
         for side in filter(None, (change.old, change.new)):
@@ -149,7 +150,7 @@ def answering(changes: Iterable[Change], node: NodePortAddresses, abandoned: Ite
 
 
 def _gone(flow: Flow) -> Stale | None:
-    """Nobody serves its destination. What nobody translates may be meant for a host that has this address."""
+    """Its destination is not served. An untranslated flow may be meant for a host that has this address."""
     return Stale.SERVICE_GONE if flow.answers != flow.destination else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from proxyconfig_agent.node.sysctls import Wanted
+from proxyconfig_agent.node.sysctls import Requested
 from proxyconfig_agent.state.findings import Topic
 from proxyconfig_api.spec import Conntrack
 
@@ -23,19 +23,19 @@ def limit(conntrack: Conntrack, cores: int) -> int:
     return max(conntrack.min, min(CAP, conntrack.max_per_core * cores))
 
 
-def wanted(conntrack: Conntrack, cores: int) -> tuple[Wanted, ...]:
+def sysctls_of(conntrack: Conntrack, cores: int) -> tuple[Requested, ...]:
     """The parameters and their values, in the order in which to set them."""
     return (*_size(limit(conntrack, cores)), *_timeouts(conntrack), *_liberal(conntrack))
 
 
-def _size(entries: int) -> Iterator[Wanted]:
+def _size(entries: int) -> Iterator[Requested]:
     """Limit and hash table only grow. Four entries per bucket as in kube-proxy, which sets the same number through /sys/module."""
     if entries:
-        yield Wanted(f"{_PREFIX}max", str(entries), Topic.CONNTRACK, at_least=True)
-        yield Wanted(f"{_PREFIX}buckets", str(entries // 4), Topic.CONNTRACK, at_least=True)
+        yield Requested(f"{_PREFIX}max", str(entries), Topic.CONNTRACK, at_least=True)
+        yield Requested(f"{_PREFIX}buckets", str(entries // 4), Topic.CONNTRACK, at_least=True)
 
 
-def _timeouts(conntrack: Conntrack) -> Iterator[Wanted]:
+def _timeouts(conntrack: Conntrack) -> Iterator[Requested]:
     timeouts = {
         "tcp_timeout_established": conntrack.tcp_established_timeout,
         "tcp_timeout_close_wait": conntrack.tcp_close_wait_timeout,
@@ -44,10 +44,10 @@ def _timeouts(conntrack: Conntrack) -> Iterator[Wanted]:
     }
     for name, seconds in timeouts.items():
         if seconds >= 1:
-            yield Wanted(f"{_PREFIX}{name}", str(int(seconds)), Topic.CONNTRACK)
+            yield Requested(f"{_PREFIX}{name}", str(int(seconds)), Topic.CONNTRACK)
 
 
-def _liberal(conntrack: Conntrack) -> Iterator[Wanted]:
-    """Switched on where wanted; never off, where somebody else has switched it on."""
+def _liberal(conntrack: Conntrack) -> Iterator[Requested]:
+    """On where requested; never switched off, as something else may have switched it on."""
     if conntrack.tcp_be_liberal:
-        yield Wanted(f"{_PREFIX}tcp_be_liberal", "1", Topic.CONNTRACK)
+        yield Requested(f"{_PREFIX}tcp_be_liberal", "1", Topic.CONNTRACK)

@@ -1,4 +1,4 @@
-"""What a ProxyConfig wants of the node besides rules, done: conntrack, sysctls and the check of modules. The agent calls this."""
+"""Applies the parts of a ProxyConfig that are no rules: conntrack and other sysctls, and the check of kernel modules."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from proxyconfig_agent.node import conntrack_sysctls, modules
 from proxyconfig_agent.node.capabilities import cores
 from proxyconfig_agent.node.modules import Modules
 from proxyconfig_agent.node.procsys import Ledger, Parameters, ProcSys, reconcile
-from proxyconfig_agent.node.sysctls import Wanted
+from proxyconfig_agent.node.sysctls import Requested
 from proxyconfig_agent.state.findings import Finding
 from proxyconfig_api.spec import ProxyConfigSpec
 
 
-def wanted(spec: ProxyConfigSpec, cores: int) -> tuple[Wanted, ...]:
+def sysctls_of(spec: ProxyConfigSpec, cores: int) -> tuple[Requested, ...]:
     """All sysctls of a spec, each name once: what `kernel.sysctls` says of a name beats what follows from another field."""
-    follows = {each.name: each for each in conntrack_sysctls.wanted(spec.conntrack, cores)}
-    follows |= {name: Wanted(name, value) for name, value in spec_of(spec.mode).sysctls(spec).items()}
-    written = {name: Wanted(name, value) for name, value in sorted(spec.kernel.sysctls.items())}
+    follows = {each.name: each for each in conntrack_sysctls.sysctls_of(spec.conntrack, cores)}
+    follows |= {name: Requested(name, value) for name, value in spec_of(spec.mode).sysctls(spec).items()}
+    written = {name: Requested(name, value) for name, value in sorted(spec.kernel.sysctls.items())}
     return tuple((follows | written).values())
 
 
@@ -33,10 +33,10 @@ class Host:
         self._read_modules = read_modules
 
     def configure(self, spec: ProxyConfigSpec) -> tuple[Finding, ...]:
-        """Bring the node to `spec` and return what is to be told. Idempotent and cheap: for a new spec, and for every full resync."""
+        """Apply `spec` and return the findings. Idempotent and cheap: for a new spec, and for every full resync."""
         lacking = modules.findings((*modules.ESSENTIAL, *spec.kernel.modules), self._read_modules())
-        return (*lacking, *reconcile(wanted(spec, cores()), self._parameters, self._ledger))
+        return (*lacking, *reconcile(sysctls_of(spec, cores()), self._parameters, self._ledger))
 
     def restore(self) -> tuple[Finding, ...]:
-        """Put back every value that the agent changed and nobody else did since."""
+        """Restore every value that the agent changed and nothing else has changed since."""
         return reconcile((), self._parameters, self._ledger)

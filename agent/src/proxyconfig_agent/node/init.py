@@ -14,20 +14,20 @@ from proxyconfig_agent.node.procsys import present
 _log = structlog.get_logger("setup")
 
 
-def run(wanted: Iterable[str]) -> int:
-    """Load what the agent needs and `wanted` (spec.kernel.modules), where it is not there yet; return the exit status.
+def run(requested: Iterable[str]) -> int:
+    """Load what the agent needs and `requested` (spec.kernel.modules), where it is not there yet; return the exit status.
 
     It is 0 even if a module is missing: the agent reports that as a condition of its NodeProxy, which a pod that
     does not start could not."""
-    _load(wanted)
+    _load(requested)
     _look()
     return 0
 
 
-def _load(wanted: Iterable[str]) -> None:
+def _load(requested: Iterable[str]) -> None:
     kernel = modules.read()
     of_modes = (name for spec in built() for name in spec.modules)
-    lacking = modules.missing((*modules.ESSENTIAL, *modules.HELPFUL, *of_modes, *wanted), kernel)
+    lacking = modules.missing((*modules.ESSENTIAL, *modules.HELPFUL, *of_modes, *requested), kernel)
     if lacking and not kernel.loadable:
         _log.info("modules not loaded", reason="this kernel cannot load modules", kernel=kernel.release, modules=lacking)
         return

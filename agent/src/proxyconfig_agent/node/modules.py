@@ -1,4 +1,4 @@
-"""Kernel modules: which are there, which are wanted, and loading them, which only the init container may (CAP_SYS_MODULE)."""
+"""Kernel modules: which are present, which are missing, and loading them, which only the init container may (CAP_SYS_MODULE)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from proxyconfig_agent.state.findings import Finding, Topic
 _log = structlog.get_logger("modules")
 
 ESSENTIAL = ("nf_conntrack",)
-"""Wanted in every mode: without it there are no conntrack sysctls."""
+"""Required in every mode: without it there are no conntrack sysctls."""
 
 HELPFUL = ("nf_conntrack_netlink",)
 """What the clean-up of UDP flows uses in every mode. The kernel loads it when it is needed, unless autoloading is off."""
@@ -63,13 +63,13 @@ def canonical(name: str) -> str:
     return name.replace("-", "_")
 
 
-def missing(wanted: Iterable[str], modules: Modules) -> tuple[str, ...]:
-    """Those of `wanted` that the kernel does not have, in the order given, each once."""
-    return tuple(dict.fromkeys(name for name in wanted if canonical(name) not in modules.present))
+def missing(required: Iterable[str], modules: Modules) -> tuple[str, ...]:
+    """Those of `required` that the kernel does not have, in the order given, each once."""
+    return tuple(dict.fromkeys(name for name in required if canonical(name) not in modules.present))
 
 
-def findings(wanted: Iterable[str], modules: Modules) -> tuple[Finding, ...]:
-    """A sentence for each wanted module that is missing, naming the kernel and what to do."""
+def findings(required: Iterable[str], modules: Modules) -> tuple[Finding, ...]:
+    """A sentence for each required module that is missing, naming the kernel and what to do."""
     advice = (
         "load it on the host (modprobe), or remove it from spec.kernel.modules"
         if modules.loadable
@@ -77,7 +77,7 @@ def findings(wanted: Iterable[str], modules: Modules) -> tuple[Finding, ...]:
     )
     return tuple(
         Finding(Topic.MODULES, "ModuleMissing", f"module {name} is neither loaded nor built into kernel {modules.release}; {advice}")
-        for name in missing(wanted, modules)
+        for name in missing(required, modules)
     )
 
 

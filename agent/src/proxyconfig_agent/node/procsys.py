@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from proxyconfig_agent.node.sysctls import Changed, Wanted, Write, normal, plan
+from proxyconfig_agent.node.sysctls import Changed, Requested, Write, normal, plan
 from proxyconfig_agent.state.findings import Finding, Topic
 
 _log = structlog.get_logger("sysctls")
@@ -115,15 +115,15 @@ class Ledger:
         scratch.replace(self.path)
 
 
-def reconcile(wanted: Iterable[Wanted], parameters: Parameters, ledger: Ledger) -> tuple[Finding, ...]:
-    """Set `wanted`, and restore what the agent changed before and nothing asks for any more; with nothing wanted, everything.
+def reconcile(requested: Iterable[Requested], parameters: Parameters, ledger: Ledger) -> tuple[Finding, ...]:
+    """Set `requested`, and restore what the agent changed before and nothing asks for any more; with nothing requested, everything.
 
     Never raises: what cannot be read or set is a finding with the kernel's reason. The previous values are in the ledger's file before
     the first one is written: a process that is killed at any moment leaves what a later one restores."""
-    wanted = tuple(wanted)
+    requested = tuple(requested)
     actual: dict[str, str] = {}
-    findings = list(_read(wanted, ledger, parameters, actual))
-    todo = plan(wanted, actual, ledger.changes)
+    findings = list(_read(requested, ledger, parameters, actual))
+    todo = plan(requested, actual, ledger.changes)
     for name in todo.forgotten:
         _log.info("sysctl left alone", name=name, reason="changed by something else", value=actual[name])
         del ledger.changes[name]
@@ -135,8 +135,8 @@ def reconcile(wanted: Iterable[Wanted], parameters: Parameters, ledger: Ledger) 
     return (*findings, *todo.findings, *failed, *((unsaved,) if unsaved else ()))
 
 
-def _read(wanted: tuple[Wanted, ...], ledger: Ledger, parameters: Parameters, actual: dict[str, str]) -> Iterator[Finding]:
-    topics = {want.name: want.topic for want in wanted}
+def _read(requested: tuple[Requested, ...], ledger: Ledger, parameters: Parameters, actual: dict[str, str]) -> Iterator[Finding]:
+    topics = {each.name: each.topic for each in requested}
     for name in (*topics, *(name for name in tuple(ledger.changes) if name not in topics)):
         try:
             actual[name] = parameters.read(name)

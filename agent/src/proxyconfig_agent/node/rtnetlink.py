@@ -46,7 +46,7 @@ def _dump(rtnetlink: socket.socket) -> Iterator[LocalAddress]:
 
 
 def parse(payload: bytes) -> LocalAddress | None:
-    """An RTM_NEWADDR's payload; None if it is of another family, or a duplicate of somebody else's address (DAD failed)."""
+    """An RTM_NEWADDR's payload; None if it is of another family, or a duplicate of another host's address (DAD failed)."""
     family, prefix, flags, _, interface = _ADDRESS.unpack_from(payload)
     if family not in (socket.AF_INET, socket.AF_INET6):
         return None

@@ -21,10 +21,10 @@ LOOPBACK = Address(bytes((127, 0, 0, 1)))
 def resolve(
     spec: ProxyConfigSpec, node: Node, local: Sequence[LocalAddress], service_cidrs: Sequence[Network]
 ) -> tuple[Settings, tuple[Finding, ...]]:
-    """The settings, and what in them is not as the user will have meant it."""
-    wanted = spec.node_addresses
+    """The settings, and findings about what of the spec has no effect on this node."""
+    requested = spec.node_addresses
     local_traffic = _local_traffic(spec, node)
-    serving = _serving(wanted, node, [each for each in local if not each.is_loopback or _serves(each, spec)])
+    serving = _serving(requested, node, [each for each in local if not each.is_loopback or _serves(each, spec)])
     settings = Settings(
         local_traffic=local_traffic,
         masquerade_all=spec.masquerade.all,
@@ -34,28 +34,28 @@ def resolve(
         localhost_node_ports=spec_of(spec.mode).localhost_node_ports(spec),
         service_cidrs=tuple(sorted(service_cidrs, key=lambda network: (len(network.base), network.base, network.prefix))),
     )
-    findings = (*_about_local_traffic(spec, node, local_traffic), *_about_node_ports(wanted, serving, local))
+    findings = (*_about_local_traffic(spec, node, local_traffic), *_about_node_ports(requested, serving, local))
     return settings, findings
 
 
 def _local_traffic(spec: ProxyConfigSpec, node: Node) -> LocalTraffic:
-    wanted = spec.local_traffic
-    match wanted.detect_local_mode:
+    requested = spec.local_traffic
+    match requested.detect_local_mode:
         case DetectLocalMode.CLUSTER_CIDR:
-            return LocalTraffic(cidrs=tuple(map(_network, wanted.cluster_cidrs)))
+            return LocalTraffic(cidrs=tuple(map(_network, requested.cluster_cidrs)))
         case DetectLocalMode.NODE_CIDR:
             return LocalTraffic(cidrs=node.pod_cidrs)
         case DetectLocalMode.BRIDGE_INTERFACE:
-            return LocalTraffic(interface=wanted.bridge_interface)
+            return LocalTraffic(interface=requested.bridge_interface)
         case DetectLocalMode.INTERFACE_NAME_PREFIX:
-            return LocalTraffic(interface_prefix=wanted.interface_name_prefix)
+            return LocalTraffic(interface_prefix=requested.interface_name_prefix)
 
 
-def _serving(wanted: NodeAddresses, node: Node, local: Sequence[LocalAddress]) -> tuple[Address, ...]:
+def _serving(requested: NodeAddresses, node: Node, local: Sequence[LocalAddress]) -> tuple[Address, ...]:
     """The addresses that answer node ports."""
-    if wanted.primary:
+    if requested.primary:
         return primary(node.addresses)
-    return tuple(address for family in Family for address in _inside(wanted.of_family(family), family, local))
+    return tuple(address for family in Family for address in _inside(requested.of_family(family), family, local))
 
 
 def _inside(cidrs: Iterable[Cidr], family: Family, local: Iterable[LocalAddress]) -> tuple[Address, ...]:
@@ -93,26 +93,26 @@ def _about_local_traffic(spec: ProxyConfigSpec, node: Node, local_traffic: Local
     if mode is DetectLocalMode.NODE_CIDR and not node.pod_cidrs:
         text = (
             f"spec.localTraffic.detectLocalMode is NodeCIDR, but node {node.name} has no spec.podCIDRs: "
-            "until it has, traffic of pods cannot be told; without an allocator of them use ClusterCIDR"
+            "until then pod traffic cannot be detected; if nothing allocates pod CIDRs, use ClusterCIDR"
         )
         yield Finding(Topic.AGENT, "NoPodCIDRs", text)
     elif local_traffic.cidrs:
         for family in {family_of(address) for address in node.addresses} - {family_of(network.base) for network in local_traffic.cidrs}:
-            text = f"{mode} of this node has no IPv{family.value} network: traffic of pods cannot be told in IPv{family.value}"
+            text = f"{mode} of this node has no IPv{family.value} network: pod traffic cannot be detected in IPv{family.value}"
             yield Finding(Topic.AGENT, "LocalTrafficOfOneFamily", text, harmless=True)
 
 
-def _about_node_ports(wanted: NodeAddresses, serving: tuple[Address, ...], local: Sequence[LocalAddress]) -> Iterator[Finding]:
-    if wanted.primary:
+def _about_node_ports(requested: NodeAddresses, serving: tuple[Address, ...], local: Sequence[LocalAddress]) -> Iterator[Finding]:
+    if requested.primary:
         yield from _about_primary(serving, {each.address for each in local})
         return
     own = {family_of(each.address) for each in local if not each.is_loopback and not each.is_link_local}
     for family in Family:
-        cidrs = wanted.of_family(family)
+        cidrs = requested.of_family(family)
         if not cidrs and family in own:
             text = (
                 f"spec.nodePorts.addresses has no network of IPv{family.value}: NodePorts answer on every IPv{family.value} address of "
-                f"the node; add those that are to serve, or {'0.0.0.0/0' if family is Family.IPV4 else '::/0'}"
+                f"the node; list the networks that serve them, or {'0.0.0.0/0' if family is Family.IPV4 else '::/0'}"
             )
             yield Finding(Topic.AGENT, "NodePortNetworksOfOneFamily", text, harmless=True)
         if ANY[family] not in serving:
@@ -131,7 +131,7 @@ def _about_cidrs(cidrs: Iterable[Cidr], serving: Sequence[Address]) -> Iterator[
 
 def _about_primary(serving: tuple[Address, ...], own: set[Address]) -> Iterator[Finding]:
     if not serving:
-        yield Finding(Topic.AGENT, "NoNodePortAddress", "the Node has no address in its status yet: no NodePort is served until it has")
+        yield Finding(Topic.AGENT, "NoNodePortAddress", "the Node has no address in its status yet: no NodePort is served until then")
     for absent in [address for address in serving if address not in own]:
         text = (
             f"the Node's primary address {text_of(absent)} is on none of its interfaces: NodePorts are not served on it; "

@@ -1,4 +1,4 @@
-"""Kernel parameters: what is wanted against what the kernel has, and the writes that follow. Pure; `procsys` does the I/O.
+"""Kernel parameters: the requested values against those of the kernel, and the writes that follow. Pure; `procsys` does the I/O.
 
 A value that the agent changes is remembered with what it was before, so that it can be restored when no ProxyConfig asks for it any
 more. A value that something else has changed since is left alone.
@@ -13,7 +13,7 @@ from proxyconfig_agent.state.findings import Finding, Topic
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Requested:
     """One parameter by its dotted name. `at_least`: a larger value of the kernel is kept, never lowered."""
 
     name: str
@@ -56,29 +56,29 @@ def normal(value: str) -> str:
     return " ".join(value.split())
 
 
-def plan(wanted: Iterable[Wanted], actual: Mapping[str, str], remembered: Mapping[str, Changed]) -> Plan:
-    """The writes from `actual` (the parameters that could be read, normalised) to `wanted`; none when that is what the kernel has.
+def plan(requested: Iterable[Requested], actual: Mapping[str, str], remembered: Mapping[str, Changed]) -> Plan:
+    """The writes from `actual` (the parameters that could be read, normalised) to `requested`; none when that is what the kernel has.
 
-    A parameter that is missing in `actual` is skipped: whoever could not read it says why.
+    A parameter that is missing in `actual` is skipped; the reader reports why.
     """
     writes: list[Write] = []
     forgotten: list[str] = []
     findings: list[Finding] = []
     names = set()
-    for want in wanted:
-        names.add(want.name)
-        if want.name not in actual:
+    for each in requested:
+        names.add(each.name)
+        if each.name not in actual:
             continue
-        now = actual[want.name]
-        ours = _ours(remembered.get(want.name), now)
+        now = actual[each.name]
+        ours = _ours(remembered.get(each.name), now)
         before = ours.before if ours else now
-        target = _target(want, before)
+        target = _target(each, before)
         if target != now or (ours and ours.after is None):
-            writes.append(Write(want.name, target, want.topic, before))
-        elif ours is None and want.name in remembered:
-            forgotten.append(want.name)
-        if target != normal(want.value):
-            findings.append(_kept(want, target))
+            writes.append(Write(each.name, target, each.topic, before))
+        elif ours is None and each.name in remembered:
+            forgotten.append(each.name)
+        if target != normal(each.value):
+            findings.append(_kept(each, target))
     for name in sorted(set(remembered) - names):
         if _ours(remembered[name], actual.get(name)):
             writes.append(Write(name, remembered[name].before, Topic.SYSCTLS, None))
@@ -95,15 +95,15 @@ def _ours(change: Changed | None, now: str | None) -> Changed | None:
     return change if interrupted or now == change.after else None
 
 
-def _target(want: Wanted, before: str) -> str:
-    value = normal(want.value)
-    return before if want.at_least and int(before) > int(value) else value
+def _target(each: Requested, before: str) -> str:
+    value = normal(each.value)
+    return before if each.at_least and int(before) > int(value) else value
 
 
-def _kept(want: Wanted, kept: str) -> Finding:
+def _kept(each: Requested, kept: str) -> Finding:
     return Finding(
-        want.topic,
+        each.topic,
         "LargerValueKept",
-        f"{want.name} stays at {kept}: limits are never lowered (requested {want.value})",
+        f"{each.name} stays at {kept}: limits are never lowered (requested {each.value})",
         harmless=True,
     )

@@ -144,5 +144,5 @@ def test_the_pods_of_a_mode_get_what_it_needs() -> None:
 
 @pytest.mark.usefixtures("toy")
 def test_the_sysctls_of_a_mode_are_those_of_the_node() -> None:
-    wanted = {each.name: each.value for each in host.wanted(ProxyConfigSpec(mode=TOY), cores=1)}
+    wanted = {each.name: each.value for each in host.sysctls_of(ProxyConfigSpec(mode=TOY), cores=1)}
     assert wanted["net.ipv4.conf.all.toy"] == "1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxyconfig_agent.node.conntrack_sysctls import limit, wanted
+from proxyconfig_agent.node.conntrack_sysctls import limit, sysctls_of
 from proxyconfig_api.duration import Duration
 from proxyconfig_api.spec import Conntrack
 
@@ -28,7 +28,7 @@ def test_the_limit(per_core: int, least: int, cores: int, entries: int) -> None:
 
 
 def test_the_defaults_are_kube_proxys() -> None:
-    assert [(each.name, each.value, each.at_least) for each in wanted(Conntrack(), 8)] == [
+    assert [(each.name, each.value, each.at_least) for each in sysctls_of(Conntrack(), 8)] == [
         (f"{P}max", "262144", True),
         (f"{P}buckets", "65536", True),
         (f"{P}tcp_timeout_established", "86400", False),
@@ -38,12 +38,12 @@ def test_the_defaults_are_kube_proxys() -> None:
 
 def test_zeros_leave_everything_alone() -> None:
     nothing = Duration(0)
-    assert wanted(Conntrack(max_per_core=0, tcp_established_timeout=nothing, tcp_close_wait_timeout=nothing), 8) == ()
+    assert sysctls_of(Conntrack(max_per_core=0, tcp_established_timeout=nothing, tcp_close_wait_timeout=nothing), 8) == ()
 
 
 def test_udp_timeouts_and_be_liberal_only_when_asked_for() -> None:
     spec = Conntrack(max_per_core=0, udp_timeout=Duration(30), udp_stream_timeout=Duration(180), tcp_be_liberal=True)
-    assert {each.name.removeprefix(P): each.value for each in wanted(spec, 1)} == {
+    assert {each.name.removeprefix(P): each.value for each in sysctls_of(spec, 1)} == {
         "tcp_timeout_established": "86400",
         "tcp_timeout_close_wait": "3600",
         "udp_timeout": "30",

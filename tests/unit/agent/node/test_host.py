@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxyconfig_agent.dataplane.iptables.mode import ROUTE_LOCALNET
-from proxyconfig_agent.node.host import Host, wanted
+from proxyconfig_agent.node.host import Host, sysctls_of
 from proxyconfig_agent.node.modules import Modules
 from proxyconfig_agent.node.procsys import Ledger
 from proxyconfig_agent.state.findings import Topic
@@ -44,11 +44,11 @@ def host_of(kernel: FakeKernel, directory: Path) -> Host:
 
 def test_a_sysctl_that_is_written_beats_one_that_follows() -> None:
     spec = ProxyConfigSpec(kernel=Kernel(sysctls={BUCKETS: "7"}))
-    assert [each.value for each in wanted(spec, 2) if each.name == BUCKETS] == ["7"]
+    assert [each.value for each in sysctls_of(spec, 2) if each.name == BUCKETS] == ["7"]
 
 
 def test_loopback_is_routed_only_where_it_serves_node_ports() -> None:
-    asked = [wanted(ProxyConfigSpec(mode=mode), 2) for mode in (Mode.IPTABLES, Mode.NFTABLES)]
+    asked = [sysctls_of(ProxyConfigSpec(mode=mode), 2) for mode in (Mode.IPTABLES, Mode.NFTABLES)]
     assert [[each.value for each in of_mode if each.name == ROUTE_LOCALNET] for of_mode in asked] == [["1"], []]
 
 

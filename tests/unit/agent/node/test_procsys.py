@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from proxyconfig_agent.node.procsys import Ledger, Parameters, ProcSys, reconcile
-from proxyconfig_agent.node.sysctls import Changed, Wanted, plan
+from proxyconfig_agent.node.sysctls import Changed, Requested, plan
 from proxyconfig_agent.state.findings import Topic
 
 
@@ -70,7 +70,7 @@ def test_a_missing_parameter_is_not_created(tree: ProcSys) -> None:
 
 def test_changes_are_put_back_by_a_later_process(tmp_path: Path) -> None:
     kernel = FakeKernel({"a": "1", "b": "2"})
-    assert reconcile([Wanted("a", "5"), Wanted("b", "2")], kernel, ledger_in(tmp_path)) == ()
+    assert reconcile([Requested("a", "5"), Requested("b", "2")], kernel, ledger_in(tmp_path)) == ()
     assert kernel.values == {"a": "5", "b": "2"}
     assert ledger_in(tmp_path).changes == {"a": Changed("1", "5")}
     assert reconcile([], kernel, ledger_in(tmp_path)) == ()
@@ -80,7 +80,7 @@ def test_changes_are_put_back_by_a_later_process(tmp_path: Path) -> None:
 
 def test_a_value_that_the_kernel_rounds_is_still_ours(tmp_path: Path) -> None:
     kernel = FakeKernel({"a": "1"}, rounding=512)
-    reconcile([Wanted("a", "1000", at_least=True)], kernel, ledger_in(tmp_path))
+    reconcile([Requested("a", "1000", at_least=True)], kernel, ledger_in(tmp_path))
     assert kernel.values == {"a": "1024"}
     kernel.rounding = 1
     reconcile([], kernel, ledger_in(tmp_path))
@@ -99,7 +99,7 @@ def test_a_value_that_the_kernel_rounds_is_still_ours(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_set_is_told_with_the_kernels_reason(tmp_path: Path, fault: int, reason: str, words: str) -> None:
     kernel = FakeKernel({"a": "1", "b": "1"}, faults={"a": fault})
-    (finding,) = reconcile([Wanted("a", "5", Topic.CONNTRACK), Wanted("b", "5")], kernel, ledger_in(tmp_path))
+    (finding,) = reconcile([Requested("a", "5", Topic.CONNTRACK), Requested("b", "5")], kernel, ledger_in(tmp_path))
     assert (finding.topic, finding.reason) == (Topic.CONNTRACK, reason)
     assert "a: " in finding.message
     assert "it stays at 1 (requested 5)" in finding.message
@@ -108,7 +108,7 @@ def test_what_cannot_be_set_is_told_with_the_kernels_reason(tmp_path: Path, faul
 
 
 def test_a_parameter_that_the_kernel_does_not_have_is_named(tmp_path: Path) -> None:
-    (finding,) = reconcile([Wanted("net.absent", "5")], FakeKernel({}), ledger_in(tmp_path))
+    (finding,) = reconcile([Requested("net.absent", "5")], FakeKernel({}), ledger_in(tmp_path))
     assert finding.reason == "SysctlMissing"
     assert finding.message.startswith("net.absent: No such file or directory")
 
@@ -116,7 +116,7 @@ def test_a_parameter_that_the_kernel_does_not_have_is_named(tmp_path: Path) -> N
 def test_a_parameter_that_went_away_is_forgotten(tmp_path: Path) -> None:
     kernel = FakeKernel({"a": "1"})
     ledger = ledger_in(tmp_path)
-    reconcile([Wanted("a", "5")], kernel, ledger)
+    reconcile([Requested("a", "5")], kernel, ledger)
     del kernel.values["a"]
     assert reconcile([], kernel, ledger) == ()
     assert ledger.changes == {}
@@ -126,7 +126,7 @@ def test_without_a_writable_directory_it_is_remembered_in_memory(tmp_path: Path)
     (tmp_path / "file").write_text("")
     kernel: Parameters = FakeKernel({"a": "1"})
     ledger = ledger_in(tmp_path / "file")
-    (finding,) = reconcile([Wanted("a", "5")], kernel, ledger)
+    (finding,) = reconcile([Requested("a", "5")], kernel, ledger)
     assert finding.harmless
     assert finding.reason == "PreviousValuesNotSaved"
     reconcile([], kernel, ledger)
@@ -175,11 +175,11 @@ class Dying:
 def test_a_process_that_is_killed_at_any_moment_leaves_what_a_later_one_restores(tmp_path: Path, accesses: int, again: bool) -> None:
     before = {"max": "1000", "buckets": "250", "localnet": "0"}
     kernel = FakeKernel(dict(before), rounding=512)
-    wanted = [Wanted("max", "2048", at_least=True), Wanted("buckets", "600", at_least=True), Wanted("localnet", "512")]
+    requested = [Requested("max", "2048", at_least=True), Requested("buckets", "600", at_least=True), Requested("localnet", "512")]
     with contextlib.suppress(Killed):
-        reconcile(wanted, Dying(kernel, accesses), ledger_in(tmp_path))
+        reconcile(requested, Dying(kernel, accesses), ledger_in(tmp_path))
     if again:
-        reconcile(wanted, kernel, ledger_in(tmp_path))
+        reconcile(requested, kernel, ledger_in(tmp_path))
         assert kernel.values == {"max": "2048", "buckets": "1024", "localnet": "512"}
     kernel.rounding = 1
     assert reconcile([], kernel, ledger_in(tmp_path)) == ()
@@ -190,7 +190,7 @@ def test_a_process_that_is_killed_at_any_moment_leaves_what_a_later_one_restores
 @pytest.mark.parametrize("accesses", range(8))
 def test_a_process_that_is_killed_while_it_restores_is_followed_by_one_that_finishes(tmp_path: Path, accesses: int) -> None:
     kernel = FakeKernel({"a": "1", "b": "2"})
-    reconcile([Wanted("a", "5"), Wanted("b", "6")], kernel, ledger_in(tmp_path))
+    reconcile([Requested("a", "5"), Requested("b", "6")], kernel, ledger_in(tmp_path))
     with contextlib.suppress(Killed):
         reconcile([], Dying(kernel, accesses), ledger_in(tmp_path))
     reconcile([], kernel, ledger_in(tmp_path))
@@ -205,7 +205,7 @@ def test_a_change_that_was_about_to_be_made_when_the_process_ended_is_not_taken_
 
 def test_a_parameter_that_went_away_is_forgotten_in_the_file_as_well(tmp_path: Path) -> None:
     kernel = FakeKernel({"a": "1", "b": "1"})
-    reconcile([Wanted("a", "5"), Wanted("b", "5")], kernel, ledger_in(tmp_path))
+    reconcile([Requested("a", "5"), Requested("b", "5")], kernel, ledger_in(tmp_path))
     del kernel.values["a"]
-    reconcile([Wanted("b", "5")], kernel, ledger_in(tmp_path))
+    reconcile([Requested("b", "5")], kernel, ledger_in(tmp_path))
     assert ledger_in(tmp_path).changes.keys() == {"b"}

@@ -1,4 +1,4 @@
-"""Which writes follow from what is wanted, what the kernel has and what we changed before."""
+"""Which writes follow from what is requested, what the kernel has and what we changed before."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyconfig_agent.node.sysctls import Changed, Plan, Wanted, Write, plan
+from proxyconfig_agent.node.sysctls import Changed, Plan, Requested, Write, plan
 
 NAME = "net.netfilter.nf_conntrack_max"
 
 
-def wanted(value: str, *, at_least: bool = False) -> Wanted:
-    return Wanted(NAME, value, at_least=at_least)
+def requested(value: str, *, at_least: bool = False) -> Requested:
+    return Requested(NAME, value, at_least=at_least)
 
 
 def values(of: Plan) -> list[tuple[str, str | None]]:
@@ -20,23 +20,23 @@ def values(of: Plan) -> list[tuple[str, str | None]]:
 
 
 def test_a_value_that_the_kernel_has_is_not_written() -> None:
-    assert plan([wanted("5")], {NAME: "5"}, {}) == Plan()
+    assert plan([requested("5")], {NAME: "5"}, {}) == Plan()
 
 
 def test_values_of_several_numbers_compare_by_number() -> None:
-    assert plan([wanted("4096 131072  6291456")], {NAME: "4096 131072 6291456"}, {}).writes == ()
+    assert plan([requested("4096 131072  6291456")], {NAME: "4096 131072 6291456"}, {}).writes == ()
 
 
 def test_another_value_is_written_and_remembered_with_what_it_was() -> None:
-    assert values(plan([wanted("5")], {NAME: "3"}, {})) == [("5", "3")]
+    assert values(plan([requested("5")], {NAME: "3"}, {})) == [("5", "3")]
 
 
 def test_a_limit_is_raised() -> None:
-    assert values(plan([wanted("200", at_least=True)], {NAME: "100"}, {})) == [("200", "100")]
+    assert values(plan([requested("200", at_least=True)], {NAME: "100"}, {})) == [("200", "100")]
 
 
 def test_a_limit_is_never_lowered_and_that_is_said() -> None:
-    result = plan([wanted("100", at_least=True)], {NAME: "200"}, {})
+    result = plan([requested("100", at_least=True)], {NAME: "200"}, {})
     assert result.writes == ()
     (finding,) = result.findings
     assert finding.harmless
@@ -45,18 +45,18 @@ def test_a_limit_is_never_lowered_and_that_is_said() -> None:
 
 def test_our_own_raise_may_be_lowered_again_down_to_what_it_was() -> None:
     remembered = {NAME: Changed("100", "300")}
-    assert values(plan([wanted("200", at_least=True)], {NAME: "300"}, remembered)) == [("200", "100")]
-    assert values(plan([wanted("50", at_least=True)], {NAME: "300"}, remembered)) == [("100", "100")]
+    assert values(plan([requested("200", at_least=True)], {NAME: "300"}, remembered)) == [("200", "100")]
+    assert values(plan([requested("50", at_least=True)], {NAME: "300"}, remembered)) == [("100", "100")]
 
 
 def test_what_somebody_else_raised_after_us_is_kept() -> None:
-    result = plan([wanted("200", at_least=True)], {NAME: "400"}, {NAME: Changed("100", "300")})
+    result = plan([requested("200", at_least=True)], {NAME: "400"}, {NAME: Changed("100", "300")})
     assert result.writes == ()
     assert result.forgotten == (NAME,)
 
 
 def test_a_second_change_of_ours_remembers_the_first_value() -> None:
-    assert values(plan([wanted("7")], {NAME: "5"}, {NAME: Changed("3", "5")})) == [("7", "3")]
+    assert values(plan([requested("7")], {NAME: "5"}, {NAME: Changed("3", "5")})) == [("7", "3")]
 
 
 def test_what_is_no_longer_wanted_goes_back() -> None:
@@ -71,7 +71,7 @@ def test_what_somebody_changed_since_is_left_to_them() -> None:
 
 
 def test_what_cannot_be_read_is_not_written() -> None:
-    assert plan([wanted("5")], {}, {}) == Plan()
+    assert plan([requested("5")], {}, {}) == Plan()
 
 
 def apply(result: Plan, kernel: dict[str, str], ledger: dict[str, Changed]) -> None:
@@ -94,7 +94,7 @@ def test_any_sequence_of_wishes_converges_and_is_undone(start: dict[str, int], s
     kernel = {name: str(value) for name, value in start.items()}
     ledger: dict[str, Changed] = {}
     for step in steps:
-        wishes = [Wanted(name, str(value), at_least=at_least) for name, (value, at_least) in step.items()]
+        wishes = [Requested(name, str(value), at_least=at_least) for name, (value, at_least) in step.items()]
         apply(plan(wishes, kernel, ledger), kernel, ledger)
         assert plan(wishes, kernel, ledger).writes == ()
         for wish in wishes:
@@ -107,11 +107,11 @@ def test_any_sequence_of_wishes_converges_and_is_undone(start: dict[str, int], s
 @pytest.mark.parametrize("at_least", [False, True])
 def test_converged_is_silent(at_least: bool) -> None:
     kernel, ledger = {NAME: "1"}, dict[str, Changed]()
-    wishes = [wanted("8", at_least=at_least)]
+    wishes = [requested("8", at_least=at_least)]
     apply(plan(wishes, kernel, ledger), kernel, ledger)
     assert plan(wishes, kernel, ledger) == Plan()
 
 
 def test_the_topic_of_a_wish_goes_along_with_its_write() -> None:
-    (write,) = plan([wanted("5")], {NAME: "3"}, {}).writes
-    assert write == Write(NAME, "5", wanted("5").topic, "3")
+    (write,) = plan([requested("5")], {NAME: "3"}, {}).writes
+    assert write == Write(NAME, "5", requested("5").topic, "3")

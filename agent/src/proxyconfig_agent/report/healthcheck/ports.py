@@ -1,6 +1,6 @@
 """The health check node ports: which are open where, by what the cluster wants, and what becomes of those that cannot be opened.
 
-They run in the agent's own event loop: a node without such Services has nothing of it, and a loop that hangs shall fail its checks.
+They run in the agent's event loop, so that its health checks fail when it hangs; a node without such Services has no server.
 """
 
 from __future__ import annotations

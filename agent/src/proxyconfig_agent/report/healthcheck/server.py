@@ -20,7 +20,7 @@ IDLE_S = 300.0
 REQUEST_S = 30.0
 """A request has to be complete so long after the connection was opened, or after its first octets; and its response read."""
 CONNECTIONS = 64
-"""Of one port and address. One more closes the one that has gone longest without a request, so that silent clients shut nobody out."""
+"""Of one port and address. One more closes the one that has gone longest without a request, so that silent clients shut no other out."""
 LONGEST_HEAD = 8192
 BUFFERED = 1 << 16
 """Octets that the kernel may hold per connection and direction."""
