@@ -164,8 +164,13 @@ class Decoder(Generic[T]):
         self._on_undecodable(Key(metadata.namespace, metadata.name), f"cannot be decoded: {error}")
 
     def _drop(self, metadata: Metadata) -> None:
-        self._advance_to(metadata.resource_version)
-        self._handler.on_delete(Key(metadata.namespace, metadata.name))
+        """A streamed list may have lost an object again before it is complete; that is no place to resume from, either."""
+        key = Key(metadata.namespace, metadata.name)
+        if self._seen is not None:
+            self._seen.discard(key)
+        else:
+            self._advance_to(metadata.resource_version)
+        self._handler.on_delete(key)
 
     def _advance(self, metadata: Identified) -> None:
         """Note that this object was seen. Inside a list its version is no place to resume from."""

@@ -60,7 +60,8 @@ class Queue:
                     await self._wake.wait()
 
     async def _run_one(self, work: Callable[[str], Awaitable[float | None]], name: str) -> None:
-        self.busy_since = self._last[name] = time.monotonic()
+        self.busy_since = now = time.monotonic()
+        self._last = {each: at for each, at in self._last.items() if now < at + self._interval_s} | {name: now}
         try:
             again_in_s = await work(name)
         except RetryError as error:

@@ -316,6 +316,18 @@ async def test_a_server_restored_from_a_backup_is_listed_anew(streams_lists: boo
         await soon(lambda: f.values() == {"kept": 1, "later": 4})
 
 
+async def test_a_streamed_list_that_breaks_off_after_a_deletion_is_listed_anew() -> None:
+    server = FakeServer()
+    await server.put("a", 1)
+    await server.put("b", 2)
+    cut = web.Response(body=event("ADDED", server.things["a"]) + event("DELETED", server.things["a"]), content_type="application/json")
+    server.answers = [cut]
+    async with following(server) as f:
+        await f.reflector.synced.wait()
+        assert f.values() == {"a": 1, "b": 2}
+        assert [request.get("resourceVersion") for request in server.requests] == [None, None]
+
+
 @pytest.mark.parametrize(
     "past",
     [
