@@ -231,8 +231,8 @@ class Cleanup(ConntrackCleaner):
         table.left, table.lookups, table.dumps = left, 0, 0
         self.told.clear()
 
-    def resync(self, wanted: Iterable[Frontends]) -> Outcome:
-        outcome = self.after(self.mode).resync(SETTINGS, wanted)
+    def resync(self, wanted: Iterable[Frontends], settings: Settings | None = None) -> Outcome:
+        outcome = self.after(self.mode).resync(settings or SETTINGS, wanted)
         self.clean()
         return outcome
 
@@ -313,6 +313,15 @@ def test_an_audit_looks_at_the_flows_if_it_repaired_something_or_if_nobody_did_f
     mode.operations = 1
     dataplane.resync([dns(NEW)])
     assert (table.dumps, table.lookups) == (0, 2)
+
+
+def test_an_address_that_stops_serving_node_ports_loses_their_flows() -> None:
+    table = Table(flow("192.0.2.1:30053", NEW), flow("192.0.2.2:30053", NEW))
+    dataplane = Cleanup(table, None, dns(NEW, node_port=30053))
+    dataplane.mode.operations = 1
+    dataplane.resync([dns(NEW, node_port=30053)], Settings(node_port_addresses=(address("192.0.2.2"),)))
+    assert table.left == [flow("192.0.2.2:30053", NEW)]
+    assert dataplane.told == [{Stale.SERVICE_GONE: 1}]
 
 
 def test_a_full_sync_after_a_failed_one_knows_what_was_served_before() -> None:
