@@ -51,6 +51,11 @@ def gone(api: Api, path: str, within_s: float = BUSY_S) -> None:
     eventually(lambda: api.get(path) is None, within_s=within_s)
 
 
+def happened(api: Api, reason: str) -> list[Object]:
+    """The Events with that reason that there are."""
+    return [each for each in api.every(EVENTS) if each["reason"] == reason]
+
+
 def event(api: Api, reason: str, within_s: float = BUSY_S) -> Any:
     """An Event with that reason, once there is one."""
     return eventually(lambda: next((each for each in api.every(EVENTS) if each["reason"] == reason), None), within_s=within_s)

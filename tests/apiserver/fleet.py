@@ -6,14 +6,16 @@ A thread looks at the API server ten times a second and does what is due: it kee
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import UTC, datetime
 from typing import Any
 
-from tests.apiserver.objects import CONFIGS, DAEMONSETS, NODES, PODS, PROXIES, Api, Object, node, pod, ready
+from tests.apiserver.objects import CONFIGS, DAEMONSETS, LEASES, NODES, PODS, PROXIES, Api, Object, node, pod, ready
 from urllib3.exceptions import HTTPError
 
-from proxyconfig_api import names
+from proxyconfig_api import heartbeat, names
 
 _PASSING = (
     *("404", "409"),  # others change these objects as well
@@ -31,6 +33,11 @@ class Fleet:
         """Nodes on which nothing happens any more."""
         self.stubborn: set[str] = set()
         """Nodes whose agents never report a removal."""
+        self.silent: set[str] = set()
+        """Nodes whose agents do not reach the API server, though kubelet does."""
+        self.renew_s = 2.0
+        """Between two heartbeats of an agent."""
+        self._renewed: dict[str, float] = {}
         self.missing_images: set[str] = set()
         """Images that no registry has."""
         self.removals: list[str] = []
@@ -64,6 +71,16 @@ class Fleet:
         self.dead.add(name)
         silent = ready(holds=False, reason="NodeStatusUnknown", message="Kubelet stopped posting node status.") | {"status": "Unknown"}
         self.api.patch(f"{NODES}/{name}/status", {"status": {"conditions": [silent]}})
+
+    def lose_network(self, name: str) -> None:
+        """Let kubelet say that the node's network plugin is not ready; its agent works, and so does kubelet."""
+        waits = ready(holds=False, reason="NetworkPluginNotReady", message="cni plugin not initialized")
+        self.api.patch(f"{NODES}/{name}/status", {"status": {"conditions": [waits]}})
+
+    def return_to_life(self, name: str) -> None:
+        """Let a node that has fallen silent go on where it was."""
+        self.api.patch(f"{NODES}/{name}/status", {"status": {"conditions": [ready(holds=True, reason="KubeletReady")]}})
+        self.dead.discard(name)
 
     def _join(self, name: str, labels: Mapping[str, str]) -> None:
         self.api.create(NODES, node(name, labels))
@@ -103,8 +120,9 @@ class Fleet:
             self.api.create(PODS, pod(mine, name, config))
         if mine not in pods or (pods[mine]["status"]["phase"] == "Running") == broken:
             self.api.patch(f"{PODS}/{mine}/status", {"status": _waiting() if broken else _running()})
-        elif not broken and proxy is not None:
+        elif not broken and proxy is not None and name not in self.silent:
             self._report(proxy)
+            self._renew(proxy)
 
     def _report(self, proxy: Object) -> None:
         name, generation, spec = proxy["metadata"]["name"], proxy["metadata"]["generation"], proxy["spec"]
@@ -120,6 +138,18 @@ class Fleet:
         self.api.apply(
             f"{PROXIES}/{name}/status", body | {"metadata": {"name": name, "uid": proxy["metadata"]["uid"]}}, manager=names.AGENT
         )
+
+    def _renew(self, proxy: Object) -> None:
+        """The agent's heartbeat: anything that changes the Lease."""
+        node, now = proxy["metadata"]["name"], time.monotonic()
+        if now - self._renewed.get(node, float("-inf")) < self.renew_s:
+            return
+        self._renewed[node] = now
+        owner = {"apiVersion": names.API_VERSION, "kind": "NodeProxy", "name": node, "uid": proxy["metadata"]["uid"]}
+        metadata = {"name": heartbeat.lease_of(node), "labels": dict(heartbeat.LABELS), "ownerReferences": [owner]}
+        spec = {"holderIdentity": node, "renewTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+        body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+        self.api.apply(f"{LEASES}/{heartbeat.lease_of(node)}", body, manager=names.AGENT)
 
 
 def clean(api: Api) -> None:

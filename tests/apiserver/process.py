@@ -9,16 +9,17 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.polling import eventually
 
 
 class OperatorProcess:
-    """A context manager. `log` is the file with its JSON lines."""
+    """A context manager. `log` is the file with its JSON lines; without an `environment` it has ours."""
 
-    def __init__(self, kubeconfig: Path, log: Path, *arguments: str) -> None:
-        self.log = log
+    def __init__(self, kubeconfig: Path, log: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+        self.log, self._environment = log, environment
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             self.port = taken.getsockname()[1]
@@ -31,7 +32,7 @@ class OperatorProcess:
 
     def __enter__(self) -> OperatorProcess:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -14,6 +14,7 @@ from proxyconfig_api.revision import revision_of
 from proxyconfig_operator.decide.agent_daemonset import Installation
 from proxyconfig_operator.decide.assignment import assign
 from proxyconfig_operator.decide.snapshot import Snapshot
+from proxyconfig_operator.decide.waits import Waits
 from proxyconfig_operator.model.address import Address
 from proxyconfig_operator.model.objects import OS_LABEL, Config, DaemonSet, Node, Pod, Revision
 
@@ -91,7 +92,7 @@ def revision(name: str, number: int, owner: str = "x") -> Revision:
     )
 
 
-def world(
+def snapshot(
     configs: Iterable[Config] = (),
     nodes: Iterable[Node] = (),
     *,
@@ -99,8 +100,10 @@ def world(
     pods: Iterable[Pod] = (),
     revisions: Iterable[Revision] = (),
     daemonsets: Iterable[DaemonSet] = (),
+    waits: Waits | None = None,
+    now: datetime = NOW,
 ) -> Snapshot:
-    """Everything at once, at NOW, with two minutes for removals."""
+    """Everything at once, at NOW, with two minutes for removals. Unless `waits` says otherwise all agents are heard."""
     configs, nodes = tuple(configs), tuple(nodes)
     return Snapshot(
         configs={each.name: each for each in configs},
@@ -112,5 +115,6 @@ def world(
         assignment=assign(configs, nodes),
         installation=INSTALLATION,
         removal_deadline_s=120,
-        now=NOW,
+        waits=waits or Waits(heard=frozenset(each.metadata.name for each in nodes)),
+        now=now,
     )

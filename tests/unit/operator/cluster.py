@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from tests.unit.operator.builders import NOW, pod, world
+from tests.unit.operator.builders import NOW, pod, snapshot
 
 from proxyconfig_api import codec, names
 from proxyconfig_api.nodeproxy import NodeProxy
-from proxyconfig_operator.decide.plan import plan_of, strays_of
+from proxyconfig_operator.decide.plan import orphan_plan, plan_of
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import OS_LABEL, Config, DaemonSet, Node, Revision
 from proxyconfig_operator.model.writes import Apply, Delete, Resource, Unlabel, Write
@@ -35,7 +35,10 @@ class Cluster:
                 self._collect()
             case "join" if subject not in self._nodes:
                 ready, labels = {"conditions": [{"type": "Ready", "status": "True"}]}, {OS_LABEL: "linux", "pool": value}
-                self._nodes[subject] = {"metadata": self._metadata(subject) | {"labels": labels}, "status": ready}
+                self._nodes[subject] = {
+                    "metadata": self._metadata(subject) | {"labels": labels},
+                    "status": ready,
+                }
             case "leave":
                 self._nodes.pop(subject, None)
                 self._collect()
@@ -55,9 +58,9 @@ class Cluster:
 
     def writes(self) -> list[Write]:
         """All that the operator would write now, in order."""
-        there = self.world()
+        there = self.snapshot()
         plans = [plan_of(each, there) for each in there.configs.values()]
-        return [*(write for plan in plans for write in (*plan.prepare, *plan.move, *plan.finish)), *strays_of(there)]
+        return [*(write for plan in plans for write in (*plan.prepare, *plan.move, *plan.finish)), *orphan_plan(there).move]
 
     def carry_out(self, writes: Iterable[Write]) -> None:
         for write in writes:
@@ -87,9 +90,9 @@ class Cluster:
             } | removed
         return busy
 
-    def world(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
         kinds = self.objects
-        return world(
+        return snapshot(
             [Config.of(copy.deepcopy(each)) for each in self._configs.values()],
             [msgspec.convert(copy.deepcopy(each), Node) for each in self._nodes.values()],
             proxies=[codec.decode(copy.deepcopy(each), NodeProxy) for each in kinds[Resource.NODE_PROXY].values()],

@@ -11,7 +11,7 @@ import kopf
 import msgspec
 import structlog
 
-from proxyconfig_api import codec, names
+from proxyconfig_api import codec, heartbeat, names
 from proxyconfig_api.nodeproxy import NodeProxy
 from proxyconfig_client.api import ApiClient, path_of
 from proxyconfig_client.config import ClientConfig, from_kubeconfig, in_cluster
@@ -29,6 +29,8 @@ from proxyconfig_operator.decide.agent_daemonset import Installation
 from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Pod, Revision
 from proxyconfig_operator.watch import kopf_handlers
 from proxyconfig_operator.watch.caches import Caches
+from proxyconfig_operator.watch.heartbeats import Heartbeat
+from proxyconfig_operator.watch.observations import Observations
 
 INTERVAL_S = 1.0
 """Between two passes over one ProxyConfig: what 5,000 nodes report in that time is one status."""
@@ -57,10 +59,10 @@ class Operator:
     def __init__(self, settings: Settings, config: ClientConfig, connection: ApiClient, kube: Kube, lease: Lease) -> None:
         self._settings, self._config, self._kube, self._lease = settings, config, kube, lease
         self._queue = Queue(INTERVAL_S, _retrying)
-        self._caches = Caches(self._queue.add)
+        self._caches = Caches(self._queue.add, Observations(settings.heartbeat_grace_s))
         installation = Installation(settings.namespace, settings.agent_image, api_server(config.server))
-        herald = Events(connection, names.OPERATOR, settings.identity)
-        self._reconciler = Reconciler(self._caches, kube, herald, installation, settings.removal_deadline_s)
+        recorder = Events(connection, names.OPERATOR, settings.identity)
+        self._reconciler = Reconciler(self._caches, kube, recorder, installation, settings.removal_deadline_s)
         self._reflectors = _reflectors(connection, self._caches, settings.namespace)
         self._leading = False
 
@@ -150,6 +152,13 @@ def _reflectors(connection: ApiClient, caches: Caches, namespace: str) -> dict[s
         "pods": Reflector(connection, in_namespace("v1", "pods"), _decoder(Pod), caches.pods, label_selector=agent_daemonset.POD_SELECTOR),
         "revisions": Reflector(
             connection, in_namespace("apps/v1", "controllerrevisions"), _decoder(Revision), caches.revisions, label_selector=our_revisions
+        ),
+        "heartbeats": Reflector(
+            connection,
+            in_namespace("coordination.k8s.io/v1", "leases"),
+            _decoder(Heartbeat),
+            caches.heartbeats,
+            label_selector=heartbeat.SELECTOR,
         ),
     }
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from proxyconfig_api import names
+from proxyconfig_api import heartbeat, names
 from proxyconfig_client import logs
 from proxyconfig_operator.model.address import Address
 
@@ -27,7 +27,9 @@ class Settings:
     """For ProxyConfigs that name none."""
     health: Address
     removal_deadline_s: float
-    """How long nodes have to prove that nothing is left in their kernels."""
+    """How long nodes have to confirm their cleanup, from the moment at which they are first asked for it."""
+    heartbeat_grace_s: float
+    """How long an agent may give no sign of life."""
     log_level: str
     log_format: logs.Format
 
@@ -47,6 +49,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         agent_image=given.agent_image,
         health=given.healthz_bind_address,
         removal_deadline_s=given.removal_deadline,
+        heartbeat_grace_s=given.heartbeat_grace,
         log_level=given.log_level,
         log_format=given.log_format,
     )
@@ -71,7 +74,14 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         type=_seconds,
         default="120",
         metavar="SECONDS",
-        help="longest wait for nodes to prove a removal (%(default)s)",
+        help="longest wait of a deleted ProxyConfig for nodes to confirm their cleanup (%(default)s)",
+    )
+    add(
+        "--heartbeat-grace",
+        type=_seconds,
+        default=f"{heartbeat.GRACE_S:g}",
+        metavar="SECONDS",
+        help=f"silence after which an agent is not ready (%(default)s); agents renew their Leases every {heartbeat.RENEW_S:g} s",
     )
     add("--log-level", choices=logs.LEVELS, default=environment.get("LOG_LEVEL") or "info")
     add("--log-format", choices=("json", "text"), default=environment.get("LOG_FORMAT") or "json")

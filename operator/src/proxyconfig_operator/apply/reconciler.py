@@ -13,14 +13,15 @@ from proxyconfig_api.proxyconfig import ProxyConfigStatus
 from proxyconfig_client.events import Reference
 from proxyconfig_operator.apply.workqueue import RetryError
 from proxyconfig_operator.decide.agent_daemonset import Installation
-from proxyconfig_operator.decide.plan import Plan, plan_of, strays_of
+from proxyconfig_operator.decide.plan import Plan, orphan_plan, plan_of
+from proxyconfig_operator.decide.removal import Step
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config
 from proxyconfig_operator.model.writes import Write
 from proxyconfig_operator.status.conditions import some
-from proxyconfig_operator.status.events import announcements_of
+from proxyconfig_operator.status.events import Event, events_of, unproven
 from proxyconfig_operator.status.status import status_of, write_of
-from proxyconfig_operator.watch.caches import STRAYS, Caches
+from proxyconfig_operator.watch.caches import ORPHANS, Caches
 
 _log = structlog.get_logger("reconcile")
 
@@ -31,46 +32,59 @@ class Writer(Protocol):
         ...
 
 
-class Herald(Protocol):
+class Recorder(Protocol):
     async def post(self, regarding: Reference, reason: str, note: str, *, action: str, kind: Literal["Normal", "Warning"]) -> None: ...
 
 
 class Reconciler:
-    def __init__(self, caches: Caches, writer: Writer, herald: Herald, installation: Installation, removal_deadline_s: float) -> None:
-        self._caches, self._writer, self._herald = caches, writer, herald
+    def __init__(self, caches: Caches, writer: Writer, recorder: Recorder, installation: Installation, removal_deadline_s: float) -> None:
+        self._caches, self._writer, self._recorder = caches, writer, recorder
         self._installation, self._removal_deadline_s = installation, removal_deadline_s
         self._refused: dict[str, tuple[str, ...]] = {}
         """What the API server refused while nodes were moved: told in the next status."""
         self._unselected: tuple[str, ...] = ()
 
     async def reconcile(self, name: str) -> float | None:
-        """Bring one ProxyConfig forward; return when it wants to be looked at again. Raises RetryError."""
-        world = self._caches.world(self._installation, self._removal_deadline_s)
-        if name == STRAYS:
-            self._report_unselected(world)
-            self._insist(await self._writer.write(strays_of(world)))
-            return None
-        config = world.configs.get(name)
+        """Bring one ProxyConfig, or the ORPHANS, forward; return in how many seconds to look at it again. Raises RetryError."""
+        snapshot = self._caches.snapshot(self._installation, self._removal_deadline_s)
+        if name == ORPHANS:
+            return await self._reconcile_orphans(snapshot)
+        config = snapshot.configs.get(name)
         if config is None:
             self._refused.pop(name, None)
             return None
-        started, plan = time.monotonic(), plan_of(config, world)
-        status = status_of(config, world, plan, self._refused.get(name, ()))
+        started, plan = time.monotonic(), plan_of(config, snapshot)
+        status = status_of(config, snapshot, plan, self._refused.get(name, ()))
         refused = _sentences(await self._writer.write(plan.prepare))
         if refused:
-            status = status_of(config, world, plan, refused)
-        await self._tell(config, status, plan)
+            status = status_of(config, snapshot, plan, refused)
+        await self._publish(config, status, plan)
         if not refused:
             refused = _sentences([*await self._writer.write(plan.move), *await self._writer.write(plan.finish)])
         _report(config, status, plan, started)
         return self._remember(name, refused, plan)
 
-    async def _tell(self, config: Config, status: ProxyConfigStatus, plan: Plan) -> None:
+    async def _reconcile_orphans(self, snapshot: Snapshot) -> float | None:
+        """There is no ProxyConfig any more that an Event could be about: what is overdue is said of the Node."""
+        self._report_unselected(snapshot)
+        plan = orphan_plan(snapshot)
+        if plan.move:
+            _log.info("orphans", nodes=some([each.node for each in plan.leaving]), writes=len(plan.move))
+        for each in (each for each in plan.leaving if each.step is Step.OVERDUE):
+            about = Reference("v1", "Node", each.node, uid=snapshot.nodes[each.node].metadata.uid)
+            await self._post(about, unproven([each.node], each.reason))
+        self._insist(await self._writer.write(plan.move))
+        return plan.again_in_s
+
+    async def _publish(self, config: Config, status: ProxyConfigStatus, plan: Plan) -> None:
         if status != config.status:
             self._insist(await self._writer.write((write_of(config, status),)))
         about = Reference(names.API_VERSION, "ProxyConfig", config.name, uid=config.metadata.uid)
-        for each in announcements_of(config.status, status, plan):
-            await self._herald.post(about, each.reason, each.note, action="Reconcile", kind=each.kind)
+        for each in events_of(config.status, status, plan, deleting=config.deleting):
+            await self._post(about, each)
+
+    async def _post(self, about: Reference, event: Event) -> None:
+        await self._recorder.post(about, event.reason, event.note, action="Reconcile", kind=event.kind)
 
     def _remember(self, name: str, refused: tuple[str, ...], plan: Plan) -> float | None:
         before = self._refused.pop(name, ())
@@ -79,10 +93,10 @@ class Reconciler:
             raise RetryError(refused[0])
         return 0.0 if before else plan.again_in_s
 
-    def _report_unselected(self, world: Snapshot) -> None:
+    def _report_unselected(self, snapshot: Snapshot) -> None:
         """Nobody's status is about these nodes in particular; each one's counts them."""
-        nodes = world.assignment.unselected
-        if nodes != self._unselected and world.configs:
+        nodes = snapshot.assignment.unselected
+        if nodes != self._unselected and snapshot.configs:
             _log.info("nodes that no ProxyConfig selects", count=len(nodes), nodes=some(nodes))
             self._unselected = nodes
 

@@ -1,7 +1,7 @@
 """What is to be written for one ProxyConfig, in which order, given everything that is known. Pure.
 
-`prepare` makes what nodes are about to refer to. Only then is status told, so that it never claims an older truth while nodes
-change. `move` changes nodes: a part of them per pass, see `rollout`. `finish` lets the ProxyConfig itself go.
+`prepare` makes what nodes are about to refer to. Only then is status written, so that it never claims an older truth while nodes
+change. `move` changes nodes: a part of them per pass, see `rollout`. `finish` releases the ProxyConfig itself.
 Carried out only in part, or twice, a plan does no harm: the next one starts from what is there.
 """
 
@@ -30,78 +30,90 @@ class Plan:
     """When to plan again although nothing may have happened by then."""
 
 
-def plan_of(config: Config, world: Snapshot) -> Plan:
-    """The plan for one ProxyConfig of the world."""
-    return _farewell(config, world) if config.deleting else _service(config, world)
+def plan_of(config: Config, snapshot: Snapshot) -> Plan:
+    """The plan for one ProxyConfig of the snapshot."""
+    return _deletion(config, snapshot) if config.deleting else _service(config, snapshot)
 
 
-def strays_of(world: Snapshot) -> tuple[Write, ...]:
-    """Let go of nodes and agents whose ProxyConfig is no more: its finalizer was taken away by hand."""
-    lost = {name for name, proxy in world.proxies.items() if proxy.spec.config_name not in world.configs}
-    for name, node in world.nodes.items():
-        label = node.metadata.label(names.CONFIG_LABEL)
-        if label and label not in world.configs:
-            lost.add(name)
-    homeless = [name for name in sorted(lost) if not world.heir_of(name)]
-    releases = (removal.release(world.proxies.get(name), world.nodes.get(name)) for name in homeless)
-    orphans = [each for _, each in sorted(world.daemonsets.items()) if each.metadata.label(names.CONFIG_LABEL) not in world.configs]
-    return (*(write for writes in releases for write in writes), *(write for each in orphans for write in _retired(each)))
+def orphan_plan(snapshot: Snapshot) -> Plan:
+    """The plan for nodes and agents whose ProxyConfig is no more: it could not wait for them, or lost its finalizer to an administrator."""
+    leaving = removal.orphans_of(snapshot)
+    held = {name: _config_on(name, snapshot) for name in (each.node for each in leaving)}
+    move = [write for each in leaving for write in removal.writes_of(each, held[each.node], snapshot)]
+    kept = {*snapshot.configs, *held.values()}
+    retired = [each for _, each in sorted(snapshot.daemonsets.items()) if each.metadata.label(names.CONFIG_LABEL) not in kept]
+    return Plan(move=(*move, *(write for each in retired for write in _retired(each))), leaving=leaving, again_in_s=_soonest(leaving))
 
 
-def _service(config: Config, world: Snapshot) -> Plan:
-    """Bring the members to their target, and let the others go."""
-    target, leaving = world.targets[config.name], removal.leaving_of(config, world)
-    moves, more = waves.admit([writes for node in world.assignment.members[config.name] if (writes := _placing(config, node, world))])
-    in_use = {proxy.spec.revision_name for proxy in world.proxies.values() if proxy.spec.config_name == config.name} | {target.revision}
-    old = revisions.superseded(world.revisions_of(config.name), in_use)
-    waits = [(each.deadline - world.now).total_seconds() for each in leaving if each.step is Step.WAIT]
+def _service(config: Config, snapshot: Snapshot) -> Plan:
+    """Bring the members to their target, and release the others."""
+    target, leaving = snapshot.targets[config.name], removal.leaving_of(config, snapshot)
+    placings = (_placing(config, node, snapshot) for node in snapshot.assignment.members[config.name])
+    moves, more = waves.admit([writes for writes in placings if writes])
+    in_use = {proxy.spec.revision_name for proxy in snapshot.proxies.values() if proxy.spec.config_name == config.name} | {target.revision}
+    old = revisions.superseded(snapshot.revisions_of(config.name), in_use)
     return Plan(
-        prepare=(*_finalizer(config), *((target.create,) if target.create else ()), *_agents(config, world)),
-        move=(
-            *(write for writes in moves for write in writes),
-            *(write for each in leaving for write in removal.writes_of(each, world)),
-            *old,
-        ),
+        prepare=(*_finalizer(config), *((target.create,) if target.create else ()), *_agents(config, snapshot)),
+        move=(*(write for writes in moves for write in writes), *_removals(leaving, config, snapshot), *old),
         leaving=leaving,
-        again_in_s=0.0 if more else max(0.0, min(waits)) if waits else None,
+        again_in_s=0.0 if more else _soonest(leaving),
     )
 
 
-def _farewell(config: Config, world: Snapshot) -> Plan:
-    """Have everything removed; let the ProxyConfig go when that is proven, or when nobody is left to wait for, or too late."""
-    if names.FINALIZER not in config.metadata.finalizers or config.metadata.deletion_timestamp is None:
+def _deletion(config: Config, snapshot: Snapshot) -> Plan:
+    """Have everything removed; release the ProxyConfig when no node is left but those that are reported as unproven."""
+    if names.FINALIZER not in config.metadata.finalizers:
         return Plan()
-    leaving, handed = removal.leaving_of(config, world), _handed_over(config, world)
-    left_s = world.removal_deadline_s - (world.now - config.metadata.deletion_timestamp).total_seconds()
-    if left_s > 0 and (handed or not all(each.done for each in leaving)):
-        return Plan(move=tuple(write for each in leaving for write in removal.writes_of(each, world)), leaving=leaving, again_in_s=left_s)
-    releases = (removal.release(world.proxies.get(each.node), world.nodes.get(each.node)) for each in leaving)
-    move = tuple(write for writes in releases for write in writes)
-    if left_s > 0 and _agents_go(config, world):
-        return Plan(move=move, leaving=leaving, again_in_s=left_s)
-    return Plan(move=move, finish=(*_retired(world.daemonset_of(config.name)), _own(config, ())), leaving=leaving)
+    leaving = removal.leaving_of(config, snapshot)
+    # The first deadline is for the proofs; as long again for what follows them: another ProxyConfig takes a node over, pods end.
+    left_s = 2 * snapshot.removal_deadline_s - snapshot.waits.deleting_s.get(config.name, 0.0)
+    unfinished = left_s > 0 and (_handed_over(config, snapshot) or _agents_end(config, leaving, snapshot))
+    if unfinished or any(each.step is not Step.UNPROVEN for each in leaving):
+        again_in_s = min(each for each in (_soonest(leaving), left_s if unfinished else None, float("inf")) if each is not None)
+        return Plan(
+            move=_removals(leaving, config, snapshot), leaving=leaving, again_in_s=again_in_s if again_in_s != float("inf") else None
+        )
+    agents = () if leaving else tuple(_retired(snapshot.daemonset_of(config.name)))
+    return Plan(move=agents, finish=(_own(config, ()),), leaving=leaving)
 
 
-def _agents_go(config: Config, world: Snapshot) -> bool:
+def _removals(leaving: tuple[Leaving, ...], config: Config, snapshot: Snapshot) -> tuple[Write, ...]:
+    return tuple(write for each in leaving for write in removal.writes_of(each, config.name, snapshot))
+
+
+def _soonest(leaving: tuple[Leaving, ...]) -> float | None:
+    """When the first of the nodes that are waited for is overdue."""
+    return min((each.left_s for each in leaving if each.step is Step.WAIT), default=None)
+
+
+def _agents_end(config: Config, leaving: tuple[Leaving, ...], snapshot: Snapshot) -> bool:
     """Whether pods of agents are still to end. A ProxyConfig of the same name may follow at once, and the DaemonSet controller
     takes the pods of a DaemonSet for those of the next one with its name: it starts none where it still sees one (1.36)."""
-    return any(world.nodes[node].reachable for node in world.agents_of(config.name) if node in world.nodes)
+    kept = {each.node for each in leaving}
+    ending = (node for node in snapshot.agents_of(config.name) if node in snapshot.nodes and node not in kept)
+    return any(snapshot.nodes[node].answers for node in ending)
 
 
-def _placing(config: Config, node: str, world: Snapshot) -> tuple[Write, ...]:
-    target = world.targets[config.name]
+def _config_on(node: str, snapshot: Snapshot) -> str:
+    """The ProxyConfig whose agent a node has, by its NodeProxy or else by its label."""
+    proxy = snapshot.proxies.get(node)
+    return proxy.spec.config_name if proxy is not None else snapshot.nodes[node].metadata.label(names.CONFIG_LABEL)
+
+
+def _placing(config: Config, node: str, snapshot: Snapshot) -> tuple[Write, ...]:
+    target = snapshot.targets[config.name]
     if not target.revision:
         return ()
-    return placement.writes_of(config, target, world.nodes[node], world.proxies.get(node))
+    return placement.writes_of(config, target, snapshot.nodes[node], snapshot.proxies.get(node))
 
 
-def _agents(config: Config, world: Snapshot) -> Iterator[Write]:
+def _agents(config: Config, snapshot: Snapshot) -> Iterator[Write]:
     """The DaemonSet, if it is not what it should be. It is left alone while paused, for a change of it restarts agents."""
-    target, existing = world.targets[config.name], world.daemonset_of(config.name)
+    target, existing = snapshot.targets[config.name], snapshot.daemonset_of(config.name)
     paused = target.verdict is Verdict.PAUSED and existing is not None
     if not target.revision or paused or config.problem:
         return
-    wanted = agent_daemonset.render(config, world.installation)
+    wanted = agent_daemonset.render(config, snapshot.installation)
     if agent_daemonset.differs(wanted, existing):
         yield Apply(Resource.DAEMON_SET, agent_daemonset.name_of(config.name), wanted)
 
@@ -111,10 +123,10 @@ def _retired(agents: DaemonSet | None) -> Iterator[Write]:
         yield Delete(Resource.DAEMON_SET, agents.metadata.name, agents.metadata.uid)
 
 
-def _handed_over(config: Config, world: Snapshot) -> list[str]:
-    """Nodes that an heir is about to take; it has not placed itself on them yet."""
-    mine = (name for name, proxy in world.proxies.items() if proxy.spec.config_name == config.name and name in world.nodes)
-    return [name for name in mine if world.heir_of(name)]
+def _handed_over(config: Config, snapshot: Snapshot) -> bool:
+    """Whether a successor is about to take nodes that it has not placed itself on yet."""
+    held = (name for name, proxy in snapshot.proxies.items() if proxy.spec.config_name == config.name and name in snapshot.nodes)
+    return any(snapshot.successor_of(name) for name in held)
 
 
 def _finalizer(config: Config) -> Iterator[Write]:

@@ -1,34 +1,42 @@
-"""Taking a proxy away from a node: ask its agent, wait for the proof, let go. Pure.
+"""Removal of a proxy from a node: request it, wait for the proof, release the node. Pure.
 
-The proof is the agent's scan of its kernel: `status.removed.objects` is 0, reported for the generation that asks for it.
-Nothing is waited for beyond a deadline, so a dead node or agent holds nobody up for ever.
+The proof is the agent's scan of its kernel: `status.removed.objects` is 0, reported for the generation that requests it.
+A deadline ends the wait of a ProxyConfig that is being deleted, not the request. What is not proven by then is reported, and the
+NodeProxy keeps action Remove, and the node its label and its agent, until the agent has proven it or the Node is gone.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from proxyconfig_api import names
 from proxyconfig_api.nodeproxy import Action, NodeProxy, NodeProxySpec
 from proxyconfig_operator.decide.placement import place
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config, Node, Pod
-from proxyconfig_operator.model.writes import Delete, Resource, Unlabel, Write
+from proxyconfig_operator.model.writes import Apply, Delete, Resource, Unlabel, Write
 
-DEADLINE_ANNOTATION = f"{names.GROUP}/removal-deadline"
-"""On a NodeProxy with action Remove: when its node is let go without proof. Kept there, it outlives the operator."""
+UNPROVEN_ANNOTATION = f"{names.GROUP}/removal-unproven"
+"""On a NodeProxy with action Remove: why its node was not waited for any longer. It is reported when this is written, and once."""
+NO_REVISION = "none"
+"""Named by a NodeProxy that requests a removal from an agent whose ProxyConfig has no revision any more."""
 
 
 class Step(enum.Enum):
-    ASK = "ask"
+    REQUEST = "request"
     WAIT = "wait"
     PROVEN = "proven"
     NOTHING = "nothing"
-    """No agent has ever reported here, so there is nothing to prove."""
-    GIVE_UP = "give up"
-    """The deadline has passed, or the node is gone or does not answer."""
+    """No agent has ever run here, so there is nothing to prove."""
+    OVERDUE = "overdue"
+    """The deadline has passed, or neither the node nor its agent gives a sign of life: to be reported."""
+    UNPROVEN = "unproven"
+    """Reported as overdue; the request stays."""
+
+
+_ENDED = (Step.PROVEN, Step.NOTHING, Step.OVERDUE, Step.UNPROVEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,83 +45,106 @@ class Leaving:
 
     node: str
     step: Step
-    deadline: datetime
+    left_s: float = 0.0
+    """Until it is overdue, while it is waited for."""
+    reason: str = ""
+    """Why it is overdue."""
 
     @property
     def done(self) -> bool:
-        return self.step not in (Step.ASK, Step.WAIT)
+        """Whether a ProxyConfig that is being deleted waits for it no longer."""
+        return self.step in _ENDED
 
 
-def leaving_of(config: Config, world: Snapshot) -> tuple[Leaving, ...]:
+def leaving_of(config: Config, snapshot: Snapshot) -> tuple[Leaving, ...]:
     """The nodes that have, or had, the agents of `config` and belong to no ProxyConfig that could have them; by name."""
-    held = {name for name, proxy in world.proxies.items() if proxy.spec.config_name == config.name}
-    labelled = (name for name, node in world.nodes.items() if node.metadata.label(names.CONFIG_LABEL) == config.name)
-    held.update(name for name in labelled if name not in world.proxies)  # else it is for the NodeProxy's ProxyConfig to let go
-    going = sorted(name for name in held if not _stays(name, config, world))
-    agents = world.agents_of(config.name) if going else {}
-    return tuple(_leaving(name, config, world, agents.get(name)) for name in going)
+    held = {name for name, proxy in snapshot.proxies.items() if proxy.spec.config_name == config.name}
+    labelled = (name for name, node in snapshot.nodes.items() if node.metadata.label(names.CONFIG_LABEL) == config.name)
+    held.update(name for name in labelled if name not in snapshot.proxies)  # else it is for the NodeProxy's ProxyConfig to release
+    return _leaving((name for name in held if not _stays(name, config, snapshot)), config.name, snapshot)
 
 
-def writes_of(leaving: Leaving, world: Snapshot) -> tuple[Write, ...]:
+def orphans_of(snapshot: Snapshot) -> tuple[Leaving, ...]:
+    """The nodes that have, or had, agents of a ProxyConfig that is no more, and that no other takes over; by name."""
+    orphans: dict[str, list[str]] = {}
+    for name, proxy in snapshot.proxies.items():
+        orphans.setdefault(proxy.spec.config_name, []).append(name)
+    for name, node in snapshot.nodes.items():
+        if name not in snapshot.proxies and (label := node.metadata.label(names.CONFIG_LABEL)):
+            orphans.setdefault(label, []).append(name)
+    lost = {config: [name for name in held if not snapshot.successor_of(name)] for config, held in orphans.items()}
+    found = (_leaving(held, config, snapshot) for config, held in lost.items() if config not in snapshot.configs)
+    return tuple(sorted((each for leaving in found for each in leaving), key=lambda each: each.node))
+
+
+def writes_of(leaving: Leaving, config: str, snapshot: Snapshot) -> tuple[Write, ...]:
     """What the step of a node asks for."""
-    proxy, node = world.proxies.get(leaving.node), world.nodes.get(leaving.node)
+    proxy, node = snapshot.proxies.get(leaving.node), snapshot.nodes.get(leaving.node)
     match leaving.step:
-        case Step.WAIT:
-            return ()
-        case Step.ASK if proxy is not None and node is not None:
-            spec = NodeProxySpec(config_name=proxy.spec.config_name, revision_name=proxy.spec.revision_name, action=Action.REMOVE)
-            return (place(node, spec, {DEADLINE_ANNOTATION: leaving.deadline.strftime("%Y-%m-%dT%H:%M:%SZ")}),)
-        case _:
+        case Step.REQUEST if node is not None:
+            return (_request(config, proxy, node, snapshot),)
+        case Step.OVERDUE if proxy is not None and node is not None:
+            return (place(node, proxy.spec, {UNPROVEN_ANNOTATION: leaving.reason}),)
+        case Step.PROVEN | Step.NOTHING:
             return release(proxy, node)
+        case _:
+            return ()
 
 
 def release(proxy: NodeProxy | None, node: Node | None) -> tuple[Write, ...]:
-    """Let go of a node: the agent's pod leaves it with the label."""
-    deletion = (Delete(Resource.NODE_PROXY, proxy.metadata.name, proxy.metadata.uid),) if proxy else ()
-    labelled = node is not None and node.metadata.label(names.CONFIG_LABEL)
-    return (*deletion, Unlabel(node.metadata.name, node.metadata.uid, names.CONFIG_LABEL)) if node and labelled else deletion
+    """Release a node: the agent's pod leaves it with the label, then the NodeProxy goes. In this order, so that a label without a
+    NodeProxy always means that somebody else has deleted it."""
+    if node is not None and node.metadata.label(names.CONFIG_LABEL):
+        return (Unlabel(node.metadata.name, node.metadata.uid, names.CONFIG_LABEL),)
+    return (Delete(Resource.NODE_PROXY, proxy.metadata.name, proxy.metadata.uid),) if proxy else ()
 
 
-def _stays(node: str, config: Config, world: Snapshot) -> bool:
-    """Whether it has a ProxyConfig, this one or an heir; or has to keep this one for want of a better one."""
-    winner = world.assignment.winners.get(node, "")
-    if winner == config.name or world.heir_of(node):
+def _request(config: str, proxy: NodeProxy | None, node: Node, snapshot: Snapshot) -> Apply:
+    target = snapshot.targets.get(config)
+    revision = proxy.spec.revision_name if proxy is not None else target.revision if target is not None else ""
+    return place(node, NodeProxySpec(config_name=config, revision_name=revision or NO_REVISION, action=Action.REMOVE))
+
+
+def _stays(node: str, config: Config, snapshot: Snapshot) -> bool:
+    """Whether it has a ProxyConfig, this one or a successor; or has to keep this one for want of a better one."""
+    winner = snapshot.assignment.winners.get(node, "")
+    if winner == config.name or snapshot.successor_of(node):
         return True
     return bool(winner) and not config.deleting
 
 
-def _leaving(name: str, config: Config, world: Snapshot, pod: Pod | None) -> Leaving:
-    proxy, node = world.proxies.get(name), world.nodes.get(name)
-    deadline = _deadline(config, proxy, world)
-    return Leaving(name, _step(config, proxy, node, pod, late=world.now >= deadline), deadline)
+def _leaving(nodes: Iterable[str], config: str, snapshot: Snapshot) -> tuple[Leaving, ...]:
+    going = sorted(nodes)
+    agents = snapshot.agents_of(config) if going else {}
+    return tuple(_judged(name, snapshot, agents.get(name)) for name in going)
 
 
-def _step(config: Config, proxy: NodeProxy | None, node: Node | None, pod: Pod | None, *, late: bool) -> Step:
-    if proxy is None or node is None:
+def _judged(name: str, snapshot: Snapshot, pod: Pod | None) -> Leaving:
+    step = _step(snapshot.proxies.get(name), snapshot.nodes.get(name), pod)
+    if step is not Step.WAIT:
+        return Leaving(name, step)
+    if name not in snapshot.waits.heard and not snapshot.nodes[name].answers:
+        return Leaving(name, Step.OVERDUE, reason="neither the node nor its agent gives a sign of life")
+    left_s = snapshot.removal_deadline_s - snapshot.waits.removing_s.get(name, 0.0)
+    if left_s <= 0:
+        return Leaving(name, Step.OVERDUE, reason=f"the agent has not confirmed it within {snapshot.removal_deadline_s:g} s")
+    return Leaving(name, Step.WAIT, left_s)
+
+
+def _step(proxy: NodeProxy | None, node: Node | None, pod: Pod | None) -> Step:
+    """The step as far as the objects tell it; time comes on top."""
+    if node is None:
         return Step.NOTHING
-    if _proven(proxy):
+    if proxy is not None and _proven(proxy):
         return Step.PROVEN
-    if not proxy.status.reported and (pod is None or not pod.status.container_statuses):
+    if not (proxy is not None and proxy.status.reported) and not (pod is not None and pod.has_run):
         return Step.NOTHING
-    if late and proxy.spec.action is Action.REMOVE:
-        return Step.GIVE_UP
-    if proxy.spec.action is not Action.REMOVE:
-        return Step.ASK
-    return Step.GIVE_UP if config.deleting and not node.reachable else Step.WAIT
+    if proxy is None or proxy.spec.action is not Action.REMOVE:
+        return Step.REQUEST
+    return Step.UNPROVEN if UNPROVEN_ANNOTATION in proxy.metadata.annotations else Step.WAIT
 
 
 def _proven(proxy: NodeProxy) -> bool:
     status = proxy.status
-    asked = proxy.spec.action is Action.REMOVE and status.observed_generation >= proxy.metadata.generation
-    return asked and status.removed is not None and status.removed.objects == 0
-
-
-def _deadline(config: Config, proxy: NodeProxy | None, world: Snapshot) -> datetime:
-    span = timedelta(seconds=world.removal_deadline_s)
-    if config.metadata.deletion_timestamp is not None:
-        return config.metadata.deletion_timestamp + span
-    noted = proxy.metadata.annotations.get(DEADLINE_ANNOTATION, "") if proxy and proxy.spec.action is Action.REMOVE else ""
-    try:
-        return datetime.fromisoformat(noted) if noted else world.now + span
-    except ValueError:
-        return world.now
+    requested = proxy.spec.action is Action.REMOVE and status.observed_generation >= proxy.metadata.generation
+    return requested and status.removed is not None and status.removed.objects == 0

@@ -12,6 +12,7 @@ from proxyconfig_api.nodeproxy import NodeProxy
 from proxyconfig_operator.decide.agent_daemonset import Installation, name_of
 from proxyconfig_operator.decide.assignment import Assignment
 from proxyconfig_operator.decide.revisions import Target, target_of
+from proxyconfig_operator.decide.waits import Waits
 from proxyconfig_operator.model.agent_pods import newest_by_node
 from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Pod, Revision
 
@@ -29,11 +30,13 @@ class Snapshot:
     assignment: Assignment
     installation: Installation
     removal_deadline_s: float
+    waits: Waits
     now: datetime
+    """For the stamps of conditions; nothing is decided by it."""
 
     @cached_property
     def targets(self) -> Mapping[str, Target]:
-        """What the nodes of each ProxyConfig shall be on."""
+        """What the nodes of each ProxyConfig are to run."""
         return {name: target_of(config, self.revisions_of(name)) for name, config in self.configs.items()}
 
     def revisions_of(self, config: str) -> tuple[Revision, ...]:
@@ -46,7 +49,7 @@ class Snapshot:
     def daemonset_of(self, config: str) -> DaemonSet | None:
         return self.daemonsets.get(name_of(config))
 
-    def heir_of(self, node: str) -> str:
+    def successor_of(self, node: str) -> str:
         """The ProxyConfig that takes the node over, or has it; empty if there is none that could."""
         winner = self.assignment.winners.get(node, "")
         return winner if winner and self.targets[winner].revision else ""

@@ -57,8 +57,9 @@ class Node(msgspec.Struct, frozen=True):
         return next((condition for condition in self.status.conditions or () if condition.type == "Ready"), unknown)
 
     @property
-    def reachable(self) -> bool:
-        return self.ready.status == "True"
+    def answers(self) -> bool:
+        """Whether kubelet reports. One that says Ready=False does: the node may wait for its network, and its agent works."""
+        return self.ready.status in ("True", "False")
 
     @property
     def runs_linux(self) -> bool:
@@ -74,9 +75,14 @@ class Reason(msgspec.Struct, frozen=True, rename="camel"):
     exit_code: int | None = None
 
 
+class Running(msgspec.Struct, frozen=True):
+    """That a container runs; since when is not read."""
+
+
 class ContainerState(msgspec.Struct, frozen=True):
     waiting: Reason | None = None
     terminated: Reason | None = None
+    running: Running | None = None
 
 
 class ContainerStatus(msgspec.Struct, frozen=True, rename="camel"):
@@ -85,6 +91,11 @@ class ContainerStatus(msgspec.Struct, frozen=True, rename="camel"):
     restart_count: int = 0
     state: ContainerState = ContainerState()
     last_state: ContainerState = ContainerState()
+
+    @property
+    def has_run(self) -> bool:
+        ended = self.state.terminated or self.last_state.terminated
+        return bool(self.state.running is not None or ended or self.restart_count)
 
 
 class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
@@ -108,6 +119,16 @@ class Pod(msgspec.Struct, frozen=True):
     @property
     def ready(self) -> bool:
         return any(condition.type == "Ready" and condition.status == "True" for condition in self.status.conditions or ())
+
+    @property
+    def has_run(self) -> bool:
+        """Whether the agent has ever been started in it: then rules of it may be in the kernel."""
+        return self.ready or any(each.has_run for each in self.status.container_statuses or ())
+
+    @property
+    def starts(self) -> tuple[str, int]:
+        """Another value for each start of the agent."""
+        return self.metadata.uid, sum(each.restart_count + each.has_run for each in self.status.container_statuses or ())
 
 
 class Revision(msgspec.Struct, frozen=True):

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from proxyconfig_api.conditions import ConditionUpdate
 from proxyconfig_api.proxyconfig import NodeCounts
-from proxyconfig_operator.decide.removal import Leaving
+from proxyconfig_operator.decide.removal import Leaving, Step
 from proxyconfig_operator.decide.revisions import Target, Verdict
 from proxyconfig_operator.status.node_state import Health, NodeState
 
+_UNFINISHED = (Step.REQUEST, Step.WAIT, Step.OVERDUE, Step.UNPROVEN)
 NAMED = 5
 """Nodes that a sentence names."""
 
@@ -49,13 +50,15 @@ def updates_of(found: Findings) -> tuple[ConditionUpdate, ...]:
     )
 
 
-def farewell(leaving: Sequence[Leaving]) -> tuple[ConditionUpdate, ...]:
-    """The conditions of a ProxyConfig that is being deleted."""
-    waiting = [each.node for each in leaving if not each.done]
-    message = "letting its nodes go"
-    if waiting:
-        until = f"{leaving[0].deadline:%H:%M:%S} UTC"
-        message = f"waiting until {until} for {len(waiting)} nodes to prove that nothing is left: {some(waiting)}"
+def deletion_updates(leaving: Sequence[Leaving], refusals: Sequence[str] = ()) -> tuple[ConditionUpdate, ...]:
+    """The conditions of a ProxyConfig that is being deleted. The message does not count seconds: each would be a write."""
+    waiting, unproven = ([each.node for each in leaving if each.done is done and each.step in _UNFINISHED] for done in (False, True))
+    parts = [
+        f"waiting for {len(waiting)} nodes to confirm that their cleanup is complete: {some(waiting)}" if waiting else "",
+        f"cleanup of {len(unproven)} nodes not confirmed: {some(unproven)}" if unproven else "",
+        *refusals,
+    ]
+    message = "; ".join(part for part in parts if part) or "releasing the nodes"
     return tuple(ConditionUpdate(kind, kind != "Ready", "Deleting", message) for kind in ("Ready", "Reconciling", "Progressing"))
 
 

@@ -5,7 +5,7 @@ Transitions are judged against the status that is in the API server, so a restar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,46 +19,61 @@ ALARMS = ("Stalled", "Degraded", "Overlapping")
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
+class Event:
     kind: Literal["Normal", "Warning"]
     reason: str
     note: str
 
 
-def announcements_of(before: ProxyConfigStatus, after: ProxyConfigStatus, plan: Plan) -> tuple[Announcement, ...]:
+def events_of(before: ProxyConfigStatus, after: ProxyConfigStatus, plan: Plan, *, deleting: bool = False) -> tuple[Event, ...]:
     """What is worth an Event now that `after` follows `before`, and `plan` is carried out."""
-    return tuple(_rolling(before, after)) + tuple(_turned(before, after)) + tuple(_unproven(plan))
+    return tuple(_rolling(before, after)) + tuple(_turned(before, after)) + tuple(_removing(plan, deleting=deleting))
 
 
-def _rolling(before: ProxyConfigStatus, after: ProxyConfigStatus) -> Iterator[Announcement]:
+def _rolling(before: ProxyConfigStatus, after: ProxyConfigStatus) -> Iterator[Event]:
     if after.revision and after.revision != before.revision:
         was = f" instead of {before.revision}" if before.revision else ""
-        yield Announcement("Normal", "RollingOut", f"{after.nodes.desired} nodes get {after.revision}{was}")
+        yield Event("Normal", "RollingOut", f"{after.nodes.desired} nodes get {after.revision}{was}")
 
 
-def _turned(before: ProxyConfigStatus, after: ProxyConfigStatus) -> Iterator[Announcement]:
+def _turned(before: ProxyConfigStatus, after: ProxyConfigStatus) -> Iterator[Event]:
     for condition in after.conditions:
         holds, held = is_true(after.conditions, condition.type), is_true(before.conditions, condition.type)
         if holds != held:
             yield from _turn(condition, holds=holds)
 
 
-def _turn(condition: Condition, *, holds: bool) -> Iterator[Announcement]:
+def _turn(condition: Condition, *, holds: bool) -> Iterator[Event]:
     match condition.type, holds:
         case kind, True if kind in ALARMS:
-            yield Announcement("Warning", condition.reason, condition.message)
+            yield Event("Warning", condition.reason, condition.message)
         case kind, False if kind in ALARMS:
-            yield Announcement("Normal", f"No{kind}" if kind == "Overlapping" else f"Not{kind}", condition.message)
+            yield Event("Normal", f"No{kind}" if kind == "Overlapping" else f"Not{kind}", condition.message)
         case "Ready", True:
-            yield Announcement("Normal", "Ready", condition.message)
+            yield Event("Normal", "Ready", condition.message)
         case "Paused", _:
-            yield Announcement("Normal", "Paused" if holds else "Resumed", condition.message)
+            yield Event("Normal", "Paused" if holds else "Resumed", condition.message)
         case _:
             pass  # the others say the same truth in other words
 
 
-def _unproven(plan: Plan) -> Iterator[Announcement]:
-    nodes = [each.node for each in plan.leaving if each.step is Step.GIVE_UP or (plan.finish and not each.done)]
-    if nodes and (plan.finish or plan.move):
-        note = f"{some(nodes)} let go without proof that nothing is left in the kernel: run the agent with --cleanup there, or reboot"
-        yield Announcement("Warning", "RemovalNotProven", note)
+def _removing(plan: Plan, *, deleting: bool) -> Iterator[Event]:
+    """What a removal has come to. Each node is overdue once: then its NodeProxy says so."""
+    if requested := [each.node for each in plan.leaving if each.step is Step.REQUEST]:
+        yield Event("Normal", "RemovalRequested", f"{_nodes(requested)} asked to remove all rules")
+    for reason in sorted({each.reason for each in plan.leaving if each.step is Step.OVERDUE}):
+        yield unproven([each.node for each in plan.leaving if each.reason == reason], reason)
+    if deleting and plan.finish:
+        left = [each.node for each in plan.leaving]
+        note = f"released, cleanup of {_nodes(left)} not confirmed" if left else "released, every node has confirmed its cleanup"
+        yield Event("Warning" if left else "Normal", "Removed", note)
+
+
+def unproven(nodes: Sequence[str], reason: str) -> Event:
+    """That nodes were not waited for any longer."""
+    fix = "The NodeProxy keeps asking for it; if the agent cannot come back, run it with --cleanup on the node and delete the NodeProxy"
+    return Event("Warning", "RemovalNotProven", f"cleanup of {_nodes(nodes)} not confirmed: {reason}. {fix}")
+
+
+def _nodes(names: Sequence[str]) -> str:
+    return f"node {names[0]}" if len(names) == 1 else f"{len(names)} nodes ({some(names)})"

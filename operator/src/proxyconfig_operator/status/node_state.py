@@ -11,12 +11,15 @@ from itertools import islice
 from proxyconfig_api.conditions import ConditionStatus, condition
 from proxyconfig_api.nodeproxy import Action, NodeProxy
 from proxyconfig_api.proxyconfig import WORST_LIMIT, WorstNode
+from proxyconfig_operator.decide.waits import APPLY_S, Waits
 from proxyconfig_operator.model.agent_pods import NOT_READY, words_of
 from proxyconfig_operator.model.objects import Node, Pod
 
 MESSAGE_LIMIT = 1000
 _PASSING = ("Starting", "Removed")
 """What an agent says on its way to Ready; a node that comes back was removed before."""
+_SILENT = "AgentSilent", "no heartbeat from the agent: it cannot reach the API server or read the cluster, and its rules may be stale"
+_MUTE = "NotReported", "no report from the agent since its pod started: it cannot reach the API server or read the cluster"
 _PULLING = ("ErrImagePull", "ImagePullBackOff")
 
 
@@ -45,10 +48,10 @@ class NodeState:
         return self.updated and self.health in (Health.READY, Health.DEGRADED)
 
 
-def state_of(node: Node, proxy: NodeProxy | None, pod: Pod | None, *, config: str, revision: str) -> NodeState:
-    """The state of one node of `config` whose nodes shall be on `revision`."""
+def state_of(node: Node, proxy: NodeProxy | None, pod: Pod | None, waits: Waits, *, config: str, revision: str) -> NodeState:
+    """The state of one node of `config` whose nodes are to be on `revision`."""
     updated = proxy is not None and _updated(proxy, config, revision)
-    health, reason, message = _judge(node, proxy, pod, updated=updated, revision=revision)
+    health, reason, message = _judge(node, proxy, pod, waits, updated=updated, revision=revision)
     return NodeState(node.metadata.name, health, updated, reason, message[:MESSAGE_LIMIT])
 
 
@@ -68,26 +71,34 @@ def _updated(proxy: NodeProxy, config: str, revision: str) -> bool:
     return asked and status.observed_revision == revision and status.observed_generation >= proxy.metadata.generation
 
 
-def _judge(node: Node, proxy: NodeProxy | None, pod: Pod | None, *, updated: bool, revision: str) -> tuple[Health, str, str]:
-    if not node.reachable:
+def _judge(node: Node, proxy: NodeProxy | None, pod: Pod | None, waits: Waits, *, updated: bool, revision: str) -> tuple[Health, str, str]:
+    """What kubelet says of the node and the pod comes first, then whether the agent is heard at all, then what it says."""
+    if not node.answers:
         return Health.UNREACHABLE, node.ready.reason or "NodeNotReady", node.ready.message or "kubelet has stopped reporting"
-    ready = condition(proxy.status.conditions, "Ready") if proxy is not None else None
     words = words_of(pod)
-    # The pod of an agent that has programmed nothing is not Ready; if the agent has said why, that counts.
-    if words is not None and not (words.reason == NOT_READY and ready is not None and ready.status is not ConditionStatus.TRUE):
+    if words is not None and words.reason != NOT_READY:
         return Health.FAILING if words.trouble else Health.PENDING, words.reason, words.message
+    ready = condition(proxy.status.conditions, "Ready") if proxy is not None else None
+    if node.metadata.name not in waits.heard:
+        return Health.FAILING, *(_MUTE if ready is None else _SILENT)
+    # The pod of an agent that has programmed nothing is not Ready; if the agent has said why, that counts.
+    if words is not None and (ready is None or ready.status is ConditionStatus.TRUE):
+        return Health.PENDING, words.reason, words.message
     if proxy is None or ready is None:
         return Health.PENDING, "NotReported", "the agent runs and has not reported yet"
-    return _reported(proxy, updated=updated, revision=revision)
+    return _reported(proxy, late=node.metadata.name in waits.late, updated=updated, revision=revision)
 
 
-def _reported(proxy: NodeProxy, *, updated: bool, revision: str) -> tuple[Health, str, str]:
+def _reported(proxy: NodeProxy, *, late: bool, updated: bool, revision: str) -> tuple[Health, str, str]:
     ready, degraded = (condition(proxy.status.conditions, kind) for kind in ("Ready", "Degraded"))
     if ready is not None and ready.status is not ConditionStatus.TRUE:
         return Health.PENDING if ready.reason in _PASSING else Health.FAILING, ready.reason, ready.message
     if not updated or ready is None:
         has = proxy.status.observed_revision or "no revision"
-        return Health.PENDING, "Applying", f"has {has}; {revision or 'no revision'} is asked for"
+        message = f"has {has}; {revision or 'no revision'} is requested"
+        if late:
+            return Health.FAILING, "NotApplied", f"{message} and was not applied within {APPLY_S:g} s"
+        return Health.PENDING, "Applying", message
     if degraded is not None and degraded.status is ConditionStatus.TRUE:
         return Health.DEGRADED, degraded.reason, degraded.message
     return Health.READY, "", ""

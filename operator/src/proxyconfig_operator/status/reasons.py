@@ -77,14 +77,16 @@ REASONS = (
         "`Ready`, `Reconciling`, `Progressing`",
         "The ProxyConfig is being deleted: the operator waits until its nodes have removed their rules, two minutes at most.",
     ),
+    Reason("RemovalRequested", _EVENT, "Nodes are asked to remove their rules."),
+    Reason("Removed", _EVENT, "The ProxyConfig is released; the message says whether every node has confirmed that its rules are gone."),
     Reason(
         "RemovalNotProven",
-        _EVENT,
-        "Nodes did not confirm in time that their rules are gone, usually as they are down.",
-        "When they are back: apply a ProxyConfig that selects them, or run the clean-up of "
-        "[troubleshooting.md](troubleshooting.md#clean-up-on-a-node), or reboot them.",
+        f"{_EVENT}, or on a Node",
+        "Nodes did not confirm in time that their rules are gone, usually as they are down. Their NodeProxies keep asking for it.",
+        "Nothing if they come back: their agents clean up then. Else run the clean-up of "
+        "[troubleshooting.md](troubleshooting.md#clean-up-on-a-node) there and delete their NodeProxies.",
     ),
-    Reason("NodeNotReady", _WORST, "The Node's condition Ready is not True; kubelet's own reason, if it has one, stands here instead."),
+    Reason("NodeNotReady", _WORST, "The Node's condition Ready is Unknown; kubelet's own reason, if it has one, stands here instead."),
     Reason(
         "AgentMissing",
         _WORST,
@@ -122,6 +124,19 @@ REASONS = (
         "If it lasts, look at the agent's log: usually it cannot reach the API server.",
     ),
     Reason("Applying", _WORST, "The agent is about to apply the current revision."),
+    Reason(
+        "NotApplied",
+        _WORST,
+        "The agent has not applied the current revision within five minutes.",
+        "Look at the conditions of the NodeProxy and at the agent's log.",
+    ),
+    Reason(
+        "AgentSilent",
+        _WORST,
+        "The agent has not renewed its Lease for two minutes: it cannot reach the API server or read the cluster. "
+        "Its rules stay as they were, and may be stale.",
+        "Look at the agent's log, its rights and its way to the API server.",
+    ),
     Reason("Unknown", _WORST, "No reason was given."),
 )
 """First the conditions, then the Events, then the reasons of single nodes, where those of their NodeProxy and of kubelet stand, too."""

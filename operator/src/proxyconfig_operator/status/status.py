@@ -11,24 +11,24 @@ from proxyconfig_operator.decide.plan import Plan
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config
 from proxyconfig_operator.model.writes import Apply, Resource
-from proxyconfig_operator.status.conditions import Findings, farewell, updates_of
+from proxyconfig_operator.status.conditions import Findings, deletion_updates, updates_of
 from proxyconfig_operator.status.node_state import Health, NodeState, state_of, worst_of
 
 
-def status_of(config: Config, world: Snapshot, plan: Plan, refusals: Sequence[str] = ()) -> ProxyConfigStatus:
-    """The status to be told. `refusals`: writes that the API server did not take, as sentences."""
-    target, states = world.targets[config.name], _states(config, world)
-    lost = world.assignment.overlaps.get(config.name, {})
-    counts = _counts(states, overlapping=len(lost), unassigned=len(world.assignment.unselected))
+def status_of(config: Config, snapshot: Snapshot, plan: Plan, refusals: Sequence[str] = ()) -> ProxyConfigStatus:
+    """The status to be written. `refusals`: writes that the API server did not take, as sentences."""
+    target, states = snapshot.targets[config.name], _states(config, snapshot)
+    lost = snapshot.assignment.overlaps.get(config.name, {})
+    counts = _counts(states, overlapping=len(lost), unassigned=len(snapshot.assignment.unselected))
     found = Findings(paused=config.spec.paused, target=target, states=states, counts=counts, lost=lost, refusals=refusals)
-    updates = farewell(plan.leaving) if config.deleting else updates_of(found)
+    updates = deletion_updates(plan.leaving, refusals) if config.deleting else updates_of(found)
     return ProxyConfigStatus(
         observed_generation=config.metadata.generation,
         revision=target.revision,
         summary=f"{counts.ready}/{counts.desired}",
         nodes=counts,
         worst_nodes=worst_of(states, config.status.worst_nodes),
-        conditions=updated(config.status.conditions, updates, config.metadata.generation, world.now),
+        conditions=updated(config.status.conditions, updates, config.metadata.generation, snapshot.now),
     )
 
 
@@ -43,12 +43,12 @@ def write_of(config: Config, status: ProxyConfigStatus) -> Apply:
     return Apply(Resource.PROXY_CONFIG, config.name, body, part="status")
 
 
-def _states(config: Config, world: Snapshot) -> list[NodeState]:
+def _states(config: Config, snapshot: Snapshot) -> list[NodeState]:
     """The states of the members, worst first."""
-    revision, agents = world.targets[config.name].revision, world.agents_of(config.name)
+    revision, agents = snapshot.targets[config.name].revision, snapshot.agents_of(config.name)
     states = (
-        state_of(world.nodes[name], world.proxies.get(name), agents.get(name), config=config.name, revision=revision)
-        for name in world.assignment.members[config.name]
+        state_of(snapshot.nodes[name], snapshot.proxies.get(name), agents.get(name), snapshot.waits, config=config.name, revision=revision)
+        for name in snapshot.assignment.members[config.name]
     )
     return sorted(states, key=lambda state: (state.health, state.name))
 

@@ -1,4 +1,4 @@
-"""What the operator knows of the cluster, and whom a change of it concerns. Filled by reflectors, and by kopf through `handlers`."""
+"""What the operator knows of the cluster, and which ProxyConfig a change of it concerns. Filled by reflectors, and by kopf."""
 
 from __future__ import annotations
 
@@ -11,26 +11,29 @@ from proxyconfig_operator.decide.agent_daemonset import Installation
 from proxyconfig_operator.decide.assignment import Assignment, assign
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Pod, Revision
+from proxyconfig_operator.watch.heartbeats import Heartbeats
+from proxyconfig_operator.watch.observations import Observations
 from proxyconfig_operator.watch.store import Store
 
-STRAYS = ""
+ORPHANS = ""
 """Stands among the names of ProxyConfigs for the nodes whose ProxyConfig is no more."""
 
 
 class Caches:
-    def __init__(self, wake: Callable[[str], None]) -> None:
-        """`wake` is called with the name of each ProxyConfig that a change concerns, or with STRAYS."""
-        self._wake = wake
-        self.configs: Store[Config] = Store(lambda _old, _new: self.wake_all())
-        self.nodes: Store[Node] = Store(lambda _old, _new: self.wake_all())
+    def __init__(self, wake: Callable[[str], None], observations: Observations) -> None:
+        """`wake` is called with the name of each ProxyConfig that a change concerns, or with ORPHANS."""
+        self._wake, self._observations = wake, observations
+        self.configs: Store[Config] = Store(self._config_changed)
+        self.nodes: Store[Node] = Store(self._node_changed)
         self.proxies: Store[NodeProxy] = Store(self._proxy_changed)
-        self.pods: Store[Pod] = Store(self._labelled)
+        self.heartbeats = Heartbeats(self._heard)
+        self.pods: Store[Pod] = Store(self._pod_changed)
         self.revisions: Store[Revision] = Store(self._labelled)
         self.daemonsets: Store[DaemonSet] = Store(self._labelled)
         self._assigned: tuple[tuple[int, int], Assignment] = (-1, -1), assign((), ())
 
     def wake_all(self) -> None:
-        for name in (STRAYS, *self.configs.items):
+        for name in (ORPHANS, *self.configs.items):
             self._wake(name)
 
     def assignment(self) -> Assignment:
@@ -40,7 +43,7 @@ class Caches:
             self._assigned = versions, assign(self.configs.items.values(), self.nodes.items.values())
         return self._assigned[1]
 
-    def world(self, installation: Installation, removal_deadline_s: float) -> Snapshot:
+    def snapshot(self, installation: Installation, removal_deadline_s: float) -> Snapshot:
         """What is known at this moment; it does not change while it is decided on."""
         return Snapshot(
             configs=dict(self.configs.items),
@@ -52,15 +55,38 @@ class Caches:
             assignment=self.assignment(),
             installation=installation,
             removal_deadline_s=removal_deadline_s,
+            waits=self._observations.waits(),
             now=datetime.now(UTC),
         )
 
+    def _config_changed(self, old: Config | None, new: Config | None) -> None:
+        self._observations.config_changed(old, new)
+        self.wake_all()
+
+    def _node_changed(self, old: Node | None, new: Node | None) -> None:
+        if new is None and old is not None:
+            self._observations.node_gone(old.metadata.name)
+        self.wake_all()
+
+    def _heard(self, node: str) -> None:
+        """An agent that gives a sign of life concerns its ProxyConfig only after a silence: thousands do, all the time."""
+        if self._observations.heard(node):
+            self._proxy_concerns(self.proxies.items.get(node), None)
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        self._observations.pod_changed(old, new)
+        self._labelled(old, new)
+
     def _proxy_changed(self, old: NodeProxy | None, new: NodeProxy | None) -> None:
-        """It concerns whom it names, and whom its node belongs to."""
+        self._observations.proxy_changed(old, new)
+        self._proxy_concerns(old, new)
+
+    def _proxy_concerns(self, old: NodeProxy | None, new: NodeProxy | None) -> None:
+        """The ProxyConfig that it names, and the one that its node belongs to."""
         concerned = {item.spec.config_name for item in (old, new) if item is not None}
         concerned |= {self.assignment().winners.get(item.metadata.name, "") for item in (old, new) if item is not None}
         for name in concerned:
-            self._wake(name if name in self.configs.items else STRAYS)
+            self._wake(name if name in self.configs.items else ORPHANS)
 
     def _labelled(self, old: Pod | Revision | DaemonSet | None, new: Pod | Revision | DaemonSet | None) -> None:
         for item in (old, new):

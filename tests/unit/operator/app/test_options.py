@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxyconfig_api import names
+from proxyconfig_api import heartbeat, names
 from proxyconfig_operator.app.options import api_server, parse
 from proxyconfig_operator.model.address import Address
 
@@ -28,7 +28,7 @@ def test_without_anything_defaults_hold() -> None:
     assert (settings.kubeconfig, settings.namespace, settings.log_format) == (None, names.NAMESPACE, "json")
     assert settings.health == Address("", 10358)
     assert settings.health.is_wildcard
-    assert settings.removal_deadline_s == 120
+    assert (settings.removal_deadline_s, settings.heartbeat_grace_s) == (120, heartbeat.GRACE_S)
 
 
 @pytest.mark.parametrize(

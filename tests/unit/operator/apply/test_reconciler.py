@@ -6,15 +6,17 @@ from collections.abc import Iterable
 from typing import Literal
 
 import pytest
-from tests.unit.operator.builders import INSTALLATION, config, node, proxy
+from tests.unit.operator.builders import INSTALLATION, config, node, proxy, reported
 
+from proxyconfig_api import names
 from proxyconfig_api.conditions import is_true
 from proxyconfig_client.events import Reference
 from proxyconfig_operator.apply.reconciler import Reconciler
 from proxyconfig_operator.apply.workqueue import RetryError
 from proxyconfig_operator.model.objects import Config
 from proxyconfig_operator.model.writes import Apply, Resource, Write
-from proxyconfig_operator.watch.caches import STRAYS, Caches
+from proxyconfig_operator.watch.caches import ORPHANS, Caches
+from proxyconfig_operator.watch.observations import Observations
 
 
 class Server:
@@ -38,8 +40,9 @@ class Server:
         return refused
 
     async def post(self, regarding: Reference, reason: str, note: str, *, action: str, kind: Literal["Normal", "Warning"]) -> None:
-        assert (regarding.kind, action, bool(note)) == ("ProxyConfig", "Reconcile", True)
-        self.events.append(f"{kind} {reason}")
+        assert (action, bool(note)) == ("Reconcile", True)
+        about = "" if regarding.kind == "ProxyConfig" else f"{regarding.kind} {regarding.name}: "
+        self.events.append(f"{about}{kind} {reason}")
 
     def order(self) -> list[str]:
         return [
@@ -54,7 +57,7 @@ class Server:
 
 @pytest.fixture
 def caches() -> Caches:
-    made = Caches(lambda _name: None)
+    made = Caches(lambda _name: None, Observations(120))
     made.configs.on_upsert(config())
     made.nodes.on_upsert(node("n1"))
     return made
@@ -121,9 +124,16 @@ async def test_one_that_is_gone_is_nothing_to_do(reconciler: Reconciler, server:
     assert server.written == []
 
 
-async def test_strays_are_let_go(reconciler: Reconciler, caches: Caches, server: Server) -> None:
-    caches.proxies.on_upsert(proxy("elsewhere", "gone"))
+async def test_orphans_are_asked_to_remove_their_rules_and_what_is_overdue_is_said_of_the_node(
+    reconciler: Reconciler, caches: Caches, server: Server
+) -> None:
+    caches.configs.on_upsert(config(nodeSelector={"matchLabels": {"a": "b"}}))
+    caches.nodes.on_upsert(node("elsewhere", ready="Unknown", **{names.CONFIG_LABEL: "gone"}))
+    caches.proxies.on_upsert(proxy("elsewhere", "gone", **reported("x-1")))
 
-    await reconciler.reconcile(STRAYS)
+    await reconciler.reconcile(ORPHANS)
+    assert (server.order(), server.events) == (["NodeProxy"], [])
 
-    assert server.order() == ["Delete"]
+    caches.proxies.on_upsert(proxy("elsewhere", "gone", action="Remove", **reported("x-1")))
+    await reconciler.reconcile(ORPHANS)
+    assert server.events == ["Node elsewhere: Warning RemovalNotProven"]

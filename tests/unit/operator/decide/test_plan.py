@@ -8,14 +8,15 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.operator.builders import INSTALLATION, X1, config, labelled, node, pod, proxy, reported, revision, world
+from tests.unit.operator.builders import INSTALLATION, X1, config, labelled, node, pod, proxy, reported, revision, snapshot
 from tests.unit.operator.cluster import Cluster
 
 from proxyconfig_api import names
 from proxyconfig_operator.decide import agent_daemonset
-from proxyconfig_operator.decide.plan import Plan, plan_of, strays_of
-from proxyconfig_operator.decide.removal import DEADLINE_ANNOTATION, Step
+from proxyconfig_operator.decide.plan import Plan, orphan_plan, plan_of
+from proxyconfig_operator.decide.removal import Step
 from proxyconfig_operator.decide.snapshot import Snapshot
+from proxyconfig_operator.decide.waits import Waits
 from proxyconfig_operator.model.objects import Config, DaemonSet, Node
 from proxyconfig_operator.model.writes import Apply, Delete, Resource, Unlabel, Write
 from proxyconfig_operator.rollout.waves import BATCH
@@ -30,8 +31,8 @@ def agents(each: Config) -> DaemonSet:
 
 
 def settled(each: Config, *others: Node, **more: Any) -> Snapshot:
-    """A world in which node n1 has everything of `each` as it is."""
-    return world(
+    """A snapshot in which node n1 has everything of `each` as it is."""
+    return snapshot(
         [each],
         [labelled("n1", "x"), *others],
         proxies=[proxy("n1", revision=X1, **reported(X1)), *more.pop("proxies", ())],
@@ -47,7 +48,7 @@ def planned(there: Snapshot) -> Plan:
 
 
 def test_a_new_one_is_held_by_a_finalizer_and_gets_a_revision_and_agents_before_any_node_is_touched() -> None:
-    plan = planned(world([config()], [node("n1")]))
+    plan = planned(snapshot([config()], [node("n1")]))
 
     assert [kind_of(each) for each in plan.prepare] == [Resource.PROXY_CONFIG, Resource.REVISION, Resource.DAEMON_SET]
     assert [kind_of(each) for each in plan.move] == [Resource.NODE_PROXY, Resource.NODE]
@@ -61,7 +62,7 @@ def test_a_node_that_was_made_anew_gets_its_nodeproxy_anew() -> None:
     there = settled(config(finalizers=OURS))
     reborn = msgspec.structs.replace(there.nodes["n1"], metadata=msgspec.structs.replace(there.nodes["n1"].metadata, uid="another"))
 
-    plan = planned(world([config(finalizers=OURS)], [reborn], proxies=there.proxies.values(), revisions=there.revisions.values()))
+    plan = planned(snapshot([config(finalizers=OURS)], [reborn], proxies=there.proxies.values(), revisions=there.revisions.values()))
 
     (write,) = plan.move
     assert isinstance(write, Apply)
@@ -71,7 +72,7 @@ def test_a_node_that_was_made_anew_gets_its_nodeproxy_anew() -> None:
 def test_nodes_change_in_batches() -> None:
     many = [node(f"n{number:03}") for number in range(BATCH + 1)]
 
-    plan = planned(world([config()], many))
+    plan = planned(snapshot([config()], many))
 
     assert len(plan.move) == 2 * BATCH
     assert plan.again_in_s == 0
@@ -82,7 +83,7 @@ def test_while_the_spec_is_not_followed_members_keep_even_a_revision_in_between(
     each = config(finalizers=OURS, **spec)
     behind = proxy("n1", revision="x-old", **reported("x-old"))
 
-    there = world([each], [labelled("n1", "x"), node("n2")], proxies=[behind], revisions=[revision("x-old", 1), revision("x-new", 2)])
+    there = snapshot([each], [labelled("n1", "x"), node("n2")], proxies=[behind], revisions=[revision("x-old", 1), revision("x-new", 2)])
     plan = planned(there)
 
     assert [(write.name, spec_of(write)["revisionName"]) for write in plan.move if isinstance(write, Apply) and "spec" in write.body] == [
@@ -90,57 +91,33 @@ def test_while_the_spec_is_not_followed_members_keep_even_a_revision_in_between(
     ]
 
 
-def test_a_leaving_node_is_asked_to_remove_until_a_deadline_that_is_kept_on_its_nodeproxy() -> None:
+def test_a_node_that_is_no_longer_selected_is_asked_to_remove_its_rules() -> None:
     there = settled(config(finalizers=OURS, nodeSelector={"matchLabels": {"pool": "edge"}}))
 
     (write,) = planned(there).move
 
     assert spec_of(write) == {"configName": "x", "revisionName": X1, "action": "Remove"}
-    assert isinstance(write, Apply)
-    assert write.body["metadata"]["annotations"] == {DEADLINE_ANNOTATION: "2026-01-01T12:02:00Z"}
 
 
-@pytest.mark.parametrize(
-    ("status", "deadline", "step"),
-    [
-        pytest.param({"observedGeneration": 1, "removed": {"objects": 0}}, "12:02", Step.PROVEN, id="proven"),
-        pytest.param({"observedGeneration": 1, "removed": {"objects": 3}}, "12:02", Step.WAIT, id="something-left"),
-        pytest.param({"observedGeneration": -1}, "12:02", Step.NOTHING, id="not-observed"),
-        pytest.param({"observedGeneration": 0, "removed": {"objects": 0}}, "12:02", Step.NOTHING, id="never-reported"),
-        pytest.param({"observedGeneration": 1}, "12:02", Step.WAIT, id="not-yet"),
-        pytest.param({"observedGeneration": 1}, "11:59", Step.GIVE_UP, id="too-late"),
-    ],
-)
-def test_a_leaving_node_is_let_go_with_proof_or_too_late(status: dict[str, Any], deadline: str, step: Step) -> None:
-    asked = proxy("n1", action="Remove", annotations={DEADLINE_ANNOTATION: f"2026-01-01T{deadline}:00Z"}, **status)
+def test_a_proven_node_is_unlabelled_before_its_nodeproxy_goes() -> None:
+    """Else a label without a NodeProxy would look like one whose NodeProxy somebody has deleted."""
+    proven = proxy("n1", action="Remove", observedGeneration=1, removed={"objects": 0})
+    elsewhere = config(finalizers=OURS, nodeSelector={"matchLabels": {"a": "b"}})
 
-    plan = planned(world([config(finalizers=OURS, nodeSelector={"matchLabels": {"a": "b"}})], [labelled("n1", "x")], proxies=[asked]))
-
-    assert [each.step for each in plan.leaving] == [step]
-    released = (Delete(Resource.NODE_PROXY, "n1", "uid-proxy-n1"), Unlabel("n1", "uid-n1", names.CONFIG_LABEL))
-    assert plan.move == (released if plan.leaving[0].done else ())
+    assert planned(snapshot([elsewhere], [labelled("n1", "x")], proxies=[proven])).move == (Unlabel("n1", "uid-n1", names.CONFIG_LABEL),)
+    assert planned(snapshot([elsewhere], [node("n1")], proxies=[proven])).move == (Delete(Resource.NODE_PROXY, "n1", "uid-proxy-n1"),)
 
 
 def test_a_proof_of_an_earlier_generation_proves_nothing() -> None:
     asked = proxy("n1", action="Remove", generation=2, observedGeneration=1, removed={"objects": 0})
 
-    plan = planned(world([config(finalizers=OURS, nodeSelector={"matchLabels": {"a": "b"}})], [labelled("n1", "x")], proxies=[asked]))
+    plan = planned(snapshot([config(finalizers=OURS, nodeSelector={"matchLabels": {"a": "b"}})], [labelled("n1", "x")], proxies=[asked]))
 
     assert [each.step for each in plan.leaving] == [Step.WAIT]
 
 
-def test_a_dead_node_that_leaves_is_asked_until_the_deadline_for_it_may_come_back() -> None:
-    asked = proxy("n1", action="Remove", annotations={DEADLINE_ANNOTATION: "2026-01-01T12:02:00Z"}, observedGeneration=1)
-    elsewhere = config(finalizers=OURS, nodeSelector={"matchLabels": {"a": "b"}})
-
-    plan = planned(world([elsewhere], [node("n1", ready="Unknown")], proxies=[asked]))
-
-    assert ([each.step for each in plan.leaving], plan.again_in_s) == ([Step.WAIT], 120)
-
-
-def test_a_deleted_one_goes_when_all_is_proven() -> None:
-    proven = proxy("n1", action="Remove", observedGeneration=1, removed={"objects": 0})
-    plan = planned(world([config(finalizers=OURS, deleted_ago_s=1)], [labelled("n1", "x")], proxies=[proven]))
+def test_a_deleted_one_goes_when_the_last_node_is_released() -> None:
+    plan = planned(snapshot([config(finalizers=OURS, deleted_ago_s=1)], [node("n1")]))
 
     (last,) = plan.finish
     assert isinstance(last, Apply)
@@ -151,55 +128,52 @@ def test_the_agents_of_a_deleted_one_go_with_it_and_those_of_one_that_is_no_more
     deleted = config(finalizers=OURS, deleted_ago_s=1)
     retired = Delete(Resource.DAEMON_SET, "proxyconfig-x", "uid-agents")
 
-    assert retired in plan_of(deleted, world([deleted], daemonsets=[agents(deleted)])).finish
-    assert strays_of(world([config("y")], daemonsets=[agents(deleted), agents(config("y"))])) == (retired,)
+    assert plan_of(deleted, snapshot([deleted], daemonsets=[agents(deleted)])).move == (retired,), "before the ProxyConfig itself"
+    assert orphan_plan(snapshot([config("y")], daemonsets=[agents(deleted), agents(config("y"))])).move == (retired,)
 
 
 @pytest.mark.parametrize(
-    ("on", "ago_s", "goes"),
+    ("on", "deleting_s", "goes"),
     [
-        pytest.param("n1", 1, False, id="its pod is still to end"),
-        pytest.param("n1", 121, True, id="too late"),
+        pytest.param("n1", 239, False, id="its pod is still to end"),
+        pytest.param("n1", 240, True, id="too late"),
         pytest.param("dead", 1, True, id="nobody can end it"),
     ],
 )
-def test_a_deleted_one_waits_until_its_agents_have_ended(on: str, ago_s: float, goes: bool) -> None:
+def test_a_deleted_one_waits_until_its_agents_have_ended(on: str, deleting_s: float, goes: bool) -> None:
     nodes = [node("n1"), node("dead", ready="Unknown")]
-    plan = planned(world([config(finalizers=OURS, deleted_ago_s=ago_s)], nodes, pods=[pod("p", on, ending=True)]))
+    deleted, waits = config(finalizers=OURS, deleted_ago_s=3600), Waits(deleting_s={"x": deleting_s})
+
+    plan = planned(snapshot([deleted], nodes, pods=[pod("p", on, ending=True)], waits=waits))
 
     assert bool(plan.finish) is goes
+    assert plan.again_in_s == (None if goes else 1)
 
 
-@pytest.mark.parametrize(("ago_s", "goes"), [(119, False), (121, True)])
-def test_a_deleted_one_waits_for_reachable_agents_until_its_deadline(ago_s: float, goes: bool) -> None:
-    silent = proxy("n1", action="Remove", observedGeneration=1)
-    plan = planned(world([config(finalizers=OURS, deleted_ago_s=ago_s)], [labelled("n1", "x")], proxies=[silent]))
+def test_a_deleted_one_looks_again_when_the_first_node_is_overdue() -> None:
+    waits = Waits(removing_s={"n1": 100, "n2": 10}, heard={"n1", "n2"})
+    asked = [proxy(name, action="Remove", observedGeneration=1) for name in ("n1", "n2")]
 
-    assert bool(plan.finish) is goes
-    assert plan.again_in_s == (None if goes else pytest.approx(1))
+    plan = planned(
+        snapshot([config(finalizers=OURS, deleted_ago_s=1)], [labelled("n1", "x"), labelled("n2", "x")], proxies=asked, waits=waits)
+    )
 
-
-def test_a_deleted_one_does_not_wait_for_dead_or_vanished_nodes() -> None:
-    asked = [proxy(name, action="Remove", observedGeneration=1) for name in ("dead", "vanished")]
-    plan = planned(world([config(finalizers=OURS, deleted_ago_s=1)], [node("dead", ready="Unknown")], proxies=asked))
-
-    assert plan.finish
-    assert {each.step for each in plan.leaving} == {Step.GIVE_UP, Step.NOTHING}
+    assert (plan.finish, plan.again_in_s) == ((), 20)
 
 
-def test_a_deleted_one_waits_until_its_heir_has_taken_over() -> None:
-    deleted, heir = config(finalizers=OURS, deleted_ago_s=1), config("y", finalizers=OURS)
+def test_a_deleted_one_waits_until_its_successor_has_taken_over() -> None:
+    deleted, successor = config(finalizers=OURS, deleted_ago_s=1), config("y", finalizers=OURS)
 
-    waiting = world([deleted, heir], [labelled("n1", "x")], proxies=[proxy("n1")])
-    taken = world([deleted, heir], [labelled("n1", "y")], proxies=[proxy("n1", "y", "y-1")])
+    waiting = snapshot([deleted, successor], [labelled("n1", "x")], proxies=[proxy("n1")])
+    taken = snapshot([deleted, successor], [labelled("n1", "y")], proxies=[proxy("n1", "y", "y-1")])
 
     assert (plan_of(deleted, waiting).finish, plan_of(deleted, waiting).move) == ((), ())
     assert plan_of(deleted, taken).finish
 
 
-def test_an_heir_that_cannot_serve_takes_nothing_over() -> None:
+def test_a_successor_that_cannot_serve_takes_nothing_over() -> None:
     deleted, refused = config(finalizers=OURS, deleted_ago_s=1), config("y", finalizers=OURS, mode="ipvs")
-    there = world([deleted, refused], [labelled("n1", "x")], proxies=[proxy("n1", **reported("x-1"))])
+    there = snapshot([deleted, refused], [labelled("n1", "x")], proxies=[proxy("n1", **reported("x-1"))])
 
     assert [spec_of(write)["action"] for write in plan_of(deleted, there).move] == ["Remove"]
     assert plan_of(refused, there).move == ()
@@ -207,19 +181,19 @@ def test_an_heir_that_cannot_serve_takes_nothing_over() -> None:
 
 def test_a_node_keeps_its_old_one_while_the_one_that_wins_it_cannot_serve() -> None:
     old, refused = config(finalizers=OURS), config("y", finalizers=OURS, mode="ipvs", priority=1)
-    there = world([old, refused], [labelled("n1", "x")], proxies=[proxy("n1", **reported("x-1"))], daemonsets=[agents(old)])
+    there = snapshot([old, refused], [labelled("n1", "x")], proxies=[proxy("n1", **reported("x-1"))], daemonsets=[agents(old)])
 
     assert plan_of(old, there).move == ()
     assert plan_of(refused, there).move == ()
 
 
-def test_nodes_of_one_that_is_no_more_are_let_go() -> None:
-    there = world(
+def test_nodes_of_one_that_is_no_more_are_released_where_no_agent_has_run() -> None:
+    there = snapshot(
         [config("y", nodeSelector={"matchLabels": {"a": "b"}})], [labelled("n1", "x"), node("n2")], proxies=[proxy("n1"), proxy("n2")]
     )
 
-    assert [each.node for each in strays_of(there) if isinstance(each, Unlabel)] == ["n1"]
-    assert [each.name for each in strays_of(there) if isinstance(each, Delete)] == ["n1", "n2"]
+    assert [each.node for each in orphan_plan(there).move if isinstance(each, Unlabel)] == ["n1"]
+    assert [each.name for each in orphan_plan(there).move if isinstance(each, Delete)] == ["n2"]
 
 
 specs = st.fixed_dictionaries(
@@ -251,7 +225,7 @@ def test_whatever_happened_and_wherever_it_was_interrupted_it_converges(happened
 
     cluster.settle()
 
-    there = cluster.world()
+    there = cluster.snapshot()
     for name, placed in there.proxies.items():
         winner = there.assignment.winners.get(name)
         assert winner, f"{name} belongs to nobody and has {placed.spec}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.unit.api.kstatus import kstatus
-from tests.unit.operator.builders import X1, config, labelled, pod, proxy, reported, revision, world
+from tests.unit.operator.builders import X1, config, labelled, pod, proxy, reported, revision, snapshot
 
 from proxyconfig_api import codec, names
 from proxyconfig_operator.decide.plan import plan_of
@@ -17,7 +17,7 @@ OURS = (names.FINALIZER,)
 
 
 def state_of(spec: Mapping[str, Any], *proxies: Any, generation: int = 1) -> str:
-    there = world(
+    there = snapshot(
         [config(finalizers=OURS, **spec)], [labelled("n1", "x")], proxies=proxies, pods=[pod("p", "n1")], revisions=[revision(X1, 1)]
     )
     each = there.configs["x"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.operator.builders import NOW, X1, config, labelled, node, pod, proxy, reported, revision, world
+from tests.unit.operator.builders import NOW, X1, config, labelled, node, pod, proxy, reported, revision, snapshot
 
 from proxyconfig_api import names
 from proxyconfig_api.conditions import ConditionStatus
@@ -14,8 +14,9 @@ from proxyconfig_api.proxyconfig import ProxyConfigStatus
 from proxyconfig_operator.decide.plan import Plan, plan_of
 from proxyconfig_operator.decide.removal import Leaving, Step
 from proxyconfig_operator.decide.snapshot import Snapshot
+from proxyconfig_operator.decide.waits import Waits
 from proxyconfig_operator.model.objects import Config, Node, Pod
-from proxyconfig_operator.status.events import Announcement, announcements_of
+from proxyconfig_operator.status.events import Event, events_of
 from proxyconfig_operator.status.status import status_of, write_of
 
 OURS = (names.FINALIZER,)
@@ -31,7 +32,7 @@ def one_node(there: Node, agent: Pod | None, *, spec: dict[str, Any] | None = No
     """The status of a ProxyConfig with a single node."""
     proxies = [proxy(there.metadata.name, revision=X1, **status)]
     return of(
-        world(
+        snapshot(
             [config(finalizers=OURS, **(spec or {}))], [there], proxies=proxies, pods=[agent] if agent else [], revisions=[revision(X1, 1)]
         )
     )
@@ -120,7 +121,7 @@ CRASHED = {
         ),
         pytest.param(node("n1"), None, {}, "", "AgentMissing: no agent pod has come to the node yet", id="no-pod"),
         pytest.param(node("n1"), pod("p", "n1"), {}, "", "NotReported: the agent runs and has not reported yet", id="never-reported"),
-        pytest.param(node("n1"), pod("p", "n1"), reported("x-0"), "", f"Applying: has x-0; {X1} is asked for", id="behind"),
+        pytest.param(node("n1"), pod("p", "n1"), reported("x-0"), "", f"Applying: has x-0; {X1} is requested", id="behind"),
         pytest.param(node("n1"), pod("p", "n1"), reported(X1, ready=False, reason="Starting"), "", "Starting: ", id="first-sync"),
     ],
 )
@@ -158,7 +159,7 @@ def test_a_degraded_node_is_ready_and_named() -> None:
 def test_only_the_twenty_worst_nodes_are_named() -> None:
     nodes = [node(f"n{number:02}", ready="True" if number < 25 else "Unknown") for number in range(30)]
 
-    told = of(world([config(finalizers=OURS)], nodes))
+    told = of(snapshot([config(finalizers=OURS)], nodes))
 
     assert len(told.worst_nodes) == 20
     assert [each.node for each in told.worst_nodes[:6]] == ["n25", "n26", "n27", "n28", "n29", "n00"]
@@ -170,12 +171,12 @@ def test_kubelets_two_words_for_a_missing_image_do_not_flap() -> None:
     backed_off = pod("p", "n1", **waiting("ImagePullBackOff", 'Back-off pulling image "a"'))
     other = pod("p", "n1", **waiting("ImagePullBackOff", 'Back-off pulling image "b"'))
 
-    assert of(world([before], [node("n1")], pods=[backed_off])).worst_nodes == first.worst_nodes
-    assert of(world([before], [node("n1")], pods=[other])).worst_nodes[0].reason == "ImagePullBackOff"
+    assert of(snapshot([before], [node("n1")], pods=[backed_off])).worst_nodes == first.worst_nodes
+    assert of(snapshot([before], [node("n1")], pods=[other])).worst_nodes[0].reason == "ImagePullBackOff"
 
 
 def test_of_two_pods_the_one_that_stays_counts() -> None:
-    there = world(
+    there = snapshot(
         [config(finalizers=OURS)], [node("n1")], pods=[pod("old", "n1", ending=True), pod("new", "n1", **waiting("ErrImagePull", FULL))]
     )
 
@@ -185,7 +186,7 @@ def test_of_two_pods_the_one_that_stays_counts() -> None:
 def test_times_of_conditions_stay_while_they_do_not_turn() -> None:
     early = one_node(labelled("n1", "x"), pod("p", "n1"), **reported(X1))
     before = msgspec.structs.replace(config(finalizers=OURS), status=early)
-    later = world(
+    later = snapshot(
         [before],
         [labelled("n1", "x")],
         proxies=[proxy("n1", revision=X1, **reported(X1))],
@@ -198,7 +199,7 @@ def test_times_of_conditions_stay_while_they_do_not_turn() -> None:
 
 
 def test_what_the_api_server_refuses_stalls() -> None:
-    told = of(world([config(finalizers=OURS)], [node("n1")]), ("the API server refuses DaemonSet x: no",))
+    told = of(snapshot([config(finalizers=OURS)], [node("n1")]), ("the API server refuses DaemonSet x: no",))
 
     assert said(told, "Stalled") == ("True", "WriteRefused", "the API server refuses DaemonSet x: no")
     assert said(told, "Reconciling")[0] == "False"
@@ -207,7 +208,7 @@ def test_what_the_api_server_refuses_stalls() -> None:
 def test_a_spec_that_cannot_be_understood_stalls_and_says_which_field() -> None:
     broken = Config.of({"metadata": {"name": "x", "uid": "u"}, "spec": {"mode": "ipvs", "iptables": {"localhostNodePorts": True}}})
 
-    told = of(world([broken]))
+    told = of(snapshot([broken]))
 
     assert said(told, "Stalled")[:2] == ("True", "InvalidSpec")
     assert "spec.iptables" in said(told, "Stalled")[2]
@@ -215,17 +216,10 @@ def test_a_spec_that_cannot_be_understood_stalls_and_says_which_field() -> None:
 
 
 def test_no_node_is_ready_and_says_why() -> None:
-    told = of(world([config(finalizers=OURS, nodeSelector={"matchLabels": {"a": "b"}})], [node("n1")]))
+    told = of(snapshot([config(finalizers=OURS, nodeSelector={"matchLabels": {"a": "b"}})], [node("n1")]))
 
     assert said(told, "Ready") == ("True", "NoNodes", "spec.nodeSelector matches no Linux node of this cluster")
     assert told.nodes.unassigned == 1
-
-
-def test_nodes_of_another_system_are_not_spoken_of() -> None:
-    told = of(world([config(finalizers=OURS)], [node("win-1", system="windows")]))
-
-    assert said(told, "Ready") == ("True", "NoNodes", "spec.nodeSelector matches no Linux node of this cluster")
-    assert (told.nodes.desired, told.nodes.unassigned, told.worst_nodes) == (0, 0, ())
 
 
 def test_what_is_applied_is_what_is_read_back() -> None:
@@ -239,23 +233,110 @@ def test_what_is_applied_is_what_is_read_back() -> None:
 def test_transitions_are_announced_once() -> None:
     before, after = ProxyConfigStatus(), one_node(node("n1"), pod("p", "n1", **waiting("ErrImagePull", FULL)))
 
-    assert [(each.kind, each.reason) for each in announcements_of(before, after, Plan())] == [
+    assert [(each.kind, each.reason) for each in events_of(before, after, Plan())] == [
         ("Normal", "RollingOut"),
         ("Warning", "NodesFailing"),
     ]
-    assert announcements_of(after, after, Plan()) == ()
+    assert events_of(after, after, Plan()) == ()
     ready = one_node(labelled("n1", "x"), pod("p", "n1"), **reported(X1))
-    assert [(each.kind, each.reason) for each in announcements_of(after, ready, Plan())] == [("Normal", "Ready"), ("Normal", "NotDegraded")]
+    assert [(each.kind, each.reason) for each in events_of(after, ready, Plan())] == [("Normal", "Ready"), ("Normal", "NotDegraded")]
 
 
-def test_nodes_that_are_let_go_without_proof_are_announced() -> None:
-    plan = Plan(leaving=(Leaving("n1", Step.GIVE_UP, NOW), Leaving("n2", Step.PROVEN, NOW)), move=write_something())
+def test_a_removal_is_requested_and_ends_and_what_is_not_proven_is_said() -> None:
+    deadline, silence = "the agent has not confirmed it within 120 s", "neither the node nor its agent gives a sign of life"
+    overdue = (Leaving("n1", Step.OVERDUE, reason=deadline), Leaving("n2", Step.OVERDUE, reason=deadline))
 
-    (told,) = announcements_of(ProxyConfigStatus(), ProxyConfigStatus(), plan)
+    assert removal_events(Plan(leaving=(Leaving("n1", Step.REQUEST), Leaving("n2", Step.WAIT)))) == [
+        Event("Normal", "RemovalRequested", "node n1 asked to remove all rules")
+    ]
+    assert [
+        (each.kind, each.reason, each.note.partition(". ")[0])
+        for each in removal_events(Plan(leaving=(*overdue, Leaving("n3", Step.OVERDUE, reason=silence))))
+    ] == [
+        ("Warning", "RemovalNotProven", f"cleanup of node n3 not confirmed: {silence}"),
+        ("Warning", "RemovalNotProven", f"cleanup of 2 nodes (n1, n2) not confirmed: {deadline}"),
+    ]
+    assert removal_events(Plan(finish=write_something())) == [Event("Normal", "Removed", "released, every node has confirmed its cleanup")]
+    assert removal_events(Plan(finish=write_something(), leaving=(Leaving("n1", Step.UNPROVEN),))) == [
+        Event("Warning", "Removed", "released, cleanup of node n1 not confirmed")
+    ]
 
-    note = "n1 let go without proof that nothing is left in the kernel: run the agent with --cleanup there, or reboot"
-    assert told == Announcement("Warning", "RemovalNotProven", note)
+
+def removal_events(plan: Plan) -> list[Event]:
+    return list(events_of(ProxyConfigStatus(), ProxyConfigStatus(), plan, deleting=True))
 
 
 def write_something() -> Any:
     return (write_of(config(), ProxyConfigStatus()),)
+
+
+def test_a_proxyconfig_that_is_deleted_says_for_which_nodes_it_waits_and_which_have_not_confirmed() -> None:
+    deleted = config(finalizers=OURS, deleted_ago_s=3600)
+    asked = [proxy("n1", action="Remove", **reported(X1)), proxy("n2", action="Remove", **reported(X1))]
+    gone_silent = node("n2", ready="Unknown")
+
+    told = of(snapshot([deleted], [labelled("n1", "x"), gone_silent], proxies=asked, waits=Waits(heard={"n1"})))
+
+    assert said(told, "Ready") == (
+        "False",
+        "Deleting",
+        "waiting for 1 nodes to confirm that their cleanup is complete: n1; cleanup of 1 nodes not confirmed: n2",
+    )
+
+
+def test_a_deletion_that_the_api_server_refuses_says_so() -> None:
+    told = of(snapshot([config(finalizers=OURS, deleted_ago_s=1)]), ("the API server refuses NodeProxy n1: no",))
+
+    assert said(told, "Ready")[2] == "the API server refuses NodeProxy n1: no"
+
+
+@pytest.mark.parametrize(
+    ("ready", "status", "waits", "words"),
+    [
+        pytest.param("True", reported(X1), Waits(), ("NodesFailing", "AgentSilent", "no heartbeat from the agent"), id="silent"),
+        pytest.param("True", {}, Waits(), ("NodesFailing", "NotReported", "no report from the agent since its pod started"), id="mute"),
+        pytest.param("True", {}, Waits(heard={"n1"}), ("RollingOut", "NotReported", "the agent runs and has not reported yet"), id="new"),
+        pytest.param("True", reported("x-0"), Waits(heard={"n1"}), ("RollingOut", "Applying", "has x-0"), id="applying"),
+        pytest.param("True", reported("x-0"), Waits(heard={"n1"}, late={"n1"}), ("NodesFailing", "NotApplied", "has x-0"), id="late"),
+        pytest.param(
+            "False",
+            reported(X1, ready=False, reason="ModeUnsupported", message="no nf_tables"),
+            Waits(heard={"n1"}),
+            ("NodesFailing", "ModeUnsupported", "no nf_tables"),
+            id="without-network-the-agent-speaks",
+        ),
+    ],
+)
+def test_a_node_whose_agent_is_not_heard_or_late_is_not_ready(
+    ready: str, status: dict[str, Any], waits: Waits, words: tuple[str, str, str]
+) -> None:
+    members = [labelled("n1", "x")] if ready == "True" else [node("n1", ready=ready, **{names.CONFIG_LABEL: "x"})]
+
+    told = of(
+        snapshot(
+            [config(finalizers=OURS)],
+            members,
+            proxies=[proxy("n1", revision=X1, **status)],
+            pods=[pod("p", "n1")],
+            revisions=[revision(X1, 1)],
+            waits=waits,
+        )
+    )
+
+    holds, reason, message = said(told, "Ready")
+    assert (holds, reason) == ("False", words[0])
+    assert f"n1: {words[1]}: {words[2]}" in message
+    assert said(told, "Degraded")[0] == str(words[0] == "NodesFailing")
+
+
+def test_a_node_that_waits_for_its_network_serves_if_its_agent_says_so() -> None:
+    told = one_node(node("n1", ready="False", **{names.CONFIG_LABEL: "x"}), pod("p", "n1"), **reported(X1))
+
+    assert said(told, "Ready")[:2] == ("True", "AllNodesReady")
+
+
+def test_nodes_of_another_system_are_not_spoken_of() -> None:
+    told = of(snapshot([config(finalizers=OURS)], [node("win-1", system="windows")]))
+
+    assert said(told, "Ready") == ("True", "NoNodes", "spec.nodeSelector matches no Linux node of this cluster")
+    assert (told.nodes.desired, told.nodes.unassigned, told.worst_nodes) == (0, 0, ())

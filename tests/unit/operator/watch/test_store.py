@@ -7,7 +7,8 @@ from tests.unit.operator.builders import config, node, pod, proxy
 
 from proxyconfig_client.watch.objects import Key
 from proxyconfig_operator.model.objects import Node
-from proxyconfig_operator.watch.caches import STRAYS, Caches
+from proxyconfig_operator.watch.caches import ORPHANS, Caches
+from proxyconfig_operator.watch.observations import Observations
 from proxyconfig_operator.watch.store import Store
 
 
@@ -59,7 +60,7 @@ def at(version: int, name: str) -> Node:
 
 def test_whom_a_change_concerns_is_woken() -> None:
     woken: list[str] = []
-    caches = Caches(woken.append)
+    caches = Caches(woken.append, Observations(120))
     caches.configs.on_upsert(config("x", priority=1))
     caches.configs.on_upsert(config("y", nodeSelector={"matchLabels": {"pool": "edge"}}))
     caches.nodes.on_upsert(node("n1"))
@@ -72,14 +73,14 @@ def test_whom_a_change_concerns_is_woken() -> None:
     assert set(woken) == {"x", "y"}, "the one that it names, and the one that its node belongs to"
     woken.clear()
     caches.proxies.on_upsert(proxy("n2", "gone"))
-    assert set(woken) == {STRAYS}
+    assert set(woken) == {ORPHANS}
     woken.clear()
     caches.nodes.on_upsert(node("n2"))
-    assert set(woken) == {STRAYS, "x", "y"}
+    assert set(woken) == {ORPHANS, "x", "y"}
 
 
 def test_the_assignment_follows_every_change() -> None:
-    caches = Caches(lambda _name: None)
+    caches = Caches(lambda _name: None, Observations(120))
     caches.configs.on_upsert(config("x"))
     caches.nodes.on_upsert(node("n1"))
     assert caches.assignment().winners == {"n1": "x"}

@@ -1,0 +1,25 @@
+"""How long this operator has seen what it waits for. Pure.
+
+All of it is measured by the operator's monotonic clock from the moment at which this process first saw it: no time stamp of another
+machine is read, a step of the clock changes nothing, and an operator that starts counts anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+APPLY_S = 300.0
+"""The longest time for a node to apply a revision: the first sync of the largest measured cluster takes a fifth of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    removing_s: Mapping[str, float] = field(default_factory=dict)
+    """Of each NodeProxy with action Remove, by the name of its node: how long it has had it."""
+    deleting_s: Mapping[str, float] = field(default_factory=dict)
+    """Of each ProxyConfig with a deletionTimestamp: how long it has had it."""
+    heard: Collection[str] = frozenset()
+    """Nodes whose agents gave a sign of life within the grace that a heartbeat has."""
+    late: Collection[str] = frozenset()
+    """Nodes that have not applied their revision within APPLY_S."""

@@ -1,0 +1,73 @@
+"""What changes of objects say about time: when a removal was requested, when an agent was last heard, which node is late."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from proxyconfig_api.nodeproxy import Action, NodeProxy
+from proxyconfig_operator.decide.waits import APPLY_S, Waits
+from proxyconfig_operator.model.objects import Config, Pod
+from proxyconfig_operator.watch.elapsed import Elapsed
+
+
+class Observations:
+    """Told of each change once; work per change does not depend on the number of nodes."""
+
+    def __init__(self, grace_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """An agent that gives no sign of life for `grace_s` counts as silent."""
+        self._grace_s = grace_s
+        self._removing, self._deleting, self._heard, self._behind = (Elapsed(clock) for _ in range(4))
+
+    def waits(self) -> Waits:
+        """What has been seen until now."""
+        return Waits(
+            removing_s=self._removing.seconds(),
+            deleting_s=self._deleting.seconds(),
+            heard=self._heard.within(self._grace_s),
+            late=self._behind.beyond(APPLY_S),
+        )
+
+    def heard(self, node: str) -> bool:
+        """A sign of life of a node's agent; returns whether it had been silent."""
+        return self._heard.restart(node) >= self._grace_s
+
+    def node_gone(self, node: str) -> None:
+        self._heard.stop(node)
+
+    def config_changed(self, old: Config | None, new: Config | None) -> None:
+        for each in (old, new):
+            if each is not None and new is not None and new.deleting:
+                self._deleting.start(each.name)
+            elif each is not None:
+                self._deleting.stop(each.name)
+
+    def proxy_changed(self, old: NodeProxy | None, new: NodeProxy | None) -> None:
+        if new is None:
+            if old is not None:
+                self._removing.stop(old.metadata.name)
+                self._behind.stop(old.metadata.name)
+            return
+        if old is not None and old.metadata.uid == new.metadata.uid and old.status != new.status:
+            self.heard(new.metadata.name)
+        self._count(self._removing, old, new, running=new.spec.action is Action.REMOVE)
+        self._count(self._behind, old, new, running=new.spec.action is Action.APPLY and not _applied(new))
+
+    def pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        """An agent that has just started has time to report."""
+        if new is not None and new.has_run and (old is None or old.starts != new.starts):
+            self.heard(new.spec.node_name)
+
+    def _count(self, what: Elapsed, old: NodeProxy | None, new: NodeProxy, *, running: bool) -> None:
+        """Count anew for another request, so that an answer to an earlier one is not mixed up with it."""
+        if not running:
+            what.stop(new.metadata.name)
+        elif old is None or (old.metadata.uid, old.spec) != (new.metadata.uid, new.spec):
+            what.restart(new.metadata.name)
+        else:
+            what.start(new.metadata.name)
+
+
+def _applied(proxy: NodeProxy) -> bool:
+    status = proxy.status
+    return status.observed_generation >= proxy.metadata.generation and status.observed_revision == proxy.spec.revision_name
