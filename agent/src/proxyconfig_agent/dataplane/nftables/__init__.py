@@ -2,7 +2,8 @@
 
     Frontends ─▶ lower ─▶ delta ─▶ transaction ─▶ netlink
                    ▲                  ▲
-             book, ids         resync ◀─ read
+             table/state       reconcile ◀─ dump
 
-`ruleset`, `containers`, `fixed`, `picks` say what a table holds; `book` remembers who has what; `port` alone talks to the kernel.
+`model` says what a table holds, `table` remembers which Service port has what, `sync` orders the work, `kernel` reads and writes;
+`nftables` is the data plane that the runner talks to. The golden files of its unit tests show the fixed chains as nft prints them.
 """

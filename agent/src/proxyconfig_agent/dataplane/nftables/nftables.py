@@ -43,7 +43,7 @@ class Nftables:
         self._now = now
         self._settings = Settings()
         self._families: tuple[Family, ...] = ()
-        self._books: dict[Family, TableState] = {}
+        self._tables: dict[Family, TableState] = {}
         self._chunk = min(CHUNK, self._kernel.capacity // BYTES_PER_ELEMENT)
 
     def probe(self) -> ProbeResult:
@@ -54,18 +54,18 @@ class Nftables:
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
         clock = StageTimer()
         try:
-            with self._writer.anew():
+            with self._writer.begin_read():
                 resyncs = {family: self._read(family, settings) for family in self._supported()}
                 clock.lap("read")
-                outcome = FullSync(self._writer, settings, resyncs, clock).carry_out(wanted)
+                outcome = FullSync(self._writer, settings, resyncs, clock).run(wanted)
         except KernelError as error:
             raise DataplaneError(f"nftables: {error}") from error
         self._settings = settings
-        self._books = {family: resync.book for family, resync in resyncs.items()}
+        self._tables = {family: resync.book for family, resync in resyncs.items()}
         return outcome
 
     def apply(self, changes: Iterable[Change]) -> Outcome:
-        if not self._books:
+        if not self._tables:
             raise DataplaneError("nftables: changes came before the first full sync; call resync first")
         clock = StageTimer()
         refused: dict[ServiceName, Refusal] = {}
@@ -77,7 +77,7 @@ class Nftables:
 
     def disturbed(self) -> bool:
         try:
-            return self._writer.disturbed()
+            return self._writer.changed_externally()
         except KernelError as error:
             raise DataplaneError(f"nftables: {error}") from error
 
@@ -87,7 +87,7 @@ class Nftables:
             self._writer.commit([wire.delete_table(table) for table in map(table_of, Family) if dump.held(self._kernel, table)])
         except KernelError as error:
             raise DataplaneError(f"nftables: {error}") from error
-        self._books = {}
+        self._tables = {}
 
     def scan(self) -> list[str]:
         try:
@@ -117,7 +117,7 @@ class Nftables:
         table = table_of(family)
         held = dump.held(self._kernel, table)
         elements, remembered = HeldElements(), set[int]()
-        before = self._books.get(family)
+        before = self._tables.get(family)
         if held:
             lengths = {name: container.key_length for name, container in held.containers.items()}
             elements = dump.held_elements(self._kernel, table, lengths)
@@ -128,7 +128,7 @@ class Nftables:
 
     def _apply(self, changes: Iterable[Change], refused: dict[ServiceName, Refusal], clock: StageTimer) -> int:
         """One transaction; how many operations it was."""
-        wanted = {family: ports for family, ports in by_family(changes).items() if family in self._books}
+        wanted = {family: ports for family, ports in by_family(changes).items() if family in self._tables}
         pairs = self._lower(wanted, refused)
         clock.lap("lower")
         try:
@@ -140,7 +140,7 @@ class Nftables:
             self._raise_if_stale(error)
             operations = self._one_by_one(wanted, refused)
             # What went from one Service to another may have gone with the first: it takes one transaction for both.
-            self._writer.doubt()
+            self._writer.invalidate()
         clock.lap("commit")
         return operations
 
@@ -150,7 +150,7 @@ class Nftables:
             try:
                 return {
                     family: book.lower(wanted.get(family, {}), self._settings, without=refused)
-                    for family, book in self._books.items()
+                    for family, book in self._tables.items()
                     if family in wanted or refused
                 }
             except RefusedError as error:
@@ -158,11 +158,11 @@ class Nftables:
                 self._refuse(error.refusal, refused)
 
     def _deltas(self, pairs: Mapping[Family, list[Pair]]) -> dict[Family, Delta]:
-        return {family: self._books[family].delta(each) for family, each in pairs.items()}
+        return {family: self._tables[family].delta(each) for family, each in pairs.items()}
 
     def _commit(self, deltas: Mapping[Family, Delta]) -> int:
         """One transaction for both families; how many operations. If the kernel refuses it, the books are as before: KernelError."""
-        fresh = {family: self._books[family].classes.fresh() for family in deltas}
+        fresh = {family: self._tables[family].classes.fresh() for family in deltas}
         try:
             self._writer.commit(
                 message for family, delta in deltas.items() for message in transaction.changed(family, fresh[family], [delta])
@@ -171,35 +171,49 @@ class Nftables:
             self._rollback()
             raise
         for family in deltas:
-            self._books[family].keep()
+            self._tables[family].keep()
         return sum(map(len, deltas.values())) + sum(map(len, fresh.values()))
 
     def _rollback(self) -> None:
-        for book in self._books.values():
+        for book in self._tables.values():
             book.rollback()
 
     def _one_by_one(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> int:
-        """Find the Service that the kernel does not take; the others go in. How many operations it took."""
-        return sum(self._apply_one(service, ports, refused) for service, ports in by_service(wanted).items())
+        """Find the Service that the kernel does not take; the others go in. How many operations it took.
+
+        Taking Services out goes through the whole table, so it is done for those that are refused only."""
+        operations = self._take_out(refused) if refused else 0
+        for service, ports in by_service(wanted).items():
+            if service not in refused:
+                operations += self._apply_one(service, ports, refused)
+        return operations
 
     def _apply_one(self, service: ServiceName, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> int:
         """One Service; if the kernel refuses it, it is taken out. Raises DataplaneError if that is refused too."""
+        own: dict[ServiceName, Refusal] = {}
         try:
-            return self._commit(self._deltas(self._lower(wanted, refused)))
+            operations = self._commit(self._deltas(self._lower(wanted, own)))
         except Exception as error:
             self._rollback()
             self._raise_if_stale(error)
-            refused[service] = Refusal(service, str(error)) if isinstance(error, KernelError) else refusal_of(service, error)
+            own[service] = Refusal(service, str(error)) if isinstance(error, KernelError) else refusal_of(service, error)
+            operations = self._take_out(own)
+        refused |= own
+        return operations
+
+    def _take_out(self, refused: dict[ServiceName, Refusal]) -> int:
+        """Leave nothing of these Services in the kernel. Raises DataplaneError."""
         try:
-            return self._commit(self._deltas(self._lower(wanted, refused)))
+            return self._commit(self._deltas(self._lower({}, refused)))
         except KernelError as error:
-            self._writer.doubt()
-            raise DataplaneError(f"nftables: {service} cannot be taken out: {error}; a full resync repairs it") from error
+            self._writer.invalidate()
+            names = ", ".join(map(str, refused))
+            raise DataplaneError(f"nftables: {names} cannot be taken out: {error}; a full resync repairs it") from error
 
     def _refuse(self, refusal: Refusal, refused: dict[ServiceName, Refusal]) -> None:
         """Leave a Service out. Raises DataplaneError if that is what fails."""
         if refusal.service in refused:
-            self._writer.doubt()
+            self._writer.invalidate()
             raise DataplaneError(f"nftables: {refusal.service} cannot be taken out: {refusal.reason}; a full resync repairs it")
         refused[refusal.service] = refusal
 
@@ -208,7 +222,7 @@ class Nftables:
         if isinstance(error, (DataplaneError, OSError)):
             raise error
         if isinstance(error, KernelError) and error.is_missing:
-            self._writer.doubt()
+            self._writer.invalidate()
             raise ConflictError(f"nftables: somebody changed table proxyconfig ({error}); a full resync repairs it") from error
 
 

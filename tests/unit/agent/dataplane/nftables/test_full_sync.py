@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tests.support.simulator.nftables.canonical import state_of
 from tests.support.simulator.nftables.kernel import SimulatedKernel
@@ -11,6 +12,7 @@ from tests.unit.agent.dataplane.nftables.frontends import frontends, ip
 
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.dataplane.port import Change, Settings
+from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink.nftables.connection import KernelError
 from proxyconfig_agent.netlink.nftables.messages import Message
 from proxyconfig_agent.select.frontends import Frontends
@@ -53,3 +55,23 @@ def test_after_a_refusal_the_whole_table_is_looked_at_again() -> None:
     outcome = dataplane.apply(Change(None, port) for number in range(3) for port in of_both_families(number))
     assert [refusal.service.name for refusal in outcome.refused] == ["s0"]
     assert dataplane.disturbed()
+
+
+class Counting(dict[Any, Any]):
+    """How often somebody went through all of it."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.passes += 1
+        return super().__iter__()
+
+
+def test_after_one_refusal_the_table_is_gone_through_for_the_refused_service_alone() -> None:
+    dataplane = Nftables(Refusing())
+    dataplane.resync(Settings(), [])
+    records = Counting()
+    dataplane._tables[Family.IPV6].records = records
+    outcome = dataplane.apply([Change(None, port) for number in range(30) for port in of_both_families(number)])
+    assert [refusal.service.name for refusal in outcome.refused] == ["s0"]
+    assert records.passes == 1

@@ -6,10 +6,9 @@ import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from proxyconfig_agent.netlink.nfnetlink import generation_after
 from proxyconfig_agent.netlink.nftables.connection import Connection, KernelError
 from proxyconfig_agent.netlink.nftables.messages import Message
-
-_GENERATIONS = 1 << 32
 
 
 class Writer:
@@ -20,20 +19,20 @@ class Writer:
         self._expected: int | None = None
 
     @contextmanager
-    def anew(self) -> Iterator[None]:
-        """Read what the kernel has from now on, and make it what it is to be. If that fails halfway, be `disturbed` afterwards."""
+    def begin_read(self) -> Iterator[None]:
+        """Reading and repairing the tables begins. If it fails halfway, they count as changed externally until they are read again."""
         try:
             self._expected = self._kernel.generation()
             yield
         except BaseException:
-            self.doubt()
+            self.invalidate()
             raise
 
-    def doubt(self) -> None:
-        """Our picture of the kernel is wrong: be `disturbed` until it is read `anew`."""
+    def invalidate(self) -> None:
+        """What is known of the kernel is wrong: report an external change until the tables are read again."""
         self._expected = None
 
-    def disturbed(self) -> bool:
+    def changed_externally(self) -> bool:
         """Whether the ruleset is another than our own commits made of it, since the last time this was asked."""
         current = self._kernel.generation()
         if self._expected is None:
@@ -44,7 +43,7 @@ class Writer:
     def commit(self, messages: Iterable[Message]) -> None:
         """One atomic transaction; nothing at all if there are no messages. Raises KernelError."""
         if self._kernel.commit(messages) and self._expected is not None:
-            self._expected = (self._expected + 1) % _GENERATIONS or 1
+            self._expected = generation_after(self._expected)
 
     def attempt(self, messages: Iterable[Message]) -> bool:
         """A transaction that may fail, even to be encoded; whether it did not."""

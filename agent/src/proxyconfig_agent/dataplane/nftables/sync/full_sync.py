@@ -35,7 +35,7 @@ class FullSync:
         self._refused: dict[ServiceName, Refusal] = {}
         self._repairs = Repairs()
 
-    def carry_out(self, wanted: Iterable[Frontends]) -> Outcome:
+    def run(self, wanted: Iterable[Frontends]) -> Outcome:
         """Raises KernelError if something is refused that belongs to no single Service."""
         with self._ahead:
             self._add_all(wanted)
