@@ -12,6 +12,8 @@ from tests.support.netns.peers import ROOT
 
 pytestmark = pytest.mark.kernel
 
+WITHOUT_NET_ADMIN = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
+
 
 @pytest.fixture
 def node() -> Iterator[Namespace]:
@@ -49,7 +51,7 @@ def test_links_addresses_routes_and_tables_are_read(node: Namespace) -> None:
 def test_init_says_which_family_is_off_and_what_keeps_services_from_working(node: Namespace) -> None:
     node.ip(["link set lo up", "link add eth0 type bridge", "address add 192.0.2.1/24 dev eth0", "link set eth0 up"])
     # As in the pod, whose init container has CAP_SYS_MODULE alone.
-    printed = agent(node, "--init", "setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
+    printed = agent(node, "--init", *WITHOUT_NET_ADMIN)
     assert 'ipv4=on ipv6="no address"' in printed
     assert "there is no default route in IPv4" in printed
     assert "net.ipv4.ip_forward is 0" in printed
@@ -63,3 +65,15 @@ def test_cleanup_proves_by_pyroute2_that_nothing_of_ours_is_left_and_names_what_
         "table ip6 kube-proxy: made by kube-proxy, and removed by `kube-proxy --cleanup`",
         "0 kernel objects of proxyconfig are left",
     ]
+
+
+def test_cleanup_without_the_capability_says_what_it_could_not_do(node: Namespace) -> None:
+    printed = agent(node, "--cleanup", *WITHOUT_NET_ADMIN)
+    assert "not removed: nftables: " in printed
+    assert "not removed: the rest of the network namespace cannot be read: Operation not permitted" in printed
+    assert "Traceback" not in printed
+
+
+def test_cleanup_on_a_kernel_without_netfilter_netlink_finds_nothing(node: Namespace) -> None:
+    lacking = (sys.executable, "-m", "tests.kernel.faults.lacking", "nfnetlink")
+    assert agent(node, "--cleanup", *lacking).splitlines()[-1] == "0 kernel objects of proxyconfig are left"

@@ -12,6 +12,7 @@ from proxyconfig_agent.dataplane.port import DataplaneError
 from proxyconfig_agent.node import inventory_reader
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.host_findings import LEFT_SYSCTLS, left_by_others, left_by_us
+from proxyconfig_agent.node.inventory import Inventory
 from proxyconfig_agent.node.procsys import present
 from proxyconfig_agent.state.checkpoint import CheckpointFile
 
@@ -29,7 +30,8 @@ def clean_up(checkpoint: CheckpointFile | None) -> int:
         findings = Host().restore()
         if checkpoint is not None:
             checkpoint.delete()
-        found, sysctls = inventory_reader.read(), present(LEFT_SYSCTLS)
+        sysctls = present(LEFT_SYSCTLS)
+    found = _inventory(failed)
     left += [line for line in left_by_us(found) if not any(known.startswith(line) for known in left)]
     for error in failed:
         sys.stderr.write(f"not removed: {error}\n")
@@ -37,6 +39,15 @@ def clean_up(checkpoint: CheckpointFile | None) -> int:
         sys.stdout.write(f"{line}\n")
     sys.stdout.write(f"{len(left)} kernel objects of proxyconfig are left\n")
     return 1 if failed or left else 0
+
+
+def _inventory(failed: list[str]) -> Inventory:
+    """What is here now; empty, with its error among those that `failed`, if it cannot be read."""
+    try:
+        return inventory_reader.read()
+    except OSError as error:
+        failed.append(f"the rest of the network namespace cannot be read: {error.strerror}")
+        return Inventory()
 
 
 def _removed() -> tuple[list[str], list[str]]:

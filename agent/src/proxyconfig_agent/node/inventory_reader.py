@@ -6,6 +6,7 @@ For `--init` and `--cleanup`, which end before its memory matters; the running a
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -31,7 +32,7 @@ def read_network() -> Inventory:
         with IPRoute() as route:
             return Inventory(_links(route), frozenset(_routed(route.get_default_routes())))
     except NetlinkError as error:
-        raise OSError(error.code, str(error)) from error
+        raise OSError(error.code, os.strerror(error.code)) from error
 
 
 def read() -> Inventory:
@@ -40,7 +41,7 @@ def read() -> Inventory:
     try:
         tables, virtual_servers, sets = _present(_tables), _present(_virtual_servers), _present(_sets)
     except NetlinkError as error:
-        raise OSError(error.code, str(error)) from error
+        raise OSError(error.code, os.strerror(error.code)) from error
     return replace(network, tables=tables, virtual_servers=len(virtual_servers), sets=sets)
 
 
