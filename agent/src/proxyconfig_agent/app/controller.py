@@ -287,7 +287,7 @@ class NodeController:
         applied = self._applying if sync.configured else None
         self._applying = None if sync.configured else self._applying
         self._recorder.synced(StatusUpdate(sync, applied, host))
-        self._health_checks.answer()
+        self._health_checks.synced()
         if self._plan is not None:
             self._readiness.note(self._plan.desired)
         if sync.reason is SyncReason.START:
@@ -306,6 +306,6 @@ class NodeController:
         self._removed = None if left else desired
         self._programmed.clear()
         self._readiness.discard()
-        self._health_checks.answer()
+        self._health_checks.synced()
         self._recorder.removed(desired, left=len(left), host=self._host.restore())
         _log.info("removed", left=left)

@@ -1,4 +1,4 @@
-"""The health check node ports: which are open where, by what the cluster wants, and what becomes of those that cannot be opened.
+"""The health check node ports: opens and closes them as Services and node addresses change, and reports those that cannot be opened.
 
 They run in the agent's event loop, so that its health checks fail when it hangs; a node without such Services has no server.
 """
@@ -36,24 +36,24 @@ class Unopened:
 
 
 class HealthPorts:
-    """Call `want` whenever something may have changed; `run` opens and closes. `healthy` tells whether this node's rules can be relied on;
-    `tell` is given all that could not be opened, whenever that changes."""
+    """Call `serve` whenever something may have changed; `run` opens and closes. `healthy` returns whether this node's rules can be relied
+    on; `report` is called with all ports that could not be opened, whenever those change."""
 
     def __init__(
-        self, healthy: Callable[[], bool], tell: Callable[[Sequence[Unopened]], None], clock: Callable[[], float] = time.time
+        self, healthy: Callable[[], bool], report: Callable[[Sequence[Unopened]], None], clock: Callable[[], float] = time.time
     ) -> None:
-        self._healthy, self._tell, self._clock = healthy, tell, clock
+        self._healthy, self._report, self._clock = healthy, report, clock
         self._checks: dict[tuple[ServiceName, Family], HealthCheck] = {}
         self._addresses: Sequence[Address] = ()
         self._open: dict[Place, Listener] = {}
         self._unopened: dict[Place, Unopened] = {}
         self._changed = asyncio.Event()
 
-    def want(self, checks: Iterable[HealthCheck], addresses: Sequence[Address]) -> None:
+    def serve(self, checks: Iterable[HealthCheck], addresses: Sequence[Address]) -> None:
         """Answer these, on these addresses of the node. Counts are in effect at once, sockets a moment later."""
-        wanted = {(check.service, check.family): check for check in checks}
-        if (wanted, addresses) != (self._checks, self._addresses):
-            self._checks, self._addresses = wanted, addresses
+        desired = {(check.service, check.family): check for check in checks}
+        if (desired, addresses) != (self._checks, self._addresses):
+            self._checks, self._addresses = desired, addresses
             self._changed.set()
 
     async def run(self) -> NoReturn:
@@ -63,7 +63,7 @@ class HealthPorts:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), RETRY_S if self._unopened else None)
                 self._changed.clear()
-                await self._steer()
+                await self._reconcile()
         finally:
             for listener in self._open.values():
                 listener.close()
@@ -76,12 +76,12 @@ class HealthPorts:
         answered = response(head, check, healthy=self._healthy(), now_s=self._clock())
         return answered.octets, answered.keep_alive
 
-    async def _steer(self) -> None:
-        wanted = set(self._places())
-        for place in self._open.keys() - wanted:
+    async def _reconcile(self) -> None:
+        desired = set(self._places())
+        for place in self._open.keys() - desired:
             self._open.pop(place).close()
         unopened: dict[Place, Unopened] = {}
-        for place in sorted(wanted - self._open.keys()):
+        for place in sorted(desired - self._open.keys()):
             try:
                 self._open[place] = await Listener.opened(place, self.answer)
             except OSError as error:
@@ -89,7 +89,7 @@ class HealthPorts:
                     unopened[place] = Unopened(*place, error.strerror or str(error), taken=error.errno == errno.EADDRINUSE)
         if unopened != self._unopened:
             self._unopened = unopened
-            self._tell(tuple(unopened.values()))
+            self._report(tuple(unopened.values()))
 
     def _places(self) -> Iterator[Place]:
         for (service, family), check in self._checks.items():

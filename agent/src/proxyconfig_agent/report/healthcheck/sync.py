@@ -1,4 +1,4 @@
-"""Keeps the health check node ports to what the cluster wants, and to where the node is to be asked."""
+"""Follows syncs: health check node ports answer with what each has programmed, on the addresses that serve node ports."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class HealthChecks:
     def listen(self, on: tuple[Address, ...]) -> None:
         """Answer on these addresses."""
         self._listen_on = on
-        self.answer()
+        self.synced()
 
-    def answer(self) -> None:
-        """Answer what was programmed last. Most changes are none of theirs, and there may be thousands."""
+    def synced(self) -> None:
+        """A sync has ended: answer with what is programmed now. Most syncs change no health check, and there may be thousands of checks."""
         answered, self._answered = self._answered, (self._programmed.health_checks_changed, self._listen_on)
         if answered != self._answered:
-            self._ports.want(self._programmed.health_checks(), self._listen_on)
+            self._ports.serve(self._programmed.health_checks(), self._listen_on)

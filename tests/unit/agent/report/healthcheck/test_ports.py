@@ -105,7 +105,7 @@ async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, r
 async def test_row_131_the_answer_is_kube_proxys(ports: Ports, endpoints: int, healthy: bool, status: int) -> None:
     port = free_port()
     ports.is_healthy = healthy
-    ports.want([check(port, endpoints)], HERE)
+    ports.serve([check(port, endpoints)], HERE)
     await opened(port)
     got, headers, body = await ask(port)
     assert got == status
@@ -120,11 +120,11 @@ async def test_row_131_the_answer_is_kube_proxys(ports: Ports, endpoints: int, h
 
 async def test_row_131_a_count_changes_on_an_open_connection(ports: Ports) -> None:
     port = free_port()
-    ports.want([check(port, 1)], HERE)
+    ports.serve([check(port, 1)], HERE)
     await opened(port)
     async with connected(port) as (reader, writer):
         for endpoints in (1, 0, 3):
-            ports.want([check(port, endpoints)], HERE)
+            ports.serve([check(port, endpoints)], HERE)
             writer.write(GET)
             head = await reader.readuntil(b"\r\n\r\n")
             assert f"Weight: {endpoints}\r\n".encode() in head
@@ -135,26 +135,26 @@ async def test_row_131_a_count_changes_on_an_open_connection(ports: Ports) -> No
 async def test_row_131_ports_open_move_and_close_with_their_services(ports: Ports) -> None:
     first = free_port()
     second = free_port(but=first)
-    ports.want([check(first)], HERE)
+    ports.serve([check(first)], HERE)
     await opened(first)
     async with connected(first) as (reader, writer):
         await answered(reader, writer)  # a connection that nobody has accepted yet would be reset
-        ports.want([check(second)], HERE)
+        ports.serve([check(second)], HERE)
         await opened(second)
         assert not listens(first)
         assert await reader.read() == b""
-    ports.want([], HERE)
+    ports.serve([], HERE)
     await closed(second)
 
 
 async def test_row_131_servers_follow_the_addresses_of_node_ports(ports: Ports) -> None:
     port = free_port()
-    ports.want([check(port)], (ip("127.0.0.1"), ip("127.0.0.2")))
+    ports.serve([check(port)], (ip("127.0.0.1"), ip("127.0.0.2")))
     await opened(port)
     await opened(port, "127.0.0.2")
     assert not listens(port, "127.0.0.3")
     async with connected(port) as (reader, writer):
-        ports.want([check(port)], (ip("127.0.0.1"), ip("127.0.0.3")))
+        ports.serve([check(port)], (ip("127.0.0.1"), ip("127.0.0.3")))
         await opened(port, "127.0.0.3")
         assert not listens(port, "127.0.0.2")
         writer.write(GET)
@@ -163,7 +163,7 @@ async def test_row_131_servers_follow_the_addresses_of_node_ports(ports: Ports) 
 
 async def test_families_have_servers_of_their_own_on_the_same_port(ports: Ports) -> None:
     port = free_port(socket.AF_INET6)
-    ports.want([check(port, 1), check(port, 0, Family.IPV6)], tuple(ANY.values()))
+    ports.serve([check(port, 1), check(port, 0, Family.IPV6)], tuple(ANY.values()))
     await opened(port)
     await opened(port, "::1")
     assert [(await ask(port, host=host))[0] for host in ("127.0.0.1", "::1")] == [200, 503]
@@ -173,7 +173,7 @@ async def test_a_port_that_is_taken_is_told_once_and_opened_when_it_is_free(port
     monkeypatch.setattr(healthports, "RETRY_S", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as other:
         port: int = other.getsockname()[1]
-        ports.want([check(port)], HERE)
+        ports.serve([check(port)], HERE)
         await soon(lambda: ports.told)
         (unopened,) = ports.told[0]
         assert str(unopened) == f"spec.healthCheckNodePort {port} of Service shop/web on 127.0.0.1: Address already in use"
@@ -184,7 +184,7 @@ async def test_a_port_that_is_taken_is_told_once_and_opened_when_it_is_free(port
 
 async def test_an_address_that_the_node_lacks_does_not_keep_the_others_closed(ports: Ports) -> None:
     port = free_port()
-    ports.want([check(port)], (Address(bytes((192, 0, 2, 1))), *HERE))
+    ports.serve([check(port)], (Address(bytes((192, 0, 2, 1))), *HERE))
     await opened(port)
     await soon(lambda: ports.told)  # when all have been tried
     assert [each.taken for each in ports.told[0]] == [False]
@@ -196,7 +196,7 @@ def connections(ports: Ports) -> int:
 
 async def test_silent_connections_neither_pile_up_nor_shut_load_balancers_out(ports: Ports) -> None:
     port = free_port()
-    ports.want([check(port)], HERE)
+    ports.serve([check(port)], HERE)
     await opened(port)
     async with contextlib.AsyncExitStack() as open_ones, connected(port) as (reader, writer):
         await answered(reader, writer)
@@ -214,7 +214,7 @@ async def test_silent_connections_neither_pile_up_nor_shut_load_balancers_out(po
 
 async def test_a_client_that_sends_and_never_reads_costs_no_memory_and_gets_all_responses_once_it_reads(ports: Ports) -> None:
     port, requests = free_port(), 2_000_000 // len(GET)
-    ports.want([check(port)], HERE)
+    ports.serve([check(port)], HERE)
     await opened(port)
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 14)
@@ -243,7 +243,7 @@ async def test_a_request_that_dribbles_in_and_a_response_that_is_not_read_are_cu
 ) -> None:
     monkeypatch.setattr(server, "REQUEST_S", 0.5)
     port = free_port()
-    ports.want([check(port)], HERE)
+    ports.serve([check(port)], HERE)
     await opened(port)
     async with connected(port) as (reader, writer):
 
@@ -265,7 +265,7 @@ async def test_a_request_that_dribbles_in_and_a_response_that_is_not_read_are_cu
 
 async def test_pipelined_requests_are_answered_in_turn_with_those_of_other_connections(ports: Ports) -> None:
     port = free_port()
-    ports.want([check(port)], HERE)
+    ports.serve([check(port)], HERE)
     await opened(port)
     async with connected(port) as (many, flood), connected(port) as (reader, writer):
         flood.write(GET * 100)
@@ -301,7 +301,7 @@ def test_responses_follow_the_rules_of_http_about_connections(request_: bytes, s
 
 async def test_a_request_without_end_is_cut_off(ports: Ports) -> None:
     port = free_port()
-    ports.want([check(port)], HERE)
+    ports.serve([check(port)], HERE)
     await opened(port)
     async with connected(port) as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000)
