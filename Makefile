@@ -61,7 +61,7 @@ cluster-down: ## end the local cluster; nothing is left
 cluster-load: ## import an image archive into the local cluster's nodes (IMAGE=archive.tar)
 	$(PYTHON) -m tests.cluster load $(IMAGE)
 
-deploy: ## manifests/ to the cluster of KUBECONFIG (images from IMAGE_PREFIX), else to the local one with images built now
+deploy: ## manifests/ to the cluster of KUBECONFIG (images from IMAGE_PREFIX; API_SERVER=HOST:PORT for nodes), else to the local one with images built now
 	$(PYTHON) -m tests.cluster deploy
 
 e2e: venv ## end-to-end tests on the cluster of KUBECONFIG (images from IMAGE_PREFIX), else on a local one of their own
