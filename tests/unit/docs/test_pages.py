@@ -44,3 +44,10 @@ def test_the_tree_of_the_packages_is_the_tree() -> None:
     folders = {child for package in packages for child in package.iterdir() if child.is_dir() and any(child.glob("*.py"))}
     modes = {path.parent for path in ROOT.glob("agent/src/*/dataplane/*/mode.py")}
     assert set(tree()) == {*packages, *folders, *modes}
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    numbers = [path.name[:4] for path in sorted(ROOT.glob("docs/adr/*.md"))]
+    assert numbers == sorted(set(numbers))
+    for path in ROOT.glob("docs/adr/*.md"):
+        assert path.read_text().startswith(f"# {int(path.name[:4])}. "), path.name
