@@ -56,6 +56,23 @@ class Frontends:
     serving: Backends = Backends(b"")
     """Of UDP ports only: all endpoints that still serve, in use here or not. A flow to another one is stale."""
 
+    @property
+    def is_accessible(self) -> bool:
+        """Whether it has an address besides the ClusterIP."""
+        return bool(self.node_port or self.external_ips or self.load_balancer_ips)
+
+    @property
+    def uses_cluster(self) -> bool:
+        """Whether traffic goes to `cluster`: by policy, or by the short-circuit."""
+        internal = self.cluster_ip is not None and self.internal_policy is Policy.CLUSTER
+        return self.reachable and (internal or self.is_accessible)
+
+    @property
+    def uses_local(self) -> bool:
+        """Whether traffic goes to `local`."""
+        internal = self.cluster_ip is not None and self.internal_policy is Policy.LOCAL
+        return self.reachable and (internal or (self.external_policy is Policy.LOCAL and self.is_accessible))
+
 
 def count(backends: Backends, family: Family) -> int:
     return len(backends) // (family.size + 2)

@@ -11,9 +11,9 @@ from proxyconfig_agent.dataplane.iptables.kernel import nfacct
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Features
 from proxyconfig_agent.dataplane.iptables.model.static_rules import JUMPS
 from proxyconfig_agent.dataplane.iptables.sync import reconcile
-from proxyconfig_agent.dataplane.iptables.sync.batches import per_family, portions
+from proxyconfig_agent.dataplane.iptables.sync.batches import batches, by_family
 from proxyconfig_agent.dataplane.iptables.sync.bisect import Bisection
-from proxyconfig_agent.dataplane.iptables.sync.full_sync import PORTION, FullSync
+from proxyconfig_agent.dataplane.iptables.sync.full_sync import BATCH, FullSync
 from proxyconfig_agent.dataplane.iptables.sync.ownership import Ownership
 from proxyconfig_agent.dataplane.iptables.sync.renderer import RuleRenderer
 from proxyconfig_agent.dataplane.iptables.tools.probe import knows_counters, probe, usable
@@ -69,18 +69,18 @@ class Iptables:
         if not self._lowerings:
             raise DataplaneError("iptables: changes came before the first full sync; call resync first")
         clock, refused, operations = StageTimer(), dict[ServiceName, Refusal](), 0
-        by_family = per_family(changes)
+        of_families = by_family(changes)
         with _told():
             for lowering in self._lowerings.values():
                 lowering.begin()
-                of_family = by_family.get(lowering.family, [])
-                for portion in portions(of_family, PORTION[self._writer.backend]):
-                    operations += self._apply(lowering, portion, refused, clock)
+                of_family = of_families.get(lowering.family, [])
+                for batch in batches(of_family, BATCH[self._writer.backend]):
+                    operations += self._apply(lowering, batch, refused, clock)
             if refused:
-                operations += self._take_out(by_family, refused)
+                operations += self._take_out(of_families, refused)
                 self._writer.watch.doubt()
         for family, lowering in self._lowerings.items():
-            lowering.count(by_family.get(family, ()))
+            lowering.count(of_families.get(family, ()))
         return Outcome(operations, tuple(refused.values()), clock.took_s, rules=self._rules())
 
     def is_slow(self, changes: Sequence[Change]) -> bool:  # noqa: ARG002 - a program runs, whatever they are
@@ -190,11 +190,11 @@ class Iptables:
         finally:
             self._writer.watch.doubt()
 
-    def _take_out(self, by_family: dict[Family, list[Change]], refused: dict[ServiceName, Refusal]) -> int:
+    def _take_out(self, of_families: dict[Family, list[Change]], refused: dict[ServiceName, Refusal]) -> int:
         """Refused Services, in both families."""
         operations = 0
         for family, lowering in self._lowerings.items():
-            sides = [side for change in by_family.get(family, ()) for side in (change.old, change.new) if side]
+            sides = [side for change in of_families.get(family, ()) for side in (change.old, change.new) if side]
             gone = [side for side in sides if side.name.service in refused]
             operations += Bisection(self._writer, lowering, refused).take_out(gone)
         return operations

@@ -22,7 +22,7 @@ def lower(frontends: Frontends, settings: Settings, features: Features, *, large
 def _own(targets: ServiceChains, settings: Settings, *, large: bool) -> dict[str, Rules]:
     """The chains, those first that lead to others."""
     chains: dict[str, Rules] = {}
-    if targets.frontends.reachable and targets.accessible:
+    if targets.frontends.reachable and targets.frontends.is_accessible:
         chains[targets.external_chain] = tuple(external(targets, settings))
     if targets.firewalled:
         chains[targets.firewall_chain] = tuple(firewall(targets, settings))

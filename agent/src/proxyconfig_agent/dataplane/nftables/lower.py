@@ -43,7 +43,7 @@ def lower(frontends: Frontends, numbers: Numbers, node_addresses: tuple[Address,
     comment = comment_tail(str(frontends.name))
     picks = picks_of(frontends)
     _lower_cluster_ip(elements, frontends, numbers, picks, comment)
-    if is_external(frontends):
+    if frontends.is_accessible:
         _lower_external(elements, frontends, numbers, picks, comment)
     if frontends.source_ranges:
         _lower_firewall(elements, frontends, node_addresses, comment)
@@ -55,24 +55,9 @@ def lower(frontends: Frontends, numbers: Numbers, node_addresses: tuple[Address,
 
 def picks_of(frontends: Frontends) -> Picks:
     """How the cluster list and the local list are picked from."""
-    cluster = count(frontends.cluster, frontends.family) if uses_cluster(frontends) else 0
-    local = count(frontends.local, frontends.family) if uses_local(frontends) else 0
+    cluster = count(frontends.cluster, frontends.family) if frontends.uses_cluster else 0
+    local = count(frontends.local, frontends.family) if frontends.uses_local else 0
     return Picks(EndpointChain(cluster, False, frontends.affinity_s), EndpointChain(local, True, frontends.affinity_s))
-
-
-def uses_cluster(frontends: Frontends) -> bool:
-    internal = frontends.cluster_ip is not None and frontends.internal_policy is Policy.CLUSTER
-    return frontends.reachable and (internal or is_external(frontends))
-
-
-def uses_local(frontends: Frontends) -> bool:
-    internal = frontends.cluster_ip is not None and frontends.internal_policy is Policy.LOCAL
-    external = frontends.external_policy is Policy.LOCAL and is_external(frontends)
-    return frontends.reachable and (internal or external)
-
-
-def is_external(frontends: Frontends) -> bool:
-    return bool(frontends.node_port or frontends.external_ips or frontends.load_balancer_ips)
 
 
 def frontend_keys(frontends: Frontends) -> Iterator[bytes]:

@@ -28,8 +28,6 @@ class ServiceChains:
     hash: str
     cluster: tuple[Endpoint, ...]
     local: tuple[Endpoint, ...]
-    accessible: bool
-    """Whether there is any external address."""
 
     @property
     def internal(self) -> str:
@@ -75,16 +73,12 @@ class ServiceChains:
 
 def targets_of(frontends: Frontends) -> ServiceChains:
     """Decide where the traffic of one Service port goes."""
-    accessible = bool(frontends.node_port or frontends.external_ips or frontends.load_balancer_ips)
-    internal_local = frontends.internal_policy is Policy.LOCAL
-    uses_local = internal_local or (accessible and frontends.external_policy is Policy.LOCAL)
     protocol = frontends.name.protocol.name.lower()
     return ServiceChains(
         frontends=frontends,
         name=chain_names.words_of(frontends.name),
         protocol=f"-m {protocol} -p {protocol}",
         hash=chain_names.hash_of(frontends.name),
-        cluster=endpoints_of(frontends, frontends.cluster if accessible or not internal_local else _NONE),
-        local=endpoints_of(frontends, frontends.local if uses_local else _NONE),
-        accessible=accessible,
+        cluster=endpoints_of(frontends, frontends.cluster if frontends.uses_cluster else _NONE),
+        local=endpoints_of(frontends, frontends.local if frontends.uses_local else _NONE),
     )

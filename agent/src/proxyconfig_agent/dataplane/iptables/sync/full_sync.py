@@ -1,4 +1,4 @@
-"""A full resync of one family: what the kernel has against all that is wanted, in portions that iptables-restore is quick with."""
+"""A full sync of one family: compares the tables with the desired ports, and writes the differences in batches for iptables-restore."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends
 
-PORTION = {Backend.NFT: 600, Backend.LEGACY: 1 << 62}
+BATCH = {Backend.NFT: 600, Backend.LEGACY: 1 << 62}
 """Operations per input. iptables-nft-restore takes quadratic time in the chains of its input (5,000 Services × 10 endpoints: 7 s in
-portions, minutes at once); iptables-legacy-restore reads and writes the whole table each time, however little changes."""
+batches, minutes at once); iptables-legacy-restore reads and writes the whole table each time, however little changes."""
 
 
 class FullSync:
@@ -33,7 +33,7 @@ class FullSync:
     ) -> None:
         self._writer, self._lowering, self._refused, self._clock = writer, lowering, refused, clock
         self._search = Bisection(writer, lowering, refused)
-        self._portion = PORTION[writer.backend]
+        self._batch_size = BATCH[writer.backend]
         self._input, self._batch = lowering.input(), list[Change]()
         self._drift = drift
         self.operations = 0
@@ -56,7 +56,7 @@ class FullSync:
             return
         for frontends in wanted:
             self._port(frontends)
-            if self._input.operations >= self._portion:
+            if self._input.operations >= self._batch_size:
                 self._flush()
         self._flush()
 

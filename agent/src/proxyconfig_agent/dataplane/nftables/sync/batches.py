@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from proxyconfig_agent.dataplane.batching import latest
 from proxyconfig_agent.dataplane.port import Change
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends, PortName
@@ -18,13 +19,9 @@ BATCH = 500
 def batches(changes: Iterable[Change]) -> Iterator[list[Change]]:
     """Transactions, one if there are not very many changes. Those that take or give up addresses are in the first together, since an
     address may go from one Service to another. The last change of a port counts."""
-    latest: dict[tuple[Family, PortName], Change] = {}
-    for change in changes:
-        if known := change.new or change.old:
-            key = known.family, known.name
-            latest[key] = Change(latest[key].old if key in latest else change.old, change.new)
-    moving = [change for change in latest.values() if _moves(change)]
-    staying = [change for change in latest.values() if not _moves(change)]
+    each = latest(changes)
+    moving = [change for change in each if _moves(change)]
+    staying = [change for change in each if not _moves(change)]
     first = max(0, BATCH - len(moving))
     if moving or staying:
         yield moving + staying[:first]
