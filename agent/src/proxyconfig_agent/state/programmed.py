@@ -39,11 +39,9 @@ class Programmed:
 
     def put(self, name: ServiceName, ports: ServicePorts, health_checks: tuple[HealthCheck, ...] = ()) -> None:
         """The kernel has these ports of the Service and no others; none: nothing of it."""
-        before = self._ports.pop(name, ())
-        self.endpoints += _endpoints(ports) - _endpoints(before)
-        self.ports += len(ports) - len(before)
-        if ports:
-            self._ports[name] = ports
+        before = self.of(name)
+        if ports is not before:  # after an audit all are, and there are thousands
+            self._put_ports(name, before, ports)
         self._put_health_checks(name, health_checks)
 
     def retain(self, names: Collection[ServiceName]) -> None:
@@ -54,6 +52,14 @@ class Programmed:
     def clear(self) -> None:
         """The kernel has nothing."""
         self.retain(())
+
+    def _put_ports(self, name: ServiceName, before: ServicePorts, ports: ServicePorts) -> None:
+        self.endpoints += _endpoints(ports) - _endpoints(before)
+        self.ports += len(ports) - len(before)
+        if ports:
+            self._ports[name] = ports
+        else:
+            self._ports.pop(name, None)
 
     def _put_health_checks(self, name: ServiceName, checks: tuple[HealthCheck, ...]) -> None:
         self.health_checks_changed += checks != self._health_checks.pop(name, ())

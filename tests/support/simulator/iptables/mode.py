@@ -96,7 +96,7 @@ class _Commits:
     def state(self) -> int:
         return sum(tool.commits for tool in self._tools.values())
 
-    def concern_us(self, before: int, after: int) -> bool:
+    def may_affect_us(self, before: int, after: int) -> bool:
         return before != after
 
     def follows(self, before: int, after: int, commits: int) -> bool:

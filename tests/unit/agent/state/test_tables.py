@@ -129,3 +129,20 @@ def test_a_service_that_was_never_decodable_is_named_and_is_gone_with_a_list_tha
     assert cluster.view().select(WEB).rejected == ("cannot be decoded",)
     cluster.drop_service(WEB)
     assert list(cluster.view().names()) == []
+
+
+def test_a_service_that_the_agent_cannot_select_for_is_set_aside_alone_until_it_changes() -> None:
+    tables = Tables()
+    sound = tables.cluster.view()
+    broken = service("web", ports=("no port",))  # ingest makes none like that
+    view = dataclasses.replace(sound, services={**sound.services, WEB: broken})
+    for wanted in (changes_of([WEB, OTHER], view, tables.programmed).wanted, everything(view, tables.programmed).wanted):
+        tables.settlement.settle(wanted, ())
+        (refusal,) = tables.rejections.all()
+        assert refusal.service == WEB
+        assert refusal.reason.startswith("the agent fails on this Service (AttributeError: ")
+        assert "Traceback" in refusal.trace
+        assert (tables.programmed.of(WEB), len(tables.programmed.of(OTHER))) == ((), 1)
+    tables.settlement.settle(changes_of([WEB], sound, tables.programmed).wanted, ())
+    assert tables.rejections.all() == ()
+    assert len(tables.programmed.of(WEB)) == 1

@@ -78,7 +78,7 @@ class Iptables:
                     operations += self._apply(lowering, batch, refused, clock)
             if refused:
                 operations += self._take_out(of_families, refused)
-                self._writer.watch.doubt()
+                self._writer.changes.invalidate()
         for family, lowering in self._lowerings.items():
             lowering.count(of_families.get(family, ()))
         return Outcome(operations, tuple(refused.values()), clock.took_s, rules=self._rules())
@@ -88,7 +88,7 @@ class Iptables:
 
     def disturbed(self) -> bool:
         with _told():
-            return self._writer.watch.disturbed()
+            return self._writer.changes.disturbed()
 
     def remove(self) -> None:
         """Take away what `kube-proxy --cleanup` takes away, and the canaries. Raises DataplaneError.
@@ -114,7 +114,7 @@ class Iptables:
     def close(self) -> None:
         """Close the socket that watches; what is in the kernel stays and works."""
         if self._opened is not None:
-            self._opened.watch.close()
+            self._opened.changes.close()
             self._opened = None
 
     @property
@@ -144,11 +144,11 @@ class Iptables:
         """Read what the kernel has from now on, and make it what it is to be. If that fails halfway, be `disturbed` afterwards."""
         opened = self._writer
         try:
-            opened.watch.anew()
+            opened.changes.begin_read()
             self._unrecorded = self._owned.claim()  # first: rules of a process that is killed halfway are an agent's, too
             yield opened
         except BaseException:
-            opened.watch.doubt()
+            opened.changes.invalidate()
             raise
 
     def _fill(
@@ -168,7 +168,7 @@ class Iptables:
             clock.lap("lower")
             return self._writer.commit(lowering.family, given)
         except (LockedError, OSError):
-            self._writer.watch.doubt()
+            self._writer.changes.invalidate()
             raise
         except Exception:  # what iptables refuses, or a fault of the agent
             return self._search(lowering, changes, refused)
@@ -188,7 +188,7 @@ class Iptables:
         try:
             return Bisection(self._writer, lowering, refused).carry_out(changes)
         finally:
-            self._writer.watch.doubt()
+            self._writer.changes.invalidate()
 
     def _take_out(self, of_families: dict[Family, list[Change]], refused: dict[ServiceName, Refusal]) -> int:
         """Refused Services, in both families."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxyconfig_agent.dataplane.iptables.kernel.nft_monitor import concerns_us
+from proxyconfig_agent.dataplane.iptables.kernel.nft_monitor import affects_us
 from proxyconfig_agent.netlink import frames
 from proxyconfig_agent.netlink.frames import attribute
 
@@ -40,4 +40,4 @@ def news(kind: int, table: str = "nat", chain: str = "", family: int = IPV4) -> 
     ],
 )
 def test_what_concerns_our_rules(message: frames.Message, concerns: bool) -> None:
-    assert concerns_us(message) == concerns
+    assert affects_us(message) == concerns

@@ -1,8 +1,8 @@
-"""Whether anybody else changed the rules: asked every second, so it costs a system call and no process.
+"""Detects changes of the rules by other programs with a system call, without starting a process.
 
-nft: the kernel tells what was changed, and every transaction by anybody gives the ruleset its next number.
-legacy: the kernel tells how many rules each table has and how long they are. A rule that somebody exchanges for one of the same length
-is not noticed until the next full resync.
+nft: the kernel multicasts each change, and each transaction increments the generation of the ruleset.
+legacy: the kernel reports the number and size of the rules of each table. A rule that is replaced by one of the same length is found by the
+next full sync only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import struct
 from collections.abc import Collection
 from typing import Protocol
 
-from proxyconfig_agent.dataplane.iptables.kernel.nft_monitor import News
+from proxyconfig_agent.dataplane.iptables.kernel.nft_monitor import NftMonitor
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Table
 from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend
 from proxyconfig_agent.ingest.model import Family
@@ -37,7 +37,7 @@ class Rules(Protocol):
         """Whether so many commits of ours, and nothing else, may have led from one state to the other."""
         ...
 
-    def concern_us(self, before: int, after: int) -> bool:
+    def may_affect_us(self, before: int, after: int) -> bool:
         """Whether what others did, from one state to the other, may be about our rules. Forgets it, whatever it was."""
         ...
 
@@ -52,22 +52,22 @@ class ChangeTracker:
         self._expected: int | None = None
         self._before = 0
 
-    def anew(self) -> None:
-        """The rules are read from now on."""
-        self._rules.concern_us(0, 0)
+    def begin_read(self) -> None:
+        """Forget earlier changes: the rules are about to be read."""
+        self._rules.may_affect_us(0, 0)
         self._expected = self._rules.state()
 
-    def doubt(self) -> None:
-        """Our picture of the rules is wrong: be `disturbed` until they are read anew."""
+    def invalidate(self) -> None:
+        """Report an external change until the rules are read again."""
         self._expected = None
 
     def disturbed(self) -> bool:
-        """Whether others did something to our rules, since the last time this was asked."""
+        """Whether other programs changed our rules since the last call."""
         current = self._rules.state()
         if self._expected is None:
             return True
         expected, self._expected = self._expected, current
-        return self._rules.concern_us(expected, current)
+        return self._rules.may_affect_us(expected, current)
 
     def writing(self) -> None:
         """We are about to write."""
@@ -78,7 +78,7 @@ class ChangeTracker:
     def written(self, commits: int) -> None:
         """We have written so many tables."""
         after = self._rules.state()
-        self._rules.concern_us(self._before, after)  # our own writes, if it is only those
+        self._rules.may_affect_us(self._before, after)  # our own writes, if it is only those
         undisturbed = self._before == self._expected and self._rules.follows(self._before, after, commits)
         self._expected = after if undisturbed else None
 
@@ -86,7 +86,7 @@ class ChangeTracker:
         self._rules.close()
 
 
-def watch(backend: Backend, families: Collection[Family]) -> ChangeTracker:
+def tracker(backend: Backend, families: Collection[Family]) -> ChangeTracker:
     """Tracks the rules of these families. Raises OSError."""
     return ChangeTracker(NftRules() if backend is Backend.NFT else LegacyRules(families))
 
@@ -95,20 +95,20 @@ class NftRules:
     """The generation of nf_tables, and the news of it."""
 
     def __init__(self) -> None:
-        self._news = News()
+        self._monitor = NftMonitor()
         self._socket = nfnetlink.connect()
 
     def state(self) -> int:
         return nfnetlink.generation(self._socket)
 
-    def concern_us(self, before: int, after: int) -> bool:  # noqa: ARG002 - a commit that goes on is known before it is told of
-        return self._news.concern_us()
+    def may_affect_us(self, before: int, after: int) -> bool:  # noqa: ARG002 - a commit that goes on is known before it is told of
+        return self._monitor.may_affect_us()
 
     def follows(self, before: int, after: int, commits: int) -> bool:
         return nfnetlink.generation_after(before, commits) == after
 
     def close(self) -> None:
-        self._news.close()
+        self._monitor.close()
         self._socket.close()
 
 
@@ -132,7 +132,7 @@ class LegacyRules:
             return b""
         return told.raw
 
-    def concern_us(self, before: int, after: int) -> bool:
+    def may_affect_us(self, before: int, after: int) -> bool:
         return before != after
 
     def follows(self, before: int, after: int, commits: int) -> bool:  # noqa: ARG002

@@ -29,15 +29,15 @@ class _Kind(enum.IntEnum):
     NEW_RULE, DELETE_RULE = uapi.NFT_MSG_NEWRULE, uapi.NFT_MSG_DELRULE
 
 
-class News:
+class NftMonitor:
     """Listens from the start, in the network namespace of the thread that makes it. Raises OSError."""
 
     def __init__(self) -> None:
         self._socket = nfnetlink.connect(socket.SOCK_NONBLOCK)
         self._socket.bind((0, 1 << (uapi.NFNLGRP_NFTABLES - 1)))  # a socket without an address of its own hears nothing
 
-    def concern_us(self) -> bool:
-        """Whether any that came since the last time are about our rules, or were lost. All are read."""
+    def may_affect_us(self) -> bool:
+        """Whether a change since the last call affects our rules, or notifications were lost. Reads all that there are."""
         found = False
         while True:
             try:
@@ -49,13 +49,13 @@ class News:
                     raise
                 found = True
             else:
-                found = found or any(concerns_us(message) for message in frames.messages(received))
+                found = found or any(affects_us(message) for message in frames.messages(received))
 
     def close(self) -> None:
         self._socket.close()
 
 
-def concerns_us(message: frames.Message) -> bool:
+def affects_us(message: frames.Message) -> bool:
     """Whether a message is about a rule or chain of ours: any change of ours, a deletion where others have theirs, too."""
     subsystem, kind = divmod(message.kind, 1 << 8)
     if subsystem != uapi.NFNL_SUBSYS_NFTABLES or message.payload[0] not in _FAMILIES:

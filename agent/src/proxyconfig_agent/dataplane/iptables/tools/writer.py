@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from proxyconfig_agent.dataplane.iptables.kernel.change_tracker import ChangeTracker, watch
+from proxyconfig_agent.dataplane.iptables.kernel.change_tracker import ChangeTracker, tracker
 from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend, Tool
 from proxyconfig_agent.dataplane.iptables.tools.restore import Input
 from proxyconfig_agent.dataplane.iptables.tools.save import Saved, parse
@@ -14,8 +14,8 @@ from proxyconfig_agent.ingest.model import Family
 class Writer:
     """`tools` of the families that this node has, all of one back end."""
 
-    def __init__(self, tools: Mapping[Family, Tool], watch: ChangeTracker) -> None:
-        self.tools, self.watch = tools, watch
+    def __init__(self, tools: Mapping[Family, Tool], changes: ChangeTracker) -> None:
+        self.tools, self.changes = tools, changes
 
     @property
     def backend(self) -> Backend:
@@ -27,25 +27,25 @@ class Writer:
 
     def read_again(self, family: Family) -> Saved:
         """After a commit that failed, and of which some tables may have been carried out. Raises ToolError, OSError."""
-        self.watch.anew()
+        self.changes.begin_read()
         return self.read(family)
 
     def commit(self, family: Family, given: Input) -> int:
         """Carry it out; how many operations it was. Each table of it is atomic, not all together: after ToolError only `read` tells."""
         if given.commits:
-            self.watch.writing()
+            self.changes.writing()
             self.tools[family].restore(given.text())
-            self.watch.written(given.commits)
+            self.changes.written(given.commits)
         return given.operations
 
     def pour(self, family: Family, given: Input, growing: Iterable[object]) -> int:
         """Like `commit`, while `growing` still adds to the input."""
-        self.watch.writing()
+        self.changes.writing()
         self.tools[family].pour(given.text_while(growing))
-        self.watch.written(1 + given.commits)
+        self.changes.written(1 + given.commits)
         return given.operations
 
 
 def writer(tools: Mapping[Family, Tool]) -> Writer:
     """Raises OSError."""
-    return Writer(tools, watch(next(iter(tools.values())).backend, tools.keys()))
+    return Writer(tools, tracker(next(iter(tools.values())).backend, tools.keys()))
