@@ -15,7 +15,3 @@ class StageTimer:
         now = time.perf_counter()
         self.took_s[stage] = self.took_s.get(stage, 0.0) + now - self._since
         self._since = now
-
-    def skip(self) -> None:
-        """What passed since the last lap belongs to somebody else."""
-        self._since = time.perf_counter()

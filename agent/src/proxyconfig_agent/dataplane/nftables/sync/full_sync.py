@@ -5,7 +5,7 @@ While the kernel works on a transaction, the next one is put together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from proxyconfig_agent.dataplane.nftables.kernel import transaction
 from proxyconfig_agent.dataplane.nftables.kernel.generation import Writer
@@ -46,7 +46,7 @@ class FullSync:
         return Outcome(self._operations, refused, self._clock.took_s, str(self._repairs), abandoned)
 
     def _add_all(self, wanted: Iterable[Frontends]) -> None:
-        for frontends in self._apart(wanted):
+        for frontends in wanted:
             if frontends.family in self._resyncs:
                 self._add(frontends)
         self._clock.lap("lower")
@@ -60,14 +60,6 @@ class FullSync:
             if self._writer.attempt(foreign := resync.foreign()):
                 self._operations += len(foreign)
                 self._repairs.note_messages(foreign, cold=resync.cold)
-
-    def _apart(self, wanted: Iterable[Frontends]) -> Iterator[Frontends]:
-        """The same, without the time that it takes to select them."""
-        for frontends in wanted:
-            self._clock.skip()
-            yield frontends
-            self._clock.lap("lower")
-        self._clock.skip()
 
     def _add(self, frontends: Frontends) -> None:
         service, resync = frontends.name.service, self._resyncs[frontends.family]
