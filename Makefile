@@ -26,8 +26,7 @@ lock: venv ## lock requirements/*.in again
 check: venv ## lint, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p proxyconfig_api -p proxyconfig_client -p proxyconfig_operator -p proxyconfig_agent
-	$(BIN)/mypy tests
+	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 unit: venv ## unit tests, no root needed
@@ -37,7 +36,7 @@ kernel: venv ## kernel tests with real packets in network namespaces, against th
 	$(BIN)/python -m tests.cluster prepare
 	$(BIN)/pytest tests/kernel
 
-test: check ## everything: lint, types, layers, then unit, kernel, API server, cluster and end-to-end tests
+test: venv ## everything: lint, types, layers and unit tests, then kernel, API server, cluster and end-to-end tests, two suites at a time
 	$(BIN)/python -m tests.cluster prepare
 	$(BIN)/python -m tests
 

@@ -1,0 +1,64 @@
+"""Suites side by side: lanes keep their order, output stays together, and an interruption lets them clean up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.polling import eventually
+from tests.support.results import outcomes
+from tests.support.suites import ROOT, Suite, side_by_side
+
+
+def suite(folder: Path, name: str, script: str) -> Suite:
+    return Suite(name, ("sh", "-c", script), folder / f"{name}.xml")
+
+
+def test_lanes_run_at_the_same_time_and_the_suites_of_one_in_their_order(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writes = suite(tmp_path, "writes", f"echo hello > {tmp_path}/pipe; echo written")
+    reads = suite(tmp_path, "reads", f"cat {tmp_path}/pipe; exit 3")
+    last = suite(tmp_path, "last", "echo last")
+
+    results = list(side_by_side([[writes, last], [reads]]))
+
+    assert {result.suite: result.status for result in results} == {"writes": 0, "last": 0, "reads": 3}
+    assert [result.suite for result in results if result.suite != "reads"] == ["writes", "last"]
+    printed = capfd.readouterr().out
+    for whole in ("== writes\nwritten\n", "== reads\nhello\n", "== last\nlast\n"):
+        assert whole in printed
+
+
+def test_what_a_report_counts_is_the_result_and_no_report_is_no_tests(tmp_path: Path) -> None:
+    report = '<testsuites><testsuite tests="5" failures="1" errors="1" skipped="1"/><testsuite tests="2"/></testsuites>'
+    counted = suite(tmp_path, "counted", f"echo '{report}' > {tmp_path}/counted.xml; exit 1")
+    (tmp_path / "silent.xml").write_text(report)
+
+    results = {result.suite: result for result in side_by_side([[counted], [suite(tmp_path, "silent", "true")]])}
+
+    assert (results["counted"].passed, results["counted"].failed, results["counted"].skipped) == (4, 2, 1)
+    assert results["silent"].passed == 0
+
+
+def test_an_interrupted_run_lets_its_suites_clean_up_and_leaves_none(tmp_path: Path) -> None:
+    script = f"trap 'touch {tmp_path}/cleaned; exit 1' INT; touch {tmp_path}/up; while :; do sleep 0.1; done"
+    code = "import sys; from pathlib import Path; from tests.support.suites import Suite, side_by_side\n"
+    code += "list(side_by_side([[Suite('long', ('sh', '-c', sys.argv[1]), Path(sys.argv[2]))]]))"
+    with subprocess.Popen([sys.executable, "-c", code, script, str(tmp_path / "long.xml")], cwd=ROOT, stderr=subprocess.DEVNULL) as run:
+        eventually((tmp_path / "up").exists, within_s=60)
+        run.send_signal(signal.SIGINT)
+    assert (tmp_path / "cleaned").exists()
+
+
+def test_a_test_on_several_kernels_passed_when_it_did_on_all_of_them(tmp_path: Path) -> None:
+    for name, verdict in (("one", ""), ("other", "<failure/>")):
+        cases = f'<testcase classname="tests.kernel.test_a" name="test_both">{verdict}</testcase>'
+        (tmp_path / name).write_text(f'<testsuite>{cases}<testcase classname="tests.kernel.test_a" name="test_{name}"/></testsuite>')
+
+    found = outcomes([tmp_path / "other", tmp_path / "one", tmp_path / "missing"])
+
+    assert found == {f"tests/kernel/test_a.py::test_{name}": name != "both" for name in ("both", "one", "other")}
