@@ -7,6 +7,7 @@ holds the event loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 import threading
@@ -24,8 +25,12 @@ RETRY_S = 5.0
 """kube-proxy's interval, too, between attempts to listen."""
 
 CONNECTIONS = 32
-"""More at once are closed: each has a thread, and a node's memory is not for port scanners."""
+"""Each has a thread, and a node's memory is not for port scanners. One more closes the oldest that has sent no request yet."""
 
+ROOM_S = 1.0
+"""How long one more waits for a closed one to end."""
+
+_TEXT = "text/plain; charset=utf-8"
 _log = structlog.get_logger("http")
 
 Routes = Mapping[str, Callable[[], Answer]]
@@ -39,8 +44,8 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 5.0
 
     def _answer(self) -> None:
-        route = self.server.routes.get(self.path.partition("?")[0])
-        answer = route() if route else Answer(404, b"not found\n", "text/plain; charset=utf-8")
+        self.server.has_asked(self.connection)
+        answer = self._routed(self.path.partition("?")[0])
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
@@ -48,6 +53,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.body)
+
+    def _routed(self, path: str) -> Answer:
+        route = self.server.routes.get(path)
+        if route is None:
+            return Answer(404, b"not found\n", _TEXT)
+        try:
+            return route()
+        except Exception:
+            _log.exception("request failed", path=path)
+            return Answer(500, b"internal error, see the agent's log\n", _TEXT)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer  # noqa: N815 - the base class looks for these names
 
@@ -71,6 +86,7 @@ class Server(ThreadingHTTPServer):
         dual_stack = self._wildcard and socket.has_dualstack_ipv6()
         self.address_family = socket.AF_INET6 if dual_stack or ":" in bind.host else socket.AF_INET
         self._free = threading.BoundedSemaphore(CONNECTIONS)
+        self._silent: dict[socket.socket, None] = {}  # that have sent no request yet, oldest first
         super().__init__(("::" if dual_stack else bind.host, bind.port), _Handler)
 
     def server_bind(self) -> None:
@@ -82,8 +98,12 @@ class Server(ThreadingHTTPServer):
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
+    def has_asked(self, connection: socket.socket) -> None:
+        self._silent.pop(connection, None)
+
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
+        if self._free.acquire(blocking=False) or (self._close_oldest() and self._free.acquire(timeout=ROOM_S)):
+            self._silent[request] = None
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
@@ -92,10 +112,21 @@ class Server(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self.has_asked(request)
             self._free.release()
 
+    def _close_oldest(self) -> bool:
+        """Close the oldest silent connection, so that idle ones do not keep kubelet's probes out; False if there is none."""
+        oldest = next(iter(tuple(self._silent)), None)
+        if oldest is None:
+            return False
+        self.has_asked(oldest)
+        with contextlib.suppress(OSError):  # its thread may have closed it just now
+            oldest.shutdown(socket.SHUT_RDWR)
+        return True
+
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
-        _log.debug("request failed", client=str(client_address), exc_info=True)
+        _log.debug("connection failed", client=str(client_address), exc_info=True)
 
 
 async def serve(what: str, bind: Bind, routes: Routes, tell: Callable[[Finding | None], None], retry_s: float = RETRY_S) -> None:

@@ -18,7 +18,7 @@ from proxyconfig_agent.report.http.health import Answer
 from proxyconfig_agent.report.http.server import CONNECTIONS, Routes, Server, serve
 from proxyconfig_agent.state.findings import Finding
 
-ROUTES: Routes = {"/yes": lambda: Answer(200, b"yes"), "/no": lambda: Answer(503, b"no")}
+ROUTES = {"/yes": lambda: Answer(200, b"yes"), "/no": lambda: Answer(503, b"no")}
 
 
 @pytest.fixture(autouse=True)
@@ -28,8 +28,8 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def serving(host: str = "127.0.0.1") -> Iterator[int]:
-    made = Server(Bind(host, 0), ROUTES)
+def serving(host: str = "127.0.0.1", routes: Routes = ROUTES) -> Iterator[int]:
+    made = Server(Bind(host, 0), routes)
     thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
@@ -81,16 +81,49 @@ def test_an_ipv6_address_serves_only_itself() -> None:
             ask(port, "/yes")
 
 
-def test_many_silent_clients_do_not_pile_up() -> None:
+def test_silent_clients_neither_pile_up_nor_shut_probes_out() -> None:
     with serving() as port:
-        silent = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(CONNECTIONS)]
+        silent = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(3 * CONNECTIONS)]
         try:
-            with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
-                eventually(lambda: not ask(port, "/yes"))
+            for _ in range(5):
+                assert eventually(lambda: _status(port), within_s=60) == 200
+            assert silent[0].recv(1) == b"", "the oldest was closed"
         finally:
             for each in silent:
                 each.close()
         assert eventually(lambda: _status(port)) == 200
+
+
+def test_clients_that_are_all_being_answered_are_not_closed_for_one_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "ROOM_S", 0.01)
+    arrived, go_on = threading.Semaphore(0), threading.Event()
+
+    def slow() -> Answer:
+        arrived.release()
+        go_on.wait(60)
+        return Answer(200, b"slow")
+
+    with serving(routes=ROUTES | {"/slow": slow}) as port:
+        answers: list[tuple[int, bytes]] = []
+        clients = [threading.Thread(target=lambda: answers.append(ask(port, "/slow"))) for _ in range(CONNECTIONS)]
+        for client in clients:
+            client.start()
+        for _ in clients:
+            assert arrived.acquire(timeout=60)
+        assert _status(port) == 0
+        go_on.set()
+        for client in clients:
+            client.join(60)
+    assert answers == [(200, b"slow")] * CONNECTIONS
+
+
+def test_a_route_that_fails_is_a_500_and_a_line_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> Answer:
+        raise ValueError("a collector is broken")
+
+    with serving(routes={"/metrics": broken}) as port:
+        assert ask(port, "/metrics") == (500, b"internal error, see the agent's log\n")
+    assert "a collector is broken" in capsys.readouterr().out
 
 
 def _status(port: int) -> int:
