@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -28,6 +28,11 @@ def decode(manifest: Mapping[str, Any] | bytes, kind: type[T], under: str = "") 
         raise _invalid(error, kind, under) from None
     except msgspec.DecodeError as error:
         raise InvalidSpec([Problem(under or "document", f"must be JSON: {error}")]) from None
+
+
+def unknown_fields(manifest: Any, kind: Any) -> tuple[str, ...]:
+    """The paths in `manifest` that `kind` has no field for, sorted: `decode` ignores them, as a newer writer may have sent them."""
+    return tuple(sorted(set(_unknown(manifest, kind, ""))))
 
 
 def builtins(value: object) -> Any:
@@ -67,6 +72,21 @@ def _choices(kind: Any, path: str) -> list[str]:
     for name in re.sub(r"\[.*?\]", "", path).split("."):
         kind = next(field.type for field in msgspec.structs.fields(_struct(kind)) if field.encode_name == name)
     return [choice.value for choice in kind]
+
+
+def _unknown(value: Any, kind: Any, path: str) -> Iterator[str]:
+    if not any(isinstance(part, type) and issubclass(part, msgspec.Struct) for part in (kind, *get_args(kind))):
+        return
+    if isinstance(value, list):
+        for each in value:
+            yield from _unknown(each, kind, path)
+    if isinstance(value, Mapping):
+        known = {field.encode_name: field.type for field in msgspec.structs.fields(_struct(kind))}
+        for name, inner in value.items():
+            if name in known:
+                yield from _unknown(inner, known[name], f"{path}{name}.")
+            else:
+                yield path + name
 
 
 def _struct(kind: Any) -> type[msgspec.Struct]:

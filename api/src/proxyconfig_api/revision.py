@@ -45,6 +45,11 @@ def parse_revision(content: Mapping[str, Any] | bytes) -> ProxyConfigSpec:
     return codec.decode(content, _Content).spec
 
 
+def unknown_fields(content: Any) -> tuple[str, ...]:
+    """The paths in the `data` of a ControllerRevision that this version does not know, such as `spec.sync.newField`."""
+    return codec.unknown_fields(content, _Content)
+
+
 class _Content(msgspec.Struct, frozen=True):
     spec: ProxyConfigSpec
 

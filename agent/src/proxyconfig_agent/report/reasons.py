@@ -182,6 +182,18 @@ REASONS = (
         "Make /run/proxyconfig writable on the node.",
     ),
     Reason(
+        "UnknownFields",
+        _DEGRADED,
+        "The agent is older than the operator and ignores the fields of the revision that the message names; all others are in force.",
+        "Update the agent's image.",
+    ),
+    Reason(
+        "NodeProxyUndecodable",
+        _DEGRADED,
+        "The agent is older than the operator and cannot read its NodeProxy; the last order stays in force.",
+        "Update the agent's image.",
+    ),
+    Reason(
         "RevisionInvalid",
         _DEGRADED,
         "The agent cannot use the revision, usually as it is older than the operator. The last good revision stays in force.",

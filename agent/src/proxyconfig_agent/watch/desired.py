@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -22,7 +22,7 @@ from proxyconfig_api.errors import InvalidSpec
 from proxyconfig_api.names import API_VERSION, NAMESPACE
 from proxyconfig_api.nodeproxy import Action, NodeProxy, NodeProxySpec, NodeProxyStatus
 from proxyconfig_api.proxyconfig import ProxyConfig
-from proxyconfig_api.revision import parse_revision
+from proxyconfig_api.revision import parse_revision, unknown_fields
 from proxyconfig_api.spec import ProxyConfigSpec
 from proxyconfig_client.api import ApiClient, path_of
 from proxyconfig_client.backoff import Backoff
@@ -32,6 +32,9 @@ from proxyconfig_client.watch.reflector import Reflector
 
 LOOK_S = 1.0
 """How often a configuration file is looked at; a ConfigMap's is a symbolic link that is exchanged, which no file watch tells."""
+
+NAMED = 5
+"""Fields that a sentence names."""
 
 _log = structlog.get_logger("desired")
 
@@ -54,6 +57,14 @@ class _Revision(msgspec.Struct):
     data: msgspec.Raw
 
 
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """Of a ControllerRevision: its spec, and the paths of fields that we do not know."""
+
+    spec: ProxyConfigSpec
+    unknown: tuple[str, ...] = ()
+
+
 Tell = Callable[[Desired], None]
 Trouble = Callable[[Finding | None], None]
 
@@ -64,12 +75,13 @@ class NodeProxySource:
     def __init__(self, connection: ApiClient, node: str, tell: Tell, trouble: Trouble) -> None:
         self._connection, self._node, self._tell, self._trouble = connection, node, tell, trouble
         self._newest: NodeProxy | None = None
-        self._specs: dict[str, ProxyConfigSpec] = {}  # the last revision: they never change
+        self._revisions: dict[str, _Content] = {}  # the last one: they never change
+        self._undecodable = False
         self._news = asyncio.Event()
         decode = msgspec.json.Decoder(NodeProxy, strict=False, dec_hook=dec_hook).decode
         path, own = path_of(API_VERSION, "nodeproxies"), f"metadata.name={node}"
         cache: Cache[NodeProxy] = Cache(self._changed)
-        self.reflector = Reflector(connection, path, decode, cache, field_selector=own)
+        self.reflector = Reflector(connection, path, decode, cache, field_selector=own, on_undecodable=self._set_undecodable)
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -82,9 +94,14 @@ class NodeProxySource:
                 _log.info("waiting for a NodeProxy", node=self._node, advice=advice)
 
     def _changed(self, _key: Key, item: NodeProxy | None) -> None:
-        if item is not None and (self._newest is None or _order(item) != _order(self._newest)):
-            self._newest = item
+        if item is not None and (self._undecodable or self._newest is None or _order(item) != _order(self._newest)):
+            self._newest, self._undecodable = item, False
             self._news.set()
+
+    def _set_undecodable(self, _key: Key, error: str) -> None:
+        self._undecodable = True
+        sentence = f"NodeProxy {self._node} {error}; the last good one stays; update the agent"
+        self._trouble(Finding(Topic.AGENT, "NodeProxyUndecodable", sentence))
 
     async def _follow(self) -> NoReturn:
         backoff = Backoff(first_s=0.5)
@@ -101,10 +118,10 @@ class NodeProxySource:
         """Tell what `proxy` says; returns whether there is any use in trying no more."""
         name = proxy.spec.revision_name
         if proxy.spec.action is Action.REMOVE:  # it needs no spec, and the revision may have gone with its ProxyConfig
-            self._announce(proxy, self._specs.get(name, ProxyConfigSpec()))
+            self._announce(proxy, self._revisions.get(name, _Content(ProxyConfigSpec())))
             return True
         try:
-            spec = self._specs.get(name) or await self._fetch(name)
+            content = self._revisions.get(name) or await self._fetch(name)
         except InvalidSpec as error:
             sentence = f"ControllerRevision {name} cannot be used: {error}; the last good one stays"
             self._trouble(Finding(Topic.AGENT, "RevisionInvalid", sentence))
@@ -114,18 +131,27 @@ class NodeProxySource:
             self._trouble(Finding(Topic.AGENT, "RevisionUnreadable", sentence))
             _log.warning("revision not read", revision=name, error=str(error) or type(error).__name__)
             return False
-        self._specs = {name: spec}
-        self._announce(proxy, spec)
+        self._revisions = {name: content}
+        self._announce(proxy, content)
         return True
 
-    def _announce(self, proxy: NodeProxy, spec: ProxyConfigSpec) -> None:
-        self._trouble(None)
+    def _announce(self, proxy: NodeProxy, content: _Content) -> None:
+        self._trouble(_about_unknown(proxy.spec.revision_name, content.unknown))
         remove = proxy.spec.action is Action.REMOVE
-        self._tell(Desired(spec, proxy.metadata.generation, proxy.spec.revision_name, remove, proxy.status, proxy.metadata.uid))
+        self._tell(Desired(content.spec, proxy.metadata.generation, proxy.spec.revision_name, remove, proxy.status, proxy.metadata.uid))
 
-    async def _fetch(self, name: str) -> ProxyConfigSpec:
+    async def _fetch(self, name: str) -> _Content:
         raw = await self._connection.get(path_of("apps/v1", "controllerrevisions", name, namespace=NAMESPACE))
-        return parse_revision(bytes(msgspec.json.decode(raw, type=_Revision).data))
+        data = bytes(msgspec.json.decode(raw, type=_Revision).data)
+        return _Content(parse_revision(data), unknown_fields(msgspec.json.decode(data)))
+
+
+def _about_unknown(revision: str, fields: Sequence[str]) -> Finding | None:
+    if not fields:
+        return None
+    named = ", ".join(fields[:NAMED]) + (f" and {len(fields) - NAMED} more" if len(fields) > NAMED else "")
+    sentence = f"this version of the agent does not know, and ignores, fields of ControllerRevision {revision}: {named}; update the agent"
+    return Finding(Topic.AGENT, "UnknownFields", sentence)
 
 
 def _order(proxy: NodeProxy) -> tuple[str, NodeProxySpec]:

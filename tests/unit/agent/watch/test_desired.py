@@ -127,6 +127,40 @@ async def test_a_revision_that_is_not_there_yet_is_waited_for() -> None:
         assert told.trouble[-1] is None
 
 
+async def test_fields_of_a_newer_revision_are_named_and_the_rest_is_applied() -> None:
+    operator = Operator()
+    operator.revisions["pool-1"] = {"spec": {"masquerade": {"all": True, "evenMore": 1}, "mood": "good"}}
+    operator.revisions["pool-2"] = {"spec": {}}
+    await operator.order("pool-1")
+    async with ordered(operator) as told:
+        await soon(lambda: told.desired)
+        assert told.desired[0].spec.masquerade.all
+        finding = told.trouble[-1]
+        assert finding is not None
+        assert finding.reason == "UnknownFields"
+        assert "ControllerRevision pool-1: spec.masquerade.evenMore, spec.mood; update the agent" in finding.message
+        await operator.order("pool-2")
+        await soon(lambda: len(told.desired) == 2)
+        assert told.trouble[-1] is None
+
+
+async def test_a_nodeproxy_that_cannot_be_decoded_is_told_and_the_last_order_stays() -> None:
+    operator = Operator()
+    operator.revisions["pool-1"] = {"spec": {}}
+    await operator.order("pool-1")
+    async with ordered(operator) as told:
+        await soon(lambda: told.desired)
+        await operator.order("pool-1", action="Hibernate")
+        await soon(lambda: told.trouble[-1] is not None)
+        finding = told.trouble[-1]
+        assert finding is not None
+        assert finding.reason == "NodeProxyUndecodable"
+        assert "NodeProxy here cannot be decoded: Invalid enum value 'Hibernate'" in finding.message
+        assert len(told.desired) == 1
+        await operator.order("pool-1")
+        await soon(lambda: told.trouble[-1] is None)
+
+
 async def test_a_removal_needs_no_revision() -> None:
     """An agent that starts when its ProxyConfig is gone, and with it the revision, still has rules to remove."""
     operator = Operator()
