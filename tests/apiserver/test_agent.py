@@ -25,7 +25,12 @@ from tests.cluster.controlplane import ControlPlane
 from tests.cluster.network import Attachment
 from tests.support.polling import eventually
 
+from proxyconfig_api import heartbeat
+
 pytestmark = [pytest.mark.apiserver, pytest.mark.kernel]
+
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{heartbeat.NAMESPACE}/leases/{heartbeat.lease_of(NODE)}"
+READABLE = "nodes,nodeproxies.proxyconfig.dev,nodeproxies.proxyconfig.dev/status,controllerrevisions.apps,endpointslices.discovery.k8s.io"
 
 KUBERNETES = "10.96.0.1"
 """The ClusterIP of Service default/kubernetes, which the API server makes."""
@@ -69,6 +74,44 @@ def test_an_order_is_carried_out_reported_and_taken_back(agent: AgentProcess, ap
     order(api, "x-1")
     eventually(lambda: served(home), 60, until=lambda found: found == {KUBERNETES})
     eventually(lambda: "removed" not in status(api), 60)
+
+
+def test_an_agent_shows_that_it_lives_by_a_lease_that_its_nodeproxy_owns(
+    agent: AgentProcess, api: Api, plane: ControlPlane, home: Attachment, tmp_path: Path
+) -> None:
+    order(api, "x-1")
+    agent.synced("start")
+    eventually(lambda: api.get(LEASE), 60)
+    first = api.have(LEASE)
+    proxy = api.have(f"{PROXIES}/{NODE}")
+    assert [(owner["kind"], owner["uid"]) for owner in first["metadata"]["ownerReferences"]] == [("NodeProxy", proxy["metadata"]["uid"])]
+    assert first["metadata"]["labels"] == dict(heartbeat.LABELS)
+    agent.end(signal.SIGKILL)
+    with AgentProcess(home, plane.kubeconfig, tmp_path / "successor.log") as successor:
+        successor.synced("start")
+        eventually(lambda: api.have(LEASE)["spec"]["holderIdentity"] != first["spec"]["holderIdentity"], 60)
+
+
+def test_a_restarted_agent_that_cannot_read_the_cluster_is_not_ready(
+    agent: AgentProcess, api: Api, plane: ControlPlane, home: Attachment, tmp_path: Path
+) -> None:
+    order(api, "x-1")
+    agent.synced("start")
+    eventually(lambda: conditions(api).get("Programmed"), 60, until=lambda programmed: programmed == ("True", "Synced"))
+    agent.end(signal.SIGKILL)
+    plane.kubectl("create", "serviceaccount", "blind", "-n", "default")
+    plane.kubectl("create", "clusterrole", "blind", "--verb=get,list,watch,patch", f"--resource={READABLE}")
+    plane.kubectl("create", "clusterrolebinding", "blind", "--clusterrole=blind", "--serviceaccount=default:blind")
+    try:
+        with AgentProcess(home, plane.token_kubeconfig("default", "blind"), tmp_path / "blind.log"):
+            eventually(lambda: conditions(api).get("Ready"), 60, until=lambda ready: ready == ("False", "ListFailed"))
+            assert conditions(api)["Connected"] == ("False", "ListFailed")
+            words = next(each["message"] for each in status(api)["conditions"] if each["type"] == "Connected")
+            assert 'cannot list resource "services"' in words
+            assert served(home) == {KUBERNETES}, "rules that are in the kernel stay"
+    finally:
+        plane.kubectl("delete", "clusterrolebinding,clusterrole", "blind")
+        plane.kubectl("delete", "serviceaccount", "blind", "-n", "default")
 
 
 def test_a_new_revision_is_applied_without_a_restart(agent: AgentProcess, api: Api) -> None:
