@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from proxyconfig_agent.app.active_mode import ActiveMode, Modes
+from proxyconfig_agent.app.active_runner import ActiveRunner
 from proxyconfig_agent.app.readiness import CacheReadiness
 from proxyconfig_agent.app.retry import RetryTimer
 from proxyconfig_agent.app.step import Inputs, Plan, Prepare, Probe, Reconfigure, Remove, Run, Step, Wait, next_step
@@ -36,7 +37,6 @@ from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.findings import Finding, Source
 from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
-from proxyconfig_agent.sync.runner import Runner
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.informers import Informers
 from proxyconfig_api import codec
@@ -44,8 +44,6 @@ from proxyconfig_api.conditions import Condition
 from proxyconfig_api.modes import effective
 from proxyconfig_api.names import GROUP
 from proxyconfig_api.spec import ProxyConfigSpec
-from proxyconfig_client.backoff import Backoff
-from proxyconfig_client.clock import Clock
 from proxyconfig_client.watch.objects import Key
 
 BEAT_S = 1.0
@@ -92,17 +90,14 @@ class NodeController:
         self._group = asyncio.TaskGroup()
         self._readiness = CacheReadiness(informers, cluster, recorder, checkpointer, self._changed.set)
         self._retry = RetryTimer(self._changed.set)
-        self._active = ActiveMode(modes, recorder, stop=self._stop)
+        self._runner = ActiveRunner(cluster, programmed, self._synced)
+        self._active = ActiveMode(modes, recorder, stop=self._runner.stop)
         self._reporter: Reporter | None = None
         self._local: tuple[LocalAddress, ...] | None = None
         self._known_addresses = KnownAddresses()
         self._desired: Desired | None = None
         self._prepared: ProxyConfigSpec | None = None
         self._removed: Desired | None = None
-        self._plan: Plan | None = None
-        self._applying: Desired | None = None
-        self._runner: Runner | None = None
-        self._running: asyncio.Task[NoReturn] | None = None
         self._decoded_s = 0.0
 
     def close(self) -> None:
@@ -153,9 +148,8 @@ class NodeController:
         self._recorder.node(node, known=item is not None)
 
     def _wake(self) -> None:
-        if self._runner is not None and self._cluster.pending:
+        if self._runner.wake():
             self._recorder.waiting()
-            self._runner.wake()
 
     def _set_desired(self, desired: Desired) -> None:
         before, self._desired = self._desired, desired
@@ -214,7 +208,7 @@ class NodeController:
             active_mode=self._active.mode,
             unserved=self._active.unserved,
             mode_failed=self._active.failed,
-            running=self._plan,
+            running=self._runner.plan,
             removed=self._removed,
             retry_waits=self._retry.waits,
         )
@@ -235,48 +229,28 @@ class NodeController:
             case Probe(mode):
                 if await self._active.use(mode) is None:
                     self._retry.later()
-            case Run(plan) | Reconfigure(plan):
-                self._apply(plan)
+            case Run(plan):
+                self._prepare_for(plan)
+                self._run(plan)
+            case Reconfigure(plan):
+                self._prepare_for(plan)
+                if self._runner.reconfigure(plan):
+                    self._recorder.applied(plan.desired)
             case Remove(desired):
                 await self._remove(desired)
 
-    def _apply(self, plan: Plan) -> None:
-        """Give the plan to the runner, which is started if there is none."""
+    def _prepare_for(self, plan: Plan) -> None:
         self._active.accept()
         self._recorder.set_findings(Source.SETTINGS, *plan.findings)
         self._health_checks.listen(plan.listen_on)
-        self._plan, self._applying, self._removed = plan, plan.desired, None
-        if self._runner is None:
-            self._start(plan)
-        elif not self._runner.configure(plan.settings, plan.intervals):
-            self._applying = None  # no sync is needed for it
-            self._recorder.applied(plan.desired)
+        self._removed = None
 
-    def _start(self, plan: Plan) -> None:
-        dataplane, backoff = self._active.dataplane, Backoff(first_s=0.5)
-        assert dataplane is not None, "a plan is made for an active mode"  # noqa: S101
-        self._runner = Runner(
-            self._cluster,
-            self._programmed,
-            dataplane,
-            plan.settings,
-            self._synced,
-            intervals=plan.intervals,
-            clock=Clock(),
-            backoff=backoff,
-        )
-        self._running = self._group.create_task(self._runner.run())
+    def _run(self, plan: Plan) -> None:
+        assert self._active.dataplane is not None, "a plan is made for an active mode"  # noqa: S101
+        self._runner.start(plan, self._active.dataplane, self._group)
         self._recorder.waiting()
 
-    async def _stop(self) -> None:
-        """End the runner, and wait for a sync that is under way; the kernel's state stays."""
-        running, self._runner, self._running = self._running, None, None
-        self._plan = self._applying = None
-        if running is not None:
-            running.cancel()
-            await asyncio.wait([running])
-
-    def _synced(self, sync: SyncResult) -> None:
+    def _synced(self, sync: SyncResult, applied: Desired | None) -> None:
         before_s, self._decoded_s = self._decoded_s, self._informers.decode_s()
         sync = replace(sync, stages_s={"decode": self._decoded_s - before_s, **sync.stages_s})
         if sync.error:
@@ -284,19 +258,17 @@ class NodeController:
             return
         # After the first sync as well: conntrack's sysctls may have come with the rules that use it.
         host = self._host.configure(self._prepared) if sync.full and self._prepared is not None else None
-        applied = self._applying if sync.configured else None
-        self._applying = None if sync.configured else self._applying
         self._recorder.synced(StatusUpdate(sync, applied, host))
         self._health_checks.synced()
-        if self._plan is not None:
-            self._readiness.note(self._plan.desired)
+        if self._runner.plan is not None:
+            self._readiness.note(self._runner.plan.desired)
         if sync.reason is SyncReason.START:
             gc.collect()
             gc.freeze()  # what the first sync has made will stay: collections need not look at it again
 
     async def _remove(self, desired: Desired) -> None:
         """Remove all that is ours; what cannot be removed is tried again."""
-        await self._stop()
+        await self._runner.stop()
         self._prepared = None
         left = await self._active.remove()
         if left != []:
