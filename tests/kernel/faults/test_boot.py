@@ -66,7 +66,7 @@ def test_rules_that_are_there_are_not_replaced_by_an_older_memory(
         try:
             seen = agent.memory()
             agent.start()
-            eventually(lambda: any(line["event"] == "rules are newer than memory" for line in agent.said()[seen:]), within_s=60)
+            eventually(lambda: any(line["event"] == "rules are newer than the checkpoint" for line in agent.said()[seen:]), within_s=60)
             assert _reached(web) == {"near1"}
         finally:
             plane.start_server()
