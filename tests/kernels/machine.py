@@ -63,7 +63,17 @@ def _script(task: Task) -> str:
 
 
 def _boot(program: Path, task: Task, folder: Path, bound_s: float) -> None:
-    kernel = [str(program), "root=machine", "rootfstype=hostfs", "rootflags=/", "ro", f"init={_INIT}", f"shared={folder}", f"mem={MEMORY}", "quiet"]
+    kernel = [
+        str(program),
+        "root=machine",
+        "rootfstype=hostfs",
+        "rootflags=/",
+        "ro",
+        f"init={_INIT}",
+        f"shared={folder}",
+        f"mem={MEMORY}",
+        "quiet",
+    ]
     kernel += ["panic=-1", "con=null", "con0=null,fd:1", f"uml_dir={folder}", "umid=machine", *task.parameters]
     command = [*_ALONE, "sh", "-c", _WITH_MEMORY, "sh", *kernel]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
