@@ -117,13 +117,12 @@ def test_clients_that_are_all_being_answered_are_not_closed_for_one_more(monkeyp
     assert answers == [(200, b"slow")] * CONNECTIONS
 
 
-def test_a_route_that_fails_is_a_500_and_a_line_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_route_that_fails_is_a_500() -> None:
     def broken() -> Answer:
         raise ValueError("a collector is broken")
 
     with serving(routes={"/metrics": broken}) as port:
         assert ask(port, "/metrics") == (500, b"internal error, see the agent's log\n")
-    assert "a collector is broken" in capsys.readouterr().out
 
 
 def _status(port: int) -> int:
