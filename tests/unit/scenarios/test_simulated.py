@@ -15,6 +15,8 @@ from tests.support.simulator.modes import MODES, SimulatedPipeline
 from tests.support.simulator.node import NetnsNode
 from tests.support.simulator.path import Memory
 
+pytestmark = pytest.mark.timeout(600)  # the first test of a mode plays all of its rounds
+
 ROUNDS = {mode: rounds_of(load(), mode=mode) for mode in MODES}
 SCENARIOS = sorted({case.scenario for rounds in ROUNDS.values() for round_ in rounds for case in round_.cases})
 
