@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn
 
 import msgspec
 import structlog
 
 from proxyconfig_agent.app.active_mode import ActiveMode, Modes
 from proxyconfig_agent.app.active_runner import ActiveRunner
+from proxyconfig_agent.app.cluster_changes import ClusterChanges
 from proxyconfig_agent.app.readiness import CacheReadiness
 from proxyconfig_agent.app.retry import RetryTimer
+from proxyconfig_agent.app.sources import Reporters, Sources
 from proxyconfig_agent.app.step import Inputs, Plan, Prepare, Probe, Reconfigure, Remove, Run, Step, Wait, next_step
 from proxyconfig_agent.dataplane.port import DataplaneError
-from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.model import Node
-from proxyconfig_agent.ingest.nodes import node_of
 from proxyconfig_agent.node import rtnetlink
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.known_addresses import KnownAddresses
@@ -40,28 +39,13 @@ from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.informers import Informers
 from proxyconfig_api import codec
-from proxyconfig_api.conditions import Condition
 from proxyconfig_api.modes import effective
 from proxyconfig_api.names import GROUP
 from proxyconfig_api.spec import ProxyConfigSpec
-from proxyconfig_client.watch.objects import Key
 
 BEAT_S = 1.0
 
 _log = structlog.get_logger("agent")
-
-
-class DesiredSource(Protocol):
-    """Where a `Desired` comes from; runs until cancelled."""
-
-    def run(self) -> Coroutine[Any, Any, None]: ...
-
-
-Sources = Callable[[Callable[[Desired], None], Callable[[Finding | None], None]], DesiredSource]
-"""Makes the source, of what it shall tell a Desired and what it shall tell a finding."""
-
-Reporters = Callable[[tuple[Condition, ...]], Reporter | None]
-"""Makes the reporter of the NodeProxy's status, of the conditions that an earlier agent left there; None: there is nobody to tell."""
 
 
 class NodeController:
@@ -91,6 +75,7 @@ class NodeController:
         self._readiness = CacheReadiness(informers, cluster, recorder, checkpointer, self._changed.set)
         self._retry = RetryTimer(self._changed.set)
         self._runner = ActiveRunner(cluster, programmed, self._synced)
+        self.changes = ClusterChanges(cluster=cluster, recorder=recorder, runner=self._runner, wake=self._changed.set)
         self._active = ActiveMode(modes, recorder, stop=self._runner.stop)
         self._reporter: Reporter | None = None
         self._local: tuple[LocalAddress, ...] | None = None
@@ -109,7 +94,7 @@ class NodeController:
         """Serve this node until cancelled. Raises what no retry can help against."""
         source = self._sources(self._set_desired, self._set_trouble)
         async with self._group as group:
-            self._informers.tell(self)
+            self._informers.tell(self.changes)
             own = (self._watch_addresses(), self._beat(), self._health_checks.run(), self._readiness.run(self._may_use_checkpoint))
             for work in (source.run(), *own):
                 group.create_task(work)
@@ -127,29 +112,6 @@ class NodeController:
         """The uid of the NodeProxy whose status is up to date; empty if there is none."""
         reported = self._reporter is not None and self._reporter.is_current
         return self._desired.uid if reported and self._desired is not None else ""
-
-    def service_changed(self, times: int = 1) -> None:
-        self._recorder.changed(services=times)
-        self._wake()
-
-    def endpoints_changed(self, times: int = 1) -> None:
-        self._recorder.changed(endpoints=times)
-        self._wake()
-
-    def cidrs_changed(self) -> None:
-        self._changed.set()
-
-    def node_changed(self, _key: Key, item: apitypes.Node | None) -> None:
-        """A Node object that is gone changes nothing here: the node is still there, and so are its pods."""
-        node = node_of(item) if item else self._cluster.node
-        if self._cluster.put_node(node):
-            self._changed.set()
-            self._wake()
-        self._recorder.node(node, known=item is not None)
-
-    def _wake(self) -> None:
-        if self._runner.wake():
-            self._recorder.waiting()
 
     def _set_desired(self, desired: Desired) -> None:
         before, self._desired = self._desired, desired

@@ -12,8 +12,9 @@ import structlog
 
 from proxyconfig_agent import __version__
 from proxyconfig_agent.app.active_mode import Modes
-from proxyconfig_agent.app.controller import NodeController, Reporters, Sources
+from proxyconfig_agent.app.controller import NodeController
 from proxyconfig_agent.app.options import Options
+from proxyconfig_agent.app.sources import Reporters, Sources
 from proxyconfig_agent.conntrack import ctnetlink, statistics
 from proxyconfig_agent.conntrack.cleaner import ConntrackCleaner
 from proxyconfig_agent.dataplane.modes import built, installed

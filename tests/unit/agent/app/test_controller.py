@@ -205,7 +205,7 @@ def test_a_mode_that_fails_is_probed_once_per_interval_whatever_else_happens(tmp
             node.order(IPVS)
             for _ in range(100):  # ten intervals, ten pieces of news in each
                 await asyncio.sleep(RETRY_S / 10)
-                node.controller.cidrs_changed()
+                node.controller.changes.cidrs_changed()
         return len(node.probed)
 
     assert 9 <= virtualtime.run(scenario) <= 11
