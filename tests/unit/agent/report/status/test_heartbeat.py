@@ -62,7 +62,7 @@ def test_a_lease_is_created_then_renewed_well_within_its_grace() -> None:
 def test_a_status_that_is_not_current_is_not_vouched_for() -> None:
     async def scenario(clock: Clock) -> tuple[int, int]:
         server, uid = Server(clock), [""]
-        task = asyncio.create_task(Heartbeat(server.call, "n1", lambda: uid[0], clock=clock).run())
+        task = asyncio.create_task(Heartbeat(server.call, "n1", lambda: uid[0], clock=clock, chance=lambda: 1.0).run())
         await asyncio.sleep(600)
         before = len(server.written)
         uid[0] = "uid-1"
