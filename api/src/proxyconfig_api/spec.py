@@ -59,7 +59,7 @@ class Masquerade(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class LocalTraffic(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """How traffic of this node's pods is told. ClusterCIDR without a CIDR, the default: it cannot be told."""
+    """How traffic of this node's pods is detected. ClusterCIDR without a CIDR, the default: it is not."""
 
     detect_local_mode: DetectLocalMode = DetectLocalMode.CLUSTER_CIDR
     cluster_cidrs: tuple[Cidr, ...] = msgspec.field(default=(), name="clusterCIDRs")

@@ -1,4 +1,4 @@
-"""Counts requests to the API server as client-go does for `rest_client_*`. Plain numbers: whoever exports metrics reads them.
+"""Counts requests to the API server as client-go does for `rest_client_*`. Plain numbers, for an exporter of metrics to read.
 
 Durations are those of whole requests, their responses included; watches have none.
 """

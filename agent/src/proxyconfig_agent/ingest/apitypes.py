@@ -1,6 +1,6 @@
 """The fields that we need of Kubernetes' objects, as the API sends them. `msgspec` skips all others without making objects of them.
 
-Everything may be absent or null: an object that another client has written by hand harms only itself.
+Everything may be absent or null: a malformed object of another client harms only itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a load balancer is told of a Service on its health check node port: how many endpoints are ready on this node. Pure."""
+"""The answer of a Service's health check node port: how many endpoints are ready on this node. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sync is about to do: what is wanted of each Service, against what is programmed. Pure."""
+"""The input of a sync: the desired state of each Service beside the programmed one. Pure."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class ClusterState:
         self.pending.mark(name)
 
     def set_slice_aside(self, key: Key, sentence: str) -> bool:
-        """A slice's newest state cannot be understood: it is used as it was, and its Service says so. One never known is nobody's."""
+        """A slice's newest state cannot be decoded: its last one stays in use, and the Service is marked. One never known is ignored."""
         piece = self._slices.get(key)
         return piece is not None and self.put_slice(replace(piece, rejected=(f"EndpointSlice {key.name} {sentence}",)))
 

@@ -20,7 +20,7 @@ class Settlement:
         self._programmed, self._rejections = programmed, rejections
 
     def settle(self, wanted: Mapping[ServiceName, Selected], refused: Iterable[Refusal]) -> list[Refusal]:
-        """The kernel has what is wanted of these Services, except for the refused ones, of which it has nothing. Returns the faults of
+        """The kernel has the desired state of these Services, except for the refused ones, of which it has nothing. Returns the faults of
         the agent that are new."""
         refusals = {refusal.service: refusal for refusal in refused}
         settled = [self._put(name, selected, refusals.get(name) or selected.refusal) for name, selected in wanted.items()]

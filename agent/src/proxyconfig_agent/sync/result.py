@@ -11,7 +11,7 @@ from proxyconfig_agent.ingest.model import Family
 
 
 class SyncReason(enum.Enum):
-    """Why there was a sync. All but CHANGE read the kernel and bring all of it to what is wanted."""
+    """Why there was a sync. All but CHANGE read the kernel and bring all of it to the desired state."""
 
     CHANGE = "change"
     START = "start"

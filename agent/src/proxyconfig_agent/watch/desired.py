@@ -1,6 +1,6 @@
 """What this node is to do: from its NodeProxy and the ControllerRevision that it names, or from a file.
 
-Either way the agent is told a `Desired`, again whenever it changes. One that cannot be had or understood is a finding, and the last
+Either way the controller gets a `Desired`, again whenever it changes. One that cannot be had or understood is a finding, and the last
 good one stays in effect.
 """
 

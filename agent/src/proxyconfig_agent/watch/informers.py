@@ -15,7 +15,7 @@ from proxyconfig_client.watch.reflector import Reflector
 
 
 class ClusterListener(Protocol):
-    """Who is told what has changed in the cluster."""
+    """The receiver of changes of the cluster."""
 
     def service_changed(self, times: int = 1) -> None: ...
 
@@ -27,7 +27,7 @@ class ClusterListener(Protocol):
 
 
 class Informers:
-    """`begin` it, then `tell` somebody: what has changed until then is told at once."""
+    """`begin` first, then `tell`: changes until then are delivered at once."""
 
     def __init__(self, connection: ApiClient, cluster: ClusterState) -> None:
         self.services = resources.services(connection, ServiceHandler(cluster, self._service_changed))

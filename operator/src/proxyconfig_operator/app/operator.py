@@ -1,4 +1,4 @@
-"""An operator at work: waits for the Lease, then runs reflectors, kopf and the queue until it is told to stop or loses the Lease."""
+"""An operator at work: waits for the Lease, then runs reflectors, kopf and the queue until a signal or the loss of the Lease ends it."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Kube:
         return await self._list(lambda: self._apps.list_namespaced_daemon_set(self._namespace, label_selector=names.CONFIG_LABEL, **_RAW))
 
     async def write(self, writes: Iterable[Write]) -> list[Refusal]:
-        """Carry out writes beside each other and return those that were refused.
+        """Carry out writes in parallel and return the refused ones.
 
         Raises RetryError, after all have ended, if one failed that may succeed later.
         """

@@ -23,7 +23,7 @@ class RetryError(Exception):
 
 class Queue:
     def __init__(self, interval_s: float, retrying: Callable[[str, float, RetryError], None]) -> None:
-        """`retrying(name, wait_s, error)` is told of each failure."""
+        """`retrying(name, wait_s, error)` is called for each failure."""
         self._interval_s, self._retrying = interval_s, retrying
         self._due: dict[str, float] = {}
         self._last: dict[str, float] = {}

@@ -86,7 +86,7 @@ def _arguments(agent: Agent) -> list[str]:
 
 
 def _probe(bind_address: str, path: str) -> dict[str, Any]:
-    """Where kubelet asks the agent; empty if the agent is told not to answer."""
+    """The address of kubelet's probes; empty without `healthzBindAddress`."""
     host, _, port = bind_address.rpartition(":")
     if not port:
         return {}

@@ -33,7 +33,7 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Unlabel:
-    """Take a label from a node, whoever has set it."""
+    """Remove a label from a node, whichever manager owns it."""
 
     node: str
     uid: str

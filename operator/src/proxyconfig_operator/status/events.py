@@ -58,7 +58,7 @@ def _turn(condition: Condition, *, holds: bool) -> Iterator[Event]:
 
 
 def _removing(plan: Plan, *, deleting: bool) -> Iterator[Event]:
-    """What a removal has come to. Each node is overdue once: then its NodeProxy says so."""
+    """The outcome of a removal. A node is overdue once; its NodeProxy records it."""
     if requested := [each.node for each in plan.leaving if each.step is Step.REQUEST]:
         yield Event("Normal", "RemovalRequested", f"{_nodes(requested)} asked to remove all rules")
     for reason in sorted({each.reason for each in plan.leaving if each.step is Step.OVERDUE}):

@@ -1,6 +1,6 @@
 """Everything that is kopf's: what it watches for us, and how it is kept from writing anything.
 
-Handlers only note what they are told and wake the queue; they return None, for kopf would put a result into the user's status.
+Handlers only note the event and wake the queue; they return None, for kopf would put a result into the user's status.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def _found(finding: Finding) -> NodeEvent:
 
 
 def _quarantined(refusal: Refusal) -> NodeEvent:
-    """What is wrong with the Service itself is told there, once for the cluster; what only this node cannot do, here."""
+    """An Event on the Service for a fault of the Service, once per cluster; an Event on the Node for a refusal of this node alone."""
     if refusal.everywhere:
         return NodeEvent(refusal.service, "Quarantined", "Programming", refusal.reason)
     return NodeEvent(None, "ServiceRefused", "Programming", f"Service {refusal.service} is not served on this node: {refusal.reason}")
@@ -69,7 +69,7 @@ def repaired(what: str) -> NodeEvent:
 
 
 def not_opened(port: Unopened) -> NodeEvent:
-    """By kube-proxy's words for reason and action; the same words whichever node says it, as it is told once in the cluster."""
+    """Reason and action in kube-proxy's words; the same on every node, so that the cluster has one Event."""
     fix = "stop what listens there" if port.taken else "free it there"
     note = (
         f"a node cannot open spec.healthCheckNodePort {port.port}: {port.reason}; {fix}, or choose another port: until then load balancers "

@@ -85,7 +85,7 @@ class Health:
         self._waiting_since_s = None
 
     def audited(self, repaired: str) -> None:
-        """All of the kernel's rules were compared with what is wanted; what was wrong is put right, and was this."""
+        """Note an audit: all rules of the kernel were compared with the desired ones, and these differences were repaired."""
         self._audit = (self._clock.wall(), repaired)
 
     def set_unhealthy(self, source: Source, reason: str) -> None:

@@ -139,7 +139,7 @@ REPAIRS = Metric("proxyconfig_drift_repairs_total", "counter", "Repairs of rules
 AUDITS = Metric(
     "proxyconfig_audits_total",
     "counter",
-    "Comparisons of the kernel's rules with what is wanted: clean, repaired, or failed",
+    "Comparisons of the kernel's rules with the desired ones: clean, repaired, or failed",
     ("result",),
 )
 AUDITED_AT = Metric("proxyconfig_audit_last_timestamp_seconds", "gauge", "When all rules in the kernel were last known to be as wanted")

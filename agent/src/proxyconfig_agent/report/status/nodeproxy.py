@@ -120,7 +120,7 @@ class Reporter:
         self._hurry.set()
 
     async def run(self) -> None:
-        """Write what is told, until cancelled. An API server that is away is tried again with growing pauses."""
+        """Write the status until cancelled. An API server that does not answer is tried again with growing pauses."""
         backoff = Backoff(first_s=1.0, cap_s=60.0)
         while True:
             await self._news.wait()

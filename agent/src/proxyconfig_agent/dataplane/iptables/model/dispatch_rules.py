@@ -93,5 +93,5 @@ def _refusal(targets: ServiceChains, address: Address) -> str:
 
 
 def _reason(targets: ServiceChains) -> tuple[str, str]:
-    """Nobody anywhere: the client is told. Nobody on this node: another node may serve it, so the client is left to try again."""
+    """Without any backend: reject. Without one on this node: drop, as another node may serve the client's next try."""
     return ("has no local endpoints", "DROP") if targets.frontends.reachable else ("has no endpoints", "REJECT")

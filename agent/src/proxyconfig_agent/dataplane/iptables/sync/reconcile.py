@@ -79,7 +79,7 @@ class TableDiff:
         return edits
 
     def forget(self, rules: PortRules) -> None:
-        """A Service port is not wanted after all. Its own chains are left to whoever says so."""
+        """Forget a Service port of the desired state. Its chains are the caller's to remove."""
         for chain, rule in rules.shared:
             self._wanted[chain].pop(rule, None)
 

@@ -67,7 +67,7 @@ class Chunk:
 
 
 class Reconciler:
-    """One family's way from `held` to what is wanted. `add` every Service port; commit the chunks that `full` and `finish` tell of."""
+    """One family's way from `held` to the desired table. `add` every Service port; commit the chunks of `full` and `finish`."""
 
     def __init__(
         self,

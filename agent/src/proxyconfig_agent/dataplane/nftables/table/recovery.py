@@ -68,7 +68,7 @@ class NumberRecovery:
         return Slots({endpoint: slot for slot, endpoint in owners.items()}, max(owners, default=0))
 
     def _reserved(self, book: TableState) -> dict[tuple[str, int], int]:
-        """The ids in the kernel by (comment, protocol), reserved for whoever asks for them."""
+        """The ids in the kernel by (comment, protocol), reserved for the Service port with that name."""
         found: dict[tuple[str, int], int] = {}
         for name, protocol_at in ((sets.SERVICES, book.family.size), (sets.NODEPORTS, 0)):
             for key, tail in self._elements.items(name):
