@@ -48,7 +48,7 @@ def test_of_two_with_equal_priority_the_older_keeps_its_nodes(api: Api, fleet: F
 
 
 @pytest.mark.usefixtures("patient")
-def test_a_node_that_nobody_selects_any_more_is_cleaned_and_then_let_go(api: Api, fleet: Fleet) -> None:
+def test_a_node_that_nobody_selects_any_more_is_cleaned_and_then_released(api: Api, fleet: Fleet) -> None:
     fleet.join("e1", "e2", pool="edge")
     api.apply(f"{CONFIGS}/edge", config("edge", nodeSelector=EDGE))
     is_ready(api, "edge", 2)
@@ -79,7 +79,7 @@ def test_a_node_that_comes_back_while_it_is_cleaned_is_served_again(api: Api, fl
 
 
 @pytest.mark.usefixtures("operator")
-def test_a_node_whose_agent_never_proves_a_removal_is_let_go_at_the_deadline(api: Api, fleet: Fleet) -> None:
+def test_a_node_whose_agent_does_not_prove_a_removal_is_reported_at_the_deadline_and_asked_on(api: Api, fleet: Fleet) -> None:
     fleet.join("e1", pool="edge")
     api.apply(f"{CONFIGS}/edge", config("edge", nodeSelector=EDGE))
     is_ready(api, "edge", 1)
@@ -87,8 +87,12 @@ def test_a_node_whose_agent_never_proves_a_removal_is_let_go_at_the_deadline(api
 
     api.patch(f"{NODES}/e1", {"metadata": {"labels": {"pool": "other"}}})
 
+    late = "cleanup of node e1 not confirmed: the agent has not confirmed it within 8 s"
+    assert event(api, "RemovalNotProven")["note"].startswith(late)
+    assert api.have(f"{PROXIES}/e1")["spec"]["action"] == "Remove"
+    fleet.stubborn.clear()
     gone(api, f"{PROXIES}/e1")
-    assert event(api, "RemovalNotProven")["note"].startswith("e1 let go without proof")
+    assert fleet.removals == ["e1"]
 
 
 @pytest.mark.usefixtures("patient")
