@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import structlog
 
 from proxyconfig_agent.ingest.model import Network
 from proxyconfig_agent.ingest.nodes import service_cidrs_of
 from proxyconfig_agent.report.recorder import StatusRecorder
-from proxyconfig_agent.state.checkpoint import order_of
+from proxyconfig_agent.state.checkpoint import Checkpoint, order_of
 from proxyconfig_agent.state.checkpoint_loader import Checkpointer
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.findings import Source
@@ -91,9 +92,17 @@ class CacheReadiness:
         if last is None:
             return
         order = last.heading.order
-        if not await may_use_checkpoint(Desired(order.parsed(), order.generation, order.revision, uid=order.uid)):
+        allowed = await may_use_checkpoint(Desired(order.parsed(), order.generation, order.revision, uid=order.uid))
+        if not allowed or self.complete:  # the lists may have come meanwhile
             return
-        self._recorder.set_findings(Source.CHECKPOINT, checkpointer.put_back(last))
+        self._recorder.set_findings(Source.CHECKPOINT, checkpointer.put_back(self._unlisted(last)))
         self._remembered_cidrs = last.heading.service_cidrs
         self.complete = True
         self._changed()
+
+    def _unlisted(self, last: Checkpoint) -> Checkpoint:
+        """The kinds that were not listed yet: what was deleted since the checkpoint would come back, and no watch would tell of it."""
+        node = self._cluster.node if self._informers.node.synced.is_set() else last.heading.node
+        services = () if self._informers.services.synced.is_set() else last.services
+        slices = () if self._informers.slices.synced.is_set() else last.slices
+        return replace(last, heading=replace(last.heading, node=node), services=services, slices=slices)
