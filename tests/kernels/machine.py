@@ -7,6 +7,7 @@ after a bounded time, and also when the run that started it is killed.
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import subprocess
 import sys
@@ -49,6 +50,7 @@ def run(program: Path, task: Task, folder: Path, bound_s: float = BOUND_S) -> in
     Raises ClusterError if the kernel ended, or was ended after `bound_s` seconds, before the task did.
     """
     (folder / "command").write_text(_script(task))
+    (folder / "seed").write_bytes(os.urandom(32))
     _boot(program, task, folder, bound_s)
     status = folder / "status"
     if not status.exists():
