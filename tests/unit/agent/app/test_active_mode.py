@@ -1,0 +1,173 @@
+"""Which mode is active on a node: what runs stays until another one is proven possible, and a removal leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
+from tests.unit.agent.dataplane.nftables.frontends import frontends
+from tests.unit.agent.examples import NODE
+
+from proxyconfig_agent.app.active_mode import ActiveMode
+from proxyconfig_agent.dataplane.port import DataplaneError, Installed, ProbeResult, Settings
+from proxyconfig_agent.ingest.model import Family
+from proxyconfig_agent.report.http.health import Health
+from proxyconfig_agent.report.metrics.metrics import Metrics
+from proxyconfig_agent.report.recorder import StatusRecorder
+from proxyconfig_agent.state.cluster import ClusterState
+from proxyconfig_api.spec import Mode
+from proxyconfig_client.clock import Clock
+
+PORTS = [frontends(cluster=("10.244.0.1:80",))]
+
+
+class Plane(FakeDataplane):
+    """A data plane whose kernel may lack a feature, or a family."""
+
+    def __init__(self, name: str, log: list[str]) -> None:
+        super().__init__()
+        self.name, self.log = name, log
+        self.lacks = ""
+        self.unserved: Mapping[Family, str] = {}
+
+    def probe(self) -> ProbeResult:
+        self.log.append(f"probe {self.name}")
+        if self.lacks:
+            raise DataplaneError(self.lacks)
+        return ProbeResult({"feature": self.name}, self.unserved)
+
+    def close(self) -> None:
+        self.log.append(f"close {self.name}")
+
+
+class Node:
+    """A node with two modes; `log`: what was done to them, and when the runner was stopped, in order."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.nftables, self.iptables = Plane("nftables", self.log), Plane("iptables", self.log)
+        clock, cluster = Clock(), ClusterState(NODE)
+        self.health = Health(clock)
+        self.recorder = StatusRecorder(cluster, Metrics("1", ""), self.health, "1", clock)
+        self.active = ActiveMode(self._installed, self.recorder, stop=self._stop)
+
+    @property
+    def findings(self) -> list[tuple[str, str]]:
+        return [(finding.reason, finding.message) for finding in self.recorder.state.findings]
+
+    @property
+    def unhealthy(self) -> str:
+        return self.health.healthz().body.decode()
+
+    def _installed(self, mode: Mode) -> Installed:
+        planes = {Mode.NFTABLES: self.nftables, Mode.IPTABLES: self.iptables}
+        if mode not in planes:
+            raise DataplaneError(f"{mode.value} mode is not built")
+        return Installed(planes[mode], planes[mode])
+
+    async def _stop(self) -> None:
+        self.log.append("stop")
+
+
+async def test_the_first_mode_is_probed_and_its_features_are_in_the_status() -> None:
+    node = Node()
+    assert await node.active.use(Mode.NFTABLES) is node.nftables
+    assert (node.active.mode, node.active.failed) == (Mode.NFTABLES, False)
+    assert (node.recorder.state.mode, node.recorder.state.capabilities["feature"]) == ("nftables", "nftables")
+
+
+async def test_the_active_mode_is_not_probed_again() -> None:
+    node = Node()
+    await node.active.use(Mode.NFTABLES)
+    assert await node.active.use(Mode.NFTABLES) is node.nftables
+    assert node.log.count("probe nftables") == 1
+
+
+async def test_two_that_ask_for_a_mode_at_once_have_it_probed_once() -> None:
+    node = Node()
+    await asyncio.gather(node.active.use(Mode.NFTABLES), node.active.use(Mode.NFTABLES))
+    assert node.log.count("probe nftables") == 1
+
+
+async def test_the_runner_is_stopped_after_the_probe_and_before_the_old_mode_is_closed() -> None:
+    node = Node()
+    await node.active.use(Mode.NFTABLES)
+    node.log.clear()
+    assert await node.active.use(Mode.IPTABLES) is node.iptables
+    assert node.log == ["probe iptables", "stop", "close nftables"]
+
+
+@pytest.mark.parametrize("other", [Mode.IPTABLES, Mode.IPVS])
+async def test_a_mode_that_is_impossible_leaves_the_current_one_active_and_healthy(other: Mode) -> None:
+    node = Node()
+    await node.active.use(Mode.NFTABLES)
+    node.log.clear()
+    node.iptables.lacks = "the kernel lacks xt_comment"
+    assert await node.active.use(other) is None
+    assert (node.active.mode, node.active.dataplane, node.active.failed) == (Mode.NFTABLES, node.nftables, True)
+    assert [reason for reason, _ in node.findings] == ["ModeUnsupported"]
+    assert "xt_comment" not in node.unhealthy
+    assert "stop" not in node.log
+    assert "close nftables" not in node.log
+    assert node.recorder.state.mode == "nftables"
+
+
+async def test_a_data_plane_whose_probe_fails_is_closed() -> None:
+    node = Node()
+    node.nftables.lacks = "the kernel lacks nf_tables"
+    await node.active.use(Mode.NFTABLES)
+    assert node.log == ["probe nftables", "close nftables"]
+
+
+async def test_a_node_without_any_mode_is_unhealthy_and_says_what_is_lacking() -> None:
+    node = Node()
+    node.nftables.lacks = "the kernel lacks nf_tables"
+    assert await node.active.use(Mode.NFTABLES) is None
+    assert node.active.dataplane is None
+    assert node.findings == [("ModeUnsupported", "the kernel lacks nf_tables")]
+    assert "the kernel lacks nf_tables" in node.unhealthy
+
+
+async def test_the_finding_is_taken_back_when_the_mode_becomes_possible_or_the_active_one_is_asked_for_again() -> None:
+    node = Node()
+    node.nftables.lacks = "the kernel lacks nf_tables"
+    await node.active.use(Mode.NFTABLES)
+    node.nftables.lacks = ""
+    await node.active.use(Mode.NFTABLES)
+    assert (node.findings, node.active.failed) == ([], False)
+    assert "nf_tables" not in node.unhealthy
+    await node.active.use(Mode.IPVS)
+    assert node.active.failed
+    await node.active.use(Mode.NFTABLES)
+    assert (node.findings, node.active.failed) == ([], False)
+
+
+async def test_families_that_a_mode_cannot_serve_are_those_of_the_active_one() -> None:
+    node = Node()
+    node.iptables.unserved = {Family.IPV6: "ip6tables is not there"}
+    await node.active.use(Mode.IPTABLES)
+    assert node.active.unserved == {Family.IPV6: "ip6tables is not there"}
+    await node.active.use(Mode.NFTABLES)
+    assert node.active.unserved == {}
+
+
+async def test_a_removal_leaves_nothing_and_a_scan_proves_it() -> None:
+    node = Node()
+    await node.active.use(Mode.NFTABLES)
+    node.nftables.resync(Settings(), PORTS)
+    assert await node.active.scan()
+    assert await node.active.remove() == []
+    assert node.nftables.state == {}
+
+
+async def test_a_removal_that_fails_is_a_finding_and_leaves_the_rules_to_be_removed_later() -> None:
+    node = Node()
+    await node.active.use(Mode.NFTABLES)
+    node.nftables.resync(Settings(), PORTS)
+    node.nftables.failure = 1.0
+    assert await node.active.remove() is None
+    assert node.findings == [("RemovalFailed", "the kernel says no: Invalid argument")]
+    node.nftables.failure = 0.0
+    assert await node.active.remove() == []
