@@ -76,6 +76,19 @@ def test_an_order_is_carried_out_reported_and_taken_back(agent: AgentProcess, ap
     eventually(lambda: "removed" not in status(api), 60)
 
 
+def test_an_agent_that_starts_with_the_request_of_a_removal_proves_it(
+    agent: AgentProcess, api: Api, plane: ControlPlane, home: Attachment, tmp_path: Path
+) -> None:
+    order(api, "x-1")
+    eventually(lambda: conditions(api).get("Programmed"), 120, until=lambda programmed: programmed == ("True", "Synced"))
+    agent.end(signal.SIGKILL)
+    order(api, "x-1", action="Remove")
+    with AgentProcess(home, plane.kubeconfig, tmp_path / "successor.log") as successor:
+        eventually(lambda: status(api).get("removed"), 120, until=lambda removed: removed == {"objects": 0})
+        assert "status not written" not in successor.log.read_text()
+    assert "proxyconfig" not in nft(home, "list", "tables")
+
+
 def test_an_agent_shows_that_it_lives_by_a_lease_that_its_nodeproxy_owns(
     agent: AgentProcess, api: Api, plane: ControlPlane, home: Attachment, tmp_path: Path
 ) -> None:

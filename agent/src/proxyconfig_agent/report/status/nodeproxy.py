@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -76,10 +76,15 @@ def only_counters(old: NodeProxyStatus, new: NodeProxyStatus) -> bool:
 
 
 def body_of(node: str, status: NodeProxyStatus) -> dict[str, Any]:
-    """What to apply at the NodeProxy's `status`; a field that is empty is given up by being left out."""
-    fields = {name: value for name, value in codec.builtins(status).items() if value not in (None, "")}
-    fields["drift"] = {name: value for name, value in fields["drift"].items() if value not in (None, "")}
+    """What to apply at the NodeProxy's `status`; a field that is empty is given up by being left out. The API server would make null
+    of an empty map where the last apply had keys, and refuse it."""
+    fields = _filled(codec.builtins(status))
+    fields["drift"] = _filled(fields["drift"])
     return {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": node}, "status": fields}
+
+
+def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value not in (None, "", (), {})}
 
 
 class Reporter:

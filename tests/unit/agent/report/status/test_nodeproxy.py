@@ -46,7 +46,7 @@ def test_a_status_is_what_the_api_reads_back() -> None:
 def test_what_is_empty_is_left_out() -> None:
     body = body_of("n1", status_of(NodeState(version="0.1.0"), (), START_S))
     assert body["status"]["drift"] == {"repairs": 0}
-    assert not {"removed", "observedRevision", "mode"} & set(body["status"])
+    assert not {"removed", "observedRevision", "mode", "capabilities", "quarantined"} & set(body["status"])
     assert body["metadata"] == {"name": "n1"}
 
 
