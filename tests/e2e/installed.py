@@ -48,6 +48,11 @@ class Installed:
         """Return the objects of a kind."""
         return list(json.loads(self.kubectl("get", kind, *words, "-o", "json"))["items"])
 
+    def events(self, reason: str, about: Mapping[str, Any]) -> list[Object]:
+        """Return the Events with that reason about an object, which may be gone."""
+        found, uid = self.objects("events.events.k8s.io"), about["metadata"]["uid"]
+        return [each for each in found if each["reason"] == reason and each["regarding"].get("uid") == uid]
+
     def config(self, name: str = CONFIG) -> Object:
         """Return a ProxyConfig."""
         return self.get("proxyconfigs.proxyconfig.dev", name)

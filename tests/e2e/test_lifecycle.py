@@ -76,5 +76,5 @@ def test_a_node_goes_from_one_proxyconfig_to_another_and_back_without_a_lost_req
         assert len(everywhere.agents("second")) == 1
         everywhere.ready()
     everywhere.kubectl("delete", "kpx", "second", "--timeout=90s")
-    everywhere.eventually(lambda: everywhere.get("npx", node), lambda found: found.get("spec", {}).get("config") == CONFIG)
+    everywhere.eventually(lambda: everywhere.get("npx", node), lambda found: found.get("spec", {}).get("configName") == CONFIG)
     everywhere.ready()

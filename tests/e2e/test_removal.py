@@ -12,7 +12,7 @@ from tests.e2e.installed import CONFIG, Installed, Object
 from tests.e2e.web import on_node
 from tests.support.polling import eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 OPERATOR = "deployment/proxyconfig-operator"
 DEADLINE_S = 20
@@ -34,6 +34,7 @@ def away(everywhere: Installed) -> Iterator[None]:
 @pytest.mark.usefixtures("away")
 def test_an_operator_that_comes_back_after_the_deadline_leaves_no_rules_on_any_node(everywhere: Installed, local: cluster.Cluster) -> None:
     assert [tables(local, node) for node in range(len(local.nodes))] == [True] * len(local.nodes)
+    deleting = everywhere.config()
     everywhere.kubectl("delete", "proxyconfigs.proxyconfig.dev", CONFIG, "--wait=false")
     deleted = time.monotonic()
     eventually(lambda: time.monotonic() - deleted > DEADLINE_S + 5, within_s=60, every_s=0.5)
@@ -44,8 +45,10 @@ def test_an_operator_that_comes_back_after_the_deadline_leaves_no_rules_on_any_n
     everywhere.eventually(everywhere.config, lambda found: found == {}, within_s=180)
 
     assert [tables(local, node) for node in range(len(local.nodes))] == [False] * len(local.nodes)
-    told = eventually(lambda: events(everywhere, "Removed"), within_s=60, every_s=0.5)
-    assert told[-1]["note"] == "released, every node has confirmed its cleanup"
+    (requested,) = eventually(lambda: everywhere.events("RemovalRequested", deleting), within_s=60, every_s=0.5)
+    assert requested["note"].endswith("asked to remove all rules")
+    (released,) = eventually(lambda: everywhere.events("Removed", deleting), within_s=60, every_s=0.5)
+    assert released["note"] == "released, every node has confirmed its cleanup"
     assert everywhere.objects("nodeproxies.proxyconfig.dev") == []
 
 
@@ -56,12 +59,6 @@ def tables(local: cluster.Cluster, node: int) -> bool:
 
 def operators(product: Installed) -> list[Object]:
     return product.objects("pods", "--namespace", deploy.NAMESPACE, "-l", "app.kubernetes.io/name=proxyconfig-operator")
-
-
-def events(product: Installed, reason: str) -> list[Object]:
-    """The Events about the ProxyConfig with that reason, the newest last."""
-    found = [each for each in product.objects("events.events.k8s.io") if each["reason"] == reason and each["regarding"]["name"] == CONFIG]
-    return sorted(found, key=lambda each: str(each["eventTime"]))
 
 
 def scale(product: Installed, replicas: int) -> None:

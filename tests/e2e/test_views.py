@@ -37,7 +37,7 @@ def test_describe_names_conditions_and_events(everywhere: Installed) -> None:
     node = everywhere.kubectl("describe", "npx", nodes[0])
     assert sorted(line.split()[1] for line in node.splitlines() if line.strip().startswith("Type:")) == OF_A_NODE
     assert "Kind:" in node
-    assert "nf_tables:" in node
+    assert "concatenated ranges:" in node
 
 
 def test_explain_has_a_sentence_for_every_field(everywhere: Installed) -> None:
