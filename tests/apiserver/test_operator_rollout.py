@@ -41,7 +41,8 @@ def test_a_proxyconfig_becomes_agents_on_its_nodes(api: Api, fleet: Fleet) -> No
     uid = api.have(f"{CONFIGS}/x")["metadata"]["uid"]
     assert [each["uid"] for each in api.have(f"{REVISIONS}/{revision}")["metadata"]["ownerReferences"]] == [uid]
     assert "ownerReferences" not in api.have(f"{DAEMONSETS}/proxyconfig-x")["metadata"], "the garbage collector must not end agents"
-    assert api.have(f"{DAEMONSETS}/proxyconfig-x")["spec"]["template"]["spec"]["nodeSelector"] == {names.CONFIG_LABEL: "x"}
+    chosen = api.have(f"{DAEMONSETS}/proxyconfig-x")["spec"]["template"]["spec"]["nodeSelector"]
+    assert chosen == {names.CONFIG_LABEL: "x", "kubernetes.io/os": "linux"}
 
 
 def test_a_node_that_joins_gets_an_agent(api: Api, fleet: Fleet) -> None:
