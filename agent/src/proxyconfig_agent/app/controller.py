@@ -131,9 +131,8 @@ class NodeController:
 
     async def _may_use_checkpoint(self, order: Desired) -> bool:
         """Whether the checkpoint counts, under the order of now if there is one: rules that are in the kernel are newer."""
-        desired = self._desired or order
-        dataplane = await self._active.use(effective(desired.spec.mode))
-        if dataplane is None or desired.remove:
+        mode = effective((self._desired or order).spec.mode)
+        if (self._desired or order).remove or await self._active.use(mode) is None:
             return False
         try:
             newer = await self._active.scan()
@@ -143,8 +142,9 @@ class NodeController:
         if newer:
             _log.info("rules are newer than the checkpoint", advice="they stay until the API server answers")
             return False
-        self._set_desired(desired)
-        return True
+        if self._desired is None:
+            self._set_desired(order)  # else an order has come meanwhile, and is newer
+        return not (self._desired or order).remove
 
     async def _watch_addresses(self) -> None:
         async for local in rtnetlink.watch():

@@ -250,6 +250,35 @@ def test_kernel_rules_that_cannot_be_read_leave_the_checkpoint_unused_and_the_ag
     assert virtualtime.run(scenario)
 
 
+def test_an_order_that_comes_while_the_checkpoint_is_considered_is_followed(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> bool:
+        before = Node(tmp_path, clock)
+        async with running(before):
+            before.list_everything()
+            before.order(FIRST)
+            await asyncio.sleep(5)
+        after, loop = Node(tmp_path, clock), asyncio.get_running_loop()
+        after.planes[Mode.NFTABLES] = Scanned(lambda: loop.call_soon_threadsafe(after.order, REMOVE))
+        async with running(after):
+            await asyncio.sleep(120)
+            return after.says("Removed")
+
+    assert virtualtime.run(scenario)
+
+
+class Scanned(FakeDataplane):
+    """Something happens during its first scan."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        super().__init__()
+        self._meanwhile: list[Callable[[], object]] = [meanwhile]
+
+    def scan(self) -> list[str]:
+        while self._meanwhile:
+            self._meanwhile.pop()()
+        return super().scan()
+
+
 class Unreadable(FakeDataplane):
     def scan(self) -> list[str]:
         raise DataplaneError("the kernel says no: Operation not permitted")
