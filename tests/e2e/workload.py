@@ -14,7 +14,7 @@ NAME = "e2e-peers"
 PROGRAMS = ("__init__.py", "sctp.py", "echo.py", "probe.py")
 PORTS = (8080, 9090)
 ROLES = ("backend-1", "backend-2", "client", "host")
-SOURCES = Path(__file__).parents[1] / "netns"
+SOURCES = Path(__file__).parents[1] / "support" / "netns"
 
 
 def pod_name(role: str, number: int) -> str:
