@@ -13,6 +13,7 @@ HEADER_SIZE = 16
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _ATTRIBUTE = struct.Struct("=HH")  # nlattr: length, type
 _ERROR = struct.Struct("=i")
+_NATIVE16, _NATIVE32 = struct.Struct("=H"), struct.Struct("=I")
 _new = tuple.__new__  # the constructor of a NamedTuple takes five times as long
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
 
@@ -71,6 +72,16 @@ def text(kind: int, words: str) -> bytes:
 def be32(kind: int, value: int) -> bytes:
     """A 32-bit number in network order, as nf_tables has nearly all of them."""
     return attribute(kind, value.to_bytes(4, "big"))
+
+
+def native16(kind: int, value: int) -> bytes:
+    """A 16-bit number in the byte order of this machine, as most protocols have them."""
+    return attribute(kind, _NATIVE16.pack(value))
+
+
+def native32(kind: int, value: int) -> bytes:
+    """A 32-bit number in the byte order of this machine."""
+    return attribute(kind, _NATIVE32.pack(value))
 
 
 def attributes(payload: bytes, at: int = 0) -> Iterator[tuple[int, bytes]]:

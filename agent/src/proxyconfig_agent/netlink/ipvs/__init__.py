@@ -1,0 +1,1 @@
+"""IPVS over generic netlink: commands, answers, the connection, and the listing in /proc."""
