@@ -153,10 +153,16 @@ def test_columns_of_a_node_tell_what_runs_there(api: Api, plane: ControlPlane) -
     assert api.create(PROXIES, node_proxy("n1"))["spec"]["action"] == "Apply"
     ready = STATUS["conditions"][0] | {"status": "True", "reason": "Programmed", "message": ""}
     status = {"mode": "nftables", "observedRevision": "example-1", "services": 7, "conditions": [ready]}
+    status |= {
+        "modules": {"summary": "12 built in, 1 missing", "items": [{"name": "ip_vs", "state": "Missing", "message": "CONFIG_IP_VS"}]}
+    }
     api.patch(f"{PROXIES}/n1/status", {"status": status})
     head, row = plane.kubectl("get", "npx").splitlines()
     assert head.split() == ["NAME", "CONFIG", "MODE", "REVISION", "SERVICES", "READY", "REASON", "AGE"]
     assert row.split()[:-1] == ["n1", NAME, "nftables", "example-1", "7", "True", "Programmed"]
+    wide = plane.kubectl("get", "npx", "-o", "wide")
+    assert "MODULES" in wide
+    assert "12 built in, 1 missing" in wide
 
 
 def test_the_category_lists_both_kinds_and_fields_select(api: Api, plane: ControlPlane) -> None:

@@ -25,7 +25,7 @@ def run(options: Options) -> int:
         if options.init:
             from proxyconfig_agent.node import init  # noqa: PLC0415 - what an agent does without
 
-            status = init.run(options.modules)
+            status = init.run(options.mode, options.modules)
         elif options.cleanup:
             from proxyconfig_agent.app.cleanup import clean_up  # noqa: PLC0415
             from proxyconfig_agent.state.checkpoint import CheckpointFile  # noqa: PLC0415

@@ -34,9 +34,18 @@ BUILT: dict[Mode, PodNeeds] = {
 }
 
 
+ORDER = (Mode.NFTABLES, Mode.IPTABLES, Mode.IPVS, Mode.USERSPACE)
+"""In which `auto` tries them (docs/adr/0020)."""
+
+
 def effective(mode: Mode) -> Mode:
     """The mode that nodes run for `spec.mode`: `auto` is nftables in this version."""
     return Mode.NFTABLES if mode is Mode.AUTO else mode
+
+
+def candidates(mode: Mode) -> tuple[Mode, ...]:
+    """The modes that nodes may run for `spec.mode`, the best first."""
+    return tuple(each for each in ORDER if each in BUILT) if mode is Mode.AUTO else (mode,)
 
 
 def is_built(mode: Mode) -> bool:

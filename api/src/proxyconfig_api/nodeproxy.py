@@ -47,6 +47,35 @@ class Drift(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     what: str = ""
 
 
+class ModuleState(enum.StrEnum):
+    """What the node's kernel has of a module."""
+
+    LOADED = "Loaded"
+    BUILT_IN = "BuiltIn"
+    NOT_LOADED = "NotLoaded"
+    """The node has it, and the kernel may load it with the rules that use it."""
+    MISSING = "Missing"
+    NOT_PERMITTED = "NotPermitted"
+    UNKNOWN = "Unknown"
+    """Nothing on the node says what its kernel has built in."""
+
+
+class Module(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """A kernel module; the message has the command or the option of the kernel that brings it."""
+
+    name: str
+    state: ModuleState
+    message: str = ""
+
+
+class Modules(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """The modules of the mode that runs and of `spec.kernel.modules`."""
+
+    summary: str = ""
+    """How many are in which state, for people and columns."""
+    items: tuple[Module, ...] = ()
+
+
 class Removed(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """The proof of a removal: how many objects a scan of the kernel still found."""
 
@@ -65,6 +94,7 @@ class NodeProxyStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True)
     endpoints: int = 0
     quarantined: tuple[Quarantined, ...] = ()
     capabilities: Mapping[str, str] = msgspec.field(default_factory=dict)
+    modules: Modules = Modules()
     drift: Drift = Drift()
     removed: Removed | None = None
     conditions: tuple[Condition, ...] = ()

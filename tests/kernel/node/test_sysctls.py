@@ -42,7 +42,7 @@ def host(directory: Path) -> Host:
 
 
 def configure(directory: Path, spec: ProxyConfigSpec) -> tuple[Finding, ...]:
-    return host(directory).configure(spec)
+    return host(directory).configure(spec).findings
 
 
 def test_timeouts_are_set_in_this_namespace_only_and_put_back(node: Namespace, tmp_path: Path) -> None:
@@ -85,9 +85,7 @@ def test_the_limit_of_the_whole_machine_is_not_a_namespaces_to_raise_and_the_rea
 
 def test_a_sysctl_that_does_not_exist_or_a_value_that_is_refused_is_told(node: Namespace, tmp_path: Path) -> None:
     sysctls = {"net.ipv4.no_such_thing": "1", "net.ipv4.ip_default_ttl": "4711", "net.ipv4.ip_forward": "1"}
-    findings = node.call(
-        lambda: host(tmp_path).configure(ProxyConfigSpec(conntrack=Conntrack(max_per_core=0), kernel=Kernel(sysctls=sysctls)))
-    )
+    findings = node.call(lambda: configure(tmp_path, ProxyConfigSpec(conntrack=Conntrack(max_per_core=0), kernel=Kernel(sysctls=sysctls))))
     assert {finding.message.split(":")[0]: finding.reason for finding in findings} == {
         "net.ipv4.no_such_thing": "SysctlMissing",
         "net.ipv4.ip_default_ttl": "SysctlInvalid",

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from proxyconfig_agent.app import instance_lock
 from proxyconfig_agent.dataplane.modes import ModeSpec, built
 from proxyconfig_agent.dataplane.port import DataplaneError
-from proxyconfig_agent.node import inventory_reader
+from proxyconfig_agent.node import inventory_reader, module_record
 from proxyconfig_agent.node.host import Host
-from proxyconfig_agent.node.host_findings import LEFT_SYSCTLS, left_by_others, left_by_us
+from proxyconfig_agent.node.host_findings import LEFT_SYSCTLS, left_by_others, left_by_us, loaded_by_us
 from proxyconfig_agent.node.inventory import Inventory
 from proxyconfig_agent.node.procsys import present
 from proxyconfig_agent.state.checkpoint import CheckpointFile
@@ -35,7 +35,8 @@ def clean_up(checkpoint: CheckpointFile | None) -> int:
     left += [line for line in left_by_us(found) if not any(known.startswith(line) for known in left)]
     for error in failed:
         sys.stderr.write(f"not removed: {error}\n")
-    for line in (*left, *left_by_others(found, sysctls), *(finding.message for finding in findings)):
+    loaded = loaded_by_us(module_record.load().loaded)
+    for line in (*left, *left_by_others(found, sysctls), *loaded, *(finding.message for finding in findings)):
         sys.stdout.write(f"{line}\n")
     sys.stdout.write(f"{len(left)} kernel objects of proxyconfig are left\n")
     return 1 if failed or left else 0

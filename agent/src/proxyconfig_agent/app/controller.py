@@ -186,7 +186,7 @@ class NodeController:
     async def _carry_out(self, step: Step) -> None:
         match step:
             case Prepare(spec):
-                self._recorder.set_findings(Source.HOST, *self._host.configure(spec))
+                self._recorder.host(self._host.configure(spec))
                 self._prepared = spec
             case Probe(mode):
                 if await self._active.use(mode) is None:

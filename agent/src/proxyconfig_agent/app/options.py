@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxyconfig_agent.report.http.bind_address import Bind
+from proxyconfig_api.spec import Mode
 from proxyconfig_client import logs
 
 HEALTHZ = "0.0.0.0:10256"
@@ -23,6 +24,7 @@ class Options:
     config: Path | None = None
     cleanup: bool = False
     init: bool = False
+    mode: Mode = Mode.AUTO
     modules: tuple[str, ...] = ()
     log_level: str = "info"
     log_format: logs.Format = "json"
@@ -45,6 +47,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         config=given.config,
         cleanup=given.cleanup,
         init=given.init,
+        mode=Mode(given.mode),
         modules=tuple(given.module),
         log_level=given.log_level,
         log_format=given.log_format,
@@ -66,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="remove all kernel objects of the agent, and the checkpoint in --state-dir, from this node; print what is left; exit",
     )
-    add("--init", action="store_true", help="load the kernel modules of all modes, and exit")
+    add("--init", action="store_true", help="load the kernel modules of --mode, record them, and exit")
+    add("--mode", choices=[mode.value for mode in Mode], default=Mode.AUTO.value, help="with --init: spec.mode (default: %(default)s)")
     add("--module", action="append", default=[], metavar="NAME", help="with --init: an additional module (repeatable)")
     add("--log-level", choices=logs.LEVELS, default="info")
     add("--log-format", choices=("json", "text"), default="json")

@@ -24,7 +24,11 @@ class ModeSpec:
     left_behind: Callable[[], Iterator[Lifecycle]]
     """Itself, if it may have objects in this kernel; nothing if that is impossible. Never raises."""
     modules: tuple[str, ...] = ()
-    """Kernel modules that the init container loads if it can. Which feature is really missing, `Lifecycle.probe` says."""
+    """Kernel modules without which the mode cannot work; the init container loads them. What is really missing, `Lifecycle.probe` says."""
+    optional_modules: tuple[str, ...] = ()
+    """Those of one IP family, one back end or some Services: the init container loads them as well."""
+    modules_of: Callable[[ProxyConfigSpec], tuple[str, ...]] = lambda _: ()
+    """Those of the optional ones without which this spec cannot work, such as the scheduler's."""
     localhost_node_ports: Callable[[ProxyConfigSpec], bool] = lambda _: False
     """Whether NodePorts are served on IPv4's loopback addresses."""
     sysctls: Callable[[ProxyConfigSpec], Mapping[str, str]] = lambda _: {}

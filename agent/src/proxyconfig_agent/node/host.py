@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from proxyconfig_agent.dataplane.modes import spec_of
-from proxyconfig_agent.node import conntrack_sysctls, modules
+from proxyconfig_agent.node import conntrack_sysctls, module_record, module_states, modules
 from proxyconfig_agent.node.capabilities import cores
-from proxyconfig_agent.node.modules import Modules
+from proxyconfig_agent.node.module_states import Modules
 from proxyconfig_agent.node.procsys import Ledger, Parameters, ProcSys, reconcile
 from proxyconfig_agent.node.sysctls import Requested
 from proxyconfig_agent.state.findings import Finding
+from proxyconfig_api.nodeproxy import Module
 from proxyconfig_api.spec import ProxyConfigSpec
 
 
@@ -22,20 +24,35 @@ def sysctls_of(spec: ProxyConfigSpec, cores: int) -> tuple[Requested, ...]:
     return tuple((follows | written).values())
 
 
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """What the node was found to be, and what of it is not as asked for."""
+
+    findings: tuple[Finding, ...] = ()
+    modules: tuple[Module, ...] = ()
+
+
+def _read_modules() -> Modules:
+    return modules.read(record=module_record.load())
+
+
 class Host:
     """This node's kernel, as far as the agent may change it. Never raises: what cannot be done is a finding."""
 
     def __init__(
-        self, parameters: Parameters | None = None, ledger: Ledger | None = None, read_modules: Callable[[], Modules] = modules.read
+        self, parameters: Parameters | None = None, ledger: Ledger | None = None, read_modules: Callable[[], Modules] = _read_modules
     ) -> None:
         self._parameters = parameters or ProcSys()
         self._ledger = ledger or Ledger()
         self._read_modules = read_modules
 
-    def configure(self, spec: ProxyConfigSpec) -> tuple[Finding, ...]:
-        """Apply `spec` and return the findings. Idempotent and cheap: for a new spec, and for every full resync."""
-        lacking = modules.findings((*modules.ESSENTIAL, *spec.kernel.modules), self._read_modules())
-        return (*lacking, *reconcile(sysctls_of(spec, cores()), self._parameters, self._ledger))
+    def configure(self, spec: ProxyConfigSpec) -> HostState:
+        """Apply `spec` and return what the node is then. Idempotent and cheap: for a new spec, and for every full resync."""
+        mode, kernel = spec_of(spec.mode), self._read_modules()
+        of_mode = (*mode.modules, *mode.modules_of(spec))
+        found = module_states.states((*modules.ESSENTIAL, *modules.HELPFUL, *spec.kernel.modules, *of_mode, *mode.optional_modules), kernel)
+        lacking = module_states.findings(modules.ESSENTIAL, spec.kernel.modules, of_mode, mode.optional_modules, kernel)
+        return HostState((*lacking, *reconcile(sysctls_of(spec, cores()), self._parameters, self._ledger)), found)
 
     def restore(self) -> tuple[Finding, ...]:
         """Restore every value that the agent changed and nothing else has changed since."""

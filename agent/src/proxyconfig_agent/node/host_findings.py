@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node.inventory import Inventory
@@ -41,6 +41,13 @@ def obstacles(found: Inventory, sysctls: Mapping[str, str]) -> Iterator[str]:
 def left_by_us(found: Inventory) -> Iterator[str]:
     """Tables of nftables mode, by another way than the agent's own scan."""
     return (f"table {table}" for table in found.tables if table in OURS)
+
+
+def loaded_by_us(modules: Sequence[str]) -> Iterator[str]:
+    """Modules stay, as other programs may use them by now."""
+    if modules:
+        names = " ".join(modules)
+        yield f"modules loaded by init containers of the agent stay: {names}; if nothing else uses them, run `modprobe -r {names}`"
 
 
 def left_by_others(found: Inventory, sysctls: Mapping[str, str]) -> Iterator[str]:

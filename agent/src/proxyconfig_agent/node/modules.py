@@ -1,16 +1,17 @@
-"""Kernel modules: which are present, which are missing, and loading them, which only the init container may (CAP_SYS_MODULE)."""
+"""Reads which modules the running kernel has, and loads others, which only the init container may (CAP_SYS_MODULE)."""
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
-from proxyconfig_agent.state.findings import Finding, Topic
+from proxyconfig_agent.node.module_record import Record
+from proxyconfig_agent.node.module_states import Modules, canonical
 
 _log = structlog.get_logger("modules")
 
@@ -30,69 +31,71 @@ SIGNS = {
 """Files that prove a module although no list names it: a kernel without /lib/modules, or without loadable modules at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Modules:
-    """What the running kernel has: `present` are the modules that are loaded or built in."""
+def read(root: Path = Path("/"), release: str = "", record: Record | None = None) -> Modules:
+    """The modules of the running kernel, and what the init container has recorded of them. What cannot be read counts as empty, or None."""
+    release, record = release or os.uname().release, record or Record()
+    folder = root / "lib/modules" / release
+    loaded = {line.split()[0] for line in _lines(root / "proc/modules") or ()}
+    entries = set(os.listdir(root / "sys/module")) if (root / "sys/module").is_dir() else set()
+    built_in = _lines(folder / "modules.builtin")
+    return Modules(
+        release,
+        loaded=_names(loaded),
+        built_in=_names(_of_file(line) for line in built_in) if built_in is not None else None,
+        proven=_names((*(entries - loaded), *(name for name, sign in SIGNS.items() if (root / sign).exists()))),
+        options=_options(root, release),
+        available=_names(_of_file(line.partition(":")[0]) for line in _lines(folder / "modules.dep") or ()),
+        loadable=(root / "proc/modules").exists(),
+        disabled=_lines(root / "proc/sys/kernel/modules_disabled") == ["1"],
+        loaded_by_us=frozenset(record.loaded),
+        failures=record.failures,
+    )
 
-    release: str
-    present: frozenset[str]
-    loadable: bool
-    """Whether this kernel can load modules."""
 
-
-def read(root: Path = Path("/"), release: str = "") -> Modules:
-    """The modules of the running kernel, from /proc/modules, /sys/module and modules.builtin; what cannot be read counts as empty."""
-    release = release or os.uname().release
-    names = {line.split()[0] for line in _lines(root / "proc/modules")}
-    if (root / "sys/module").is_dir():
-        names.update(os.listdir(root / "sys/module"))
-    names.update(Path(line).name.partition(".ko")[0] for line in _lines(root / "lib/modules" / release / "modules.builtin"))
-    names.update(name for name, sign in SIGNS.items() if (root / sign).exists())
-    return Modules(release, frozenset(map(canonical, names)), (root / "proc/modules").exists())
-
-
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> list[str] | None:
     try:
         return path.read_text().splitlines()
     except OSError:
-        return []
+        return None
 
 
-def canonical(name: str) -> str:
-    """The kernel writes `-` and `_` alike; lists of modules hold `_`, files often `-`."""
-    return name.replace("-", "_")
+def _of_file(line: str) -> str:
+    """`kernel/net/netfilter/nf-conntrack.ko.zst` is nf-conntrack."""
+    return Path(line).name.partition(".ko")[0]
 
 
-def missing(required: Iterable[str], modules: Modules) -> tuple[str, ...]:
-    """Those of `required` that the kernel does not have, in the order given, each once."""
-    return tuple(dict.fromkeys(name for name in required if canonical(name) not in modules.present))
+def _names(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(map(canonical, names))
 
 
-def findings(required: Iterable[str], modules: Modules) -> tuple[Finding, ...]:
-    """A sentence for each required module that is missing, naming the kernel and what to do."""
-    advice = (
-        "load it on the host (modprobe), or remove it from spec.kernel.modules"
-        if modules.loadable
-        else "this kernel cannot load modules: boot one that has it built in, or remove it from spec.kernel.modules"
-    )
-    return tuple(
-        Finding(Topic.MODULES, "ModuleMissing", f"module {name} is neither loaded nor built into kernel {modules.release}; {advice}")
-        for name in missing(required, modules)
-    )
+def _options(root: Path, release: str) -> dict[str, str] | None:
+    """The options that are set to `y` or `m`, by the first configuration of this kernel that can be read."""
+    try:
+        text: Iterable[str] | None = gzip.decompress((root / "proc/config.gz").read_bytes()).decode(errors="replace").splitlines()
+    except OSError:
+        files = (root / "boot" / f"config-{release}", root / "lib/modules" / release / "config")
+        text = next((lines for lines in map(_lines, files) if lines is not None), None)
+    if text is None:
+        return None
+    pairs = (line.partition("=") for line in text if line.endswith(("=y", "=m")))
+    return {option: value for option, _, value in pairs}
 
 
-def load(names: Iterable[str], modprobe: str = "modprobe") -> tuple[str, ...]:
-    """Load each with kmod's modprobe, in order; return one line for each that could not be, with modprobe's words."""
-    failures = []
-    for name in names:
-        # A name that begins with a dash is no option after `--`.
-        try:
-            done = subprocess.run([modprobe, "--", name], capture_output=True, text=True, timeout=60, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            failures.append(f"{name}: {error}")
-            continue
-        if done.returncode:
-            failures.append(f"{name}: {done.stderr.strip() or f'modprobe ended with status {done.returncode}'}")
-        else:
-            _log.info("module loaded", name=name)
-    return tuple(failures)
+def load(names: Iterable[str], modprobe: str = "modprobe") -> dict[str, str]:
+    """Load each with kmod's modprobe, in order; return each with modprobe's words if it could not be, else with none."""
+    return {name: _refusal(name, modprobe) for name in names}
+
+
+def _refusal(name: str, modprobe: str) -> str:
+    # A name that begins with a dash is no option after `--`.
+    try:
+        done = subprocess.run([modprobe, "--", name], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        words = str(error)
+    else:
+        words = (done.stderr.strip() or f"modprobe ended with status {done.returncode}") if done.returncode else ""
+    if words:
+        _log.warning("module not loaded", name=name, error=words)
+    else:
+        _log.info("module loaded", name=name)
+    return words

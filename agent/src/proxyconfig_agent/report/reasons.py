@@ -154,8 +154,14 @@ REASONS = (
     Reason(
         "ModuleMissing",
         "`ModulesLoaded`",
-        "A kernel module is neither loaded nor built in.",
-        "Load it on the host, or remove it from the spec.",
+        "A kernel module is neither loaded nor built in; where the condition is True, the mode works without it.",
+        "Act on the message: the `modprobe` command, or the kernel's CONFIG option. `status.modules` lists all of them.",
+    ),
+    Reason(
+        "ModuleNotPermitted",
+        "`ModulesLoaded`",
+        "The kernel has the module, and the init container may not load it.",
+        "Load it on the host with the `modprobe` command of the message.",
     ),
     Reason(
         "LargerValueKept",

@@ -9,6 +9,7 @@ from typing import NoReturn
 import structlog
 
 from proxyconfig_agent.ingest.model import Family, Node, ServiceName
+from proxyconfig_agent.node.host import HostState
 from proxyconfig_agent.report.events.events import NodeEvent, Posted, new_events, not_opened, repaired
 from proxyconfig_agent.report.events.poster import SPREAD_S, EventPoster
 from proxyconfig_agent.report.healthcheck.ports import Unopened
@@ -37,7 +38,7 @@ class StatusUpdate:
     sync: SyncResult
     applied: Desired | None = None
     """What is in effect from this sync on."""
-    host: tuple[Finding, ...] | None = None
+    host: HostState | None = None
     """What the node's sysctls and modules were found to be; None: not looked at."""
 
 
@@ -80,6 +81,10 @@ class StatusRecorder:
     def set_findings(self, source: Source, *findings: Finding) -> None:
         """`source` finds this now, instead of what it found before."""
         self._change({source: findings})
+
+    def host(self, host: HostState) -> None:
+        """The node's sysctls and modules were found to be so."""
+        self._change({Source.HOST: host.findings}, modules=host.modules)
 
     def applied(self, desired: Desired) -> None:
         """The node is as desired."""
@@ -147,8 +152,10 @@ class StatusRecorder:
         self._healthy(sync)
         if sync.repaired:
             self._poster.announce(repaired(sync.repaired))
-        found = {Source.SYNC: ()} | ({Source.HOST: update.host} if update.host is not None else {}) | _ownership(sync)
+        found = {Source.SYNC: ()} | ({Source.HOST: update.host.findings} if update.host is not None else {}) | _ownership(sync)
         fields = _applied(update.applied) if update.applied is not None else {}
+        if update.host is not None:
+            fields["modules"] = update.host.modules
         if sync.repaired:
             fields["drift"] = Drift(self.state.drift.repairs + 1, sync.ended_at, sync.repaired)
         self._change(found, **fields, programmed=True, services=sync.services, endpoints=sync.endpoints, refused=sync.refused)

@@ -11,6 +11,7 @@ import yaml
 
 from proxyconfig_api import codec, modes, names
 from proxyconfig_api.pods import Agent
+from proxyconfig_api.spec import ProxyConfigSpec
 from proxyconfig_operator.model.address import Address
 from proxyconfig_operator.model.objects import Config, DaemonSet
 
@@ -57,7 +58,7 @@ def render(config: Config, installation: Installation) -> dict[str, Any]:
         agent=codec.builtins(agent),
         image=agent.image or installation.agent_image,
         arguments=_arguments(agent),
-        init_arguments=[*_arguments(agent), "--init", *(f"--module={module}" for module in config.spec.kernel.modules)],
+        init_arguments=[*_arguments(agent), *_init_arguments(config.spec)],
         api_server=installation.api_server,
         needs=modes.pod_needs(config.spec.mode),
         readiness=_probe(agent.healthz_bind_address, "/readyz"),
@@ -83,6 +84,10 @@ def _arguments(agent: Agent) -> list[str]:
         f"--log-level={agent.log_level}",
         f"--log-format={agent.log_format}",
     ]
+
+
+def _init_arguments(spec: ProxyConfigSpec) -> list[str]:
+    return ["--init", f"--mode={spec.mode}", *(f"--module={name}" for name in spec.kernel.modules)]
 
 
 def _probe(bind_address: str, path: str) -> dict[str, Any]:

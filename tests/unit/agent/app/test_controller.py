@@ -17,7 +17,8 @@ from proxyconfig_agent.app.controller import NodeController
 from proxyconfig_agent.app.retry import RETRY_S
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed
 from proxyconfig_agent.node.host import Host
-from proxyconfig_agent.node.modules import ESSENTIAL, Modules
+from proxyconfig_agent.node.module_states import Modules
+from proxyconfig_agent.node.modules import ESSENTIAL
 from proxyconfig_agent.node.procsys import Ledger
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts
 from proxyconfig_agent.report.http.health import Health
@@ -42,7 +43,7 @@ from proxyconfig_client.config import ClientConfig
 FIRST = Desired(ProxyConfigSpec(mode=Mode.NFTABLES), 1, "x-1", uid="u")
 IPVS = Desired(ProxyConfigSpec(mode=Mode.IPVS), 2, "x-2", uid="u")
 IPTABLES = Desired(ProxyConfigSpec(mode=Mode.IPTABLES), 3, "x-3", uid="u")
-MODULES = Modules("6.1.0", frozenset(ESSENTIAL), loadable=True)
+MODULES = Modules("6.1.0", loaded=frozenset(ESSENTIAL), built_in=None)
 REMOVE = replace(FIRST, generation=4, remove=True)
 
 

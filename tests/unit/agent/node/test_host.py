@@ -9,7 +9,7 @@ import pytest
 
 from proxyconfig_agent.dataplane.iptables.mode import ROUTE_LOCALNET
 from proxyconfig_agent.node.host import Host, sysctls_of
-from proxyconfig_agent.node.modules import Modules
+from proxyconfig_agent.node.module_states import Modules
 from proxyconfig_agent.node.procsys import Ledger
 from proxyconfig_agent.state.findings import Topic
 from proxyconfig_api.spec import Kernel, Mode, ProxyConfigSpec
@@ -39,7 +39,7 @@ def kernel() -> FakeKernel:
 
 
 def host_of(kernel: FakeKernel, directory: Path) -> Host:
-    return Host(kernel, Ledger(directory, 1), lambda: Modules("6.1", frozenset({"nf_conntrack"}), loadable=True))
+    return Host(kernel, Ledger(directory, 1), lambda: Modules("6.1", loaded=frozenset({"nf_conntrack"}), built_in=None))
 
 
 def test_a_sysctl_that_is_written_beats_one_that_follows() -> None:
@@ -55,7 +55,7 @@ def test_loopback_is_routed_only_where_it_serves_node_ports() -> None:
 def test_configure_and_restore_leave_nothing_behind(kernel: FakeKernel, tmp_path: Path) -> None:
     before = dict(kernel.values)
     spec = ProxyConfigSpec(kernel=Kernel(sysctls={"net.ipv4.ip_forward": "1"}))
-    assert host_of(kernel, tmp_path).configure(spec) == ()
+    assert host_of(kernel, tmp_path).configure(spec).findings == ()
     assert kernel.values["net.ipv4.ip_forward"] == "1"
     assert int(kernel.values[MAX]) >= 131072
     assert host_of(kernel, tmp_path).restore() == ()
@@ -65,5 +65,5 @@ def test_configure_and_restore_leave_nothing_behind(kernel: FakeKernel, tmp_path
 def test_each_wish_that_fails_is_told_under_its_condition(kernel: FakeKernel, tmp_path: Path) -> None:
     del kernel.values[MAX]
     spec = ProxyConfigSpec(kernel=Kernel(modules=("br_netfilter",), sysctls={"net.bridge.bridge-nf-call-iptables": "1"}))
-    findings = host_of(kernel, tmp_path).configure(spec)
+    findings = host_of(kernel, tmp_path).configure(spec).findings
     assert {finding.topic for finding in findings} == {Topic.MODULES, Topic.CONNTRACK, Topic.SYSCTLS}

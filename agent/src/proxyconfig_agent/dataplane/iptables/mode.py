@@ -63,6 +63,9 @@ def _remains() -> Iterator[str]:
 SPEC = ModeSpec(
     make=_make,
     left_behind=_left_behind,
+    modules=("xt_addrtype", "xt_comment", "xt_conntrack", "xt_mark", "xt_MASQUERADE", "xt_nat", "xt_recent", "xt_statistic", "xt_tcpudp"),
+    # Of one back end (the kernel loads neither of the last two for a program without CAP_SYS_MODULE), one family, or counters.
+    optional_modules=("ipt_REJECT", "ip6t_REJECT", "xt_nfacct", "xt_sctp", "nft_compat", "ip_tables", "ip6_tables"),
     localhost_node_ports=localhost_node_ports,
     sysctls=_sysctls,
     counters=_counters,

@@ -32,17 +32,7 @@ SPEC = ModeSpec(
     make=_make,
     left_behind=_left_behind,
     # The kernel loads them itself when rules need them, unless autoloading is off.
-    modules=(
-        "nf_tables",
-        "nft_chain_nat",
-        "nft_ct",
-        "nft_dynset",
-        "nft_fib_ipv4",
-        "nft_fib_ipv6",
-        "nft_masq",
-        "nft_nat",
-        "nft_numgen",
-        "nft_reject_ipv4",
-        "nft_reject_ipv6",
-    ),
+    modules=("nf_tables", "nft_chain_nat", "nft_ct", "nft_masq", "nft_nat", "nft_numgen"),
+    # Without those of one family the other is served.
+    optional_modules=("nft_fib_ipv4", "nft_fib_ipv6", "nft_reject_ipv4", "nft_reject_ipv6"),
 )

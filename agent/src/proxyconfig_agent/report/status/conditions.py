@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_api.conditions import ConditionUpdate
-from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT
+from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT, Module
 
 MESSAGE_LIMIT = 2000
 """Long enough for people; the API would take 32768."""
@@ -44,6 +44,8 @@ class NodeState:
     endpoints: int = 0
     refused: tuple[Refusal, ...] = ()
     capabilities: Mapping[str, str] = field(default_factory=dict)
+    modules: tuple[Module, ...] = ()
+    """Of the mode, and of spec.kernel.modules."""
     drift: Drift = Drift()
     removed_objects: int | None = None
     """What a scan found after a Remove; None: not removed."""

@@ -18,11 +18,12 @@ import msgspec
 import structlog
 
 from proxyconfig_agent.dataplane.port import Refusal
+from proxyconfig_agent.node.module_states import summary
 from proxyconfig_agent.report.status.conditions import NodeState, updates_of
 from proxyconfig_api import codec
 from proxyconfig_api.conditions import Condition, updated
 from proxyconfig_api.names import API_VERSION
-from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT, Drift, NodeProxyStatus, Quarantined, Removed
+from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT, Drift, Modules, NodeProxyStatus, Quarantined, Removed
 from proxyconfig_client.backoff import Backoff
 from proxyconfig_client.clock import Clock
 from proxyconfig_client.errors import ClientError
@@ -46,6 +47,7 @@ def status_of(state: NodeState, before: Iterable[Condition], now_s: float) -> No
         endpoints=state.endpoints,
         quarantined=_quarantined(state.refused),
         capabilities=state.capabilities,
+        modules=Modules(summary=summary(state.modules), items=state.modules),
         drift=_drift(state),
         removed=None if state.removed_objects is None else Removed(objects=state.removed_objects),
         conditions=updated(before, updates, state.generation, datetime.fromtimestamp(now_s, UTC)),
@@ -78,13 +80,14 @@ def only_counters(old: NodeProxyStatus, new: NodeProxyStatus) -> bool:
 def body_of(node: str, status: NodeProxyStatus) -> dict[str, Any]:
     """What to apply at the NodeProxy's `status`; a field that is empty is given up by being left out. The API server would make null
     of an empty map where the last apply had keys, and refuse it."""
-    fields = _filled(codec.builtins(status))
-    fields["drift"] = _filled(fields["drift"])
-    return {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": node}, "status": fields}
+    fields = codec.builtins(status)
+    modules = [_filled(each) for each in fields["modules"]["items"]]
+    fields |= {"drift": _filled(fields["drift"]), "modules": _filled(fields["modules"] | {"items": modules})}
+    return {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": node}, "status": _filled(fields)}
 
 
 def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value not in (None, "", (), {})}
+    return {name: value for name, value in fields.items() if value not in (None, "", (), [], {})}
 
 
 class Reporter:

@@ -19,7 +19,7 @@ from proxyconfig_agent.report.status.conditions import Drift, NodeState
 from proxyconfig_agent.report.status.nodeproxy import COUNTERS_S, Reporter, body_of, only_counters, status_of
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_api.conditions import Condition, condition
-from proxyconfig_api.nodeproxy import NodeProxy, NodeProxyStatus
+from proxyconfig_api.nodeproxy import Module, ModuleState, NodeProxy, NodeProxyStatus
 from proxyconfig_client.clock import Clock
 from proxyconfig_client.errors import ApiError
 
@@ -33,6 +33,10 @@ def test_a_status_is_what_the_api_reads_back() -> None:
         services=2,
         endpoints=5,
         refused=(Refusal(ServiceName("a", "b"), "bad"),),
+        modules=(
+            Module(name="ip_vs", state=ModuleState.MISSING, message="CONFIG_IP_VS"),
+            Module(name="nf_tables", state=ModuleState.LOADED),
+        ),
         drift=Drift(1, START_S, "a chain"),
         removed_objects=0,
     )
@@ -41,12 +45,16 @@ def test_a_status_is_what_the_api_reads_back() -> None:
     assert NodeProxy.parse(body | {"spec": {"configName": "edge", "revisionName": "edge-1"}}).status == status
     assert body["status"]["drift"] == {"repairs": 1, "lastRepair": "2023-11-14T22:13:20Z", "what": "a chain"}
     assert body["status"]["removed"] == {"objects": 0}
+    assert body["status"]["modules"] == {
+        "summary": "1 loaded, 1 missing",
+        "items": [{"name": "ip_vs", "state": "Missing", "message": "CONFIG_IP_VS"}, {"name": "nf_tables", "state": "Loaded"}],
+    }
 
 
 def test_what_is_empty_is_left_out() -> None:
     body = body_of("n1", status_of(NodeState(version="0.1.0"), (), START_S))
     assert body["status"]["drift"] == {"repairs": 0}
-    assert not {"removed", "observedRevision", "mode", "capabilities", "quarantined"} & set(body["status"])
+    assert not {"removed", "observedRevision", "mode", "capabilities", "modules", "quarantined"} & set(body["status"])
     assert body["metadata"] == {"name": "n1"}
 
 
