@@ -124,6 +124,8 @@ STATUS: dict[str, Any] = {
     "revision": "example-44136fa355",
     "summary": "1/2",
     "nodes": {"desired": 2, "updated": 2, "ready": 1, "failing": 1, "unreachable": 0, "overlapping": 3},
+    "modes": {"nftables": 2},
+    "modeSummary": "nftables: 2",
     "worstNodes": [{"node": "n2", "reason": "ModuleMissing", "message": "nft_numgen"}],
     "conditions": [
         {
@@ -142,17 +144,17 @@ def test_columns_tell_whether_it_is_rolled_out_and_works(api: Api, plane: Contro
     api.create(CONFIGS, config({}))
     api.patch(f"{CONFIGS}/{NAME}/status", {"status": STATUS})
     head, row = plane.kubectl("get", "kpx").splitlines()
-    assert head.split() == ["NAME", "MODE", "DESIRED", "UPDATED", "READY", "FAILING", "STATUS", "AGE"]
-    assert row.split()[:-1] == [NAME, "nftables", "2", "2", "1/2", "1", "NodesFailing"]
+    assert head.split() == ["NAME", "MODE", "DESIRED", "UPDATED", "READY", "FAILING", "STATUS", "MODES", "AGE"]
+    assert row.split()[:-1] == [NAME, "nftables", "2", "2", "1/2", "1", "NodesFailing", "nftables:", "2"]
     head, row = plane.kubectl("get", "proxyconfigs.proxyconfig.dev", "-o", "wide").splitlines()
-    assert head.split()[8:] == ["UNREACHABLE", "OVERLAPPING", "PRIORITY", "PAUSED", "REVISION", "MESSAGE"]
-    assert row.split()[8:] == ["0", "3", "0", "false", "example-44136fa355", "n2:", "nft_numgen"]
+    assert head.split()[9:] == ["UNREACHABLE", "OVERLAPPING", "PRIORITY", "PAUSED", "REVISION", "MESSAGE"]
+    assert row.split()[10:] == ["0", "3", "0", "false", "example-44136fa355", "n2:", "nft_numgen"]
 
 
 def test_columns_of_a_node_tell_what_runs_there(api: Api, plane: ControlPlane) -> None:
     assert api.create(PROXIES, node_proxy("n1"))["spec"]["action"] == "Apply"
     ready = STATUS["conditions"][0] | {"status": "True", "reason": "Programmed", "message": ""}
-    status = {"mode": "nftables", "observedRevision": "example-1", "services": 7, "conditions": [ready]}
+    status = {"mode": {"desired": "auto", "effective": "nftables"}, "observedRevision": "example-1", "services": 7, "conditions": [ready]}
     status |= {
         "modules": {"summary": "12 built in, 1 missing", "items": [{"name": "ip_vs", "state": "Missing", "message": "CONFIG_IP_VS"}]}
     }

@@ -102,7 +102,7 @@ def omnipotent(installed: ControlPlane) -> Iterator[None]:
 
 
 def status_of(name: str) -> Object:
-    return {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": name}, "status": {"mode": "nftables"}}
+    return {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": name}, "status": {"version": "1"}}
 
 
 def apply_status(user: User, name: str) -> str:
@@ -144,7 +144,7 @@ def test_a_mode_of_a_later_version_is_accepted_with_a_warning(installed: Control
 
 def test_an_agent_writes_the_status_of_its_own_node(agent: User, nodes: Api) -> None:
     assert "serverside-applied" in apply_status(agent, "n1")
-    assert nodes.have(f"{PROXIES}/n1")["status"]["mode"] == "nftables"
+    assert nodes.have(f"{PROXIES}/n1")["status"]["version"] == "1"
 
 
 def test_an_agent_may_not_write_the_status_of_another_node(agent: User, nodes: Api) -> None:
@@ -202,10 +202,10 @@ def test_an_agent_writes_no_other_lease_even_if_rbac_is_too_wide(agent: User, no
 
 def test_a_status_carries_nothing_else_along(agent: User, nodes: Api) -> None:
     before = nodes.have(f"{PROXIES}/n1")
-    body = {"metadata": {"labels": {"mine": "1"}, "finalizers": ["mine/x"]}, "spec": {"revisionName": "mine"}, "status": {"mode": "m"}}
+    body = {"metadata": {"labels": {"mine": "1"}, "finalizers": ["mine/x"]}, "spec": {"revisionName": "mine"}, "status": {"version": "m"}}
     assert "patched" in agent.does("patch", "npx", "n1", "--subresource=status", "--type=merge", "-p", json.dumps(body))
     after = nodes.have(f"{PROXIES}/n1")
-    assert after["status"]["mode"] == "m"
+    assert after["status"]["version"] == "m"
     assert after["spec"] == before["spec"]
     assert after["metadata"].get("labels") == before["metadata"].get("labels")
     assert "finalizers" not in after["metadata"]

@@ -38,23 +38,21 @@ ORDER = (Mode.NFTABLES, Mode.IPTABLES, Mode.IPVS, Mode.USERSPACE)
 """In which `auto` tries them (docs/adr/0020)."""
 
 
-def effective(mode: Mode) -> Mode:
-    """The mode that nodes run for `spec.mode`: `auto` is nftables in this version."""
-    return Mode.NFTABLES if mode is Mode.AUTO else mode
-
-
 def candidates(mode: Mode) -> tuple[Mode, ...]:
     """The modes that nodes may run for `spec.mode`, the best first."""
     return tuple(each for each in ORDER if each in BUILT) if mode is Mode.AUTO else (mode,)
 
 
 def is_built(mode: Mode) -> bool:
-    return effective(mode) in BUILT
+    return any(each in BUILT for each in candidates(mode))
 
 
 def pod_needs(mode: Mode) -> PodNeeds:
-    """What the agents' pods need for `spec.mode`; of a mode that is not built, what every agent needs."""
-    return BUILT.get(effective(mode), PodNeeds())
+    """What the agents' pods need for `spec.mode`, all together for `auto`; of a mode that is not built, what every agent needs."""
+    needs = [BUILT.get(each, PodNeeds()) for each in candidates(mode)]
+    capabilities = dict.fromkeys(each for need in needs for each in need.capabilities)
+    host_paths = dict.fromkeys(each for need in needs for each in need.host_paths)
+    return PodNeeds(tuple(capabilities), tuple(host_paths))
 
 
 def choice() -> str:

@@ -47,6 +47,16 @@ class Drift(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     what: str = ""
 
 
+class ModeStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """The mode that the spec asks for, the one that runs, and why it is that one."""
+
+    desired: str = ""
+    effective: str = ""
+    """Empty: none runs."""
+    reason: str = ""
+    message: str = ""
+
+
 class ModuleState(enum.StrEnum):
     """What the node's kernel has of a module."""
 
@@ -87,7 +97,7 @@ class NodeProxyStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True)
 
     observed_generation: int = NOT_OBSERVED
     observed_revision: str = ""
-    mode: str = ""
+    mode: ModeStatus = ModeStatus()
     version: str = ""
     """Of the agent."""
     services: int = 0

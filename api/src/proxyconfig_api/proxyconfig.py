@@ -52,6 +52,10 @@ class ProxyConfigStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=Tru
     summary: str = ""
     """`ready/desired`, for people and columns."""
     nodes: NodeCounts = NodeCounts()
+    modes: Mapping[str, int] = msgspec.field(default_factory=dict)
+    """Nodes by the mode that runs there."""
+    mode_summary: str = ""
+    """The same for people and columns, most nodes first."""
     worst_nodes: tuple[WorstNode, ...] = ()
     conditions: tuple[Condition, ...] = ()
 

@@ -120,3 +120,7 @@ class ProxyConfigSpec(msgspec.Struct, frozen=True, rename="camel", kw_only=True)
         if self.node_ports.addresses is not None:
             return self.node_ports.addresses
         return NodeAddresses(primary=True) if self.mode in (Mode.NFTABLES, Mode.AUTO) else ALL_ADDRESSES
+
+    def as_mode(self, mode: Mode) -> ProxyConfigSpec:
+        """What a node does on which `auto` is this mode: which addresses serve node ports does not depend on the node's kernel."""
+        return msgspec.structs.replace(self, mode=mode, node_ports=NodePorts(addresses=self.node_addresses))

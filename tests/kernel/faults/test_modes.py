@@ -29,7 +29,9 @@ def of_iptables(world: Topology) -> bool:
 
 def in_mode(agent: Agent, mode: str) -> None:
     """Wait until the NodeProxy says so, and that all is well."""
-    eventually(lambda: (agent.status().get("mode"), agent.ready()), within_s=60, every_s=0.2, until=(mode, True).__eq__)
+    eventually(
+        lambda: (agent.status().get("mode", {}).get("effective"), agent.ready()), within_s=60, every_s=0.2, until=(mode, True).__eq__
+    )
 
 
 def test_a_change_of_mode_loses_no_connection_and_leaves_nothing_of_the_old_one(

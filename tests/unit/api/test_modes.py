@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from proxyconfig_api.modes import is_built
-from proxyconfig_api.spec import Mode
+from proxyconfig_api import modes
+from proxyconfig_api.cidr import ALL_ADDRESSES, NodeAddresses
+from proxyconfig_api.modes import ORDER, HostPath, PodNeeds, candidates, is_built, pod_needs
+from proxyconfig_api.spec import Mode, NodePorts, ProxyConfigSpec
 
 ROOT = Path(__file__).parents[3]
 
@@ -32,3 +35,41 @@ def test_explain_names_the_modes_of_this_version_and_of_later_ones() -> None:
     built = {Mode(word) for word in now[1].split(" and ")} | {Mode.AUTO}
     assert built == {mode for mode in Mode if is_built(mode)}
     assert {Mode(word) for word in later[1].strip().split(" and ")} == set(Mode) - built
+
+
+LOCK = HostPath("xtables-lock", "/run/xtables.lock", "FileOrCreate")
+NEEDS = {
+    Mode.NFTABLES: PodNeeds(),
+    Mode.IPTABLES: PodNeeds(("NET_ADMIN", "NET_RAW"), (LOCK,)),
+    Mode.USERSPACE: PodNeeds(("NET_ADMIN", "NET_BIND_SERVICE"), (LOCK, HostPath("more", "/run/more", "Directory"))),
+}
+
+
+@pytest.fixture
+def three_modes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that has all modes but ipvs."""
+    monkeypatch.setattr(modes, "BUILT", dict(reversed(NEEDS.items())))
+
+
+@pytest.mark.usefixtures("three_modes")
+def test_auto_may_be_every_mode_that_this_version_has_in_a_fixed_order() -> None:
+    assert candidates(Mode.AUTO) == (Mode.NFTABLES, Mode.IPTABLES, Mode.USERSPACE)
+    assert candidates(Mode.IPVS) == (Mode.IPVS,)
+    assert (is_built(Mode.AUTO), is_built(Mode.IPVS)) == (True, False)
+    assert set(ORDER) == set(Mode) - {Mode.AUTO}
+
+
+@pytest.mark.usefixtures("three_modes")
+def test_pods_of_auto_get_what_any_of_its_modes_needs_once() -> None:
+    needs = pod_needs(Mode.AUTO)
+    assert needs.capabilities == ("NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE")
+    assert [each.name for each in needs.host_paths] == ["xtables-lock", "more"]
+    assert [pod_needs(mode) for mode in NEEDS] == list(NEEDS.values())
+    assert pod_needs(Mode.IPVS) == PodNeeds()
+
+
+@pytest.mark.parametrize("mode", ORDER)
+def test_auto_serves_node_ports_on_the_same_addresses_whichever_mode_it_is(mode: Mode) -> None:
+    assert ProxyConfigSpec(mode=Mode.AUTO).as_mode(mode).node_addresses == NodeAddresses(primary=True)
+    everywhere = ProxyConfigSpec(mode=Mode.AUTO, node_ports=NodePorts(addresses=ALL_ADDRESSES))
+    assert everywhere.as_mode(mode) == ProxyConfigSpec(mode=mode, node_ports=NodePorts(addresses=ALL_ADDRESSES))

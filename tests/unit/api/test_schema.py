@@ -54,8 +54,8 @@ def differences(kind: Any, schema: Schema, path: str) -> Iterator[str]:
         )
     elif get_origin(kind) is Mapping:
         value = get_args(kind)[1]
-        if value is str:
-            yield from differences(str, schema["additionalProperties"], f"{path}{{}}")
+        if value in (str, int):
+            yield from differences(value, schema["additionalProperties"], f"{path}{{}}")
         elif "x-kubernetes-int-or-string" not in schema["additionalProperties"]:
             yield f"{path}: not int-or-string"
     elif isinstance(kind, type) and issubclass(kind, enum.Enum):

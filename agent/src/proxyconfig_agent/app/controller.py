@@ -39,7 +39,6 @@ from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.informers import Informers
 from proxyconfig_api import codec
-from proxyconfig_api.modes import effective
 from proxyconfig_api.names import GROUP
 from proxyconfig_api.spec import ProxyConfigSpec
 
@@ -117,6 +116,7 @@ class NodeController:
         before, self._desired = self._desired, desired
         if before is None and (reporter := self._reporters(desired.reported.conditions)):
             self._recorder.restarted(desired.reported)
+            self._active.restarted(desired.reported.mode.effective, desired.reported.capabilities.get("kernel", ""))
             self._recorder.report_to(reporter)
             self._reporter = reporter
             self._group.create_task(reporter.run())
@@ -131,8 +131,8 @@ class NodeController:
 
     async def _may_use_checkpoint(self, order: Desired) -> bool:
         """Whether the checkpoint counts, under the order of now if there is one: rules that are in the kernel are newer."""
-        mode = effective((self._desired or order).spec.mode)
-        if (self._desired or order).remove or await self._active.use(mode) is None:
+        now = self._desired or order
+        if now.remove or await self._active.use(now.spec) is None:
             return False
         try:
             newer = await self._active.scan()
@@ -168,6 +168,7 @@ class NodeController:
             caches_ready=self._readiness.complete,
             prepared=self._prepared,
             active_mode=self._active.mode,
+            chosen_for=self._active.chosen_for,
             unserved=self._active.unserved,
             mode_failed=self._active.failed,
             running=self._runner.plan,
@@ -188,8 +189,8 @@ class NodeController:
             case Prepare(spec):
                 self._recorder.host(self._host.configure(spec))
                 self._prepared = spec
-            case Probe(mode):
-                if await self._active.use(mode) is None:
+            case Probe(spec):
+                if await self._active.use(spec) is None:
                     self._retry.later()
             case Run(plan):
                 self._prepare_for(plan)
@@ -202,7 +203,7 @@ class NodeController:
                 await self._remove(desired)
 
     def _prepare_for(self, plan: Plan) -> None:
-        self._active.accept()
+        self._active.accept(plan.desired.spec)
         self._recorder.set_findings(Source.SETTINGS, *plan.findings)
         self._health_checks.listen(plan.listen_on)
         self._removed = None

@@ -14,7 +14,6 @@ from proxyconfig_agent.node.settings import listen_addresses, resolve
 from proxyconfig_agent.state.findings import Finding
 from proxyconfig_agent.sync.schedule import SyncIntervals, intervals_of
 from proxyconfig_agent.watch.desired import Desired
-from proxyconfig_api.modes import effective
 from proxyconfig_api.spec import Mode, ProxyConfigSpec
 
 
@@ -47,6 +46,8 @@ class Inputs:
     prepared: ProxyConfigSpec | None = None
     """The spec that the node's sysctls and modules were brought to."""
     active_mode: Mode | None = None
+    chosen_for: ProxyConfigSpec | None = None
+    """The spec with mode `auto` for which the active mode was chosen."""
     unserved: Mapping[Family, str] = field(default_factory=dict)
     """The families that the active mode cannot serve here, each with what is lacking."""
     mode_failed: bool = False
@@ -73,9 +74,9 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Make the data plane of this mode the active one, if the kernel can do it."""
+    """Make the data plane of the spec's mode the active one, if the kernel can do it."""
 
-    mode: Mode
+    spec: ProxyConfigSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +110,29 @@ def next_step(inputs: Inputs) -> Step:
         return Wait()
     if desired.remove:
         return Wait() if inputs.removed == desired or inputs.retry_waits else Remove(desired)
-    if desired.spec != inputs.prepared:
-        return Prepare(desired.spec)
-    mode = effective(desired.spec.mode)
-    if mode is not inputs.active_mode:
-        return Wait() if inputs.retry_waits else Probe(mode)
+    return _apply(desired, inputs)
+
+
+def _apply(desired: Desired, inputs: Inputs) -> Step:
+    """Sysctls and modules are prepared for a mode before it is probed; for `auto`, once it is known which one runs, or that none does."""
+    spec = _in_effect(desired.spec, inputs)
+    undecided = spec.mode is Mode.AUTO and not inputs.mode_failed
+    if spec != inputs.prepared and not undecided:
+        return Prepare(spec)
+    if not _is_active(desired.spec, inputs):
+        return Wait() if inputs.retry_waits else Probe(desired.spec)
     if inputs.local is None or not inputs.caches_ready:
         return Wait()
     return _run(_plan_of(desired, inputs, inputs.local), inputs)
+
+
+def _in_effect(spec: ProxyConfigSpec, inputs: Inputs) -> ProxyConfigSpec:
+    """The spec with the mode that runs in the place of `auto`; `auto` as long as none does."""
+    return spec.as_mode(inputs.active_mode) if spec.mode is Mode.AUTO and inputs.active_mode is not None else spec
+
+
+def _is_active(spec: ProxyConfigSpec, inputs: Inputs) -> bool:
+    return inputs.chosen_for == spec if spec.mode is Mode.AUTO else inputs.active_mode is spec.mode
 
 
 def _run(plan: Plan, inputs: Inputs) -> Step:
@@ -126,7 +142,7 @@ def _run(plan: Plan, inputs: Inputs) -> Step:
 
 
 def _plan_of(desired: Desired, inputs: Inputs, local: tuple[LocalAddress, ...]) -> Plan:
-    settings, findings = resolve(desired.spec, inputs.node, local, inputs.service_cidrs)
+    settings, findings = resolve(_in_effect(desired.spec, inputs), inputs.node, local, inputs.service_cidrs)
     unserved = unserved_families(inputs.unserved, inputs.node, settings.service_cidrs)
     return Plan(
         desired, settings, intervals_of(desired.spec), listen_addresses(settings, local), (*inputs.node_findings, *findings, *unserved)

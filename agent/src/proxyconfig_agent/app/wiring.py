@@ -92,7 +92,7 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, i
             group.create_task(eventloop.measure(metrics.event_loop_delayed))
             group.create_task(recorder.post(Events(connection, AGENT, options.node), options.node))
             group.create_task(_page(Source.HEALTHZ, options.healthz, health_routes(health, metrics), recorder))
-            pages = metrics_routes(metrics, lambda: recorder.state.mode, agent.configuration)
+            pages = metrics_routes(metrics, lambda: recorder.state.mode.effective, agent.configuration)
             group.create_task(_page(Source.METRICS, options.metrics, pages, recorder))
 
 

@@ -40,9 +40,8 @@ class ModeSpec:
 
 
 def spec_of(mode: Mode) -> ModeSpec:
-    """The mode that runs for `spec.mode`; one that is not built is a ModeSpec that cannot be made."""
-    mode = modes.effective(mode)
-    if not modes.is_built(mode):
+    """One that is not built is a ModeSpec that cannot be made; so is `auto`, before a mode is chosen."""
+    if mode not in modes.BUILT:
         return _unbuilt(mode)
     spec = importlib.import_module(f"{__package__}.{mode.value}.mode").SPEC
     if not isinstance(spec, ModeSpec):
@@ -56,7 +55,6 @@ def built() -> tuple[ModeSpec, ...]:
 
 def installed(mode: Mode) -> Installed:
     """A mode that takes over from all others. Raises DataplaneError where this node cannot have it."""
-    mode = modes.effective(mode)
     instance = spec_of(mode).make()
 
     def others() -> Iterator[Lifecycle]:

@@ -105,6 +105,10 @@ class DataplaneError(Exception):
     """The kernel refused, or cannot do, what the whole mode needs. The message names the feature, the kernel's words and the fix."""
 
 
+class TemporaryError(DataplaneError):
+    """No memory, no rights, a lock: this says nothing about what the kernel has, and may be over the next time."""
+
+
 class ConflictError(DataplaneError):
     """Somebody else has changed our rules, so that a change does not fit: a full resync repairs them."""
 

@@ -41,9 +41,23 @@ REASONS = (
     ),
     Reason(
         "ModeUnsupported",
-        _SERVES,
-        "The kernel or the programs of the node lack something that the mode needs. A mode that ran before goes on.",
+        f"{_SERVES}, `status.mode`",
+        "The kernel or the programs of the node lack something that the mode needs; with `auto`, that every mode needs. A mode that ran "
+        "before goes on.",
         "Load the module that the message names, update the kernel, or set another `spec.mode` for this node.",
+    ),
+    Reason("AsConfigured", "`status.mode`", "The mode is the one that `spec.mode` names."),
+    Reason("FirstChoice", "`status.mode`", "`auto` has taken the first mode in its order: the kernel has all that it needs."),
+    Reason(
+        "NextBest",
+        "`status.mode`",
+        "`auto` has taken the first mode in its order that works on the node; the message says what the kernel lacks for those before it.",
+        "Nothing; or load the module, or use a kernel with the option, that the message names, and restart the agent.",
+    ),
+    Reason(
+        "ModeChanged",
+        "Event on the Node",
+        "`auto` has taken another mode than before; the message says why. Services and connections keep working.",
     ),
     Reason(
         "Removed", f"{_SERVES}, `Degraded`", "The node's ProxyConfig was deleted, or does not select the node any more; its rules are gone."

@@ -10,7 +10,7 @@ import structlog
 
 from proxyconfig_agent.ingest.model import Family, Node, ServiceName
 from proxyconfig_agent.node.host import HostState
-from proxyconfig_agent.report.events.events import NodeEvent, Posted, new_events, not_opened, repaired
+from proxyconfig_agent.report.events.events import NodeEvent, Posted, mode_changed, new_events, not_opened, repaired
 from proxyconfig_agent.report.events.poster import SPREAD_S, EventPoster
 from proxyconfig_agent.report.healthcheck.ports import Unopened
 from proxyconfig_agent.report.http.health import Health
@@ -21,7 +21,7 @@ from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.findings import Finding, Source, Topic
 from proxyconfig_agent.sync.result import SyncResult
 from proxyconfig_agent.watch.desired import Desired
-from proxyconfig_api.nodeproxy import NodeProxyStatus
+from proxyconfig_api.nodeproxy import ModeStatus, NodeProxyStatus
 from proxyconfig_client.clock import Clock
 from proxyconfig_client.events import Events
 
@@ -60,6 +60,7 @@ class StatusRecorder:
         self._reporter: Reporter | None = None
         self.state = NodeState(version=version)
         self._posted = Posted()
+        self._ran = ""
         self._services_changed = self._endpoints_changed = 0
         self._findings: dict[Source, tuple[Finding, ...]] = {}
         self._poster = EventPoster(self._uid_of, self._still_true, spread_s=spread_s)
@@ -72,11 +73,19 @@ class StatusRecorder:
 
     def restarted(self, reported: NodeProxyStatus) -> None:
         """An earlier agent has reported this. What it applied is still in the kernel; whether that is up to date is not known yet."""
-        self.update(generation=max(0, reported.observed_generation), revision=reported.observed_revision)
+        self._ran = reported.mode.effective
+        generation, revision = max(0, reported.observed_generation), reported.observed_revision
+        self.update(generation=generation, revision=revision, mode=reported.mode, capabilities=reported.capabilities)
 
     def update(self, **fields: object) -> None:
         """Replace fields of the state."""
         self._change({}, **fields)
+
+    def mode(self, mode: ModeStatus) -> None:
+        """The mode that runs, and why."""
+        self._poster.announce(*mode_changed(self._ran, mode))
+        self._ran = mode.effective or self._ran
+        self.update(mode=mode)
 
     def set_findings(self, source: Source, *findings: Finding) -> None:
         """`source` finds this now, instead of what it found before."""
@@ -97,8 +106,8 @@ class StatusRecorder:
         state = dataclasses.replace(self.state, findings=found, **fields)  # type: ignore[arg-type]
         if state == self.state:
             return
-        if state.mode != self.state.mode:
-            self._metrics.mode(state.version, state.mode)
+        if state.mode.effective != self.state.mode.effective:
+            self._metrics.mode(state.version, state.mode.effective)
         self.state = state
         if self._reporter is not None:
             self._reporter.tell(state)

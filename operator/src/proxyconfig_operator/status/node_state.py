@@ -42,6 +42,8 @@ class NodeState:
     """Its agent has applied the revision that the nodes shall have."""
     reason: str = ""
     message: str = ""
+    mode: str = ""
+    """The mode that runs there; empty if none does, or it is not known."""
 
     @property
     def serves(self) -> bool:
@@ -52,7 +54,8 @@ def state_of(node: Node, proxy: NodeProxy | None, pod: Pod | None, waits: Waits,
     """The state of one node of `config` whose nodes are to be on `revision`."""
     updated = proxy is not None and _updated(proxy, config, revision)
     health, reason, message = _judge(node, proxy, pod, waits, updated=updated, revision=revision)
-    return NodeState(node.metadata.name, health, updated, reason, message[:MESSAGE_LIMIT])
+    mode = proxy.status.mode.effective if proxy is not None else ""
+    return NodeState(node.metadata.name, health, updated, reason, message[:MESSAGE_LIMIT], mode)
 
 
 def worst_of(states: Iterable[NodeState], before: Iterable[WorstNode] = ()) -> tuple[WorstNode, ...]:

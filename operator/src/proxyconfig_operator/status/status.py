@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from proxyconfig_api import codec, names
 from proxyconfig_api.conditions import updated
@@ -21,15 +22,23 @@ def status_of(config: Config, snapshot: Snapshot, plan: Plan, refusals: Sequence
     lost = snapshot.assignment.overlaps.get(config.name, {})
     counts = _counts(states, overlapping=len(lost), unassigned=len(snapshot.assignment.unselected))
     found = Findings(paused=config.spec.paused, target=target, states=states, counts=counts, lost=lost, refusals=refusals)
+    modes = modes_of(states)
     updates = deletion_updates(plan.leaving, refusals) if config.deleting else updates_of(found)
     return ProxyConfigStatus(
         observed_generation=config.metadata.generation,
         revision=target.revision,
         summary=f"{counts.ready}/{counts.desired}",
         nodes=counts,
+        modes=modes,
+        mode_summary=", ".join(f"{mode}: {nodes}" for mode, nodes in modes.items()),
         worst_nodes=worst_of(states, config.status.worst_nodes),
         conditions=updated(config.status.conditions, updates, config.metadata.generation, snapshot.now),
     )
+
+
+def modes_of(states: Iterable[NodeState]) -> dict[str, int]:
+    """Nodes by the mode that runs there, most nodes first."""
+    return dict(sorted(Counter(state.mode for state in states if state.mode).items(), key=lambda each: (-each[1], each[0])))
 
 
 def write_of(config: Config, status: ProxyConfigStatus) -> Apply:
@@ -38,7 +47,7 @@ def write_of(config: Config, status: ProxyConfigStatus) -> Apply:
         "apiVersion": names.API_VERSION,
         "kind": "ProxyConfig",
         "metadata": {"name": config.name, "uid": config.metadata.uid},
-        "status": {key: value for key, value in codec.builtins(status).items() if value not in ("", None)},
+        "status": {key: value for key, value in codec.builtins(status).items() if value not in ("", None, {})},
     }
     return Apply(Resource.PROXY_CONFIG, config.name, body, part="status")
 

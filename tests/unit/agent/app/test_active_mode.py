@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 
 import pytest
@@ -11,16 +12,21 @@ from tests.unit.agent.dataplane.nftables.frontends import frontends
 from tests.unit.agent.examples import NODE
 
 from proxyconfig_agent.app.active_mode import ActiveMode
-from proxyconfig_agent.dataplane.port import DataplaneError, Installed, ProbeResult, Settings
+from proxyconfig_agent.dataplane.port import DataplaneError, Installed, ProbeResult, Settings, TemporaryError
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.metrics.metrics import Metrics
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.state.cluster import ClusterState
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.nodeproxy import ModeStatus
+from proxyconfig_api.spec import Conntrack, Mode, ProxyConfigSpec
 from proxyconfig_client.clock import Clock
 
 PORTS = [frontends(cluster=("10.244.0.1:80",))]
+
+
+NFTABLES, IPTABLES, IPVS, AUTO = (ProxyConfigSpec(mode=mode) for mode in (Mode.NFTABLES, Mode.IPTABLES, Mode.IPVS, Mode.AUTO))
+KERNEL = os.uname().release
 
 
 class Plane(FakeDataplane):
@@ -30,10 +36,13 @@ class Plane(FakeDataplane):
         super().__init__()
         self.name, self.log = name, log
         self.lacks = ""
+        self.trouble: Exception | None = None
         self.unserved: Mapping[Family, str] = {}
 
     def probe(self) -> ProbeResult:
         self.log.append(f"probe {self.name}")
+        if self.trouble:
+            raise self.trouble
         if self.lacks:
             raise DataplaneError(self.lacks)
         return ProbeResult({"feature": self.name}, self.unserved)
@@ -52,6 +61,10 @@ class Node:
         self.health = Health(clock)
         self.recorder = StatusRecorder(cluster, Metrics("1", ""), self.health, "1", clock)
         self.active = ActiveMode(self._installed, self.recorder, stop=self._stop)
+
+    @property
+    def says(self) -> ModeStatus:
+        return self.recorder.state.mode
 
     @property
     def findings(self) -> list[tuple[str, str]]:
@@ -73,58 +86,58 @@ class Node:
 
 async def test_the_first_mode_is_probed_and_its_features_are_in_the_status() -> None:
     node = Node()
-    assert await node.active.use(Mode.NFTABLES) is node.nftables
+    assert await node.active.use(NFTABLES) is node.nftables
     assert (node.active.mode, node.active.failed) == (Mode.NFTABLES, False)
-    assert (node.recorder.state.mode, node.recorder.state.capabilities["feature"]) == ("nftables", "nftables")
+    assert (node.says.effective, node.recorder.state.capabilities["feature"]) == ("nftables", "nftables")
 
 
 async def test_the_active_mode_is_not_probed_again() -> None:
     node = Node()
-    await node.active.use(Mode.NFTABLES)
-    assert await node.active.use(Mode.NFTABLES) is node.nftables
+    await node.active.use(NFTABLES)
+    assert await node.active.use(NFTABLES) is node.nftables
     assert node.log.count("probe nftables") == 1
 
 
 async def test_two_that_ask_for_a_mode_at_once_have_it_probed_once() -> None:
     node = Node()
-    await asyncio.gather(node.active.use(Mode.NFTABLES), node.active.use(Mode.NFTABLES))
+    await asyncio.gather(node.active.use(NFTABLES), node.active.use(NFTABLES))
     assert node.log.count("probe nftables") == 1
 
 
 async def test_the_runner_is_stopped_after_the_probe_and_before_the_old_mode_is_closed() -> None:
     node = Node()
-    await node.active.use(Mode.NFTABLES)
+    await node.active.use(NFTABLES)
     node.log.clear()
-    assert await node.active.use(Mode.IPTABLES) is node.iptables
+    assert await node.active.use(IPTABLES) is node.iptables
     assert node.log == ["probe iptables", "stop", "close nftables"]
 
 
 @pytest.mark.parametrize("other", [Mode.IPTABLES, Mode.IPVS])
 async def test_a_mode_that_is_impossible_leaves_the_current_one_active_and_healthy(other: Mode) -> None:
     node = Node()
-    await node.active.use(Mode.NFTABLES)
+    await node.active.use(NFTABLES)
     node.log.clear()
     node.iptables.lacks = "the kernel lacks xt_comment"
-    assert await node.active.use(other) is None
+    assert await node.active.use(ProxyConfigSpec(mode=other)) is None
     assert (node.active.mode, node.active.dataplane, node.active.failed) == (Mode.NFTABLES, node.nftables, True)
     assert [reason for reason, _ in node.findings] == ["ModeUnsupported"]
     assert "xt_comment" not in node.unhealthy
     assert "stop" not in node.log
     assert "close nftables" not in node.log
-    assert node.recorder.state.mode == "nftables"
+    assert (node.says.desired, node.says.effective, node.says.reason) == (other, "nftables", "ModeUnsupported")
 
 
 async def test_a_data_plane_whose_probe_fails_is_closed() -> None:
     node = Node()
     node.nftables.lacks = "the kernel lacks nf_tables"
-    await node.active.use(Mode.NFTABLES)
+    await node.active.use(NFTABLES)
     assert node.log == ["probe nftables", "close nftables"]
 
 
 async def test_a_node_without_any_mode_is_unhealthy_and_says_what_is_lacking() -> None:
     node = Node()
     node.nftables.lacks = "the kernel lacks nf_tables"
-    assert await node.active.use(Mode.NFTABLES) is None
+    assert await node.active.use(NFTABLES) is None
     assert node.active.dataplane is None
     assert node.findings == [("ModeUnsupported", "the kernel lacks nf_tables")]
     assert "the kernel lacks nf_tables" in node.unhealthy
@@ -133,29 +146,29 @@ async def test_a_node_without_any_mode_is_unhealthy_and_says_what_is_lacking() -
 async def test_the_finding_is_taken_back_when_the_mode_becomes_possible_or_the_active_one_is_asked_for_again() -> None:
     node = Node()
     node.nftables.lacks = "the kernel lacks nf_tables"
-    await node.active.use(Mode.NFTABLES)
+    await node.active.use(NFTABLES)
     node.nftables.lacks = ""
-    await node.active.use(Mode.NFTABLES)
+    await node.active.use(NFTABLES)
     assert (node.findings, node.active.failed) == ([], False)
     assert "nf_tables" not in node.unhealthy
-    await node.active.use(Mode.IPVS)
+    await node.active.use(IPVS)
     assert node.active.failed
-    await node.active.use(Mode.NFTABLES)
+    await node.active.use(NFTABLES)
     assert (node.findings, node.active.failed) == ([], False)
 
 
 async def test_families_that_a_mode_cannot_serve_are_those_of_the_active_one() -> None:
     node = Node()
     node.iptables.unserved = {Family.IPV6: "ip6tables is not there"}
-    await node.active.use(Mode.IPTABLES)
+    await node.active.use(IPTABLES)
     assert node.active.unserved == {Family.IPV6: "ip6tables is not there"}
-    await node.active.use(Mode.NFTABLES)
+    await node.active.use(NFTABLES)
     assert node.active.unserved == {}
 
 
 async def test_a_removal_leaves_nothing_and_a_scan_proves_it() -> None:
     node = Node()
-    await node.active.use(Mode.NFTABLES)
+    await node.active.use(NFTABLES)
     node.nftables.resync(Settings(), PORTS)
     assert await node.active.scan()
     assert await node.active.remove() == []
@@ -164,10 +177,90 @@ async def test_a_removal_leaves_nothing_and_a_scan_proves_it() -> None:
 
 async def test_a_removal_that_fails_is_a_finding_and_leaves_the_rules_to_be_removed_later() -> None:
     node = Node()
-    await node.active.use(Mode.NFTABLES)
+    await node.active.use(NFTABLES)
     node.nftables.resync(Settings(), PORTS)
     node.nftables.failure = 1.0
     assert await node.active.remove() is None
     assert node.findings == [("RemovalFailed", "the kernel says no: Invalid argument")]
     node.nftables.failure = 0.0
     assert await node.active.remove() == []
+
+
+async def test_auto_probes_no_more_than_one_mode_where_the_first_works() -> None:
+    node = Node()
+    assert await node.active.use(AUTO) is node.nftables
+    assert node.log == ["probe nftables", "stop"]
+    assert (node.says.desired, node.says.effective, node.says.reason) == ("auto", "nftables", "FirstChoice")
+    assert KERNEL in node.says.message
+
+
+async def test_auto_takes_the_next_mode_where_the_kernel_lacks_the_first_and_says_why() -> None:
+    node = Node()
+    node.nftables.lacks = "nftables: the kernel lacks CONFIG_NF_TABLES"
+    assert await node.active.use(AUTO) is node.iptables
+    assert (node.says.effective, node.says.reason) == ("iptables", "NextBest")
+    assert "CONFIG_NF_TABLES" in node.says.message
+    assert (node.findings, node.active.failed, node.active.chosen_for) == ([], False, AUTO)
+
+
+async def test_auto_without_any_mode_names_what_every_one_lacks() -> None:
+    node = Node()
+    node.nftables.lacks, node.iptables.lacks = "no nf_tables", "no ip_tables"
+    assert await node.active.use(AUTO) is None
+    ((reason, message),) = node.findings
+    assert (reason, node.says.reason, node.says.effective) == ("ModeUnsupported", "ModeUnsupported", "")
+    assert "no nf_tables" in message
+    assert "no ip_tables" in message
+    assert "no mode works on this node" in node.unhealthy
+
+
+async def test_the_choice_stays_for_the_same_spec_and_costs_no_probe() -> None:
+    node = Node()
+    node.nftables.lacks = "no nf_tables"
+    await node.active.use(AUTO)
+    node.nftables.lacks = ""
+    node.log.clear()
+    assert await node.active.use(AUTO) is node.iptables
+    assert node.log == []
+
+
+async def test_another_spec_is_a_new_choice_that_probes_better_modes_alone() -> None:
+    node = Node()
+    node.nftables.lacks = "no nf_tables"
+    await node.active.use(AUTO)
+    node.log.clear()
+    assert await node.active.use(ProxyConfigSpec(mode=Mode.AUTO, conntrack=Conntrack(min=1))) is node.iptables
+    assert node.log == ["probe nftables", "close nftables"]
+    node.nftables.lacks = ""
+    assert await node.active.use(ProxyConfigSpec(mode=Mode.AUTO, conntrack=Conntrack(min=2))) is node.nftables
+
+
+async def test_auto_keeps_the_mode_that_runs_where_it_is_the_best_and_a_name_keeps_the_mode_that_auto_has_taken() -> None:
+    node = Node()
+    await node.active.use(NFTABLES)
+    assert (node.says.desired, node.says.reason) == ("nftables", "AsConfigured")
+    await node.active.use(AUTO)
+    assert (node.says.desired, node.says.reason) == ("auto", "FirstChoice")
+    await node.active.use(NFTABLES)
+    assert (node.says.desired, node.says.reason) == ("nftables", "AsConfigured")
+    assert (node.log, node.active.chosen_for) == (["probe nftables", "stop"], None)
+
+
+async def test_a_restarted_agent_takes_no_worse_mode_because_a_probe_fails_for_another_reason() -> None:
+    node = Node()
+    node.active.restarted("nftables", KERNEL)
+    node.nftables.trouble = TemporaryError("nftables: tables cannot be probed: no memory")
+    assert await node.active.use(AUTO) is None
+    assert "this node stays with nftables" in node.says.message
+    assert "probe iptables" not in node.log
+    node.nftables.trouble = None
+    assert await node.active.use(AUTO) is node.nftables
+
+
+@pytest.mark.parametrize("trouble", [TemporaryError("no memory"), OSError(12, "no memory")])
+@pytest.mark.parametrize(("mode", "kernel"), [("nftables", "5.4.0-other"), ("iptables", KERNEL), ("", KERNEL), ("later", KERNEL)])
+async def test_on_another_kernel_and_without_an_earlier_mode_the_next_one_is_taken(trouble: Exception, mode: str, kernel: str) -> None:
+    node = Node()
+    node.active.restarted(mode, kernel)
+    node.nftables.trouble = trouble
+    assert await node.active.use(AUTO) is node.iptables

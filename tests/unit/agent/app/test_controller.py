@@ -34,12 +34,13 @@ from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.informers import Informers
 from proxyconfig_api.conditions import condition
-from proxyconfig_api.nodeproxy import NodeProxyStatus
+from proxyconfig_api.nodeproxy import ModeStatus, NodeProxyStatus
 from proxyconfig_api.spec import Mode, ProxyConfigSpec
 from proxyconfig_client.api import ApiClient
 from proxyconfig_client.clock import Clock
 from proxyconfig_client.config import ClientConfig
 
+AUTO = Desired(ProxyConfigSpec(mode=Mode.AUTO), 1, "x-1", uid="u")
 FIRST = Desired(ProxyConfigSpec(mode=Mode.NFTABLES), 1, "x-1", uid="u")
 IPVS = Desired(ProxyConfigSpec(mode=Mode.IPVS), 2, "x-2", uid="u")
 IPTABLES = Desired(ProxyConfigSpec(mode=Mode.IPTABLES), 3, "x-3", uid="u")
@@ -159,10 +160,13 @@ async def test_an_order_is_applied_when_the_cluster_is_known_and_not_ready_befor
 
 
 async def test_a_restarted_agent_keeps_the_revision_that_the_kernel_has_and_is_not_ready(tmp_path: Path) -> None:
-    before = NodeProxyStatus(observed_generation=1, observed_revision="x-1")
+    mode = ModeStatus(desired="auto", effective="iptables")
+    before = NodeProxyStatus(observed_generation=1, observed_revision="x-1", mode=mode, capabilities={"kernel": "6.1"})
     async with running(Node(tmp_path, Clock())) as node:
         node.order(replace(FIRST, generation=2, reported=before))
         await soon(lambda: node.says("Starting"))
+        first = node.statuses[0]
+        assert (first.observed_generation, first.observed_revision, first.mode, first.capabilities) == (1, "x-1", mode, {"kernel": "6.1"})
         assert (node.statuses[-1].observed_generation, node.statuses[-1].observed_revision) == (1, "x-1")
 
 
@@ -180,6 +184,48 @@ async def test_what_runs_goes_on_where_another_mode_is_impossible(tmp_path: Path
         node.order(IPTABLES)
         await soon(lambda: node.statuses[-1].observed_revision == "x-3")
         assert node.planes[Mode.NFTABLES].calls[-1] == "close"
+
+
+async def test_auto_ends_in_the_mode_that_the_kernel_has_and_prepares_the_node_for_that_one(tmp_path: Path) -> None:
+    async with running(Node(tmp_path, Clock())) as node:
+        del node.planes[Mode.NFTABLES]
+        node.list_everything()
+        node.order(AUTO)
+        await soon(lambda: node.says("Synced"))
+        assert node.probed == [Mode.NFTABLES, Mode.IPTABLES]
+        assert len(node.planes[Mode.IPTABLES].state) == 1
+        says = node.statuses[-1].mode
+        assert (says.desired, says.effective, says.reason) == ("auto", "iptables", "NextBest")
+        assert "the kernel lacks nftables" in says.message
+        assert "xt_comment" in {module.name for module in node.statuses[-1].modules.items}
+        assert b'"mode":"iptables"' in node.controller.configuration()
+
+
+async def test_auto_on_a_node_that_runs_the_best_mode_changes_nothing_there(tmp_path: Path) -> None:
+    async with running(Node(tmp_path, Clock())) as node:
+        node.list_everything()
+        node.order(FIRST)
+        await soon(lambda: node.says("Synced"))
+        node.order(replace(AUTO, generation=2, revision="x-2"))
+        await soon(lambda: node.statuses[-1].observed_revision == "x-2")
+        assert node.probed == [Mode.NFTABLES]
+        assert (node.statuses[-1].mode.desired, node.statuses[-1].mode.effective) == ("auto", "nftables")
+
+
+def test_auto_without_any_mode_is_reported_and_tried_again(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> tuple[bool, bool, bool]:
+        node = Node(tmp_path, clock)
+        planes, node.planes = node.planes, {}
+        async with running(node):
+            node.list_everything()
+            node.order(AUTO)
+            await asyncio.sleep(RETRY_S / 2)
+            first = node.says("ModeUnsupported"), bool(node.statuses[-1].modules.items)
+            node.planes = planes
+            await asyncio.sleep(RETRY_S)
+        return *first, node.says("Synced")
+
+    assert virtualtime.run(scenario) == (True, True, True)
 
 
 async def test_a_removal_leaves_no_rules_and_no_checkpoint_and_a_later_order_is_applied(tmp_path: Path) -> None:

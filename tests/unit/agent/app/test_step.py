@@ -12,7 +12,7 @@ from proxyconfig_agent.app.step import Inputs, Plan, Prepare, Probe, Reconfigure
 from proxyconfig_agent.ingest.model import Address, Family, Network, NodeName
 from proxyconfig_agent.node.local_address import LocalAddress
 from proxyconfig_agent.watch.desired import Desired
-from proxyconfig_api.nodeproxy import NodeProxyStatus
+from proxyconfig_api.nodeproxy import ModeStatus, NodeProxyStatus
 from proxyconfig_api.spec import Masquerade, Mode, ProxyConfigSpec, Sync
 
 NFTABLES = Desired(ProxyConfigSpec(mode=Mode.NFTABLES), 1, "x-1", uid="u")
@@ -35,6 +35,12 @@ RUNNING = replace(READY, running=plan(READY))
 OTHER_MODE = replace(RUNNING, desired=IPTABLES, prepared=IPTABLES.spec)
 REMOVING = replace(RUNNING, desired=REMOVE)
 
+AUTO = Desired(ProxyConfigSpec(mode=Mode.AUTO), 5, "x-5", uid="u")
+AS_IPTABLES = AUTO.spec.as_mode(Mode.IPTABLES)
+CHOOSING = replace(READY, desired=AUTO, active_mode=None, prepared=None)
+CHOSEN = replace(CHOOSING, active_mode=Mode.IPTABLES, chosen_for=AUTO.spec)
+AUTO_READY = replace(CHOSEN, prepared=AS_IPTABLES)
+
 
 @pytest.mark.parametrize(
     ("inputs", "step"),
@@ -42,9 +48,9 @@ REMOVING = replace(RUNNING, desired=REMOVE)
         pytest.param(NOTHING, Wait(), id="no order"),
         pytest.param(replace(READY, desired=None), Wait(), id="no order, though all else is known"),
         pytest.param(ORDERED, Prepare(NFTABLES.spec), id="an order prepares the node first"),
-        pytest.param(PREPARED, Probe(Mode.NFTABLES), id="then the mode is probed"),
+        pytest.param(PREPARED, Probe(NFTABLES.spec), id="then the mode is probed"),
         pytest.param(replace(PREPARED, retry_waits=True, mode_failed=True), Wait(), id="not again before it is time"),
-        pytest.param(replace(PREPARED, mode_failed=True), Probe(Mode.NFTABLES), id="again when it is time"),
+        pytest.param(replace(PREPARED, mode_failed=True), Probe(NFTABLES.spec), id="again when it is time"),
         pytest.param(ACTIVE, Wait(), id="nothing is programmed before caches and addresses are known"),
         pytest.param(replace(ACTIVE, local=()), Wait(), id="nor before the caches have synced"),
         pytest.param(replace(ACTIVE, caches_ready=True), Wait(), id="nor before the addresses were read"),
@@ -52,7 +58,7 @@ REMOVING = replace(RUNNING, desired=REMOVE)
         pytest.param(RUNNING, Wait(), id="what runs goes on"),
         pytest.param(replace(RUNNING, retry_waits=True), Wait(), id="a timer of earlier changes nothing"),
         pytest.param(replace(RUNNING, desired=IPTABLES), Prepare(IPTABLES.spec), id="another spec prepares the node"),
-        pytest.param(OTHER_MODE, Probe(Mode.IPTABLES), id="another mode is probed beside the one that runs"),
+        pytest.param(OTHER_MODE, Probe(IPTABLES.spec), id="another mode is probed beside the one that runs"),
         pytest.param(replace(OTHER_MODE, retry_waits=True, mode_failed=True), Wait(), id="one that fails leaves the other running"),
         pytest.param(replace(RUNNING, mode_failed=True), Reconfigure(plan(READY)), id="back to what runs takes the failure back"),
         pytest.param(REMOVING, Remove(REMOVE), id="a removal needs no mode, no caches and no preparation"),
@@ -60,6 +66,13 @@ REMOVING = replace(RUNNING, desired=REMOVE)
         pytest.param(replace(REMOVING, retry_waits=True), Wait(), id="one that failed waits for its time"),
         pytest.param(replace(REMOVING, removed=REMOVE), Wait(), id="once is enough"),
         pytest.param(replace(REMOVING, removed=replace(REMOVE, uid="v")), Remove(REMOVE), id="but for each NodeProxy"),
+        pytest.param(CHOOSING, Probe(AUTO.spec), id="auto chooses a mode first"),
+        pytest.param(replace(CHOOSING, retry_waits=True, mode_failed=True), Prepare(AUTO.spec), id="without one the node is prepared"),
+        pytest.param(replace(CHOOSING, prepared=AUTO.spec, mode_failed=True), Probe(AUTO.spec), id="and auto chooses again in time"),
+        pytest.param(CHOSEN, Prepare(AS_IPTABLES), id="the node is prepared for the mode that was chosen"),
+        pytest.param(replace(CHOSEN, desired=replace(AUTO, generation=6)), Prepare(AS_IPTABLES), id="a choice is for a spec"),
+        pytest.param(replace(AUTO_READY, chosen_for=None), Probe(AUTO.spec), id="a mode of earlier is prepared, and there is a choice"),
+        pytest.param(AUTO_READY, Run(plan(AUTO_READY)), id="then it is programmed as that mode"),
     ],
 )
 def test_the_next_step(inputs: Inputs, step: Step) -> None:
@@ -97,7 +110,7 @@ def test_another_spec_of_the_same_mode_reconfigures_the_runner(spec: ProxyConfig
 
 
 def test_what_the_nodeproxy_says_of_its_status_is_no_new_order() -> None:
-    assert next_step(replace(RUNNING, desired=replace(NFTABLES, reported=NodeProxyStatus(mode="nftables")))) == Wait()
+    assert next_step(replace(RUNNING, desired=replace(NFTABLES, reported=NodeProxyStatus(mode=ModeStatus(effective="nftables"))))) == Wait()
 
 
 def test_a_change_of_the_nodes_zone_alone_is_none_of_the_runners() -> None:

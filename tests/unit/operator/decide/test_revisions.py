@@ -38,7 +38,7 @@ def test_one_that_is_there_and_not_the_newest_becomes_the_newest() -> None:
         pytest.param({"paused": True}, Verdict.PAUSED, False, id="paused-unchanged"),
         pytest.param({"paused": True, "conntrack": {"min": 5}}, Verdict.PAUSED, True, id="paused-changed"),
         pytest.param({"mode": "userspace"}, Verdict.MODE_NOT_AVAILABLE, True, id="mode"),
-        pytest.param({"mode": "auto"}, Verdict.FOLLOW, False, id="auto-is-nftables"),
+        pytest.param({"mode": "auto"}, Verdict.FOLLOW, False, id="auto"),
     ],
 )
 def test_what_is_not_followed_stays_on_the_newest(spec: dict[str, Any], verdict: Verdict, pending: bool) -> None:

@@ -340,3 +340,21 @@ def test_nodes_of_another_system_are_not_spoken_of() -> None:
 
     assert said(told, "Ready") == ("True", "NoNodes", "spec.nodeSelector matches no Linux node of this cluster")
     assert (told.nodes.desired, told.nodes.unassigned, told.worst_nodes) == (0, 0, ())
+
+
+def test_modes_are_counted_by_what_runs_on_the_nodes() -> None:
+    ran = {"n1": "nftables", "n2": "iptables", "n3": "nftables", "n4": ""}
+    there = snapshot(
+        [config(mode="auto", finalizers=OURS)],
+        [labelled(name, "x") for name in ran],
+        proxies=[proxy(name, revision=X1, **reported(X1), mode={"desired": "auto", "effective": mode}) for name, mode in ran.items()],
+        revisions=[revision(X1, 1)],
+    )
+    status = of(there)
+    assert (status.modes, status.mode_summary) == ({"nftables": 2, "iptables": 1}, "nftables: 2, iptables: 1")
+    assert write_of(there.configs["x"], status).body["status"]["modes"] == status.modes
+
+
+def test_modes_are_left_out_while_none_runs() -> None:
+    there = snapshot([config(finalizers=OURS)], [labelled("n1", "x")], revisions=[revision(X1, 1)])
+    assert not {"modes", "modeSummary"} & write_of(there.configs["x"], of(there)).body["status"].keys()

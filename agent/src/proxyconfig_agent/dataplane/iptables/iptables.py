@@ -21,7 +21,7 @@ from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, Tool
 from proxyconfig_agent.dataplane.iptables.tools.restore import Input
 from proxyconfig_agent.dataplane.iptables.tools.save import Saved
 from proxyconfig_agent.dataplane.iptables.tools.writer import Writer, writer
-from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, ProbeResult, Refusal, Rules, Settings
+from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, ProbeResult, Refusal, Rules, Settings, TemporaryError
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.node.procsys import ProcSys
@@ -209,6 +209,8 @@ def _told() -> Iterator[None]:
     """Errors as the runner knows them."""
     try:
         yield
+    except LockedError as error:
+        raise TemporaryError(f"iptables: {error}") from error
     except (ToolError, OSError) as error:
         raise DataplaneError(f"iptables: {error}") from error
 

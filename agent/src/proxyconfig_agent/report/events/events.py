@@ -9,6 +9,8 @@ from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.ingest.model import ServiceName
 from proxyconfig_agent.report.healthcheck.ports import Unopened
 from proxyconfig_agent.state.findings import Finding
+from proxyconfig_api.nodeproxy import ModeStatus
+from proxyconfig_api.spec import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,13 @@ def _quarantined(refusal: Refusal) -> NodeEvent:
 def repaired(what: str) -> NodeEvent:
     """Rules that somebody else changed were put right."""
     return NodeEvent(None, "DriftRepaired", "Repairing", f"somebody else changed the proxy's rules on this node; repaired: {what}")
+
+
+def mode_changed(before: str, mode: ModeStatus) -> tuple[NodeEvent, ...]:
+    """An Event if `auto` has taken another mode than `before`; a change that the spec asks for by name is no news."""
+    if mode.desired != Mode.AUTO or not (before and mode.effective) or before == mode.effective:
+        return ()
+    return (NodeEvent(None, "ModeChanged", "Configuring", f"{mode.message}; before, the node ran {before}", warning=False),)
 
 
 def not_opened(port: Unopened) -> NodeEvent:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_api.conditions import ConditionUpdate
-from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT, Module
+from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT, ModeStatus, Module
 
 MESSAGE_LIMIT = 2000
 """Long enough for people; the API would take 32768."""
@@ -37,7 +37,7 @@ class NodeState:
     """Of the NodeProxy whose spec is in effect; after a restart, until the first sync, of the one that the earlier agent applied."""
     revision: str = ""
     """The ControllerRevision in effect: the last one that was applied, also when a newer one cannot be."""
-    mode: str = ""
+    mode: ModeStatus = field(default_factory=ModeStatus)
     programmed: bool = False
     """The kernel holds rules for everything that was known at the last sync."""
     services: int = 0

@@ -81,9 +81,9 @@ def body_of(node: str, status: NodeProxyStatus) -> dict[str, Any]:
     """What to apply at the NodeProxy's `status`; a field that is empty is given up by being left out. The API server would make null
     of an empty map where the last apply had keys, and refuse it."""
     fields = codec.builtins(status)
-    modules = [_filled(each) for each in fields["modules"]["items"]]
-    fields |= {"drift": _filled(fields["drift"]), "modules": _filled(fields["modules"] | {"items": modules})}
-    return {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": node}, "status": _filled(fields)}
+    fields["modules"]["items"] = [_filled(each) for each in fields["modules"]["items"]]
+    parts = {name: _filled(fields[name]) for name in ("mode", "modules", "drift")}
+    return {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": node}, "status": _filled(fields | parts)}
 
 
 def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:

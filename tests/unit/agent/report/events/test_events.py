@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.ingest.model import ServiceName
-from proxyconfig_agent.report.events.events import NodeEvent, Posted, new_events, repaired
+from proxyconfig_agent.report.events.events import NodeEvent, Posted, mode_changed, new_events, repaired
 from proxyconfig_agent.state.findings import Finding, Topic
+from proxyconfig_api.nodeproxy import ModeStatus
 
 WEB = Refusal(ServiceName("default", "web"), "its address 10.0.0.1 belongs to default/old", everywhere=True)
 TAKEN = Finding(Topic.AGENT, "PortTaken", "healthz cannot listen")
@@ -57,3 +60,23 @@ def test_what_there_was_no_room_for_is_new_at_the_next_call() -> None:
     assert (len(second), left) == (51, 0)
     assert not set(first) & set(second)
     assert new_events(posted, many, [TAKEN], 0)[0] == ()
+
+
+def test_a_mode_that_auto_has_taken_instead_of_another_is_an_event_on_the_node() -> None:
+    now = ModeStatus(desired="auto", effective="iptables", message="auto: iptables is the best mode")
+    (event,) = mode_changed("nftables", now)
+    assert (event.service, event.reason, event.warning) == (None, "ModeChanged", False)
+    assert event.note == "auto: iptables is the best mode; before, the node ran nftables"
+
+
+@pytest.mark.parametrize(
+    ("before", "desired", "effective"),
+    [
+        pytest.param("", "auto", "nftables", id="the first one"),
+        pytest.param("nftables", "auto", "nftables", id="the same one"),
+        pytest.param("nftables", "iptables", "iptables", id="by name"),
+        pytest.param("nftables", "auto", "", id="none works"),
+    ],
+)
+def test_no_other_change_of_the_mode_is_an_event(before: str, desired: str, effective: str) -> None:
+    assert mode_changed(before, ModeStatus(desired=desired, effective=effective)) == ()

@@ -11,8 +11,11 @@ from proxyconfig_agent.ingest.model import ServiceName
 from proxyconfig_agent.report.status.conditions import MESSAGE_LIMIT, NodeState, updates_of
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_api.conditions import ConditionUpdate
+from proxyconfig_api.nodeproxy import ModeStatus
 
-RUNNING = NodeState(version="0.1.0", generation=3, revision="edge-1", mode="nftables", programmed=True)
+RUNNING = NodeState(
+    version="0.1.0", generation=3, revision="edge-1", mode=ModeStatus(desired="nftables", effective="nftables"), programmed=True
+)
 
 SMALL = Finding(Topic.CONNTRACK, "SysctlReadOnly", "nf_conntrack_max: Read-only file system")
 NOTE = Finding(Topic.CONNTRACK, "LargerValueKept", "nf_conntrack_max is 9 and was kept", harmless=True)

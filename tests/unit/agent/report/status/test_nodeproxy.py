@@ -19,11 +19,12 @@ from proxyconfig_agent.report.status.conditions import Drift, NodeState
 from proxyconfig_agent.report.status.nodeproxy import COUNTERS_S, Reporter, body_of, only_counters, status_of
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_api.conditions import Condition, condition
-from proxyconfig_api.nodeproxy import Module, ModuleState, NodeProxy, NodeProxyStatus
+from proxyconfig_api.nodeproxy import ModeStatus, Module, ModuleState, NodeProxy, NodeProxyStatus
 from proxyconfig_client.clock import Clock
 from proxyconfig_client.errors import ApiError
 
-STATE = NodeState(version="0.1.0", generation=3, revision="edge-1", mode="nftables", programmed=True, capabilities={"kernel": "6.1"})
+MODE = ModeStatus(desired="auto", effective="nftables", reason="FirstChoice", message="auto: nftables is the first choice")
+STATE = NodeState(version="0.1.0", generation=3, revision="edge-1", mode=MODE, programmed=True, capabilities={"kernel": "6.1"})
 BROKEN = replace(STATE, findings=(Finding(Topic.TRAFFIC, "KernelRefused", "no nft_numgen"),))
 
 
@@ -45,6 +46,7 @@ def test_a_status_is_what_the_api_reads_back() -> None:
     assert NodeProxy.parse(body | {"spec": {"configName": "edge", "revisionName": "edge-1"}}).status == status
     assert body["status"]["drift"] == {"repairs": 1, "lastRepair": "2023-11-14T22:13:20Z", "what": "a chain"}
     assert body["status"]["removed"] == {"objects": 0}
+    assert body["status"]["mode"]["effective"] == "nftables"
     assert body["status"]["modules"] == {
         "summary": "1 loaded, 1 missing",
         "items": [{"name": "ip_vs", "state": "Missing", "message": "CONFIG_IP_VS"}, {"name": "nf_tables", "state": "Loaded"}],

@@ -12,7 +12,7 @@ from proxyconfig_agent.dataplane.nftables.model.base_chains import fixed, reject
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointChain, chain_of
 from proxyconfig_agent.dataplane.nftables.model.ruleset import NFPROTO, Chain, Container, Hook, Rule
 from proxyconfig_agent.dataplane.nftables.model.sets import containers
-from proxyconfig_agent.dataplane.port import DataplaneError, ProbeResult, Settings
+from proxyconfig_agent.dataplane.port import DataplaneError, ProbeResult, Settings, TemporaryError
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink import uapi
 from proxyconfig_agent.netlink.nftables import expressions as x
@@ -97,13 +97,13 @@ def _lack(connection: Connection, family: Family) -> str:
 
 
 def _refusal(connection: Connection, family: Family, feature: Feature) -> KernelError | None:
-    """What the kernel says against a feature that it does not have. Raises DataplaneError for any other trouble."""
+    """What the kernel says against a feature that it does not have. Raises TemporaryError for any other trouble."""
     table = Table(NFPROTO[family], _TABLE)
     try:
         connection.commit(transaction.structure(table, None, *_made_with(feature, family)), keep=False)
     except KernelError as error:
         if error.number not in _LACKING:
-            raise DataplaneError(f"nftables: {feature} for IPv{family.value} cannot be probed: {error}") from error
+            raise TemporaryError(f"nftables: {feature} for IPv{family.value} cannot be probed: {error}") from error
         return error
     return None
 
