@@ -85,10 +85,20 @@ class Tool:
         return _program(self.family, self.backend, what)
 
 
+def backends() -> tuple[Backend, ...]:
+    """The back end that `choose` finds, and behind it the other one if it is installed: a kernel may lack the interface of the first.
+    Raises ToolError."""
+    return tuple(dict.fromkeys((choose(), *_installed())))
+
+
+def _installed() -> list[Backend]:
+    return [backend for backend in Backend if shutil.which(f"iptables-{backend}-restore")]
+
+
 def choose() -> Backend:
     """The back end that the rest of this node uses, as kube-proxy's image tells it (kubernetes-sigs/iptables-wrappers): where the kubelet
     has made its chains; without those, where there are more rules; nft if there are none. Raises ToolError."""
-    installed = [backend for backend in Backend if shutil.which(f"iptables-{backend}-restore")]
+    installed = _installed()
     if not installed:
         return _plain()
     if len(installed) == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from proxyconfig_agent.dataplane.iptables.tools.binaries import Tool, choose
+from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend, Tool, backends
 from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, ToolError
 from proxyconfig_agent.dataplane.port import DataplaneError, ProbeResult
 from proxyconfig_agent.ingest.model import Family
@@ -68,9 +68,19 @@ def _refusal(tool: Tool, *rules: tuple[str, str]) -> str:
 
 
 def usable() -> tuple[dict[Family, Tool], dict[Family, str]]:
-    """The tools of the families that the kernel has tables for, and what is lacking for the others. Raises DataplaneError if there are no
-    tables at all, ToolError."""
-    backend, tools, lacking = choose(), dict[Family, Tool](), dict[Family, str]()
+    """The tools of the families that the kernel has tables for, and what is lacking for the others: of the node's back end, or where the
+    kernel has no tables of that at all, of the other one. Raises DataplaneError if there are none of either, ToolError."""
+    without = dict[Family, str]()
+    for backend in backends():
+        tools, lacking = _usable(backend)
+        if tools:
+            return tools, lacking
+        without = without or lacking
+    raise DataplaneError(f"iptables: {'; '.join(without.values())}; {_FIX}")
+
+
+def _usable(backend: Backend) -> tuple[dict[Family, Tool], dict[Family, str]]:
+    tools, lacking = dict[Family, Tool](), dict[Family, str]()
     for family in Family:
         tool = Tool(family, backend)
         try:
@@ -80,8 +90,6 @@ def usable() -> tuple[dict[Family, Tool], dict[Family, str]]:
             lacking[family] = f"the kernel has no iptables tables for IPv{family.value}: {error}"
         else:
             tools[family] = tool
-    if not tools:
-        raise DataplaneError(f"iptables: {'; '.join(lacking.values())}; {_FIX}")
     return tools, lacking
 
 
