@@ -11,8 +11,7 @@ import kopf
 import msgspec
 import structlog
 
-from proxyconfig_api import codec, heartbeat, names
-from proxyconfig_api.nodeproxy import NodeProxy
+from proxyconfig_api import heartbeat, names
 from proxyconfig_client.api import ApiClient, path_of
 from proxyconfig_client.config import ClientConfig, from_kubeconfig, in_cluster
 from proxyconfig_client.events import Events
@@ -26,6 +25,7 @@ from proxyconfig_operator.apply.reconciler import Reconciler
 from proxyconfig_operator.apply.workqueue import Queue, RetryError
 from proxyconfig_operator.decide import agent_daemonset, revisions
 from proxyconfig_operator.decide.agent_daemonset import Installation
+from proxyconfig_operator.model import node_proxies
 from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Pod, Revision
 from proxyconfig_operator.watch import kopf_handlers
 from proxyconfig_operator.watch.caches import Caches
@@ -144,11 +144,10 @@ class Operator:
 def _reflectors(connection: ApiClient, caches: Caches, namespace: str) -> dict[str, Reflector[Any]]:
     """What there is too much of for kopf, by name."""
     in_namespace = partial(path_of, namespace=namespace)
-    proxies = msgspec.json.Decoder(NodeProxy, strict=False, dec_hook=codec.dec_hook)
     our_revisions = f"{names.CONFIG_LABEL},{revisions.COMPONENT_LABEL}={revisions.COMPONENT}"
     return {
         "nodes": Reflector(connection, path_of("v1", "nodes"), _decoder(Node), caches.nodes),
-        "nodeproxies": Reflector(connection, path_of(names.API_VERSION, "nodeproxies"), proxies.decode, caches.proxies),
+        "nodeproxies": Reflector(connection, path_of(names.API_VERSION, "nodeproxies"), node_proxies.decode, caches.proxies),
         "pods": Reflector(connection, in_namespace("v1", "pods"), _decoder(Pod), caches.pods, label_selector=agent_daemonset.POD_SELECTOR),
         "revisions": Reflector(
             connection, in_namespace("apps/v1", "controllerrevisions"), _decoder(Revision), caches.revisions, label_selector=our_revisions
