@@ -1,7 +1,7 @@
 """Run a program as on a kernel that lacks something: the system call that would need it fails with what such a kernel answers.
 
-`python -m tests.kernel.faults.lacking nfnetlink PROGRAM …`: no CONFIG_NETFILTER_NETLINK. A seccomp filter does it, so the program is
-the real one, and its error comes from the real system call.
+`python -m tests.kernel.faults.lacking nfnetlink PROGRAM …`: no CONFIG_NETFILTER_NETLINK; `nfnetlink,xtables`: nor the tables of
+iptables-legacy. Seccomp filters do it, so the program is the real one, and its error comes from the real system call.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ import sys
 
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 SOCKET = {"x86_64": 41, "aarch64": 198}
-AF_NETLINK, NETLINK_NETFILTER = 16, 12
+AF_NETLINK, NETLINK_NETFILTER, IPPROTO_RAW = 16, 12, 255
 
 LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06
 ALLOW, FAIL = 0x7FFF0000, 0x00050000
 # Offsets in struct seccomp_data: the number of the call, and the lower halves of its arguments.
 NUMBER, FIRST, THIRD = 0, 16, 32
 
-FILTERS = {"nfnetlink": ((NUMBER, SOCKET[platform.machine()]), (FIRST, AF_NETLINK), (THIRD, NETLINK_NETFILTER))}
+_SOCKET = (NUMBER, SOCKET[platform.machine()])
+FILTERS = {"nfnetlink": (_SOCKET, (FIRST, AF_NETLINK), (THIRD, NETLINK_NETFILTER)), "xtables": (_SOCKET, (THIRD, IPPROTO_RAW))}
 
 
 def forbid(conditions: tuple[tuple[int, int], ...], number: int) -> None:
@@ -41,5 +42,6 @@ def forbid(conditions: tuple[tuple[int, int], ...], number: int) -> None:
 
 
 if __name__ == "__main__":
-    forbid(FILTERS[sys.argv[1]], errno.EPROTONOSUPPORT)
+    for part in sys.argv[1].split(","):
+        forbid(FILTERS[part], errno.EPROTONOSUPPORT)
     os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606 - there is no shell in it

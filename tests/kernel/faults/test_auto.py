@@ -14,8 +14,10 @@ from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(400)]
 
-WITHOUT_NFNETLINK = (sys.executable, "-m", "tests.kernel.faults.lacking", "nfnetlink")
+LACKING = (sys.executable, "-m", "tests.kernel.faults.lacking")
+WITHOUT_NFNETLINK = (*LACKING, "nfnetlink")
 """Neither nftables nor iptables-nft works; iptables-legacy does."""
+WITHOUT_ANY = (*LACKING, "nfnetlink,xtables")
 
 
 def mode(agent: Agent) -> dict[str, Any]:
@@ -58,3 +60,15 @@ def test_auto_is_iptables_where_the_kernel_lacks_nftables_and_a_better_mode_take
         attempts, lost = web.lost()
     assert not lost
     assert attempts > 100
+
+
+def test_auto_on_a_kernel_that_has_no_mode_names_what_each_lacks(agent: Agent, plane: ControlPlane, web: Web) -> None:
+    order(plane, mode="auto")
+    agent.prefix = WITHOUT_ANY
+    with agent.running():
+        eventually(lambda: agent.condition("Ready")[1], within_s=60, every_s=0.2, until="ModeUnsupported".__eq__)
+        status = agent.status()
+        assert "effective" not in status["mode"]
+        for words in ("no mode works on this node", "nftables: the kernel lacks", "iptables: the kernel has no iptables tables"):
+            assert words in status["mode"]["message"]
+        assert not web.served()
