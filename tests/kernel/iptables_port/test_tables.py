@@ -110,6 +110,16 @@ def test_a_removal_leaves_what_others_have_byte_for_byte(node: Node, dataplane: 
     ]
 
 
+def test_more_chains_than_an_input_takes_are_removed(dataplane: Entered) -> None:
+    ports = [*every_kind(), *many(70, 10)]
+    dataplane.resync(SETTINGS, ports)
+    assert dataplane.resync(SETTINGS, ports[:5]).operations > 700
+    assert dataplane.resync(SETTINGS, ports[:5]).operations == 0
+    dataplane.resync(SETTINGS, ports)
+    dataplane.remove()
+    assert dataplane.scan() == []
+
+
 def test_what_rules_of_others_lead_to_is_left_to_them_and_told(node: Node, dataplane: Entered) -> None:
     dataplane.resync(SETTINGS, every_kind())
     node.iptables("-t", "nat", "-N", "HOSTPORTS")

@@ -31,8 +31,8 @@ class IptablesMode:
 
     def __init__(self, tables: Mapping[Family, Tables] | None = None) -> None:
         self._tables = tables or {family: Tables() for family in Family}
-        self._tools = {family: SimulatedTool(family, each) for family, each in self._tables.items()}
-        self.dataplane = _Simulated(self._tools)
+        self.tools = {family: SimulatedTool(family, each) for family, each in self._tables.items()}
+        self.dataplane = _Simulated(self.tools)
         self.rules = IptablesRules({family.value: each for family, each in self._tables.items()})
 
     def restarted(self) -> IptablesMode:
@@ -57,11 +57,11 @@ class IptablesMode:
         return Memory({key: value for key, value in memory.items() if key[0] in named})
 
     def observe(self, before: Callable[[], None], after: Callable[[], None]) -> None:
-        for tool in self._tools.values():
+        for tool in self.tools.values():
             tool.before_commit, tool.after_commit = before, after
 
     def damage(self, random: Random) -> None:
-        tool = self._tools[random.choice(list(self._tools))]
+        tool = self.tools[random.choice(list(self.tools))]
         damage(tool.tables, random)
         tool.commits += 1
 

@@ -22,6 +22,8 @@ class SimulatedTool(Tool):
         super().__init__(family, Backend.NFT)
         self.tables = tables
         self.commits = 0
+        self.longest_input = 0
+        """In lines."""
         self.before_commit: Callable[[], None] = _nothing
         self.after_commit: Callable[[], None] = _nothing
 
@@ -31,7 +33,9 @@ class SimulatedTool(Tool):
 
     def restore(self, text: Iterable[bytes | bytearray], *, test: bool = False) -> None:
         assert not test
-        for block in _BLOCK.findall(b"".join(text).decode()):
+        given = b"".join(text).decode()
+        self.longest_input = max(self.longest_input, given.count("\n"))
+        for block in _BLOCK.findall(given):
             self.before_commit()
             try:
                 self.tables.restore(block)

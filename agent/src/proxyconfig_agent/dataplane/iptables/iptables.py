@@ -11,9 +11,9 @@ from proxyconfig_agent.dataplane.iptables.kernel import nfacct
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Features
 from proxyconfig_agent.dataplane.iptables.model.static_rules import JUMPS
 from proxyconfig_agent.dataplane.iptables.sync import reconcile
-from proxyconfig_agent.dataplane.iptables.sync.batches import batches, by_family
+from proxyconfig_agent.dataplane.iptables.sync.batches import BATCH, batches, by_family, portions
 from proxyconfig_agent.dataplane.iptables.sync.bisect import Bisection
-from proxyconfig_agent.dataplane.iptables.sync.full_sync import BATCH, FullSync
+from proxyconfig_agent.dataplane.iptables.sync.full_sync import FullSync
 from proxyconfig_agent.dataplane.iptables.sync.ownership import Ownership
 from proxyconfig_agent.dataplane.iptables.sync.renderer import RuleRenderer
 from proxyconfig_agent.dataplane.iptables.tools.probe import knows_counters, probe, usable
@@ -96,9 +96,10 @@ class Iptables:
         What a kubelet has made stays, and so does what rules of somebody else lead to."""
         with _told():
             for family, saved in self._saved():
-                given = Input(())
-                given.add(reconcile.removal(JUMPS, saved))
-                self._writer.commit(family, given)
+                for portion in portions(reconcile.removal(JUMPS, saved), BATCH[self._writer.backend]):
+                    given = Input(())
+                    given.add(portion)
+                    self._writer.commit(family, given)
         nfacct.remove()
         self._lowerings = {}
         self._owned.release()

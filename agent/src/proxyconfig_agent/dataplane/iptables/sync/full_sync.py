@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from proxyconfig_agent.dataplane.drift import Drift
 from proxyconfig_agent.dataplane.iptables.delta import NONE, Edits
+from proxyconfig_agent.dataplane.iptables.sync.batches import BATCH, portions
 from proxyconfig_agent.dataplane.iptables.sync.bisect import Bisection
 from proxyconfig_agent.dataplane.iptables.sync.reconcile import TableDiff
 from proxyconfig_agent.dataplane.iptables.sync.renderer import RuleRenderer
@@ -19,10 +20,6 @@ from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends
-
-BATCH = {Backend.NFT: 600, Backend.LEGACY: 1 << 62}
-"""Operations per input. iptables-nft-restore takes quadratic time in the chains of its input (5,000 Services × 10 endpoints: 7 s in
-batches, minutes at once); iptables-legacy-restore reads and writes the whole table each time, however little changes."""
 
 
 class FullSync:
@@ -47,7 +44,9 @@ class FullSync:
         """Read, and see to what there always is."""
         self._adoption = TableDiff(self._lowering.fixed, self._writer.read(self._lowering.family))
         self._clock.lap("read")
-        self._add(self._adoption.structure())
+        structure = self._adoption.structure()
+        self._note(structure)
+        self._input.add(structure)
 
     def ports(self, wanted: Iterable[Frontends]) -> None:
         """All that there are to be. A new node's iptables-legacy-restore reads them while they are made: most of its work is to read."""
@@ -113,16 +112,18 @@ class FullSync:
         for frontends in refused:
             self._adoption.forget(self._lowering.rules_if_any(frontends))
         self.abandoned = tuple(udp_destinations(self._adoption.stale(), self.family))
-        self._add(self._adoption.rest())
+        rest = self._adoption.rest()
+        self._note(rest)
         self._clock.lap("delta")
-        self._flush()
+        for portion in portions(rest, self._batch_size):
+            self._input.add(portion)
+            self._flush()
         if refused:
             self.operations += self._search.take_out(refused)
             self._clock.lap("commit")
 
-    def _add(self, edits: Edits) -> None:
+    def _note(self, edits: Edits) -> None:
         """What is no Service port's own: its chains have names that say something."""
-        self._input.add(edits)
         _count(self._drift, edits)
         for chain in (*edits.chains, *dict.fromkeys(chain for chain, _ in (*edits.added, *edits.jumps)), *edits.gone):
             self._drift.of(f"chain {chain.name} of table {chain.table.value}")
