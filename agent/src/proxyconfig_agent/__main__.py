@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 
+from proxyconfig_agent.app import garbage
 from proxyconfig_agent.app.main import serve_node
 from proxyconfig_agent.app.options import Options, parse
 from proxyconfig_agent.dataplane.port import DataplaneError
 from proxyconfig_client import logs
 from proxyconfig_client.errors import ConfigurationError
 
-GARBAGE = 20_000
-"""Objects between two looks for reference cycles. With Python's 700, a tenth of a first sync goes into looking and finding none."""
-
 
 def run(options: Options) -> int:
     """Return the exit status: 0 when it was asked to stop, 1 for what a person has to look at."""
     logs.configure(options.log_level, options.log_format)
-    gc.set_threshold(GARBAGE)
+    garbage.configure()
     status = 0
     try:
         if options.init:

@@ -6,13 +6,13 @@ All of it runs in one event loop. `run` ends only by cancellation, and leaves th
 from __future__ import annotations
 
 import asyncio
-import gc
 from dataclasses import replace
 from typing import NoReturn
 
 import msgspec
 import structlog
 
+from proxyconfig_agent.app import garbage
 from proxyconfig_agent.app.active_mode import ActiveMode, Modes
 from proxyconfig_agent.app.active_runner import ActiveRunner
 from proxyconfig_agent.app.cluster_changes import ClusterChanges
@@ -226,8 +226,7 @@ class NodeController:
         if self._runner.plan is not None:
             self._readiness.note(self._runner.plan.desired)
         if sync.reason is SyncReason.START:
-            gc.collect()
-            gc.freeze()  # what the first sync has made will stay: collections need not look at it again
+            garbage.keep()
 
     async def _remove(self, desired: Desired) -> None:
         """Remove all that is ours; what cannot be removed is tried again."""
