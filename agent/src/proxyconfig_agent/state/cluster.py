@@ -40,6 +40,10 @@ class ClusterState:
         """Those that were never decodable, too: a list that does not name them means that they are gone."""
         return self._services.keys() | self._undecodable.keys()
 
+    def endpoints(self, names: Iterable[ServiceName]) -> int:
+        """How many the EndpointSlices of these Services have."""
+        return sum(len(piece.traits) for name in names for piece in self._slices.of(name))
+
     def slice_keys(self) -> Iterable[Key]:
         return self._slices.keys()
 

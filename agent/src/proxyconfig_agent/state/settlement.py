@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from proxyconfig_agent.dataplane.port import Refusal
@@ -12,6 +13,9 @@ from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.state.rejections import Rejections
 from proxyconfig_agent.state.view import Selected
 
+PORTION = 1000
+"""Services, which take a few milliseconds."""
+
 
 class Settlement:
     """Of one node, in one mode."""
@@ -19,21 +23,23 @@ class Settlement:
     def __init__(self, programmed: Programmed, rejections: Rejections) -> None:
         self._programmed, self._rejections = programmed, rejections
 
-    def settle(self, wanted: Mapping[ServiceName, Selected], refused: Iterable[Refusal]) -> list[Refusal]:
-        """The kernel has the desired state of these Services, except for the refused ones, of which it has nothing. Returns the faults of
-        the agent that are new."""
+    def settle(self, wanted: Mapping[ServiceName, Selected], refused: Iterable[Refusal]) -> Iterator[list[Refusal]]:
+        """The kernel has the desired state of these Services, except for the refused ones, of which it has nothing. Yields the faults of
+        the agent that are new, in portions of Services; each is done when it is asked for."""
         refusals = {refusal.service: refusal for refusal in refused}
-        settled = [self._put(name, selected, refusals.get(name) or selected.refusal) for name, selected in wanted.items()]
-        return [refusal for refusal in settled if refusal is not None]
+        left = iter(wanted.items())
+        while portion := list(itertools.islice(left, PORTION)):
+            settled = [self._put(name, selected, refusals.get(name) or selected.refusal) for name, selected in portion]
+            yield [refusal for refusal in settled if refusal is not None]
 
-    def settle_all(self, wanted: Everything, refused: Iterable[Refusal]) -> list[Refusal]:
+    def settle_all(self, wanted: Everything, refused: Iterable[Refusal]) -> Iterator[list[Refusal]]:
         """The same, and the kernel has nothing of any Service that is not wanted."""
         refused = tuple(refused)
         names = wanted.wanted.keys() | wanted.kept.keys()
         self._programmed.retain(names)
         self._rejections.retain(names)
         not_kept = {refusal.service: Selected() for refusal in refused if refusal.service in wanted.kept}
-        return self.settle({**wanted.wanted, **not_kept}, refused)
+        yield from self.settle({**wanted.wanted, **not_kept}, refused)
 
     def _put(self, name: ServiceName, selected: Selected, refusal: Refusal | None) -> Refusal | None:
         """Returns the refusal if it is a fault that was not known."""

@@ -26,8 +26,8 @@ from proxyconfig_agent.sync.schedule import NEVER, Schedule, SyncIntervals
 from proxyconfig_client.backoff import Backoff
 from proxyconfig_client.clock import Clock
 
-MANY = 100
-"""Services. To select for more takes milliseconds, and is done outside of the event loop."""
+MANY = 1000
+"""Services and endpoints. To select for more takes milliseconds, and is done outside of the event loop."""
 
 _log = structlog.get_logger("runner")
 
@@ -143,7 +143,7 @@ class Runner:
         batch = await self._select(pending)
         selected_s = self._clock.monotonic() - started
         outcome = await self._commit(batch.changes)
-        self._log_faults(self._settlement.settle(batch.wanted, outcome.refused))
+        await self._settle(self._settlement.settle(batch.wanted, outcome.refused))
         if any(change.new is None for change in batch.changes):
             # What ids and memory were lacking for may fit in now.
             self._cluster.mark(self._rejections.refused_here() - batch.wanted.keys())
@@ -151,7 +151,7 @@ class Runner:
         return self._result(SyncReason.CHANGE, started, outcome, selected_s, delays_s=self._delays_s(pending))
 
     async def _select(self, names: Mapping[ServiceName, object]) -> Batch:
-        if len(names) > MANY:
+        if len(names) + self._cluster.endpoints(names) > MANY:
             return await self._offload(partial(changes_of, names, self._cluster.snapshot(), self._programmed))
         return changes_of(names, self._cluster.view(), self._programmed)
 
@@ -168,11 +168,19 @@ class Runner:
         wanted = await self._offload(partial(everything, self._cluster.snapshot(), self._programmed, keep))
         selected_s = self._clock.monotonic() - started
         outcome = await self._offload(partial(self._dataplane.resync, self._settings, wanted.ports()))
-        self._log_faults(self._settlement.settle_all(wanted, outcome.refused))
+        await self._settle(self._settlement.settle_all(wanted, outcome.refused))
         repaired = self._repaired(reason, outcome)
         self._suspicious = False
         self._schedule.completed(reason, started, self._clock.monotonic(), repaired=bool(repaired))
         return self._result(reason, started, outcome, selected_s, repaired=repaired)
+
+    async def _settle(self, portions: Iterable[list[Refusal]]) -> None:
+        """Take the result over; between two portions the event loop does what is due."""
+        for number, faults in enumerate(portions):
+            if number:
+                await asyncio.sleep(0)
+            for fault in faults:
+                _log.error("Service set aside", service=str(fault.service), reason=fault.reason, exception=fault.trace)
 
     def _kept(self, reason: SyncReason) -> frozenset[ServiceName]:
         """The Services that a full sync leaves as they are; the changes of all others are part of it."""
@@ -185,10 +193,6 @@ class Runner:
         if not outcome.operations or not (self._suspicious or reason is SyncReason.PERIOD):
             return ""
         return outcome.repaired or f"{outcome.operations} kernel objects"
-
-    def _log_faults(self, faults: Iterable[Refusal]) -> None:
-        for fault in faults:
-            _log.error("Service set aside", service=str(fault.service), reason=fault.reason, exception=fault.trace)
 
     def _delays_s(self, pending: Mapping[ServiceName, Mapping[Family, float]]) -> tuple[tuple[Family, float], ...]:
         wall = self._clock.wall()

@@ -90,7 +90,7 @@ class Pipeline:
         for portion in batches(batch.changes):
             for family, changes in by_family(portion).items():
                 self.tables[family].apply(changes)
-        Settlement(self.programmed, Rejections()).settle(batch.wanted, ())
+        list(Settlement(self.programmed, Rejections()).settle(batch.wanted, ()))
 
     def selected(self) -> dict[ServiceName, ServicePorts]:
         view = self.cluster.view()

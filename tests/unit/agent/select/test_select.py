@@ -196,7 +196,7 @@ def test_memory_per_endpoint_is_bounded() -> None:
             assert part is not None
             cluster.put_slice(part)
         programmed = Programmed()
-        Settlement(programmed, Rejections()).settle(changes_of(cluster.pending.take(), cluster.view(), programmed).wanted, ())
+        list(Settlement(programmed, Rejections()).settle(changes_of(cluster.pending.take(), cluster.view(), programmed).wanted, ()))
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

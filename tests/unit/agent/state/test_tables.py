@@ -30,7 +30,7 @@ class Tables:
 
     def sync(self, *refused: Refusal) -> list[Refusal]:
         batch = changes_of(self.cluster.pending.take(), self.cluster.view(), self.programmed)
-        return self.settlement.settle(batch.wanted, refused)
+        return [fault for faults in self.settlement.settle(batch.wanted, refused) for fault in faults]
 
 
 def test_what_is_marked_during_a_sync_waits_for_the_next_one() -> None:
@@ -103,11 +103,11 @@ def test_a_full_sync_forgets_services_that_are_gone_and_a_refused_one_that_was_k
     tables.sync()
     tables.cluster.put_slice(piece(("10.0.0.9", ready()), of="web", name="web-1"))
     keep = frozenset(tables.cluster.pending)
-    tables.settlement.settle_all(everything(tables.cluster.snapshot(), tables.programmed, keep), [Refusal(WEB, "no room")])
+    list(tables.settlement.settle_all(everything(tables.cluster.snapshot(), tables.programmed, keep), [Refusal(WEB, "no room")]))
     assert tables.programmed.of(WEB) == ()
     assert len(tables.programmed.of(OTHER)) == 1
     tables.cluster.drop_service(OTHER)
-    tables.settlement.settle_all(everything(tables.cluster.snapshot(), tables.programmed), [])
+    list(tables.settlement.settle_all(everything(tables.cluster.snapshot(), tables.programmed), []))
     assert tables.programmed.of(OTHER) == ()
 
 
@@ -137,12 +137,12 @@ def test_a_service_that_the_agent_cannot_select_for_is_set_aside_alone_until_it_
     broken = service("web", ports=("no port",))  # ingest makes none like that
     view = dataclasses.replace(sound, services={**sound.services, WEB: broken})
     for wanted in (changes_of([WEB, OTHER], view, tables.programmed).wanted, everything(view, tables.programmed).wanted):
-        tables.settlement.settle(wanted, ())
+        list(tables.settlement.settle(wanted, ()))
         (refusal,) = tables.rejections.all()
         assert refusal.service == WEB
         assert refusal.reason.startswith("the agent fails on this Service (AttributeError: ")
         assert "Traceback" in refusal.trace
         assert (tables.programmed.of(WEB), len(tables.programmed.of(OTHER))) == ((), 1)
-    tables.settlement.settle(changes_of([WEB], sound, tables.programmed).wanted, ())
+    list(tables.settlement.settle(changes_of([WEB], sound, tables.programmed).wanted, ()))
     assert tables.rejections.all() == ()
     assert len(tables.programmed.of(WEB)) == 1

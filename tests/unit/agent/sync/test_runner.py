@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import Iterable
+import itertools
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -11,23 +14,27 @@ from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 from tests.unit.agent.examples import NODE, draining, ip, piece, ready, service
 
 from proxyconfig_agent.dataplane.port import Change, ConflictError, Outcome, Settings
+from proxyconfig_agent.dataplane.worker import Offload
 from proxyconfig_agent.ingest.model import Family, Network, Protocol, ServiceName, ServicePort
 from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.state.batch import everything
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.programmed import Programmed
+from proxyconfig_agent.state.settlement import PORTION
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
-from proxyconfig_agent.sync.runner import Runner
+from proxyconfig_agent.sync.runner import MANY, Runner
 from proxyconfig_agent.sync.schedule import SyncIntervals
 from proxyconfig_client.backoff import Backoff
 from proxyconfig_client.clock import Clock
 from proxyconfig_client.watch.objects import Key
 
+T = TypeVar("T")
+
 
 class Rig:
     """A runner with a clock that the test moves."""
 
-    def __init__(self, dataplane: FakeDataplane | None = None, intervals: SyncIntervals | None = None) -> None:
+    def __init__(self, dataplane: FakeDataplane | None = None, intervals: SyncIntervals | None = None, offload: Offload = inline) -> None:
         self.now = 1000.0
         self.cluster = ClusterState(NODE, started_at=self.now)
         self.dataplane = dataplane or FakeDataplane()
@@ -43,7 +50,7 @@ class Rig:
             intervals=intervals or SyncIntervals(),
             clock=clock,
             backoff=backoff,
-            offload=inline,
+            offload=offload,
         )
 
     def step(self) -> float:
@@ -408,3 +415,46 @@ def test_an_unexpected_error_is_a_failed_sync_and_no_end_of_the_agent() -> None:
     rig.advance(5)
     assert [(sync.reason, bool(sync.error)) for sync in rig.told[1:]] == [(SyncReason.CHANGE, True), (SyncReason.RETRY, False)]
     assert rig.told[-1].endpoints == 1
+
+
+async def test_the_event_loop_goes_on_while_the_result_of_a_large_sync_is_taken_over() -> None:
+    """However many Services there are, the part that is done between two turns of the event loop has a bound."""
+    rig = Rig()
+    for number in range(3 * PORTION):
+        rig.cluster.put_service(service(f"s{number}", f"10.{96 + number // 62500}.{number // 250 % 250}.{number % 250 + 1}"))
+    counts, done = list[int](), asyncio.Event()
+
+    async def watch() -> None:
+        while not done.is_set():
+            counts.append(rig.programmed.ports)
+            await asyncio.sleep(0)
+
+    watching = asyncio.create_task(watch())
+    await rig.runner.step()
+    done.set()
+    await watching
+    steps = [after - before for before, after in itertools.pairwise([*counts, rig.programmed.ports])]
+    assert rig.programmed.ports == 3 * PORTION
+    assert max(steps) <= PORTION
+
+
+@pytest.mark.parametrize(("services", "endpoints"), [(MANY + 1, 0), (1, MANY), (10, MANY // 10)])
+async def test_much_is_selected_outside_of_the_event_loop(services: int, endpoints: int) -> None:
+    """However it is spread over Services and endpoints."""
+    offloaded = list[object]()
+
+    async def offload(work: Callable[[], T]) -> T:
+        offloaded.append(work)
+        return work()
+
+    rig = Rig(offload=offload)
+    await rig.runner.step()
+    offloaded.clear()
+    for number in range(services):
+        name = f"s{number}"
+        rig.cluster.put_service(service(name, f"10.96.{number // 250}.{number % 250 + 1}"))
+        addresses = ((f"10.{number}.{each // 250}.{each % 250}", ready()) for each in range(endpoints))
+        rig.cluster.put_slice(piece(*addresses, of=name, name=f"{name}-1"))
+    await rig.runner.step()
+    assert len(offloaded) == 1
+    assert rig.told[-1].endpoints == services * endpoints

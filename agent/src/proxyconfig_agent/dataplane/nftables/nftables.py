@@ -12,7 +12,7 @@ from proxyconfig_agent.dataplane.nftables.kernel.generation import Writer
 from proxyconfig_agent.dataplane.nftables.kernel.probe import probe
 from proxyconfig_agent.dataplane.nftables.model import sets
 from proxyconfig_agent.dataplane.nftables.model.ruleset import NFPROTO, table_of
-from proxyconfig_agent.dataplane.nftables.sync.batches import Ports, batches, by_family, by_service
+from proxyconfig_agent.dataplane.nftables.sync.batches import Ports, batches, by_family, by_service, size_of
 from proxyconfig_agent.dataplane.nftables.sync.full_sync import FullSync
 from proxyconfig_agent.dataplane.nftables.sync.reconcile import BYTES_PER_ELEMENT, CHUNK, Reconciler
 from proxyconfig_agent.dataplane.nftables.table.recovery import NumberRecovery
@@ -26,8 +26,8 @@ from proxyconfig_agent.netlink.nftables.connection import Connection, KernelErro
 from proxyconfig_agent.netlink.nftables.messages import Table
 from proxyconfig_agent.select.frontends import Frontends
 
-QUICK = 100
-"""Changes that take some 20 ms at most."""
+QUICK = 1000
+"""Service ports and endpoints, of changes that take some 10 ms at most."""
 
 
 class Nftables:
@@ -73,7 +73,7 @@ class Nftables:
         return Outcome(operations, tuple(refused.values()), clock.took_s)
 
     def is_slow(self, changes: Sequence[Change]) -> bool:
-        return len(changes) > QUICK
+        return size_of(changes) > QUICK
 
     def disturbed(self) -> bool:
         try:

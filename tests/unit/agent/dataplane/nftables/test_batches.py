@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.unit.agent.dataplane.nftables.frontends import frontends
 
-from proxyconfig_agent.dataplane.nftables.sync.batches import BATCH, batches
+from proxyconfig_agent.dataplane.nftables.sync.batches import BATCH, batches, size_of
 from proxyconfig_agent.dataplane.port import Change
 from proxyconfig_agent.select.frontends import Frontends
 
@@ -42,3 +42,9 @@ def test_whoever_moves_an_address_is_in_the_first() -> None:
 def test_the_last_change_of_a_port_counts() -> None:
     first, second, third = service(1), replace(service(1), affinity_s=1), replace(service(1), affinity_s=2)
     assert list(batches([Change(first, second), Change(second, third)])) == [[Change(first, third)]]
+
+
+def test_the_size_of_changes_grows_with_their_endpoints() -> None:
+    few, many = (frontends("s", "10.0.0.1", tuple(f"10.1.{each >> 8}.{each & 255}:80" for each in range(number))) for number in (3, 1000))
+    assert [size_of([change]) for change in (Change(None, few), Change(few, None), Change(few, many))] == [4, 4, 1001]
+    assert size_of([Change(None, few), Change(few, many)]) == 1005

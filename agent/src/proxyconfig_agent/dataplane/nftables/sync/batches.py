@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from proxyconfig_agent.dataplane.batching import latest
 from proxyconfig_agent.dataplane.port import Change
 from proxyconfig_agent.ingest.model import Family, ServiceName
-from proxyconfig_agent.select.frontends import Frontends, PortName
+from proxyconfig_agent.select.frontends import Frontends, PortName, count
 
 Ports = Mapping[PortName, Frontends | None]
 """What Service ports of one family are to be; None: gone."""
@@ -29,6 +29,11 @@ def batches(changes: Iterable[Change]) -> Iterator[list[Change]]:
         yield staying[at : at + BATCH]
 
 
+def size_of(changes: Iterable[Change]) -> int:
+    """Service ports and endpoints: what a change costs grows with both."""
+    return sum(1 + max(_endpoints(change.old), _endpoints(change.new)) for change in changes)
+
+
 def by_family(changes: Iterable[Change]) -> dict[Family, dict[PortName, Frontends | None]]:
     wanted: dict[Family, dict[PortName, Frontends | None]] = {}
     for change in changes:
@@ -43,6 +48,10 @@ def by_service(wanted: Mapping[Family, Ports]) -> dict[ServiceName, dict[Family,
         for name, new in ports.items():
             services.setdefault(name.service, {}).setdefault(family, {})[name] = new
     return services
+
+
+def _endpoints(frontends: Frontends | None) -> int:
+    return count(frontends.cluster or frontends.local, frontends.family) if frontends is not None else 0
 
 
 def _moves(change: Change) -> bool:
