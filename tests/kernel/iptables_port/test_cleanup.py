@@ -38,12 +38,23 @@ def test_it_leaves_nothing_and_says_so(node: Node, dataplane: Entered) -> None:
 
 
 @pytest.mark.parametrize("node", ["nft"], indirect=True)
-def test_it_names_what_is_left_of_a_back_end_that_the_node_uses_no_more(node: Node, dataplane: Entered) -> None:
+def test_it_removes_what_is_left_of_a_back_end_that_the_node_uses_no_more(node: Node, dataplane: Entered) -> None:
     dataplane.resync(SETTINGS, every_kind())
     node.space.run("iptables-legacy", "-t", "nat", "-N", "KUBE-SVC-AAAAAAAAAAAAAAAA")
     node.space.run("iptables-legacy", "-t", "nat", "-N", "SOMEBODY-ELSE")
 
-    assert clean_up(node) == (1, ["chain ip nat KUBE-SVC-AAAAAAAAAAAAAAAA", "1 kernel objects of proxyconfig are left"])
+    assert clean_up(node) == (0, ["0 kernel objects of proxyconfig are left"])
+
+    assert "SOMEBODY-ELSE" in node.space.run("iptables-legacy-save")
+
+
+@pytest.mark.parametrize("node", ["nft"], indirect=True)
+def test_it_names_what_it_cannot_remove_of_that_back_end(node: Node, dataplane: Entered) -> None:
+    dataplane.resync(SETTINGS, every_kind())
+    node.space.run("iptables-legacy", "-t", "nat", "-N", "KUBE-MARK-MASQ")
+    node.space.run("iptables-legacy", "-t", "nat", "-A", "POSTROUTING", "-j", "KUBE-MARK-MASQ")
+
+    assert clean_up(node) == (1, ["chain ip nat KUBE-MARK-MASQ", "1 kernel objects of proxyconfig are left"])
 
 
 def in_debugging_pod(host: Path) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from tests.unit.agent.dataplane.nftables.frontends import ip
 
 from proxyconfig_agent.dataplane.iptables.kernel import nfacct
 from proxyconfig_agent.dataplane.iptables.tools import binaries
+from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend
 from proxyconfig_agent.dataplane.port import Change, DataplaneError
 from proxyconfig_agent.ingest.model import ANY
 from proxyconfig_agent.select.frontends import Frontends
@@ -90,6 +91,41 @@ def test_changed_settings_reach_every_rule(node: Node, dataplane: Entered, start
     dataplane.remove()
     dataplane.resync(others, ports)
     assert node.everything() == made
+
+
+@pytest.fixture
+def after_legacy(space: Namespace, start: Callable[[], Entered]) -> Node:
+    """An agent has made rules through iptables-legacy, and stopped; then the kubelet went over to iptables-nft."""
+    hint = ("-t", "mangle", "-N", "KUBE-IPTABLES-HINT")
+    space.run("iptables-legacy", *hint)
+    start().resync(SETTINGS, [*every_kind(), *many(20, 10)])
+    space.run("iptables-legacy", "-t", "mangle", "-X", "KUBE-IPTABLES-HINT")
+    space.run("iptables-nft", *hint)
+    space.run("iptables-legacy", "-t", "nat", "-N", "SOMEBODY-ELSE")
+    return Node(space, Backend.NFT)
+
+
+def in_legacy_tables(node: Node) -> set[str]:
+    """Our chains there, as far as they have names of kube-proxy's."""
+    printed = node.space.run("iptables-legacy-save") + node.space.run("ip6tables-legacy-save")
+    return {line.split()[0] for line in printed.splitlines() if line.startswith(":KUBE-")}
+
+
+def test_rules_of_a_former_back_end_go_after_the_first_sync(after_legacy: Node, start: Callable[[], Entered]) -> None:
+    assert len(in_legacy_tables(after_legacy)) > 200
+    outcome = start().resync(SETTINGS, every_kind())
+    assert outcome.operations > 60
+    assert in_legacy_tables(after_legacy) == set()
+    assert "SOMEBODY-ELSE" in after_legacy.space.run("iptables-legacy-save")
+
+
+def test_rules_of_a_former_back_end_are_found_and_removed(after_legacy: Node, start: Callable[[], Entered]) -> None:
+    agent = start()
+    assert "chain ip nat KUBE-SERVICES" in agent.scan()
+    assert "chain ip6 nat KUBE-SERVICES" in agent.scan()
+    agent.remove()
+    assert agent.scan() == []
+    assert in_legacy_tables(after_legacy) == set()
 
 
 def test_a_removal_leaves_what_others_have_byte_for_byte(node: Node, dataplane: Entered) -> None:

@@ -16,10 +16,11 @@ from proxyconfig_agent.dataplane.iptables.sync.bisect import Bisection
 from proxyconfig_agent.dataplane.iptables.sync.full_sync import FullSync
 from proxyconfig_agent.dataplane.iptables.sync.ownership import Ownership
 from proxyconfig_agent.dataplane.iptables.sync.renderer import RuleRenderer
+from proxyconfig_agent.dataplane.iptables.tools.binaries import Tool
 from proxyconfig_agent.dataplane.iptables.tools.probe import knows_counters, probe, usable
 from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, ToolError
 from proxyconfig_agent.dataplane.iptables.tools.restore import Input
-from proxyconfig_agent.dataplane.iptables.tools.save import Saved
+from proxyconfig_agent.dataplane.iptables.tools.save import parse
 from proxyconfig_agent.dataplane.iptables.tools.writer import Writer, writer
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, ProbeResult, Refusal, Rules, Settings, TemporaryError
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
@@ -60,6 +61,8 @@ class Iptables:
             fills = [self._fill(lowering, ports, refused, clock, drift) for lowering in lowerings.values()]
             for fill in fills:
                 fill.end([port for port in ports if port.name.service in refused and port.family is fill.family])
+            if not self._lowerings:
+                _remove(writer.former())  # packets meet both back ends' rules
         self._lowerings = lowerings
         operations = sum(fill.operations for fill in fills)
         abandoned = tuple(destination for fill in fills for destination in fill.abandoned)
@@ -95,11 +98,8 @@ class Iptables:
 
         What a kubelet has made stays, and so does what rules of somebody else lead to."""
         with _told():
-            for family, saved in self._saved():
-                for portion in portions(reconcile.removal(JUMPS, saved), BATCH[self._writer.backend]):
-                    given = Input(())
-                    given.add(portion)
-                    self._writer.commit(family, given)
+            self._writer.changes.invalidate()
+            _remove(self._tools())
         nfacct.remove()
         self._lowerings = {}
         self._owned.release()
@@ -107,9 +107,9 @@ class Iptables:
     def scan(self) -> list[str]:
         with _told():
             return [
-                f"chain {'ip' if family is Family.IPV4 else 'ip6'} {chain.table.value} {chain.name}"
-                for family, saved in self._saved()
-                for chain in sorted(reconcile.here(saved))
+                f"chain {'ip' if tool.family is Family.IPV4 else 'ip6'} {chain.table.value} {chain.name}"
+                for tool in self._tools()
+                for chain in sorted(reconcile.here(parse(tool.save())))
             ]
 
     def close(self) -> None:
@@ -200,9 +200,20 @@ class Iptables:
             operations += Bisection(self._writer, lowering, refused).take_out(gone)
         return operations
 
-    def _saved(self) -> Iterator[tuple[Family, Saved]]:
-        for family in self._writer.tools:
-            yield family, self._writer.read(family)
+    def _tools(self) -> Iterator[Tool]:
+        """All that may have rules of this mode."""
+        yield from self._writer.tools.values()
+        yield from self._writer.former()
+
+
+def _remove(tools: Iterable[Tool]) -> None:
+    """Take away all of this mode. Raises ToolError."""
+    for tool in tools:
+        for portion in portions(reconcile.removal(JUMPS, parse(tool.save())), BATCH[tool.backend]):
+            given = Input(())
+            given.add(portion)
+            if given.commits:
+                tool.restore(given.text())
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import enum
 import re
 import shutil
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import structlog
 
@@ -24,6 +25,9 @@ OLDEST = (1, 6, 2)
 """Since then iptables-restore waits for the lock (-w) and MASQUERADE knows --random-fully."""
 
 _STEMS = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}
+_LISTS = {Family.IPV4: "ip_tables_names", Family.IPV6: "ip6_tables_names"}
+"""The files of the kernel that name the tables of iptables-legacy."""
+
 _KUBELET = re.compile(r":KUBE-(IPTABLES-HINT|KUBELET-CANARY) ")
 
 _log = structlog.get_logger("iptables")
@@ -109,6 +113,19 @@ def choose() -> Backend:
     if _kubelet(Backend.LEGACY):
         return Backend.LEGACY
     return Backend.LEGACY if _rules(Backend.LEGACY) > _rules(Backend.NFT) else Backend.NFT
+
+
+def left_by_legacy(used: Backend) -> Iterator[Tool]:
+    """The programs of iptables-legacy on a node that uses iptables-nft and has tables of the other back end, whose rules are in force."""
+    for family in Family:
+        if used is Backend.NFT and legacy_tables_of(family) and shutil.which(f"{_STEMS[family]}-{Backend.LEGACY}-restore"):
+            yield Tool(family, Backend.LEGACY)
+
+
+def legacy_tables_of(family: Family) -> list[str]:
+    """The tables of iptables-legacy that there are in the network namespace of the calling thread: to open another one makes it."""
+    path = Path("/proc/thread-self/net", _LISTS[family])
+    return path.read_text().split() if path.exists() else []
 
 
 def _plain() -> Backend:

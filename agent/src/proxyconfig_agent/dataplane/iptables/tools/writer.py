@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from proxyconfig_agent.dataplane.iptables.kernel.change_tracker import ChangeTracker, tracker
-from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend, Tool
+from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend, Tool, left_by_legacy
 from proxyconfig_agent.dataplane.iptables.tools.restore import Input
 from proxyconfig_agent.dataplane.iptables.tools.save import Saved, parse
 from proxyconfig_agent.ingest.model import Family
 
 
 class Writer:
-    """`tools` of the families that this node has, all of one back end."""
+    """`tools` of the families that this node has, all of one back end; `former` are those of a back end that it used before."""
 
-    def __init__(self, tools: Mapping[Family, Tool], changes: ChangeTracker) -> None:
-        self.tools, self.changes = tools, changes
+    def __init__(self, tools: Mapping[Family, Tool], changes: ChangeTracker, former: Callable[[], Iterable[Tool]] = tuple) -> None:
+        self.tools, self.changes, self.former = tools, changes, former
 
     @property
     def backend(self) -> Backend:
@@ -48,4 +49,5 @@ class Writer:
 
 def writer(tools: Mapping[Family, Tool]) -> Writer:
     """Raises OSError."""
-    return Writer(tools, tracker(next(iter(tools.values())).backend, tools.keys()))
+    backend = next(iter(tools.values())).backend
+    return Writer(tools, tracker(backend, tools.keys()), partial(left_by_legacy, backend))
