@@ -1,0 +1,25 @@
+"""The event loop goes on while thousands of Services are put together for the kernel: a first sync, changes and an audit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from tests.kernel.event_loop import EXPECTED, observe
+
+from proxyconfig_agent.dataplane.nftables.nftables import Nftables
+
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
+
+SERVICES = 5000
+
+
+def test_no_turn_of_the_event_loop_takes_long_at_any_sync(start: Callable[[], Nftables]) -> None:
+    """In CPU time of the event loop's thread, whatever else runs on the machine."""
+    dataplane = start()
+    seen = asyncio.run(observe(dataplane, SERVICES))
+    dataplane.remove()
+    assert seen.outcomes == EXPECTED
+    print(f"\nlongest turn {seen.longest_work_s * 1000:.1f} ms of CPU time, longest delay {max(seen.delays_s) * 1000:.1f} ms")
+    assert seen.longest_work_s < 0.1
