@@ -14,9 +14,13 @@ T = TypeVar("T")
 START_S = 1_700_000_000.0
 
 
-def run(scenario: Callable[[Clock], Coroutine[Any, Any, T]]) -> T:
-    """Run a scenario, given the clock of its loop."""
-    loop = _Loop()
+def run(scenario: Callable[[Clock], Coroutine[Any, Any, T]], delivery_s: float = 0.0) -> T:
+    """Run a scenario, given the clock of its loop.
+
+    `delivery_s`: how long, in real time, the kernel may take to deliver on a socket that both ends of are in the loop. On a busy machine
+    it does not deliver at once, and a wait for an answer would seem to take as long as its timeout.
+    """
+    loop = _Loop(delivery_s)
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         return runner.run(scenario(Clock(loop.time, lambda: START_S + loop.time())))
 
@@ -27,18 +31,22 @@ class _Selector(selectors.DefaultSelector):
     passed_s = 0.0
     threads = 0
 
+    def __init__(self, delivery_s: float) -> None:
+        super().__init__()
+        self._delivery_s = delivery_s
+
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or (timeout and self.threads):
             return super().select()
-        ready = super().select(0)
+        ready = super().select(min(timeout, self._delivery_s))
         if not ready:
             self.passed_s += timeout
         return ready
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self._virtual = _Selector()
+    def __init__(self, delivery_s: float) -> None:
+        self._virtual = _Selector(delivery_s)
         super().__init__(self._virtual)
 
     def time(self) -> float:

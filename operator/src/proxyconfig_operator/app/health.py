@@ -7,7 +7,6 @@ not trusted, is: rotated files are read again while the operator runs, so after 
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
@@ -39,9 +38,9 @@ class Vitals:
         return max(self.lease_tried_ago_s, self.distrusted_for_s, self.reconciling_for_s) < STUCK_S
 
 
-def ago(since: float | None) -> float:
-    """Seconds since a monotonic time; 0 if it never was."""
-    return 0.0 if since is None else round(time.monotonic() - since, 1)
+def ago(since: float | None, clock: Callable[[], float]) -> float:
+    """Seconds since a time of this clock; 0 if it never was."""
+    return 0.0 if since is None else round(clock() - since, 1)
 
 
 async def serve(address: Address, vitals: Callable[[], Vitals]) -> web.AppRunner:

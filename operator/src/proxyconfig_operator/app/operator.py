@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -56,10 +57,20 @@ async def run(settings: Settings) -> None:
 
 
 class Operator:
-    def __init__(self, settings: Settings, config: ClientConfig, connection: ApiClient, kube: Kube, lease: Lease) -> None:
-        self._settings, self._config, self._kube, self._lease = settings, config, kube, lease
-        self._queue = Queue(INTERVAL_S, _retrying)
-        self._caches = Caches(self._queue.add, Observations(settings.heartbeat_grace_s))
+    def __init__(
+        self,
+        settings: Settings,
+        config: ClientConfig,
+        connection: ApiClient,
+        kube: Kube,
+        lease: Lease,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock` is monotonic, in seconds; the Lease has the same one."""
+        self._settings, self._config, self._kube, self._lease, self._clock = settings, config, kube, lease, clock
+        self._queue = Queue(INTERVAL_S, _retrying, clock)
+        self._caches = Caches(self._queue.add, Observations(settings.heartbeat_grace_s, clock))
         installation = Installation(settings.namespace, settings.agent_image, api_server(config.server))
         recorder = Events(connection, names.OPERATOR, settings.identity)
         self._reconciler = Reconciler(self._caches, kube, recorder, installation, settings.removal_deadline_s)
@@ -133,9 +144,9 @@ class Operator:
     def _vitals(self) -> Vitals:
         return Vitals(
             leading=self._leading,
-            lease_tried_ago_s=ago(self._lease.tried_at),
-            distrusted_for_s=ago(self._lease.distrusted_since),
-            reconciling_for_s=ago(self._queue.busy_since),
+            lease_tried_ago_s=ago(self._lease.tried_at, self._clock),
+            distrusted_for_s=ago(self._lease.distrusted_since, self._clock),
+            reconciling_for_s=ago(self._queue.busy_since, self._clock),
             waiting_for=tuple(name for name, each in self._reflectors.items() if self._leading and not each.synced.is_set()),
             unselected_nodes=len(self._caches.assignment().unselected),
         )

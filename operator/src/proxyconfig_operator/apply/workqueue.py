@@ -22,9 +22,11 @@ class RetryError(Exception):
 
 
 class Queue:
-    def __init__(self, interval_s: float, retrying: Callable[[str, float, RetryError], None]) -> None:
-        """`retrying(name, wait_s, error)` is called for each failure."""
-        self._interval_s, self._retrying = interval_s, retrying
+    def __init__(
+        self, interval_s: float, retrying: Callable[[str, float, RetryError], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`retrying(name, wait_s, error)` is called for each failure; `clock` is monotonic, in seconds, and that of the event loop."""
+        self._interval_s, self._retrying, self._clock = interval_s, retrying, clock
         self._due: dict[str, float] = {}
         self._last: dict[str, float] = {}
         self._failing: dict[str, Backoff] = {}
@@ -34,7 +36,7 @@ class Queue:
 
     def add(self, name: str, after_s: float = 0.0) -> None:
         """Let the work on `name` run soon, or in `after_s` seconds if it does not run earlier anyway."""
-        at = max(time.monotonic() + after_s, self._last.get(name, 0.0) + self._interval_s)
+        at = max(self._clock() + after_s, self._last.get(name, 0.0) + self._interval_s)
         at = min(at, self._due.get(name, at))
         self._due[name] = at
         self._wake.set()
@@ -51,7 +53,7 @@ class Queue:
         while True:
             self._wake.clear()
             name, at = min(self._due.items(), key=lambda due: due[1], default=("", float("inf")))
-            wait_s = at - time.monotonic()
+            wait_s = at - self._clock()
             if wait_s <= 0:
                 del self._due[name]
                 return name
@@ -60,7 +62,7 @@ class Queue:
                     await self._wake.wait()
 
     async def _run_one(self, work: Callable[[str], Awaitable[float | None]], name: str) -> None:
-        self.busy_since = now = time.monotonic()
+        self.busy_since = now = self._clock()
         self._last = {each: at for each, at in self._last.items() if now < at + self._interval_s} | {name: now}
         try:
             again_in_s = await work(name)
