@@ -81,13 +81,13 @@ class _Simulated(Iptables):
     def __init__(self, tools: Mapping[Family, SimulatedTool]) -> None:
         super().__init__()
         self._owned = self.ownership = _Forgetful()
-        self._opened = Writer(tools, ChangeTracker(_Commits(tools)))
+        self._opened = Writer(tools, ChangeTracker(Commits(tools)))
 
     def _features(self) -> Features:
         return Features()
 
 
-class _Commits:
+class Commits:
     """The state of the rules is how often somebody wrote."""
 
     def __init__(self, tools: Mapping[Family, SimulatedTool]) -> None:
