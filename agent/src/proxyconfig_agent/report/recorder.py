@@ -21,12 +21,10 @@ from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.findings import Finding, Source, Topic
 from proxyconfig_agent.sync.result import SyncResult
 from proxyconfig_agent.watch.desired import Desired
+from proxyconfig_api.messages import listed
 from proxyconfig_api.nodeproxy import ModeStatus, NodeProxyStatus
 from proxyconfig_client.clock import Clock
 from proxyconfig_client.events import Events
-
-NAMED = 5
-"""Things are named in a sentence up to so many."""
 
 _log = structlog.get_logger("recorder")
 
@@ -135,8 +133,7 @@ class StatusRecorder:
         """These health check node ports cannot be opened: told on their Services, and in the status."""
         before, self._unopened = self._unopened, tuple(ports)
         self._poster.announce(*(not_opened(port) for port in ports if port not in before))
-        names = ", ".join(map(str, ports[:NAMED])) + (f" and {len(ports) - NAMED} more" if len(ports) > NAMED else "")
-        text = f"health check node ports are not open; load balancers will skip this node for: {names}"
+        text = f"health check node ports are not open; load balancers will skip this node for: {listed(ports)}"
         self.set_findings(Source.HEALTH_CHECKS, *([Finding(Topic.AGENT, "HealthCheckNodePortsClosed", text)] if ports else []))
 
     def changed(self, *, services: int = 0, endpoints: int = 0) -> None:

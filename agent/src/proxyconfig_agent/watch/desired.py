@@ -19,6 +19,7 @@ import structlog
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_api.codec import dec_hook
 from proxyconfig_api.errors import InvalidSpec
+from proxyconfig_api.messages import listed
 from proxyconfig_api.names import API_VERSION, NAMESPACE
 from proxyconfig_api.nodeproxy import Action, NodeProxy, NodeProxySpec, NodeProxyStatus
 from proxyconfig_api.proxyconfig import ProxyConfig
@@ -32,9 +33,6 @@ from proxyconfig_client.watch.reflector import Reflector
 
 LOOK_S = 1.0
 """How often a configuration file is looked at; a ConfigMap's is a symbolic link that is exchanged, which no file watch tells."""
-
-NAMED = 5
-"""Fields that a sentence names."""
 
 _log = structlog.get_logger("desired")
 
@@ -149,8 +147,9 @@ class NodeProxySource:
 def _about_unknown(revision: str, fields: Sequence[str]) -> Finding | None:
     if not fields:
         return None
-    named = ", ".join(fields[:NAMED]) + (f" and {len(fields) - NAMED} more" if len(fields) > NAMED else "")
-    sentence = f"this version of the agent does not know, and ignores, fields of ControllerRevision {revision}: {named}; update the agent"
+    sentence = (
+        f"this version of the agent does not know, and ignores, fields of ControllerRevision {revision}: {listed(fields)}; update the agent"
+    )
     return Finding(Topic.AGENT, "UnknownFields", sentence)
 
 

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import structlog
 
 from proxyconfig_api import names
+from proxyconfig_api.messages import listed
 from proxyconfig_api.proxyconfig import ProxyConfigStatus
 from proxyconfig_client.events import Reference
 from proxyconfig_operator.apply.workqueue import RetryError
@@ -18,7 +19,6 @@ from proxyconfig_operator.decide.removal import Step
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config
 from proxyconfig_operator.model.writes import Write
-from proxyconfig_operator.status.conditions import some
 from proxyconfig_operator.status.events import Event, events_of, unproven
 from proxyconfig_operator.status.status import status_of, write_of
 from proxyconfig_operator.watch.caches import ORPHANS, Caches
@@ -69,7 +69,7 @@ class Reconciler:
         self._report_unselected(snapshot)
         plan = orphan_plan(snapshot)
         if plan.move:
-            _log.info("orphans", nodes=some([each.node for each in plan.leaving]), writes=len(plan.move))
+            _log.info("orphans", nodes=listed([each.node for each in plan.leaving]), writes=len(plan.move))
         for each in (each for each in plan.leaving if each.step is Step.OVERDUE):
             about = Reference("v1", "Node", each.node, uid=snapshot.nodes[each.node].metadata.uid)
             await self._post(about, unproven([each.node], each.reason))
@@ -97,7 +97,7 @@ class Reconciler:
         """Nobody's status is about these nodes in particular; each one's counts them."""
         nodes = snapshot.assignment.unselected
         if nodes != self._unselected and snapshot.configs:
-            _log.info("nodes that no ProxyConfig selects", count=len(nodes), nodes=some(nodes))
+            _log.info("nodes that no ProxyConfig selects", count=len(nodes), nodes=listed(nodes))
             self._unselected = nodes
 
     def _insist(self, refusals: Sequence[object]) -> None:

@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from proxyconfig_api.conditions import ConditionUpdate
+from proxyconfig_api.messages import listed
 from proxyconfig_api.proxyconfig import NodeCounts
 from proxyconfig_operator.decide.removal import Leaving, Step
 from proxyconfig_operator.decide.revisions import Target, Verdict
 from proxyconfig_operator.status.node_state import Health, NodeState
 
 _UNFINISHED = (Step.REQUEST, Step.WAIT, Step.OVERDUE, Step.UNPROVEN)
-NAMED = 5
-"""Nodes that a sentence names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +53,12 @@ def deletion_updates(leaving: Sequence[Leaving], refusals: Sequence[str] = ()) -
     """The conditions of a ProxyConfig that is being deleted. The message does not count seconds: each would be a write."""
     waiting, unproven = ([each.node for each in leaving if each.done is done and each.step in _UNFINISHED] for done in (False, True))
     parts = [
-        f"waiting for {len(waiting)} nodes to confirm that their cleanup is complete: {some(waiting)}" if waiting else "",
-        f"cleanup of {len(unproven)} nodes not confirmed: {some(unproven)}" if unproven else "",
+        f"waiting for {len(waiting)} nodes to confirm that their cleanup is complete: {listed(waiting)}" if waiting else "",
+        f"cleanup of {len(unproven)} nodes not confirmed: {listed(unproven)}" if unproven else "",
         *refusals,
     ]
     message = "; ".join(part for part in parts if part) or "releasing the nodes"
     return tuple(ConditionUpdate(kind, kind != "Ready", "Deleting", message) for kind in ("Ready", "Reconciling", "Progressing"))
-
-
-def some(nodes: Sequence[str]) -> str:
-    """A few names, and how many more."""
-    more = f" and {len(nodes) - NAMED} more" if len(nodes) > NAMED else ""
-    return ", ".join(nodes[:NAMED]) + more
 
 
 def _stalled(found: Findings) -> ConditionUpdate:
@@ -96,7 +89,7 @@ def _ready(found: Findings) -> ConditionUpdate:
 
 def _why_none(found: Findings) -> str:
     if found.lost:
-        return f"all {len(found.lost)} nodes that spec.nodeSelector matches belong to {some(sorted(set(found.lost.values())))}"
+        return f"all {len(found.lost)} nodes that spec.nodeSelector matches belong to {listed(sorted(set(found.lost.values())))}"
     return "spec.nodeSelector matches no Linux node of this cluster"
 
 
@@ -120,8 +113,8 @@ def _overlapping(found: Findings) -> ConditionUpdate:
     if not found.lost:
         message = "every node that spec.nodeSelector matches belongs to this ProxyConfig"
         return ConditionUpdate("Overlapping", holds=False, reason="NoOverlap", message=message)
-    others = some(sorted(set(found.lost.values())))
-    nodes = some(sorted(found.lost))
+    others = listed(sorted(set(found.lost.values())))
+    nodes = listed(sorted(found.lost))
     message = f"nodes that spec.nodeSelector matches belong to {others}, by spec.priority or age: {nodes}; narrow spec.nodeSelector of one"
     return ConditionUpdate("Overlapping", holds=True, reason="NodesBelongToOthers", message=message)
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from proxyconfig_api.conditions import Condition, is_true
+from proxyconfig_api.messages import listed
 from proxyconfig_api.proxyconfig import ProxyConfigStatus
 from proxyconfig_operator.decide.plan import Plan
 from proxyconfig_operator.decide.removal import Step
-from proxyconfig_operator.status.conditions import some
 
 ALARMS = ("Stalled", "Degraded", "Overlapping")
 
@@ -76,4 +76,4 @@ def unproven(nodes: Sequence[str], reason: str) -> Event:
 
 
 def _nodes(names: Sequence[str]) -> str:
-    return f"node {names[0]}" if len(names) == 1 else f"{len(names)} nodes ({some(names)})"
+    return f"node {names[0]}" if len(names) == 1 else f"{len(names)} nodes ({listed(names)})"

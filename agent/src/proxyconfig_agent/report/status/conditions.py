@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_api.conditions import ConditionUpdate
+from proxyconfig_api.messages import listed
 from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT, ModeStatus, Module
 
 MESSAGE_LIMIT = 2000
@@ -119,9 +120,7 @@ def _wrong(topic: Topic, findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _names(refused: tuple[Refusal, ...]) -> str:
-    names = sorted({str(refusal.service) for refusal in refused})
-    more = f" and {len(names) - QUARANTINED_LIMIT} more" if len(names) > QUARANTINED_LIMIT else ""
-    return ", ".join(names[:QUARANTINED_LIMIT]) + more
+    return listed(sorted({str(refusal.service) for refusal in refused}), QUARANTINED_LIMIT)
 
 
 def sentences(findings: Iterable[Finding]) -> str:
