@@ -40,6 +40,11 @@ def builtins(value: object) -> Any:
     return msgspec.to_builtins(value, enc_hook=enc_hook, str_keys=True)
 
 
+def filled(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Without fields that are empty. An apply gives a field up by leaving it out; null is refused by the API server."""
+    return {name: value for name, value in fields.items() if value not in (None, "", (), [], {})}
+
+
 def dec_hook(kind: type, raw: Any) -> Any:
     """For msgspec decoders of types of this package."""
     if kind in (Duration, Cidr, NodeAddresses):

@@ -47,7 +47,7 @@ def write_of(config: Config, status: ProxyConfigStatus) -> Apply:
         "apiVersion": names.API_VERSION,
         "kind": "ProxyConfig",
         "metadata": {"name": config.name, "uid": config.metadata.uid},
-        "status": {key: value for key, value in codec.builtins(status).items() if value not in ("", None, {})},
+        "status": codec.filled(codec.builtins(status)),
     }
     return Apply(Resource.PROXY_CONFIG, config.name, body, part="status")
 

@@ -156,6 +156,11 @@ def test_a_degraded_node_is_ready_and_named() -> None:
     assert (told.nodes.ready, told.nodes.failing, [each.node for each in told.worst_nodes]) == (1, 1, ["n1"])
 
 
+def test_what_is_empty_is_left_out_of_a_status() -> None:
+    written = write_of(config(), ProxyConfigStatus(observed_generation=1)).body["status"]
+    assert set(written) == {"observedGeneration", "nodes"}
+
+
 def test_only_the_twenty_worst_nodes_are_named() -> None:
     nodes = [node(f"n{number:02}", ready="True" if number < 25 else "Unknown") for number in range(30)]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -78,16 +78,12 @@ def only_counters(old: NodeProxyStatus, new: NodeProxyStatus) -> bool:
 
 
 def body_of(node: str, status: NodeProxyStatus) -> dict[str, Any]:
-    """What to apply at the NodeProxy's `status`; a field that is empty is given up by being left out. The API server would make null
-    of an empty map where the last apply had keys, and refuse it."""
+    """What to apply at the NodeProxy's `status`. The API server would make null of an empty map where the last apply had keys, and
+    refuse it."""
     fields = codec.builtins(status)
-    fields["modules"]["items"] = [_filled(each) for each in fields["modules"]["items"]]
-    parts = {name: _filled(fields[name]) for name in ("mode", "modules", "drift")}
-    return {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": node}, "status": _filled(fields | parts)}
-
-
-def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value not in (None, "", (), [], {})}
+    fields["modules"]["items"] = [codec.filled(each) for each in fields["modules"]["items"]]
+    parts = {name: codec.filled(fields[name]) for name in ("mode", "modules", "drift")}
+    return {"apiVersion": API_VERSION, "kind": "NodeProxy", "metadata": {"name": node}, "status": codec.filled(fields | parts)}
 
 
 class Reporter:
