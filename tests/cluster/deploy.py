@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.cluster import cluster, kubectl, product
 from tests.cluster.errors import ClusterError, CommandError
@@ -20,6 +21,7 @@ from tests.cluster.progress import say
 from tests.cluster.serveraddress import VARIABLE, ServerAddress, server_address
 
 BASE = cluster.ROOT / "manifests" / "base"
+SINGLE_NODE = cluster.ROOT / "manifests" / "components" / "single-node"
 NAMESPACE = "proxyconfig-system"
 READY_WITHIN_S = 180
 
@@ -80,13 +82,19 @@ def apply(where: Target, environment: Mapping[str, str] = os.environ) -> None:
     address = server_address(run, environment)
     say(f"API server for operator and agents: {address.host}:{address.port}, from {address.source} ({VARIABLE}=HOST:PORT overrides it)")
     with tempfile.TemporaryDirectory(prefix="proxyconfig-deploy-") as folder:
-        overlay = json.dumps(_overlay(where, Path(folder).resolve(), address), indent=1)
-        Path(folder, "kustomization.yaml").write_text(overlay)
+        components = [SINGLE_NODE] if is_single_node(run) else []
+        made = json.dumps(overlay(where, Path(folder).resolve(), address, components), indent=1)
+        Path(folder, "kustomization.yaml").write_text(made)
         say(f"applying manifests: operator {where.operator}, agents {where.agent}")
         print(run("apply", "--server-side", "--force-conflicts", "-k", folder), end="")
     established = ("crd/proxyconfigs.proxyconfig.dev", "crd/nodeproxies.proxyconfig.dev")
     run("wait", "--for=condition=Established", *established, "--timeout=60s")
     _wait_for_operator(run)
+
+
+def is_single_node(run: Kubectl) -> bool:
+    """Whether the cluster has one node: a second operator would wait for another one for ever. Raises CommandError."""
+    return len(run("get", "nodes", "-o", "name").split()) == 1
 
 
 def _wait_for_operator(run: Kubectl) -> None:
@@ -102,7 +110,8 @@ def _wait_for_operator(run: Kubectl) -> None:
         ) from error
 
 
-def _overlay(where: Target, folder: Path, address: ServerAddress) -> Mapping[str, object]:
+def overlay(where: Target, folder: Path, address: ServerAddress, components: Sequence[Path]) -> Mapping[str, Any]:
+    """A kustomization in `folder` of the base and these components, with a cluster's images and address."""
     name, _, tag = where.operator.rpartition(":")
     settings = {
         "proxyconfig-apiserver": [f"host={address.host}", f"port={address.port}"],
@@ -113,6 +122,7 @@ def _overlay(where: Target, folder: Path, address: ServerAddress) -> Mapping[str
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [os.path.relpath(BASE, folder)],
+        "components": [os.path.relpath(each, folder) for each in components],
         "images": [{"name": product.OPERATOR.name, "newName": name, "newTag": tag}],
         "configMapGenerator": maps,
     }
