@@ -78,6 +78,10 @@ async def test_a_plan_with_the_same_rules_is_in_effect_at_once() -> None:
         await soon(lambda: rig.syncs, within_s=60)
         assert rig.runner.reconfigure(SAME_RULES)
         assert rig.runner.plan == SAME_RULES
+        rig.cluster.put_service(service("other", "10.96.0.11"))
+        rig.runner.wake()
+        await soon(lambda: len(rig.syncs) > 1, within_s=60)
+    assert rig.applied == [FIRST.desired], "the next sync does not put it into effect again"
 
 
 async def test_a_plan_with_other_rules_is_in_effect_after_a_sync() -> None:

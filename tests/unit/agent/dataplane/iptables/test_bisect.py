@@ -72,6 +72,19 @@ def test_the_services_at_fault_are_refused_with_iptables_words_and_all_others_pr
     assert tool.tables.chains == programmed(each for each in wanted if each.name.service.name not in bad).chains
 
 
+def test_services_that_changed_keep_nothing_of_what_they_were() -> None:
+    tool, before = Picky(), ports("a", "b", "bad")
+    found, refused = bisection(tool)
+    found.carry_out(new(before))
+    tool.refuses = ["shop/bad:"]
+    after = [frontends(each.name.service.name, f"10.96.0.{at + 1}", ("10.0.1.1:80",)) for at, each in enumerate(before)]
+    found.carry_out([Change(old, changed) for old, changed in zip(before, after, strict=True)])
+    assert list(refused) == [name("bad")]
+    tool.refuses = ()  # iptables takes deletions
+    found.take_out([before[2], after[2]])
+    assert tool.tables.chains == programmed(after[:2]).chains
+
+
 def test_ports_of_one_service_are_refused_together() -> None:
     tool, (other,) = Picky(["shop/web:bad"]), ports("other")
     web = [frontends("web", "10.96.0.8", ("10.0.0.8:80",)), frontends("web", "10.96.0.8", ("10.0.0.8:81",), port=81, port_name="bad")]
