@@ -36,7 +36,8 @@ kernel: venv ## kernel tests with real packets in network namespaces, against th
 	$(BIN)/python -m tests.cluster prepare
 	$(BIN)/pytest tests/kernel
 
-test: venv ## everything: lint, types, layers and unit tests, then kernel, API server, cluster and end-to-end tests, two suites at a time
+test: venv ## everything: lint, types, layers and unit tests, then kernel (on other kernels too), API server, cluster and end-to-end tests
+	$(BIN)/python -m tests.kernels prepare
 	$(BIN)/python -m tests.cluster prepare
 	$(BIN)/python -m tests
 

@@ -36,10 +36,15 @@ def result(suite: str, status: int, report: Path, took_s: float) -> Result:
 
 
 def outcomes(reports: Iterable[Path]) -> dict[str, bool]:
-    """Return whether each test of the reports passed, by its node id; of one that ran on several kernels, whether it did on all."""
-    found: dict[str, bool] = {}
+    """Return whether each test of the reports passed, by its node id.
+
+    Of one that ran on several kernels, whether it passed on every kernel that did not skip it, and on one at least.
+    """
+    found: dict[str, set[bool]] = {}
     for report in filter(Path.exists, reports):
         for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314 (pytest has just written it)
             id_ = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
-            found[id_] = found.get(id_, True) and not {part.tag for part in case} & {"failure", "error", "skipped"}
-    return found
+            verdicts, tags = found.setdefault(id_, set()), {part.tag for part in case}
+            if "skipped" not in tags:
+                verdicts.add(not tags & {"failure", "error"})
+    return {id_: verdicts == {True} for id_, verdicts in found.items()}

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.__main__ import PHASES
+from tests.kernels.build import OTHERS
 from tests.support.polling import eventually
 from tests.support.results import outcomes
 from tests.support.suites import ROOT, Suite, side_by_side
@@ -44,6 +46,10 @@ def test_what_a_report_counts_is_the_result_and_no_report_is_no_tests(tmp_path: 
     assert results["silent"].passed == 0
 
 
+def test_a_machine_that_can_have_no_other_kernels_is_told_all_suites_but_that_one() -> None:
+    assert set(OTHERS.partition("-m tests ")[2].split()) == {suite for phase in PHASES for lane in phase for suite in lane} - {"kernels"}
+
+
 def test_an_interrupted_run_lets_its_suites_clean_up_and_leaves_none(tmp_path: Path) -> None:
     script = f"trap 'touch {tmp_path}/cleaned; exit 1' INT; touch {tmp_path}/up; while :; do sleep 0.1; done"
     code = "import sys; from pathlib import Path; from tests.support.suites import Suite, side_by_side\n"
@@ -54,11 +60,30 @@ def test_an_interrupted_run_lets_its_suites_clean_up_and_leaves_none(tmp_path: P
     assert (tmp_path / "cleaned").exists()
 
 
-def test_a_test_on_several_kernels_passed_when_it_did_on_all_of_them(tmp_path: Path) -> None:
-    for name, verdict in (("one", ""), ("other", "<failure/>")):
+@pytest.mark.parametrize(
+    ("verdicts", "passed"),
+    [
+        (["", ""], True),
+        (["", "<failure/>"], False),
+        (["<error/>", ""], False),
+        (["<skipped/>", ""], True),
+        (["<skipped/>", "<failure/>"], False),
+        (["<skipped/>", "<skipped/>"], False),
+    ],
+)
+def test_a_test_on_several_kernels_passed_when_it_did_on_all_that_did_not_skip_it(
+    tmp_path: Path, verdicts: list[str], *, passed: bool
+) -> None:
+    reports = [tmp_path / "one", tmp_path / "other"]
+    for report, verdict in zip(reports, verdicts, strict=True):
         cases = f'<testcase classname="tests.kernel.test_a" name="test_both">{verdict}</testcase>'
-        (tmp_path / name).write_text(f'<testsuite>{cases}<testcase classname="tests.kernel.test_a" name="test_{name}"/></testsuite>')
+        alone = f'<testcase classname="tests.kernel.test_a" name="test_{report.name}"/>'
+        report.write_text(f"<testsuites><testsuite>{cases}</testsuite><testsuite>{alone}</testsuite></testsuites>")
 
-    found = outcomes([tmp_path / "other", tmp_path / "one", tmp_path / "missing"])
+    found = outcomes([*reports, tmp_path / "missing"])
 
-    assert found == {f"tests/kernel/test_a.py::test_{name}": name != "both" for name in ("both", "one", "other")}
+    assert found == {
+        "tests/kernel/test_a.py::test_both": passed,
+        "tests/kernel/test_a.py::test_one": True,
+        "tests/kernel/test_a.py::test_other": True,
+    }
