@@ -32,7 +32,7 @@ POD_RANGES = "10.244.0.0/16,fd00:10:244::/56"
 SERVICE_ADDRESSES = ("10.96.0.1", "fd00:10:96::1")
 SERVER_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
 DNS_ADDRESS = "10.96.0.10"
-READY_WITHIN_S = 90
+READY_WITHIN_S = 300
 _NOT_READY = "look at the whole log; a second start usually tells whether the machine was only too busy."
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.apiserver.objects import PROXIES, REVISIONS, Api
 from tests.cluster.controlplane import ControlPlane
-from tests.cluster.errors import CommandError
 from tests.kernel.traffic.manifest import proxy_config
 from tests.support.netns.peers import ROOT
 from tests.support.netns.process import working
@@ -25,6 +25,7 @@ from proxyconfig_api.names import API_VERSION, NAMESPACE
 from proxyconfig_api.proxyconfig import ProxyConfig
 from proxyconfig_api.revision import revision_of
 
+NODE_PROXY, ALL_EVENTS = f"{PROXIES}/{NODE_NAME}", "/apis/events.k8s.io/v1/events"
 METRICS, HEALTH = ("127.0.0.1", 10249), ("127.0.0.1", 10256)
 
 
@@ -34,15 +35,26 @@ def order(api: ControlPlane, action: str = "Apply", **spec: Any) -> None:
     manifest["spec"] |= spec
     revision = revision_of("default", ProxyConfig.parse(manifest).spec)
     metadata = {"name": revision.name, "namespace": NAMESPACE}
-    api.apply(
+    node_proxy = {
+        "apiVersion": API_VERSION,
+        "kind": "NodeProxy",
+        "metadata": {"name": NODE_NAME},
+        "spec": {"configName": "default", "revisionName": revision.name, "action": action},
+    }
+    objects = Api(api)
+    objects.apply(
+        f"{REVISIONS}/{revision.name}",
         {"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": metadata, "revision": 1, "data": revision.content},
-        {
-            "apiVersion": API_VERSION,
-            "kind": "NodeProxy",
-            "metadata": {"name": NODE_NAME},
-            "spec": {"configName": "default", "revisionName": revision.name, "action": action},
-        },
     )
+    objects.apply(NODE_PROXY, node_proxy)
+
+
+def forget(api: ControlPlane) -> None:
+    """Delete the orders, and the Events of all namespaces."""
+    objects = Api(api)
+    objects.delete(PROXIES)
+    for namespace in {event["metadata"]["namespace"] for event in objects.every(ALL_EVENTS)}:
+        objects.delete(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")
 
 
 class Agent:
@@ -105,7 +117,7 @@ class Agent:
 
     def status(self) -> dict[str, Any]:
         """The status of the node's NodeProxy."""
-        status: dict[str, Any] = self._got("nodeproxy", NODE_NAME).get("status", {})
+        status: dict[str, Any] = self._got(NODE_PROXY).get("status", {})
         return status
 
     def condition(self, kind: str) -> tuple[str, str, str]:
@@ -114,7 +126,7 @@ class Agent:
 
     def ready(self) -> bool:
         """Whether it says so, of the newest orders: for a moment it may say so of those before, already with the new mode's name."""
-        told = self._got("nodeproxy", NODE_NAME)
+        told = self._got(NODE_PROXY)
         status = told.get("status", {})
         return status.get("observedGeneration") == told["metadata"]["generation"] and _condition(status, "Ready")[0] == "True"
 
@@ -144,15 +156,16 @@ class Agent:
 
     def events(self, reason: str, kind: str) -> list[dict[str, Any]]:
         """Events of this reason about objects of this kind, of all namespaces."""
-        items: list[dict[str, Any]] = self._got("events.events.k8s.io", "-A")["items"]
+        items: list[dict[str, Any]] = self._got(ALL_EVENTS)["items"]
         return [event for event in items if event["reason"] == reason and event["regarding"]["kind"] == kind]
 
-    def _got(self, *words: str) -> dict[str, Any]:
-        """Raises AssertionError where the API server does not answer, as a busy one may."""
+    def _got(self, path: str) -> dict[str, Any]:
+        """Raises AssertionError where there is nothing, or the API server does not answer, as a busy one may."""
         try:
-            found: dict[str, Any] = json.loads(self._api.kubectl("get", *words, "-o", "json"))
-        except CommandError as error:
-            raise AssertionError(str(error)) from error
+            found: dict[str, Any] | None = self._api.get(path)
+        except (OSError, http.client.HTTPException) as error:
+            raise AssertionError(f"GET {path}: {error}") from error
+        assert found is not None, f"the API server has nothing at {path}"
         return found
 
     def serves(self) -> None:

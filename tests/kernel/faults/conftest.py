@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.cluster.controlplane import ControlPlane
-from tests.kernel.faults.agent import Agent, order
+from tests.kernel.faults.agent import Agent, forget, order
 from tests.kernel.traffic.apiserver import Cluster
 from tests.support.netns.peers import ROOT, Prober
 from tests.support.netns.topology import Topology
@@ -76,5 +76,4 @@ def agent(plane: ControlPlane, world: Topology, api_cluster: Cluster, web: Web, 
     made.end()
     world.node.run("nft", "flush", "ruleset")
     world.node.call(lambda: Ownership().release())
-    plane.kubectl("delete", "nodeproxy", "--all")
-    plane.kubectl("delete", "events.events.k8s.io", "-A", "--all")
+    forget(plane)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.cluster.controlplane import ControlPlane
-from tests.kernel.faults.agent import Agent, order
+from tests.kernel.faults.agent import Agent, forget, order
 from tests.kernel.faults.conftest import Web
 from tests.kernel.node.test_health_ports import PORT, balanced, everywhere, status
 from tests.kernel.node.udp import ready
@@ -68,7 +68,7 @@ def test_row_128_a_node_that_serves_says_so_and_tells_its_mode(agent: Agent, pla
 
 
 def test_before_the_first_sync_a_node_is_not_healthy(agent: Agent, plane: ControlPlane) -> None:
-    plane.kubectl("delete", "nodeproxy", "--all")
+    forget(plane)
     with agent.running():
         code, said = eventually(
             lambda: agent.asked("/healthz"), within_s=60, until=lambda answer: "Node" not in answer[1].get("reason", "Node")
