@@ -33,6 +33,8 @@ RUNS = (
     Run("complete", ("tests/kernels/ipv6_disabled",), ("ipv6.disable=1",)),
     Run("without-fib-ipv6", ("tests/kernels/without_fib_ipv6",)),
     Run("without-ctnetlink", ("tests/kernels/without_ctnetlink",)),
+    Run("without-nf-tables", ("tests/kernels/without_nf_tables",)),
+    Run("without-ipv6", ("tests/kernels/without_ipv6",)),
 )
 _HARNESS = "tests/kernels/harness"
 _REPORT = "report.xml"
