@@ -75,6 +75,7 @@ def _boot(program: Path, task: Task, folder: Path, bound_s: float) -> None:
         f"shared={folder}",
         f"mem={MEMORY}",
         "quiet",
+        "dummy.numdummies=0",  # no device but those that a test makes
     ]
     kernel += ["panic=-1", "con=null", "con0=null,fd:1", f"uml_dir={folder}", "umid=machine", *task.parameters]
     command = [*_ALONE, "sh", "-c", _WITH_MEMORY, "sh", *kernel]

@@ -12,6 +12,7 @@ from tests.unit.agent.examples import NODE, ip
 
 from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.ingest.model import ServiceName
+from proxyconfig_agent.node.host import HostState
 from proxyconfig_agent.report.healthcheck.ports import Unopened
 from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.metrics.metrics import Metrics
@@ -22,7 +23,7 @@ from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.findings import Finding, Source, Topic
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.watch.desired import Desired
-from proxyconfig_api.nodeproxy import NodeProxyStatus
+from proxyconfig_api.nodeproxy import ModeStatus, NodeProxyStatus
 from proxyconfig_api.spec import ProxyConfigSpec
 
 DESIRED = Desired(ProxyConfigSpec(), 3, "edge-1")
@@ -77,15 +78,15 @@ def rig() -> Rig:
 
 def test_a_reporter_gets_the_state_as_it_is_and_then_each_change_once(rig: Rig) -> None:
     assert [each.programmed for each in rig.states.all] == [False]
-    rig.recorder.update(mode="nftables")
-    rig.recorder.update(mode="nftables")
-    assert [each.mode for each in rig.states.all] == ["", "nftables"]
+    rig.recorder.update(mode=ModeStatus(desired="nftables", effective="nftables"))
+    rig.recorder.update(mode=ModeStatus(desired="nftables", effective="nftables"))
+    assert [each.mode.effective for each in rig.states.all] == ["", "nftables"]
 
 
 def test_all_that_a_sync_changes_is_one_change_of_the_state(rig: Rig) -> None:
     refused = (Refusal(ServiceName("shop", "web"), "too much"),)
     sync = dataclasses.replace(SYNC, repaired="1 rule", refused=refused, unrecorded="/run is read-only")
-    rig.recorder.synced(StatusUpdate(sync, DESIRED, (SLOW,)))
+    rig.recorder.synced(StatusUpdate(sync, DESIRED, HostState((SLOW,))))
     assert len(rig.states.all) == 2
     assert (rig.state.generation, rig.state.revision, rig.state.programmed) == (3, "edge-1", True)
     assert (rig.state.services, rig.state.endpoints, rig.state.refused) == (2, 5, refused)

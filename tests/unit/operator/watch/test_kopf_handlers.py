@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import kopf
 import pytest
@@ -37,6 +37,11 @@ class Rig:
         """As kopf calls a handler; a result would be written into the object."""
         result = asyncio.run(handler(event={"type": kind, "object": item}, name=item["metadata"]["name"], memo=self.memo, logger=None))
         assert result is None
+
+
+def called(handler: Callable[..., Any], **arguments: Any) -> None:
+    """Call a handler of kopf with the arguments that it reads; kopf's types ask for all that there are."""
+    asyncio.run(handler(**arguments))
 
 
 @pytest.fixture
@@ -74,12 +79,12 @@ def test_kopf_works_on_the_one_memo_though_it_copies_it_for_each_object(rig: Rig
 
 def test_kopf_is_kept_from_peering_posting_and_writing_on_objects(rig: Rig) -> None:
     settings = kopf.OperatorSettings()
-    asyncio.run(kopf_handlers.configure(settings=settings, memo=rig.memo))
+    called(kopf_handlers.configure, settings=settings, memo=rig.memo)
     assert (settings.peering.standalone, settings.scanning.disabled, settings.posting.enabled) == (True, True, False)
     storage, patch = kopf_handlers.Nothing(), kopf.Patch()
     assert isinstance(settings.persistence.diffbase_storage, kopf_handlers.Nothing)
     assert isinstance(settings.persistence.progress_storage, kopf_handlers.Nothing)
-    body = kopf.Body(CONFIG)
+    body = kopf.Body(cast("Any", CONFIG))
     storage.store(body=body, patch=patch, key="handler", record={}, essence={})
     storage.touch(body=body, patch=patch, value="now")
     storage.purge(body=body, patch=patch, key="handler")
@@ -88,7 +93,8 @@ def test_kopf_is_kept_from_peering_posting_and_writing_on_objects(rig: Rig) -> N
 
 
 async def test_kopf_has_the_operators_server_and_token(rig: Rig) -> None:
-    session = await kopf_handlers.login(memo=rig.memo)
+    login: Callable[..., Any] = kopf_handlers.login
+    session = await login(memo=rig.memo)
     assert isinstance(session, kopf.AiohttpSession)
     try:
         assert session.server == "http://127.0.0.1:1"
