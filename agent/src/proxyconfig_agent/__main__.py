@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from proxyconfig_agent.app import garbage
 from proxyconfig_agent.app.main import serve_node
 from proxyconfig_agent.app.options import Options, parse
+from proxyconfig_agent.controller import garbage
 from proxyconfig_agent.dataplane.port import DataplaneError
 from proxyconfig_client import logs
 from proxyconfig_client.errors import ConfigurationError

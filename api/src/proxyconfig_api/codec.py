@@ -8,9 +8,9 @@ from typing import Any, TypeVar, get_args
 
 import msgspec
 
-from proxyconfig_api.cidr import Cidr, NodeAddresses
-from proxyconfig_api.duration import Duration
 from proxyconfig_api.errors import InvalidSpec, Problem
+from proxyconfig_api.values.cidr import Cidr, NodeAddresses
+from proxyconfig_api.values.duration import Duration
 
 T = TypeVar("T")
 

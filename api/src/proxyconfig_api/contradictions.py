@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 import msgspec
 
-from proxyconfig_api.bindaddress import is_bind_address
-from proxyconfig_api.duration import Duration
 from proxyconfig_api.errors import Problem
 from proxyconfig_api.pods import Agent
-from proxyconfig_api.selector import LabelSelector, Operator
 from proxyconfig_api.spec import DetectLocalMode, LocalTraffic, Mode, ProxyConfigSpec
+from proxyconfig_api.values.bindaddress import is_bind_address
+from proxyconfig_api.values.duration import Duration
+from proxyconfig_api.values.selector import LabelSelector, Operator
 
 NAME_LIMIT = 52
 """Object names and labels (63 characters) are made of the name and a hash."""

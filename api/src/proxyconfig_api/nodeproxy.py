@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from proxyconfig_api import codec
-from proxyconfig_api.conditions import NOT_OBSERVED, Condition
 from proxyconfig_api.metadata import Metadata
+from proxyconfig_api.status.conditions import NOT_OBSERVED, Condition
 
 QUARANTINED_LIMIT = 20
 """The most Services that a status names."""

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from proxyconfig_api import codec
-from proxyconfig_api.conditions import NOT_OBSERVED, Condition
 from proxyconfig_api.contradictions import contradictions
 from proxyconfig_api.errors import InvalidSpec
 from proxyconfig_api.metadata import Metadata
 from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.status.conditions import NOT_OBSERVED, Condition
 
 WORST_LIMIT = 20
 """The most nodes that a status names."""

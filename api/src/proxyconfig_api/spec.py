@@ -12,10 +12,10 @@ from typing import Annotated
 
 import msgspec
 
-from proxyconfig_api.cidr import ALL_ADDRESSES, Cidr, NodeAddresses
-from proxyconfig_api.duration import Duration
 from proxyconfig_api.pods import Agent
-from proxyconfig_api.selector import LabelSelector
+from proxyconfig_api.values.cidr import ALL_ADDRESSES, Cidr, NodeAddresses
+from proxyconfig_api.values.duration import Duration
+from proxyconfig_api.values.selector import LabelSelector
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 """The kernel keeps these numbers in 32 bits."""

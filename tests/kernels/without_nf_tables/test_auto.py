@@ -10,7 +10,7 @@ from tests.kernel.nftables.examples import SETTINGS, every_kind
 from tests.kernels.node import Node
 from tests.unit.agent.examples import NODE
 
-from proxyconfig_agent.app.active_mode import ActiveMode
+from proxyconfig_agent.controller.active_mode import ActiveMode
 from proxyconfig_agent.dataplane.modes import installed
 from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.metrics.metrics import Metrics

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from proxyconfig_api import modes
-from proxyconfig_api.cidr import ALL_ADDRESSES, NodeAddresses
 from proxyconfig_api.modes import ORDER, HostPath, PodNeeds, candidates, is_built, pod_needs
 from proxyconfig_api.spec import Mode, NodePorts, ProxyConfigSpec
+from proxyconfig_api.values.cidr import ALL_ADDRESSES, NodeAddresses
 
 ROOT = Path(__file__).parents[3]
 

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from tests.unit.api.refusals import ACCEPTED, NAME, REFUSALS, Refusal
 
-from proxyconfig_api.cidr import ALL_ADDRESSES, NodeAddresses
 from proxyconfig_api.errors import InvalidSpec
 from proxyconfig_api.proxyconfig import ProxyConfig
 from proxyconfig_api.spec import Mode, ProxyConfigSpec
+from proxyconfig_api.values.cidr import ALL_ADDRESSES, NodeAddresses
 
 
 def parse(spec: dict[str, Any], name: str = NAME) -> ProxyConfig:

@@ -17,12 +17,12 @@ import yaml
 from tests.unit.api.refusals import REFUSALS, SERVER_ONLY
 
 from proxyconfig_api import codec
-from proxyconfig_api.cidr import Cidr, NodeAddresses
-from proxyconfig_api.duration import Duration
 from proxyconfig_api.errors import InvalidSpec
 from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT, NodeProxySpec, NodeProxyStatus
 from proxyconfig_api.proxyconfig import WORST_LIMIT, ProxyConfigStatus
 from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.values.cidr import Cidr, NodeAddresses
+from proxyconfig_api.values.duration import Duration
 
 CRDS = Path(__file__).parents[3] / "crds"
 Schema = dict[str, Any]

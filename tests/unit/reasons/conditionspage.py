@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from proxyconfig_agent.report.reasons import REASONS as OF_AGENTS
-from proxyconfig_api.reasons import Reason
+from proxyconfig_api.status.reasons import Reason
 from proxyconfig_operator.status.reasons import REASONS as OF_THE_OPERATOR
 
 PAGE = Path(__file__).parents[3] / "docs" / "conditions.md"

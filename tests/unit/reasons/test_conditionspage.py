@@ -11,7 +11,7 @@ import pytest
 from tests.unit.reasons.conditionspage import PAGE, page
 
 from proxyconfig_agent.report.reasons import REASONS as OF_AGENTS
-from proxyconfig_api.reasons import Reason
+from proxyconfig_api.status.reasons import Reason
 from proxyconfig_operator.status.reasons import REASONS as OF_THE_OPERATOR
 
 ROOT = Path(__file__).parents[3]

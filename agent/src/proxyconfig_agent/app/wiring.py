@@ -11,12 +11,12 @@ from dataclasses import replace
 import structlog
 
 from proxyconfig_agent import __version__
-from proxyconfig_agent.app.active_mode import Modes
-from proxyconfig_agent.app.controller import NodeController
 from proxyconfig_agent.app.options import Options
-from proxyconfig_agent.app.sources import Reporters, Sources
 from proxyconfig_agent.conntrack import ctnetlink, statistics
 from proxyconfig_agent.conntrack.cleaner import ConntrackCleaner
+from proxyconfig_agent.controller.active_mode import Modes
+from proxyconfig_agent.controller.controller import NodeController
+from proxyconfig_agent.controller.sources import Reporters, Sources
 from proxyconfig_agent.dataplane.modes import built, installed
 from proxyconfig_agent.dataplane.port import Installed
 from proxyconfig_agent.ingest.model import Address
@@ -41,10 +41,10 @@ from proxyconfig_agent.state.findings import Source
 from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.watch.desired import FileSource, NodeProxySource, Tell, Trouble
 from proxyconfig_agent.watch.informers import Informers
-from proxyconfig_api.conditions import Condition
 from proxyconfig_api.names import AGENT, API_VERSION
 from proxyconfig_api.nodeproxy import NodeProxyStatus
 from proxyconfig_api.spec import Mode
+from proxyconfig_api.status.conditions import Condition
 from proxyconfig_client.api import ApiClient, path_of
 from proxyconfig_client.apply import apply
 from proxyconfig_client.clock import Clock

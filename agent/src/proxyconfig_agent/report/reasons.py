@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxyconfig_api.reasons import Reason
+from proxyconfig_api.status.reasons import Reason
 
 _SERVES = "`Ready`, `Programmed`"
 _DEGRADED = "`Degraded`, Event on the Node"

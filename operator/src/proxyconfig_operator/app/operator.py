@@ -12,7 +12,8 @@ import kopf
 import msgspec
 import structlog
 
-from proxyconfig_api import heartbeat, names
+from proxyconfig_api import names
+from proxyconfig_api.status import heartbeat
 from proxyconfig_client.api import ApiClient, path_of
 from proxyconfig_client.config import ClientConfig, from_kubeconfig, in_cluster
 from proxyconfig_client.events import Events

@@ -15,8 +15,8 @@ from proxyconfig_api import names
 from proxyconfig_api.errors import InvalidSpec
 from proxyconfig_api.metadata import Metadata as ApiMetadata
 from proxyconfig_api.proxyconfig import ProxyConfig, ProxyConfigStatus
-from proxyconfig_api.selector import LabelSelector
 from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.values.selector import LabelSelector
 from proxyconfig_client.watch.objects import Metadata
 
 _FIRST = 2**31 - 1

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from proxyconfig_api.conditions import ConditionUpdate
 from proxyconfig_api.messages import listed
 from proxyconfig_api.proxyconfig import NodeCounts
+from proxyconfig_api.status.conditions import ConditionUpdate
 from proxyconfig_operator.decide.removal import Leaving, Step
 from proxyconfig_operator.decide.revisions import Target, Verdict
 from proxyconfig_operator.status.node_state import Health, NodeState

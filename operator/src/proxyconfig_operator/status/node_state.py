@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
-from proxyconfig_api.conditions import ConditionStatus, condition
 from proxyconfig_api.nodeproxy import Action, NodeProxy
 from proxyconfig_api.proxyconfig import WORST_LIMIT, WorstNode
+from proxyconfig_api.status.conditions import ConditionStatus, condition
 from proxyconfig_operator.decide.waits import APPLY_S, Waits
 from proxyconfig_operator.model.agent_pods import NOT_READY, words_of
 from proxyconfig_operator.model.objects import Node, Pod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxyconfig_api.reasons import Reason
+from proxyconfig_api.status.reasons import Reason
 
 _WORST = "`worstNodes`"
 _EVENT = "Event on the ProxyConfig"

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from proxyconfig_api import codec, names
-from proxyconfig_api.conditions import updated
 from proxyconfig_api.proxyconfig import NodeCounts, ProxyConfigStatus
+from proxyconfig_api.status.conditions import updated
 from proxyconfig_operator.decide.plan import Plan
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxyconfig_api import heartbeat, names
+from proxyconfig_api import names
+from proxyconfig_api.status import heartbeat
 from proxyconfig_operator.app.options import api_server, parse
 from proxyconfig_operator.model.address import Address
 

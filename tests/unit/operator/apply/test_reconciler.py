@@ -9,7 +9,7 @@ import pytest
 from tests.unit.operator.builders import INSTALLATION, config, node, proxy, reported
 
 from proxyconfig_api import names
-from proxyconfig_api.conditions import is_true
+from proxyconfig_api.status.conditions import is_true
 from proxyconfig_client.events import Reference
 from proxyconfig_operator.apply.reconciler import Reconciler
 from proxyconfig_operator.apply.workqueue import RetryError

@@ -9,8 +9,8 @@ import pytest
 from tests.unit.operator.builders import NOW, X1, config, labelled, node, pod, proxy, reported, revision, snapshot
 
 from proxyconfig_api import names
-from proxyconfig_api.conditions import ConditionStatus
 from proxyconfig_api.proxyconfig import ProxyConfigStatus
+from proxyconfig_api.status.conditions import ConditionStatus
 from proxyconfig_operator.decide.plan import Plan, plan_of
 from proxyconfig_operator.decide.removal import Leaving, Step
 from proxyconfig_operator.decide.snapshot import Snapshot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from proxyconfig_api.bindaddress import is_bind_address
+from proxyconfig_api.values.bindaddress import is_bind_address
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.state.findings import Finding, Topic
-from proxyconfig_api.conditions import ConditionUpdate
 from proxyconfig_api.messages import listed
 from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT, ModeStatus, Module
+from proxyconfig_api.status.conditions import ConditionUpdate
 
 MESSAGE_LIMIT = 2000
 """Long enough for people; the API would take 32768."""

@@ -1,4 +1,4 @@
-"""Renews the Lease of this node's agent, which vouches for the NodeProxy's status (`proxyconfig_api.heartbeat`)."""
+"""Renews the Lease of this node's agent, which vouches for the NodeProxy's status (`proxyconfig_api.status.heartbeat`)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, NoReturn, Protocol
 
 import structlog
 
-from proxyconfig_api.heartbeat import GRACE_S, LABELS, NAMESPACE, RENEW_S, lease_of
 from proxyconfig_api.names import API_VERSION
+from proxyconfig_api.status.heartbeat import GRACE_S, LABELS, NAMESPACE, RENEW_S, lease_of
 from proxyconfig_client.api import path_of
 from proxyconfig_client.clock import Clock
 from proxyconfig_client.errors import ClientError, is_missing

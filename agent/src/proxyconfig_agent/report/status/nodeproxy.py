@@ -21,9 +21,9 @@ from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.node.module_states import summary
 from proxyconfig_agent.report.status.conditions import NodeState, updates_of
 from proxyconfig_api import codec
-from proxyconfig_api.conditions import Condition, updated
 from proxyconfig_api.names import API_VERSION
 from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT, Drift, Modules, NodeProxyStatus, Quarantined, Removed
+from proxyconfig_api.status.conditions import Condition, updated
 from proxyconfig_client.backoff import Backoff
 from proxyconfig_client.clock import Clock
 from proxyconfig_client.errors import ClientError

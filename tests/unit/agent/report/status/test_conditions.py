@@ -10,8 +10,8 @@ from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.ingest.model import ServiceName
 from proxyconfig_agent.report.status.conditions import MESSAGE_LIMIT, NodeState, updates_of
 from proxyconfig_agent.state.findings import Finding, Topic
-from proxyconfig_api.conditions import ConditionUpdate
 from proxyconfig_api.nodeproxy import ModeStatus
+from proxyconfig_api.status.conditions import ConditionUpdate
 
 RUNNING = NodeState(
     version="0.1.0", generation=3, revision="edge-1", mode=ModeStatus(desired="nftables", effective="nftables"), programmed=True

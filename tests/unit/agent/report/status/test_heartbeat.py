@@ -11,7 +11,7 @@ from typing import Any
 from tests.support import virtualtime
 
 from proxyconfig_agent.report.status.heartbeat import Heartbeat
-from proxyconfig_api.heartbeat import GRACE_S, LABELS, RENEW_S
+from proxyconfig_api.status.heartbeat import GRACE_S, LABELS, RENEW_S
 from proxyconfig_client.clock import Clock
 from proxyconfig_client.errors import ApiError
 

@@ -18,8 +18,8 @@ from proxyconfig_agent.ingest.model import ServiceName
 from proxyconfig_agent.report.status.conditions import Drift, NodeState
 from proxyconfig_agent.report.status.nodeproxy import COUNTERS_S, Reporter, body_of, only_counters, status_of
 from proxyconfig_agent.state.findings import Finding, Topic
-from proxyconfig_api.conditions import Condition, condition
 from proxyconfig_api.nodeproxy import ModeStatus, Module, ModuleState, NodeProxy, NodeProxyStatus
+from proxyconfig_api.status.conditions import Condition, condition
 from proxyconfig_client.clock import Clock
 from proxyconfig_client.errors import ApiError
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxyconfig_api import heartbeat, names
+from proxyconfig_api import names
+from proxyconfig_api.status import heartbeat
 
 
 @pytest.mark.parametrize("node", ["n1", "agent-7", "proxyconfig-operator", "ip-10-0-0-7.eu-central-1.compute.internal"])

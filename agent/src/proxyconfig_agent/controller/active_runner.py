@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NoReturn
 
-from proxyconfig_agent.app.step import Plan
+from proxyconfig_agent.controller.step import Plan
 from proxyconfig_agent.dataplane.port import Dataplane
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.programmed import Programmed

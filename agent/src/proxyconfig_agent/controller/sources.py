@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from proxyconfig_agent.report.status.nodeproxy import Reporter
 from proxyconfig_agent.state.findings import Finding
 from proxyconfig_agent.watch.desired import Desired
-from proxyconfig_api.conditions import Condition
+from proxyconfig_api.status.conditions import Condition
 
 
 class DesiredSource(Protocol):

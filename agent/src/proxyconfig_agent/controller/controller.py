@@ -12,14 +12,14 @@ from typing import NoReturn
 import msgspec
 import structlog
 
-from proxyconfig_agent.app import garbage
-from proxyconfig_agent.app.active_mode import ActiveMode, Modes
-from proxyconfig_agent.app.active_runner import ActiveRunner
-from proxyconfig_agent.app.cluster_changes import ClusterChanges
-from proxyconfig_agent.app.readiness import CacheReadiness
-from proxyconfig_agent.app.retry import RetryTimer
-from proxyconfig_agent.app.sources import Reporters, Sources
-from proxyconfig_agent.app.step import Inputs, Plan, Prepare, Probe, Reconfigure, Remove, Run, Step, Wait, next_step
+from proxyconfig_agent.controller import garbage
+from proxyconfig_agent.controller.active_mode import ActiveMode, Modes
+from proxyconfig_agent.controller.active_runner import ActiveRunner
+from proxyconfig_agent.controller.cluster_changes import ClusterChanges
+from proxyconfig_agent.controller.readiness import CacheReadiness
+from proxyconfig_agent.controller.retry import RetryTimer
+from proxyconfig_agent.controller.sources import Reporters, Sources
+from proxyconfig_agent.controller.step import Inputs, Plan, Prepare, Probe, Reconfigure, Remove, Run, Step, Wait, next_step
 from proxyconfig_agent.dataplane.port import DataplaneError
 from proxyconfig_agent.ingest.model import Node
 from proxyconfig_agent.node import rtnetlink

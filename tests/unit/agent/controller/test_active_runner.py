@@ -11,8 +11,8 @@ from tests.support.polling import soon
 from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 from tests.unit.agent.examples import NODE, service
 
-from proxyconfig_agent.app.active_runner import ActiveRunner
-from proxyconfig_agent.app.step import Plan
+from proxyconfig_agent.controller.active_runner import ActiveRunner
+from proxyconfig_agent.controller.step import Plan
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.programmed import Programmed

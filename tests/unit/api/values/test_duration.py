@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyconfig_api.duration import LIMIT_S, Duration
+from proxyconfig_api.values.duration import LIMIT_S, Duration
 
 
 @pytest.mark.parametrize(

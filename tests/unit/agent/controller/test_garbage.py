@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxyconfig_agent.app import garbage
+from proxyconfig_agent.controller import garbage
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import ipaddress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyconfig_api.cidr import Cidr, NodeAddresses
+from proxyconfig_api.values.cidr import Cidr, NodeAddresses
 
 
 @given(st.ip_addresses(), st.data())

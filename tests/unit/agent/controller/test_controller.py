@@ -13,8 +13,8 @@ from tests.support.polling import soon
 from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 from tests.unit.agent.examples import NODE, service
 
-from proxyconfig_agent.app.controller import NodeController
-from proxyconfig_agent.app.retry import RETRY_S
+from proxyconfig_agent.controller.controller import NodeController
+from proxyconfig_agent.controller.retry import RETRY_S
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.module_states import Modules
@@ -33,9 +33,9 @@ from proxyconfig_agent.state.findings import Finding
 from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.informers import Informers
-from proxyconfig_api.conditions import condition
 from proxyconfig_api.nodeproxy import ModeStatus, NodeProxyStatus
 from proxyconfig_api.spec import Mode, ProxyConfigSpec
+from proxyconfig_api.status.conditions import condition
 from proxyconfig_client.api import ApiClient
 from proxyconfig_client.clock import Clock
 from proxyconfig_client.config import ClientConfig

@@ -4,7 +4,7 @@ import asyncio
 
 from tests.support import virtualtime
 
-from proxyconfig_agent.app.retry import RETRY_S, RetryTimer
+from proxyconfig_agent.controller.retry import RETRY_S, RetryTimer
 from proxyconfig_client.clock import Clock
 
 

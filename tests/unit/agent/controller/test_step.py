@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.agent.examples import NODE
 
-from proxyconfig_agent.app.step import Inputs, Plan, Prepare, Probe, Reconfigure, Remove, Run, Step, Wait, next_step
+from proxyconfig_agent.controller.step import Inputs, Plan, Prepare, Probe, Reconfigure, Remove, Run, Step, Wait, next_step
 from proxyconfig_agent.ingest.model import Address, Family, Network, NodeName
 from proxyconfig_agent.node.local_address import LocalAddress
 from proxyconfig_agent.watch.desired import Desired

@@ -1,0 +1,1 @@
+"""What operator and agents report: conditions, their reasons, the heartbeat."""

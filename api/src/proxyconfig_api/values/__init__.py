@@ -1,0 +1,1 @@
+"""Types of single fields: durations, CIDRs, selectors, addresses."""
