@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import os
 
-import structlog
 from hypothesis import HealthCheck, settings
+from tests.support import plainlogs
 
 settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same", settings.get_profile("explore"), derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
-
-# structlog's own default prints the local variables of each frame where rich is installed: seconds per traceback.
-_PLAIN = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _PLAIN])
+plainlogs.configure()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from tests.support import plainlogs
 from tests.support.clock import FakeClock
 from tests.unit.client.fakeserver import FakeServer, served, status
 
@@ -115,7 +116,7 @@ def _restored_logging() -> Iterator[None]:
     handlers, level = root.handlers[:], root.level
     yield
     root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
+    plainlogs.configure()
 
 
 @pytest.mark.usefixtures("_restored_logging")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 import structlog
+from tests.support import plainlogs
 from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 from tests.unit.agent.examples import piece, ready, service
 from tests.unit.agent.sync.test_runner import Rig
@@ -62,7 +63,7 @@ def quiet() -> Iterator[None]:
     """Tens of thousands of syncs, each with a line of the log."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     yield
-    structlog.reset_defaults()
+    plainlogs.configure()
 
 
 _addresses = itertools.cycle(f"10.0.0.{number}" for number in range(1, 255))
