@@ -51,7 +51,7 @@ class Host:
         mode, kernel = spec_of(spec.mode), self._read_modules()
         of_mode = (*mode.modules, *mode.modules_of(spec))
         found = module_states.states((*modules.ESSENTIAL, *modules.HELPFUL, *spec.kernel.modules, *of_mode, *mode.optional_modules), kernel)
-        lacking = module_states.findings(modules.ESSENTIAL, spec.kernel.modules, of_mode, mode.optional_modules, kernel)
+        lacking = module_states.findings(modules.ESSENTIAL, spec.kernel.modules, of_mode, kernel)
         return HostState((*lacking, *reconcile(sysctls_of(spec, cores()), self._parameters, self._ledger)), found)
 
     def restore(self) -> tuple[Finding, ...]:

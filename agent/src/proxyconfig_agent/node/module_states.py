@@ -68,28 +68,24 @@ _WORDS = {
 }
 
 
-def findings(
-    essential: Iterable[str], requested: Iterable[str], of_mode: Iterable[str], optional: Iterable[str], modules: Modules
-) -> tuple[Finding, ...]:
+def findings(essential: Iterable[str], requested: Iterable[str], of_mode: Iterable[str], modules: Modules) -> tuple[Finding, ...]:
     """A sentence for each module that is not there.
 
     The agent itself needs `essential`, the spec asks for `requested`. Of those that the mode needs only what this kernel can never have
-    is wrong: it loads the others with the rules that use them. That an optional one is missing is worth a word."""
-    needed = states(of_mode, modules)
+    is wrong: it loads the others with the rules that use them."""
     return (
         *(_finding(each) for each in states(essential, modules) if each.state not in PRESENT),
         *(_finding(each, "; or remove it from spec.kernel.modules") for each in states(requested, modules) if each.state not in PRESENT),
-        *(_finding(each) for each in needed if each.state in _NEVER),
-        *(_finding(each, harmless=True) for each in states(optional, modules) if each.state in _NEVER),
+        *(_finding(each) for each in states(of_mode, modules) if each.state in _NEVER),
     )
 
 
 _NEVER = (ModuleState.MISSING, ModuleState.NOT_PERMITTED)
 
 
-def _finding(module: Module, fix: str = "", *, harmless: bool = False) -> Finding:
+def _finding(module: Module, fix: str = "") -> Finding:
     reason = "ModuleNotPermitted" if module.state is ModuleState.NOT_PERMITTED else "ModuleMissing"
-    return Finding(Topic.MODULES, reason, f"module {module.name}: {module.message}{fix}", harmless)
+    return Finding(Topic.MODULES, reason, f"module {module.name}: {module.message}{fix}")
 
 
 def _state(name: str, modules: Modules) -> Module:

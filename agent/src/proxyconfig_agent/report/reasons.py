@@ -168,7 +168,7 @@ REASONS = (
     Reason(
         "ModuleMissing",
         "`ModulesLoaded`",
-        "A kernel module is neither loaded nor built in; where the condition is True, the mode works without it.",
+        "A kernel module is neither loaded nor built in.",
         "Act on the message: the `modprobe` command, or the kernel's CONFIG option. `status.modules` lists all of them.",
     ),
     Reason(

@@ -66,25 +66,24 @@ def test_a_summary_counts_by_state() -> None:
 
 
 def test_a_module_that_the_spec_asks_for_and_is_not_there_is_a_finding_with_the_way_out() -> None:
-    (finding,) = findings([], ["nft_masq"], [], [], KERNEL)
+    (finding,) = findings([], ["nft_masq"], [], KERNEL)
     assert (finding.topic, finding.reason, finding.harmless) == (Topic.MODULES, "ModuleMissing", False)
     assert finding.message.endswith("run `modprobe nft_masq` on the node; or remove it from spec.kernel.modules")
 
 
 def test_a_module_of_the_mode_that_the_kernel_may_still_load_is_no_finding() -> None:
-    assert findings([], [], ["nft_masq"], ["nft_masq"], KERNEL) == ()
-    assert findings([], [], ["nft_masq"], [], UNKNOWN) == ()
+    assert findings([], [], ["nft_masq"], KERNEL) == ()
+    assert findings([], [], ["nft_masq"], UNKNOWN) == ()
 
 
-@pytest.mark.parametrize(("required", "optional", "harmless"), [(["ip_vs"], [], False), ([], ["ip_vs"], True)])
-def test_a_module_of_the_mode_that_the_kernel_cannot_have_is_a_finding(required: list[str], optional: list[str], harmless: bool) -> None:
-    (finding,) = findings([], [], required, optional, NO_MODULES)
-    assert (finding.reason, finding.harmless) == ("ModuleMissing", harmless)
+def test_a_module_of_the_mode_that_the_kernel_cannot_have_is_a_finding() -> None:
+    (finding,) = findings([], [], ["ip_vs"], NO_MODULES)
+    assert (finding.reason, finding.harmless) == ("ModuleMissing", False)
     assert "CONFIG_IP_VS" in finding.message
 
 
 def test_a_module_that_may_not_be_loaded_has_a_reason_of_its_own() -> None:
-    (finding,) = findings(["nf_conntrack"], [], [], [], Modules("6.1", disabled=True))
+    (finding,) = findings(["nf_conntrack"], [], [], Modules("6.1", disabled=True))
     assert finding.reason == "ModuleNotPermitted"
 
 
