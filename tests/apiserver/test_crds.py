@@ -119,6 +119,15 @@ def test_what_a_controller_applies_replaces_the_default_of_the_status(api: Api) 
     assert kstatus(api.have(f"{CONFIGS}/{NAME}")) == "InProgress"  # Ready is False
 
 
+@pytest.mark.parametrize("later", [{"nftables": 3}, {"userspace": 1}, None])
+def test_a_mode_that_no_node_runs_any_more_leaves_the_count(api: Api, later: dict[str, int] | None) -> None:
+    api.create(CONFIGS, config({}))
+    body = {"apiVersion": API_VERSION, "kind": "ProxyConfig", "metadata": {"name": NAME}}
+    for modes in ({"nftables": 2, "iptables": 1}, later):
+        status = {key: value for key, value in (STATUS | {"modes": modes}).items() if value is not None}
+        assert api.apply(f"{CONFIGS}/{NAME}/status", body | {"status": status}, "operator")["status"].get("modes") == modes
+
+
 STATUS: dict[str, Any] = {
     "observedGeneration": 1,
     "revision": "example-44136fa355",
