@@ -130,7 +130,8 @@ class Fleet:
         removing = spec["action"] == "Remove"
         if proxy.get("status", {}).get("observedGeneration") == generation or (removing and name in self.stubborn):
             return
-        status: dict[str, Any] = {"observedGeneration": generation, "observedRevision": spec["revisionName"], "mode": "nftables"}
+        mode = {"desired": "nftables", "effective": "nftables", "reason": "AsConfigured"}
+        status: dict[str, Any] = {"observedGeneration": generation, "observedRevision": spec["revisionName"], "mode": mode}
         status["conditions"] = [ready(holds=not removing, reason="Removed" if removing else "Synced")]
         if removing:
             status["removed"] = {"objects": 0}
