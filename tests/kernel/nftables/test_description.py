@@ -11,10 +11,10 @@ from tests.support.netns.namespace import Namespace
 from tests.unit.agent.dataplane.nftables import golden
 from tests.unit.agent.dataplane.nftables.frontends import network
 
-from proxyconfig_agent.dataplane.nftables.kernel import transaction
 from proxyconfig_agent.dataplane.nftables.model.base_chains import fixed
-from proxyconfig_agent.dataplane.nftables.model.ruleset import table_of
+from proxyconfig_agent.dataplane.nftables.model.table import table_of
 from proxyconfig_agent.dataplane.port import LocalTraffic, Settings
+from proxyconfig_agent.dataplane.tables.kernel import transaction
 from proxyconfig_agent.ingest.model import ANY, Family
 from proxyconfig_agent.netlink.nftables.connection import Connection
 

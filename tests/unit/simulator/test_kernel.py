@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.support.simulator.nftables.kernel import SimulatedKernel
 
-from proxyconfig_agent.dataplane.nftables.model.elements import encoded, encoded_key, value_tail, verdict_tail
+from proxyconfig_agent.dataplane.tables.model.elements import encoded, encoded_key, value_tail, verdict_tail
 from proxyconfig_agent.netlink.nftables import expressions as x
 from proxyconfig_agent.netlink.nftables import messages as wire
 from proxyconfig_agent.netlink.nftables.connection import KernelError

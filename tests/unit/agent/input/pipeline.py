@@ -15,12 +15,13 @@ from proxyconfig_agent.dataplane.iptables.delta import delta as iptables_delta
 from proxyconfig_agent.dataplane.iptables.lower import lower
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Features, PortRules
 from proxyconfig_agent.dataplane.iptables.tools.restore import Input
-from proxyconfig_agent.dataplane.nftables.delta import delta
-from proxyconfig_agent.dataplane.nftables.kernel import transaction
+from proxyconfig_agent.dataplane.nftables.kernel.changes import changed, class_elements
 from proxyconfig_agent.dataplane.nftables.model import sets
 from proxyconfig_agent.dataplane.nftables.sync.batches import batches, by_family
 from proxyconfig_agent.dataplane.nftables.table.state import TableState
 from proxyconfig_agent.dataplane.port import Settings
+from proxyconfig_agent.dataplane.tables.delta import delta
+from proxyconfig_agent.dataplane.tables.model import address_sets
 from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.model import Address, Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends, PortName
@@ -32,7 +33,7 @@ from proxyconfig_agent.state.settlement import Settlement
 from proxyconfig_agent.watch.handlers import EndpointSliceHandler, ServiceHandler
 from proxyconfig_client.watch.decoder import Decoder
 
-_FRONTENDS = (sets.SERVICES, sets.NODEPORTS, sets.NO_ENDPOINTS, sets.NO_LOCAL, sets.NO_ENDPOINTS_NODEPORTS)
+_FRONTENDS = (sets.SERVICES, sets.NODEPORTS, address_sets.NO_ENDPOINTS, address_sets.NO_LOCAL, address_sets.NO_ENDPOINTS_NODEPORTS)
 SETTINGS = Settings(node_addresses=(Address(bytes((192, 168, 50, 1))),))
 
 
@@ -53,9 +54,9 @@ class Table:
             self.iptables += b"".join(given.text())
         planned = self.book.delta(self.book.lower(changes, SETTINGS))
         fresh = self.book.classes.fresh()
-        for message in transaction.changed(self.book.family, fresh, [planned]):
+        for message in changed(self.book.family, fresh, [planned]):
             assert message
-        planned.absorb(delta({}, {sets.PICKS: transaction.class_elements(fresh)}))
+        planned.absorb(delta({}, {sets.PICKS: class_elements(fresh)}))
         self.kernel.commit(planned)
         self.book.keep()
 

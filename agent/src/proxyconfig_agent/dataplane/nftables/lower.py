@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from proxyconfig_agent.dataplane.nftables.model import sets
-from proxyconfig_agent.dataplane.nftables.model.elements import comment_tail, end_tail, value_tail
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointChain
-from proxyconfig_agent.dataplane.nftables.model.ranges import merged
-from proxyconfig_agent.dataplane.nftables.model.ruleset import Elements
 from proxyconfig_agent.dataplane.nftables.model.service_mark import EXTERNAL, EXTERNAL_LOCAL, LOCAL_LIST, word
-from proxyconfig_agent.ingest.model import Address, Network, Policy
+from proxyconfig_agent.dataplane.tables.model import address_sets
+from proxyconfig_agent.dataplane.tables.model.address_elements import PADDING, firewall, frontend_keys, protocol_and_port
+from proxyconfig_agent.dataplane.tables.model.elements import comment_tail, value_tail
+from proxyconfig_agent.dataplane.tables.model.ruleset import Elements
+from proxyconfig_agent.ingest.model import Address, Policy
 from proxyconfig_agent.select.frontends import Backends, Frontends, count
 
 _index = struct.Struct("=I").pack
-_PADDING = b"\0\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,10 @@ def lower(frontends: Frontends, numbers: Numbers, node_addresses: tuple[Address,
     _lower_cluster_ip(elements, frontends, numbers, picks, comment)
     if frontends.is_accessible:
         _lower_external(elements, frontends, numbers, picks, comment)
-    if frontends.source_ranges:
-        _lower_firewall(elements, frontends, node_addresses, comment)
+    elements |= firewall(frontends, node_addresses)
     _lower_backends(elements, frontends, numbers, picks)
     if frontends.on_node:
-        elements[sets.HAIRPIN] = {address + address: b"" for address in frontends.on_node}
+        elements[address_sets.HAIRPIN] = {address + address: b"" for address in frontends.on_node}
     return elements
 
 
@@ -60,28 +59,16 @@ def picks_of(frontends: Frontends) -> Picks:
     return Picks(EndpointChain(cluster, False, frontends.affinity_s), EndpointChain(local, True, frontends.affinity_s))
 
 
-def frontend_keys(frontends: Frontends) -> Iterator[bytes]:
-    """The keys of its addresses in `services`, the ClusterIP's first; no key twice."""
-    behind = protocol_and_port(frontends.name.protocol, frontends.port)
-    cluster_ip = (frontends.cluster_ip,) if frontends.cluster_ip else ()
-    for address in dict.fromkeys((*cluster_ip, *frontends.external_ips, *frontends.load_balancer_ips)):
-        yield address + behind
-
-
-def protocol_and_port(protocol: int, port: int) -> bytes:
-    return bytes((protocol, 0, 0, 0)) + port.to_bytes(2) + _PADDING
-
-
 def _lower_cluster_ip(elements: Elements, frontends: Frontends, numbers: Numbers, picks: Picks, comment: bytes) -> None:
     if not frontends.cluster_ip:
         return
     key = frontends.cluster_ip + protocol_and_port(frontends.name.protocol, frontends.port)
     pick = picks.local if frontends.internal_policy is Policy.LOCAL else picks.cluster
-    elements[sets.CLUSTER_IPS] = {frontends.cluster_ip: b""}
+    elements[address_sets.CLUSTER_IPS] = {frontends.cluster_ip: b""}
     if pick.endpoints:
         elements[sets.SERVICES] = {key: value_tail(word(numbers.identity, numbers.codes[pick])) + comment}
     else:
-        elements[sets.NO_LOCAL if frontends.reachable and pick.local else sets.NO_ENDPOINTS] = {key: comment}
+        elements[address_sets.NO_LOCAL if frontends.reachable and pick.local else address_sets.NO_ENDPOINTS] = {key: comment}
 
 
 def _lower_external(elements: Elements, frontends: Frontends, numbers: Numbers, picks: Picks, comment: bytes) -> None:
@@ -107,28 +94,10 @@ def _external_keys(frontends: Frontends) -> Iterator[tuple[str, str, str, list[b
     """The sets for each kind of external address, and the keys. A ClusterIP among the external addresses stays what it is."""
     own = frontends.cluster_ip
     keys = [key for key in frontend_keys(frontends) if own is None or not key.startswith(own)]
-    yield sets.SERVICES, sets.NO_ENDPOINTS, sets.NO_LOCAL, keys
+    yield sets.SERVICES, address_sets.NO_ENDPOINTS, address_sets.NO_LOCAL, keys
     if frontends.node_port:
         nodeport = protocol_and_port(frontends.name.protocol, frontends.node_port)
-        yield sets.NODEPORTS, sets.NO_ENDPOINTS_NODEPORTS, sets.NO_LOCAL_NODEPORTS, [nodeport]
-
-
-def _lower_firewall(elements: Elements, frontends: Frontends, node_addresses: tuple[Address, ...], comment: bytes) -> None:
-    protected, admitted = dict[bytes, bytes](), dict[bytes, bytes]()
-    behind = protocol_and_port(frontends.name.protocol, frontends.port)
-    for vip in frontends.load_balancer_ips:
-        protected[vip + behind] = comment
-        for first, last in merged(_admitted(frontends, vip, node_addresses)):
-            admitted[vip + behind + first] = end_tail(vip + behind + last)
-    elements[sets.FIREWALL_IPS], elements[sets.SOURCE_RANGES] = protected, admitted
-
-
-def _admitted(frontends: Frontends, vip: Address, node_addresses: tuple[Address, ...]) -> list[Network]:
-    """A node that may reach the VIP may have the VIP itself as its source, where the address is bound to the node."""
-    ranges = list(frontends.source_ranges)
-    if any(address in cidr for cidr in ranges for address in node_addresses):
-        ranges.append(Network(vip, 8 * len(vip)))
-    return ranges
+        yield sets.NODEPORTS, address_sets.NO_ENDPOINTS_NODEPORTS, address_sets.NO_LOCAL_NODEPORTS, [nodeport]
 
 
 def _lower_backends(elements: Elements, frontends: Frontends, numbers: Numbers, picks: Picks) -> None:
@@ -152,7 +121,7 @@ def _endpoints(backends: Backends, base: int, step: int, identity: int) -> dict[
     own = word(identity)
     head = value_tail(bytes(step + 2))[: -(step + 2)]
     starts = range(0, len(backends), step)
-    return {own + _index(i): head + backends[at : at + step] + _PADDING for i, at in enumerate(starts, base)}
+    return {own + _index(i): head + backends[at : at + step] + PADDING for i, at in enumerate(starts, base)}
 
 
 def _slot_list(backends: Backends, base: int, step: int, identity: int, slots: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
@@ -161,7 +130,7 @@ def _slot_list(backends: Backends, base: int, step: int, identity: int, slots: M
 
 
 def _slot_endpoints(backends: Backends, step: int, slots: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-    return {slots[endpoint]: value_tail(endpoint + _PADDING) for endpoint in _each(backends, step)}
+    return {slots[endpoint]: value_tail(endpoint + PADDING) for endpoint in _each(backends, step)}
 
 
 def _each(backends: Backends, step: int) -> Iterator[bytes]:

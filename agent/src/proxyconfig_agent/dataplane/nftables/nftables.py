@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from proxyconfig_agent.dataplane.nftables.delta import Delta
-from proxyconfig_agent.dataplane.nftables.kernel import dump, transaction
-from proxyconfig_agent.dataplane.nftables.kernel.actual import HeldElements
-from proxyconfig_agent.dataplane.nftables.kernel.generation import Writer
+from proxyconfig_agent.dataplane.nftables.kernel import changes, dump
+from proxyconfig_agent.dataplane.nftables.kernel.held_elements import HeldElements
 from proxyconfig_agent.dataplane.nftables.kernel.probe import probe
 from proxyconfig_agent.dataplane.nftables.model import sets
-from proxyconfig_agent.dataplane.nftables.model.ruleset import NFPROTO, table_of
+from proxyconfig_agent.dataplane.nftables.model.table import table_of
 from proxyconfig_agent.dataplane.nftables.sync.batches import Ports, batches, by_family, by_service, size_of
 from proxyconfig_agent.dataplane.nftables.sync.full_sync import FullSync
 from proxyconfig_agent.dataplane.nftables.sync.reconcile import BYTES_PER_ELEMENT, CHUNK, Reconciler
@@ -20,10 +18,12 @@ from proxyconfig_agent.dataplane.nftables.table.state import Pair, TableState
 from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneError, Outcome, ProbeResult, Refusal, Settings
 from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
+from proxyconfig_agent.dataplane.tables.delta import Delta
+from proxyconfig_agent.dataplane.tables.kernel.dump import actual_table, scanned
+from proxyconfig_agent.dataplane.tables.kernel.generation import Writer
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.netlink.nftables import messages as wire
 from proxyconfig_agent.netlink.nftables.connection import Connection, KernelError
-from proxyconfig_agent.netlink.nftables.messages import Table
 from proxyconfig_agent.select.frontends import Frontends
 
 QUICK = 1000
@@ -84,28 +84,20 @@ class Nftables:
     def remove(self) -> None:
         """Take both tables away, and forget them. Raises DataplaneError."""
         try:
-            self._writer.commit([wire.delete_table(table) for table in map(table_of, Family) if dump.held(self._kernel, table)])
+            self._writer.commit([wire.delete_table(table) for table in map(table_of, Family) if actual_table(self._kernel, table)])
         except KernelError as error:
             raise DataplaneError(f"nftables: {error}") from error
         self._tables = {}
 
     def scan(self) -> list[str]:
         try:
-            return [line for table in map(table_of, Family) for line in self._scanned(table)]
+            return [line for table in map(table_of, Family) for line in scanned(self._kernel, table)]
         except KernelError as error:
             raise DataplaneError(f"nftables: {error}") from error
 
     def close(self) -> None:
         """Close the socket; what is in the kernel stays and works."""
         self._kernel.close()
-
-    def _scanned(self, table: Table) -> Iterator[str]:
-        held = dump.held(self._kernel, table)
-        if held:
-            name = f"{'ip' if table.family == NFPROTO[Family.IPV4] else 'ip6'} {table.name}"
-            yield f"table {name}"
-            yield from (f"set {name} {container}" for container in sorted(held.containers))
-            yield from (f"chain {name} {chain}" for chain in sorted(held.chains))
 
     def _supported(self) -> tuple[Family, ...]:
         """A kernel that lacks something for one family serves the other one, as if Services had no addresses of the first."""
@@ -115,7 +107,7 @@ class Nftables:
 
     def _read(self, family: Family, settings: Settings) -> Reconciler:
         table = table_of(family)
-        held = dump.held(self._kernel, table)
+        held = actual_table(self._kernel, table)
         elements, remembered = HeldElements(), set[int]()
         before = self._tables.get(family)
         if held:
@@ -164,9 +156,7 @@ class Nftables:
         """One transaction for both families; how many operations. If the kernel refuses it, the books are as before: KernelError."""
         fresh = {family: self._tables[family].classes.fresh() for family in deltas}
         try:
-            self._writer.commit(
-                message for family, delta in deltas.items() for message in transaction.changed(family, fresh[family], [delta])
-            )
+            self._writer.commit(message for family, delta in deltas.items() for message in changes.changed(family, fresh[family], [delta]))
         except Exception:
             self._rollback()
             raise

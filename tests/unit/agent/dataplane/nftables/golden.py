@@ -10,12 +10,13 @@ from pathlib import Path
 
 from tests.unit.agent.dataplane.nftables.frontends import ip, network
 
-from proxyconfig_agent.dataplane.nftables.kernel import transaction
 from proxyconfig_agent.dataplane.nftables.kernel.description import describe
 from proxyconfig_agent.dataplane.nftables.model.base_chains import fixed
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointChain, chain_of
-from proxyconfig_agent.dataplane.nftables.model.ruleset import Chain, table_of
+from proxyconfig_agent.dataplane.nftables.model.table import table_of
 from proxyconfig_agent.dataplane.port import LocalTraffic, Settings
+from proxyconfig_agent.dataplane.tables.kernel import transaction
+from proxyconfig_agent.dataplane.tables.model.ruleset import Chain
 from proxyconfig_agent.ingest.model import Family
 
 FOLDER = Path(__file__).with_name("golden")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from proxyconfig_agent.dataplane.nftables.delta import Delta
-from proxyconfig_agent.dataplane.nftables.kernel.actual import HeldElements
-from proxyconfig_agent.dataplane.nftables.model.ruleset import Elements
+from proxyconfig_agent.dataplane.nftables.kernel.held_elements import HeldElements
+from proxyconfig_agent.dataplane.tables.delta import Delta
+from proxyconfig_agent.dataplane.tables.model.ruleset import Elements
 
 
 class KernelModel:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from tests.unit.agent.dataplane.nftables.frontends import ip, network
 
-from proxyconfig_agent.dataplane.nftables.model import sets
 from proxyconfig_agent.dataplane.nftables.model.base_chains import fixed
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointChain, chain_of, needed_by
 from proxyconfig_agent.dataplane.port import LocalTraffic, Settings
+from proxyconfig_agent.dataplane.tables.model import address_sets
 from proxyconfig_agent.ingest.model import ANY, Family
 from proxyconfig_agent.netlink.nftables.expressions import covers
 
@@ -59,8 +59,8 @@ def test_each_cidr_of_the_pods_short_circuits_by_a_rule_of_its_own() -> None:
 
 def test_chosen_node_port_addresses_are_elements_and_loopback_is_never_one() -> None:
     chosen = replace(SETTINGS, node_port_addresses=(ip("192.0.2.1"), ip("127.0.0.1"), ip("::1"), ip("fd00::1")))
-    assert set(fixed(chosen, Family.IPV4).elements[sets.NODEPORT_IPS]) == {ip("192.0.2.1")}
-    assert set(fixed(chosen, Family.IPV6).elements[sets.NODEPORT_IPS]) == {ip("fd00::1")}
+    assert set(fixed(chosen, Family.IPV4).elements[address_sets.NODEPORT_IPS]) == {ip("192.0.2.1")}
+    assert set(fixed(chosen, Family.IPV6).elements[address_sets.NODEPORT_IPS]) == {ip("fd00::1")}
 
 
 def test_all_addresses_are_asked_of_the_routing_table() -> None:
@@ -69,8 +69,8 @@ def test_all_addresses_are_asked_of_the_routing_table() -> None:
         for addresses in (tuple(ANY.values()), ())
     )
     assert b"fib\0" in of_all
-    assert sets.NODEPORT_IPS.encode() not in of_all
-    assert sets.NODEPORT_IPS.encode() in chosen
+    assert address_sets.NODEPORT_IPS.encode() not in of_all
+    assert address_sets.NODEPORT_IPS.encode() in chosen
 
 
 def test_equal_settings_make_equal_rules_and_other_ones_others() -> None:

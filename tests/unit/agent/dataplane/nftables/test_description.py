@@ -6,13 +6,14 @@ import pytest
 from tests.unit.agent.dataplane.nftables import golden
 from tests.unit.agent.dataplane.nftables.frontends import frontends, ip, network
 
-from proxyconfig_agent.dataplane.nftables.kernel import transaction
-from proxyconfig_agent.dataplane.nftables.kernel.actual import ActualTable, HeldChain
+from proxyconfig_agent.dataplane.nftables.kernel import changes
 from proxyconfig_agent.dataplane.nftables.kernel.description import describe
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointChain
-from proxyconfig_agent.dataplane.nftables.model.ruleset import table_of
+from proxyconfig_agent.dataplane.nftables.model.table import table_of
 from proxyconfig_agent.dataplane.nftables.table.state import TableState
 from proxyconfig_agent.dataplane.port import Settings
+from proxyconfig_agent.dataplane.tables.kernel import transaction
+from proxyconfig_agent.dataplane.tables.kernel.actual import ActualTable, HeldChain
 from proxyconfig_agent.ingest.model import Family
 
 TABLE = table_of(Family.IPV4)
@@ -33,7 +34,7 @@ def test_the_change_of_a_service_is_a_handful_of_lines() -> None:
         source_ranges=(network("10.0.0.0/8"),),
     )
     delta = table.delta(table.lower({port.name: port}, Settings()))
-    lines = describe(transaction.changed(Family.IPV4, {EndpointChain(1): 3}, [delta])).splitlines()
+    lines = describe(changes.changed(Family.IPV4, {EndpointChain(1): 3}, [delta])).splitlines()
     assert lines[:2] == ["add chain ip proxyconfig pick-1", "flush chain ip proxyconfig pick-1"]
     assert "add element ip proxyconfig classes { 0x03000000 : goto pick-1 }" in lines
     assert "add element ip proxyconfig cluster-ips { 0x0a600001 }" in lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyconfig_agent.dataplane.nftables.model.elements import (
+from proxyconfig_agent.dataplane.tables.model.elements import (
     chain_of,
     comment_of,
     comment_tail,

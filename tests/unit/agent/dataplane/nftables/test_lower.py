@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from tests.unit.agent.dataplane.nftables.frontends import backends, frontends, ip, network
 
-from proxyconfig_agent.dataplane.nftables.lower import Numbers, lower, picks_of, protocol_and_port
+from proxyconfig_agent.dataplane.nftables.lower import Numbers, lower, picks_of
 from proxyconfig_agent.dataplane.nftables.model import sets
-from proxyconfig_agent.dataplane.nftables.model.elements import comment_of, value_of
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointChain
-from proxyconfig_agent.dataplane.nftables.model.ruleset import Elements
 from proxyconfig_agent.dataplane.nftables.model.service_mark import EXTERNAL, EXTERNAL_LOCAL, LOCAL_LIST, id_in, low_in
+from proxyconfig_agent.dataplane.tables.model import address_sets
+from proxyconfig_agent.dataplane.tables.model.address_elements import protocol_and_port
+from proxyconfig_agent.dataplane.tables.model.elements import comment_of, value_of
+from proxyconfig_agent.dataplane.tables.model.ruleset import Elements
 from proxyconfig_agent.ingest.model import Policy, Protocol
 from proxyconfig_agent.select.frontends import Frontends
 
@@ -43,47 +45,47 @@ def class_of(elements: Elements, name: str) -> int:
 @pytest.mark.parametrize(
     ("port", "present"),
     [
-        pytest.param(frontends(), {sets.CLUSTER_IPS, sets.NO_ENDPOINTS}, id="without-endpoints-it-rejects"),
-        pytest.param(frontends(cluster=(FAR,)), {sets.CLUSTER_IPS, sets.SERVICES, sets.ENDPOINTS}, id="cluster-ip"),
+        pytest.param(frontends(), {address_sets.CLUSTER_IPS, address_sets.NO_ENDPOINTS}, id="without-endpoints-it-rejects"),
+        pytest.param(frontends(cluster=(FAR,)), {address_sets.CLUSTER_IPS, sets.SERVICES, sets.ENDPOINTS}, id="cluster-ip"),
         pytest.param(
             frontends(node_port=30080),
-            {sets.CLUSTER_IPS, sets.NO_ENDPOINTS, sets.NO_ENDPOINTS_NODEPORTS},
+            {address_sets.CLUSTER_IPS, address_sets.NO_ENDPOINTS, address_sets.NO_ENDPOINTS_NODEPORTS},
             id="a-nodeport-without-endpoints-rejects",
         ),
         pytest.param(
             frontends(cluster=(FAR,), node_port=30080),
-            {sets.CLUSTER_IPS, sets.SERVICES, sets.NODEPORTS, sets.CLUSTER_LISTS, sets.ENDPOINTS},
+            {address_sets.CLUSTER_IPS, sets.SERVICES, sets.NODEPORTS, sets.CLUSTER_LISTS, sets.ENDPOINTS},
             id="nodeport",
         ),
         pytest.param(
             frontends(cluster=(NEAR, FAR), local=(NEAR,), **LOCAL_EXTERNAL),
-            {sets.CLUSTER_IPS, sets.SERVICES, sets.NODEPORTS, sets.CLUSTER_LISTS, sets.LOCAL_LISTS, sets.ENDPOINTS},
+            {address_sets.CLUSTER_IPS, sets.SERVICES, sets.NODEPORTS, sets.CLUSTER_LISTS, sets.LOCAL_LISTS, sets.ENDPOINTS},
             id="external-policy-local",
         ),
         pytest.param(
             frontends(cluster=(FAR,), **LOCAL_EXTERNAL),
-            {sets.CLUSTER_IPS, sets.SERVICES, sets.NODEPORTS, sets.NO_LOCAL_NODEPORTS, sets.CLUSTER_LISTS, sets.ENDPOINTS},
+            {address_sets.CLUSTER_IPS, sets.SERVICES, sets.NODEPORTS, address_sets.NO_LOCAL_NODEPORTS, sets.CLUSTER_LISTS, sets.ENDPOINTS},
             id="external-policy-local-without-local-drops-and-short-circuits",
         ),
         pytest.param(
             frontends(local=(NEAR,), internal_policy=Policy.LOCAL),
-            {sets.CLUSTER_IPS, sets.SERVICES, sets.ENDPOINTS},
+            {address_sets.CLUSTER_IPS, sets.SERVICES, sets.ENDPOINTS},
             id="internal-policy-local",
         ),
         pytest.param(
             frontends(reachable=True, internal_policy=Policy.LOCAL),
-            {sets.CLUSTER_IPS, sets.NO_LOCAL},
+            {address_sets.CLUSTER_IPS, address_sets.NO_LOCAL},
             id="internal-policy-local-without-local-drops",
         ),
         pytest.param(
             frontends(cluster=(FAR,), affinity_s=60),
-            {sets.CLUSTER_IPS, sets.SERVICES, sets.STICKY_LISTS, sets.STICKY_ENDPOINTS},
+            {address_sets.CLUSTER_IPS, sets.SERVICES, sets.STICKY_LISTS, sets.STICKY_ENDPOINTS},
             id="session-affinity",
         ),
         pytest.param(
             frontends(cluster=(FAR,), local=(NEAR,), affinity_s=60, **LOCAL_EXTERNAL),
             {
-                sets.CLUSTER_IPS,
+                address_sets.CLUSTER_IPS,
                 sets.SERVICES,
                 sets.NODEPORTS,
                 sets.CLUSTER_LISTS,
@@ -96,12 +98,12 @@ def class_of(elements: Elements, name: str) -> int:
         ),
         pytest.param(
             frontends(load_balancer_ips=(ip("192.0.2.1"),), source_ranges=(network("10.0.0.0/8"),)),
-            {sets.CLUSTER_IPS, sets.NO_ENDPOINTS, sets.FIREWALL_IPS, sets.SOURCE_RANGES},
+            {address_sets.CLUSTER_IPS, address_sets.NO_ENDPOINTS, address_sets.FIREWALL_IPS, address_sets.SOURCE_RANGES},
             id="source-ranges-hold-without-endpoints-too",
         ),
         pytest.param(
             frontends(cluster=(NEAR,), on_node=(ip("10.244.0.1"),)),
-            {sets.CLUSTER_IPS, sets.SERVICES, sets.ENDPOINTS, sets.HAIRPIN},
+            {address_sets.CLUSTER_IPS, sets.SERVICES, sets.ENDPOINTS, address_sets.HAIRPIN},
             id="hairpin",
         ),
     ],
@@ -150,20 +152,20 @@ def test_a_cluster_ip_among_the_external_ips_stays_a_cluster_ip() -> None:
 def test_source_ranges_that_overlap_are_one() -> None:
     ranges = (network("10.0.0.0/8"), network("10.1.0.0/16"), network("11.0.0.0/8"), network("192.0.2.0/24"))
     elements = lowered(frontends(load_balancer_ips=(ip("192.0.2.1"),), source_ranges=ranges))
-    assert sorted(key[-4:] for key in elements[sets.SOURCE_RANGES]) == [ip("10.0.0.0"), ip("192.0.2.0")]
+    assert sorted(key[-4:] for key in elements[address_sets.SOURCE_RANGES]) == [ip("10.0.0.0"), ip("192.0.2.0")]
 
 
 def test_a_range_that_holds_the_node_admits_the_vip_itself() -> None:
     port = frontends(load_balancer_ips=(ip("192.0.2.1"),), source_ranges=(network("10.0.0.0/8"),))
-    with_node = lowered(port, "10.1.2.3")[sets.SOURCE_RANGES]
-    without = lowered(port, "172.16.0.1")[sets.SOURCE_RANGES]
+    with_node = lowered(port, "10.1.2.3")[address_sets.SOURCE_RANGES]
+    without = lowered(port, "172.16.0.1")[address_sets.SOURCE_RANGES]
     assert {key[-4:] for key in with_node.keys() - without.keys()} == {ip("192.0.2.1")}
 
 
 def test_ipv6_has_longer_keys_and_the_same_sets() -> None:
     port = frontends(cluster_ip="fd00:96::1", cluster=("[fd00::1]:80",))
     assert {name: len(next(iter(elements))) for name, elements in lowered(port).items()} == {
-        sets.CLUSTER_IPS: 16,
+        address_sets.CLUSTER_IPS: 16,
         sets.SERVICES: 24,
         sets.ENDPOINTS: 8,
     }

@@ -6,10 +6,10 @@ import pytest
 from tests.unit.agent.dataplane.nftables.frontends import ip, network
 
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointChain, pick_of
-from proxyconfig_agent.dataplane.nftables.model.ranges import merged
 from proxyconfig_agent.dataplane.nftables.model.service_mark import IDS, LOW
 from proxyconfig_agent.dataplane.nftables.table.numbers import AFFINITY_LIFE_S, Classes, ExhaustedError, Ids, Slots
-from proxyconfig_agent.dataplane.nftables.table.undo_log import UndoLog
+from proxyconfig_agent.dataplane.tables.model.ranges import merged
+from proxyconfig_agent.dataplane.tables.undo_log import UndoLog
 from proxyconfig_agent.ingest.model import Network
 
 

@@ -10,14 +10,15 @@ from tests.unit.agent.dataplane.nftables.frontends import apart, frontends
 from tests.unit.agent.dataplane.nftables.kernelmodel import KernelModel
 from tests.unit.agent.dataplane.nftables.test_state import SETTINGS, any_frontends
 
-from proxyconfig_agent.dataplane.nftables.delta import Delta, delta
-from proxyconfig_agent.dataplane.nftables.kernel.actual import ActualTable, HeldChain, HeldContainer
 from proxyconfig_agent.dataplane.nftables.model import sets
 from proxyconfig_agent.dataplane.nftables.model.base_chains import LAST_CHAIN, fixed
 from proxyconfig_agent.dataplane.nftables.model.sets import containers
 from proxyconfig_agent.dataplane.nftables.sync.reconcile import Chunk, Reconciler
 from proxyconfig_agent.dataplane.nftables.table.recovery import NumberRecovery
 from proxyconfig_agent.dataplane.nftables.table.state import TableState
+from proxyconfig_agent.dataplane.tables.delta import Delta, delta
+from proxyconfig_agent.dataplane.tables.kernel.actual import ActualTable, HeldChain, HeldContainer
+from proxyconfig_agent.dataplane.tables.model import address_sets
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.netlink.nftables import userdata
 from proxyconfig_agent.netlink.nftables.messages import Kind
@@ -76,7 +77,7 @@ def damaged(draw: st.DrawFn, kernel: KernelModel) -> KernelModel:
     for name, elements in broken.elements.items():
         keys = sorted(elements)
         for key in draw(st.lists(st.sampled_from(keys), unique=True, max_size=3)):
-            if draw(st.booleans()) or name == sets.SOURCE_RANGES:
+            if draw(st.booleans()) or name == address_sets.SOURCE_RANGES:
                 del elements[key]
             else:
                 elements[key] = elements[draw(st.sampled_from(sorted(elements)))]
@@ -127,7 +128,7 @@ def test_every_service_is_whole_within_one_transaction() -> None:
     for chunk in cold_start([frontends(f"s{number}", f"10.96.0.{number + 1}", ("10.244.0.1:80", "10.244.0.2:80")) for number in range(10)]):
         for part in chunk.parts:
             assert {name: len(elements) for name, elements in part.delta.added.items()} == {
-                sets.CLUSTER_IPS: 1,
+                address_sets.CLUSTER_IPS: 1,
                 sets.SERVICES: 1,
                 sets.ENDPOINTS: 2,
             }

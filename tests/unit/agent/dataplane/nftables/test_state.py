@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from tests.unit.agent.dataplane.nftables.frontends import apart, backends, frontends, ip, network, port_name
 from tests.unit.agent.dataplane.nftables.kernelmodel import KernelModel, union
 
-from proxyconfig_agent.dataplane.nftables.delta import delta
-from proxyconfig_agent.dataplane.nftables.kernel.transaction import class_elements
-from proxyconfig_agent.dataplane.nftables.lower import Numbers, lower, protocol_and_port
+from proxyconfig_agent.dataplane.nftables.kernel.changes import class_elements
+from proxyconfig_agent.dataplane.nftables.lower import Numbers, lower
 from proxyconfig_agent.dataplane.nftables.model import sets
 from proxyconfig_agent.dataplane.nftables.table.recovery import NumberRecovery
 from proxyconfig_agent.dataplane.nftables.table.state import TableState
 from proxyconfig_agent.dataplane.port import Settings
+from proxyconfig_agent.dataplane.tables.delta import delta
+from proxyconfig_agent.dataplane.tables.model import address_sets
+from proxyconfig_agent.dataplane.tables.model.address_elements import protocol_and_port
 from proxyconfig_agent.ingest.model import Family, Policy, Protocol
 from proxyconfig_agent.select.frontends import Frontends, PortName
 
@@ -152,9 +154,9 @@ def test_a_cluster_ip_stays_while_another_port_of_the_service_has_it() -> None:
     http, https = frontends(), frontends(port_name="https", port=443)
     world.apply({http.name: http, https.name: https})
     world.apply({http.name: None})
-    assert set(world.kernel.elements[sets.CLUSTER_IPS]) == {ip("10.96.0.10")}
+    assert set(world.kernel.elements[address_sets.CLUSTER_IPS]) == {ip("10.96.0.10")}
     world.apply({https.name: None})
-    assert sets.CLUSTER_IPS not in world.kernel.elements
+    assert address_sets.CLUSTER_IPS not in world.kernel.elements
 
 
 def test_the_same_number_in_another_protocol_is_another_port() -> None:
@@ -162,7 +164,7 @@ def test_the_same_number_in_another_protocol_is_another_port() -> None:
     tcp = frontends("dns", port=53, node_port=30053)
     udp = frontends("dns", port=53, node_port=30053, port_name="udp", protocol=Protocol.UDP)
     world.apply({tcp.name: tcp, udp.name: udp})
-    assert len(world.kernel.elements[sets.NO_ENDPOINTS]) == 2
+    assert len(world.kernel.elements[address_sets.NO_ENDPOINTS]) == 2
 
 
 def test_an_address_can_move_within_one_transaction() -> None:
@@ -175,7 +177,7 @@ def test_an_address_can_move_within_one_transaction() -> None:
             port_name("a"): frontends("a", "10.96.0.1"),
         }
     )
-    assert list(world.kernel.elements[sets.NO_ENDPOINTS]) == [
+    assert list(world.kernel.elements[address_sets.NO_ENDPOINTS]) == [
         address + protocol_and_port(Protocol.TCP, 80) for address in (ip("10.96.0.1"), ip("10.96.0.2"), *vip)
     ]
 

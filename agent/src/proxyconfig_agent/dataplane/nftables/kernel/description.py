@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxyconfig_agent.dataplane.nftables.model.ruleset import NFPROTO
 from proxyconfig_agent.dataplane.nftables.model.sets import containers
+from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink.nftables.describe import describe as described
 from proxyconfig_agent.netlink.nftables.messages import Message

@@ -6,13 +6,14 @@ import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from proxyconfig_agent.dataplane.nftables.kernel import transaction
 from proxyconfig_agent.dataplane.nftables.model import sets
-from proxyconfig_agent.dataplane.nftables.model.base_chains import fixed, reject
+from proxyconfig_agent.dataplane.nftables.model.base_chains import fixed
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointChain, chain_of
-from proxyconfig_agent.dataplane.nftables.model.ruleset import NFPROTO, Chain, Container, Hook, Rule
 from proxyconfig_agent.dataplane.nftables.model.sets import containers
 from proxyconfig_agent.dataplane.port import DataplaneError, ProbeResult, Settings, TemporaryError
+from proxyconfig_agent.dataplane.tables.kernel import transaction
+from proxyconfig_agent.dataplane.tables.model import address_sets, checks
+from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO, Chain, Container, Hook, Rule
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink import uapi
 from proxyconfig_agent.netlink.nftables import expressions as x
@@ -65,8 +66,8 @@ def features(family: Family) -> list[Feature]:
         Feature("meta priority", "3.14", "CONFIG_NF_TABLES", Chain((Rule(zeros + x.set_meta(Meta.PRIORITY, 0)),))),
         Feature("random numbers", "4.9", "CONFIG_NFT_NUMGEN", Chain((Rule(x.random_number(2, 0, 0)),))),
         Feature("address types", "4.10", f"CONFIG_NFT_FIB_{ip}", Chain((Rule(x.address_type(of_source=True, to=0)),))),
-        Feature("reject", "3.14", f"CONFIG_NFT_REJECT and CONFIG_NFT_REJECT_{ip}", Chain((Rule(reject(family)),))),
-        Feature("concatenated ranges", "5.6", "CONFIG_NF_TABLES", Chain(()), (sets.SOURCE_RANGES,)),
+        Feature("reject", "3.14", f"CONFIG_NFT_REJECT and CONFIG_NFT_REJECT_{ip}", Chain((Rule(checks.reject(family)),))),
+        Feature("concatenated ranges", "5.6", "CONFIG_NF_TABLES", Chain(()), (address_sets.SOURCE_RANGES,)),
         Feature("maps written by packets", "5.4", "CONFIG_NF_TABLES", Chain((Rule(affinity),)), (sets.AFFINITY,)),
     ]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from proxyconfig_agent.dataplane.nftables.model import matches, sets
-from proxyconfig_agent.dataplane.nftables.model.ruleset import NFPROTO, Chain, Rule, twice
+from proxyconfig_agent.dataplane.nftables.model import mark_matches, sets
 from proxyconfig_agent.dataplane.nftables.model.service_mark import LOCAL_LIST
+from proxyconfig_agent.dataplane.tables.model import matches
+from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO, Chain, Rule, twice
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink.nftables import expressions as x
 from proxyconfig_agent.netlink.nftables.expressions import Meta, Update, Verdict
@@ -47,7 +48,7 @@ def chain_of(pick: EndpointChain, family: Family) -> Chain:
 
 def _plain(pick: EndpointChain, family: Family) -> Chain:
     """Registers: 0 id, 1 index, 8.. endpoint."""
-    choose = matches.identity() + x.random_number(pick.endpoints, _offset(pick), 1) + x.lookup(sets.ENDPOINTS, 0, 8)
+    choose = mark_matches.identity() + x.random_number(pick.endpoints, _offset(pick), 1) + x.lookup(sets.ENDPOINTS, 0, 8)
     # A packet can meet an older chain with a newer, shorter list: rules are of the generation it started with, elements of now.
     otherwise = [Rule(x.verdict(Verdict.GOTO, first.chain), "list changed meanwhile") for first in needed_by(pick)]
     rule = Rule(choose + _translate(family))
@@ -57,7 +58,7 @@ def _plain(pick: EndpointChain, family: Family) -> Chain:
 def _sticky(pick: EndpointChain, family: Family) -> Chain:
     """Registers: 0 word, 1.. client, 5 new word, 8.. endpoint. A look-up that misses ends the rule: the order is the control flow."""
     endpoints = sets.STICKY_LOCAL_ENDPOINTS if pick.local else sets.STICKY_ENDPOINTS
-    client = matches.identity() + matches.source(family, 1)
+    client = mark_matches.identity() + matches.source(family, 1)
     remember = client + x.meta(Meta.PRIORITY, 5) + x.dynset(sets.AFFINITY, Update.UPDATE, 0, 5, 1000 * pick.affinity_s)
     # `update` of a key that exists keeps its old value, so the entry of an endpoint that went away is deleted first.
     forget = client + x.meta(Meta.PRIORITY, 5) + x.dynset(sets.AFFINITY, Update.DELETE, 0, 5)
@@ -75,7 +76,7 @@ def _sticky(pick: EndpointChain, family: Family) -> Chain:
 
 
 def _choose_slot(pick: EndpointChain, count: int) -> bytes:
-    numbered = matches.identity() + x.random_number(count, _offset(pick), 1)
+    numbered = mark_matches.identity() + x.random_number(count, _offset(pick), 1)
     return numbered + x.lookup(sets.STICKY_LISTS, 0, 0) + x.set_meta(Meta.PRIORITY, 0)
 
 

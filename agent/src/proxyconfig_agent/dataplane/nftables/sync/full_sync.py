@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from proxyconfig_agent.dataplane.nftables.kernel import transaction
-from proxyconfig_agent.dataplane.nftables.kernel.generation import Writer
-from proxyconfig_agent.dataplane.nftables.model.ruleset import table_of
-from proxyconfig_agent.dataplane.nftables.sync.drift import Repairs
+from proxyconfig_agent.dataplane.nftables.kernel import changes
+from proxyconfig_agent.dataplane.nftables.model.table import table_of
 from proxyconfig_agent.dataplane.nftables.sync.pipelined_commit import PipelinedCommit
 from proxyconfig_agent.dataplane.nftables.sync.reconcile import Chunk, Part, Reconciler
 from proxyconfig_agent.dataplane.port import Outcome, Refusal, Settings
 from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
+from proxyconfig_agent.dataplane.tables.kernel import transaction
+from proxyconfig_agent.dataplane.tables.kernel.generation import Writer
+from proxyconfig_agent.dataplane.tables.repairs import Repairs
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.netlink.nftables.connection import KernelError
 from proxyconfig_agent.select.frontends import Frontends, PortName
@@ -105,7 +106,7 @@ class FullSync:
         self._writer.commit(Chunk(chunk.before, chunk.elements, [], chunk.behind).messages(resync.book.family))
         for part in chunk.parts:
             try:
-                self._writer.commit(transaction.changed(resync.book.family, {}, [part.delta]))
+                self._writer.commit(changes.changed(resync.book.family, {}, [part.delta]))
             except OSError:
                 raise
             except Exception as error:
@@ -126,7 +127,7 @@ class FullSync:
         """A Service is refused as a whole: its other ports, and those of the other family, may be in the kernel already."""
         for family, resync in self._resyncs.items():
             removal = resync.book.delta(resync.book.lower({}, self._settings, without=self._refused))
-            self._writer.commit(transaction.changed(family, {}, [removal]))
+            self._writer.commit(changes.changed(family, {}, [removal]))
             resync.book.keep()
 
     def _note(self, resync: Reconciler, chunk: Chunk) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from proxyconfig_agent.dataplane.nftables.kernel.generation import Writer
+from proxyconfig_agent.dataplane.tables.kernel.generation import Writer
 from proxyconfig_agent.netlink.nftables.messages import Message
 
 

@@ -10,19 +10,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from proxyconfig_agent.dataplane.nftables.delta import Delta
-from proxyconfig_agent.dataplane.nftables.kernel import transaction
-from proxyconfig_agent.dataplane.nftables.kernel.actual import ActualTable, HeldElements
+from proxyconfig_agent.dataplane.nftables.kernel import changes
+from proxyconfig_agent.dataplane.nftables.kernel.held_elements import HeldElements
 from proxyconfig_agent.dataplane.nftables.model import sets
 from proxyconfig_agent.dataplane.nftables.model.base_chains import LAST_CHAIN, fixed
-from proxyconfig_agent.dataplane.nftables.model.elements import counted
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import chain_of
-from proxyconfig_agent.dataplane.nftables.model.ruleset import Chain, Elements, table_of
+from proxyconfig_agent.dataplane.nftables.model.table import table_of
 from proxyconfig_agent.dataplane.nftables.sync.stale_udp import udp_destinations
 from proxyconfig_agent.dataplane.nftables.table.recovery import NumberRecovery
 from proxyconfig_agent.dataplane.nftables.table.state import TableState
 from proxyconfig_agent.dataplane.port import Destination, Settings
 from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
+from proxyconfig_agent.dataplane.tables.delta import Delta
+from proxyconfig_agent.dataplane.tables.kernel import transaction
+from proxyconfig_agent.dataplane.tables.kernel.actual import ActualTable
+from proxyconfig_agent.dataplane.tables.model import address_sets
+from proxyconfig_agent.dataplane.tables.model.elements import counted
+from proxyconfig_agent.dataplane.tables.model.ruleset import Chain, Elements
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink.nftables import messages as wire
 from proxyconfig_agent.netlink.nftables.messages import Message
@@ -35,7 +39,7 @@ BYTES_PER_ELEMENT = 150
 
 SPARE_PICKS = 256
 
-_FIREWALL = frozenset((sets.FIREWALL_IPS, sets.SOURCE_RANGES))
+_FIREWALL = frozenset((address_sets.FIREWALL_IPS, address_sets.SOURCE_RANGES))
 
 
 @dataclass(slots=True)
@@ -62,7 +66,7 @@ class Chunk:
 
     def messages(self, family: Family) -> Iterator[Message]:
         yield from self.before
-        yield from transaction.changed(family, {}, [self.elements, *(part.delta for part in self.parts)])
+        yield from changes.changed(family, {}, [self.elements, *(part.delta for part in self.parts)])
         yield from self.behind
 
 
@@ -128,7 +132,7 @@ class Reconciler:
             chains = {pick.chain: chain_of(pick, self.book.family) for pick in fresh}
             chunk.before += transaction.repaired(self._table, self._held or ActualTable(awake=True), chains)
             # Not simply added: the kernel may have another chain under a number that we take to be free.
-            codes = transaction.class_elements(fresh)
+            codes = changes.class_elements(fresh)
             chunk.elements.absorb(self._elements.difference({sets.CLASSES: codes, sets.PICKS: codes}))
         return chunk
 
@@ -158,7 +162,7 @@ class Reconciler:
         """Forget pick chains when very many are unused; `foreign` takes them out. Some are kept: counts come and go."""
         unused = self.book.unused_picks() if self._held else set()
         if len(unused) > SPARE_PICKS:
-            elements = transaction.class_elements({pick: self.book.classes.codes[pick] for pick in unused})
+            elements = changes.class_elements({pick: self.book.classes.codes[pick] for pick in unused})
             self.book.classes.forget(unused)
             yield Chunk(elements=Delta(deleted={sets.CLASSES: elements, sets.PICKS: elements}))
 
@@ -171,7 +175,7 @@ class Reconciler:
             chains[LAST_CHAIN] = Chain(())
         before = [wire.delete_table(self._table)] if self._incompatible else []
         before += transaction.structure(self._table, self._held, self._fixed.containers, chains)
-        codes = transaction.class_elements(self.book.classes.codes)
+        codes = changes.class_elements(self.book.classes.codes)
         wanted = {**self._fixed.elements, sets.PICKS: codes, sets.CLASSES: self._fixed.elements[sets.CLASSES] | codes}
         return Chunk(before=before, elements=self._elements.difference(wanted))
 
@@ -197,10 +201,10 @@ def _protection(chunk: Chunk, stale: Elements, family: Family) -> Chunk:
             for name in _FIREWALL & elements.keys():
                 into.setdefault(name, {}).update(elements.pop(name))
     frontend = family.size + 8
-    changed = {key[:frontend] for key in first.elements.added.get(sets.SOURCE_RANGES, {})}
-    ranges = stale.get(sets.SOURCE_RANGES, {})
+    changed = {key[:frontend] for key in first.elements.added.get(address_sets.SOURCE_RANGES, {})}
+    ranges = stale.get(address_sets.SOURCE_RANGES, {})
     if overlapping := {key: ranges.pop(key) for key in list(ranges) if key[:frontend] in changed}:
-        first.elements.absorb(Delta(deleted={sets.SOURCE_RANGES: overlapping}))
+        first.elements.absorb(Delta(deleted={address_sets.SOURCE_RANGES: overlapping}))
     return first
 
 

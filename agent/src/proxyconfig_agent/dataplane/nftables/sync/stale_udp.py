@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from proxyconfig_agent.dataplane.nftables.lower import protocol_and_port
 from proxyconfig_agent.dataplane.nftables.model import sets
-from proxyconfig_agent.dataplane.nftables.model.ruleset import Elements
 from proxyconfig_agent.dataplane.port import Destination
+from proxyconfig_agent.dataplane.tables.model.address_elements import protocol_and_port
+from proxyconfig_agent.dataplane.tables.model.ruleset import Elements
 from proxyconfig_agent.ingest.model import Address, Family, Protocol
 
 _UDP = protocol_and_port(Protocol.UDP, 0)[:4]

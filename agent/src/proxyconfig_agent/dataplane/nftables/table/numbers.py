@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointChain, needed_by
 from proxyconfig_agent.dataplane.nftables.model.service_mark import FIRST_PICK, IDS, LOW
-from proxyconfig_agent.dataplane.nftables.table.undo_log import UndoLog
+from proxyconfig_agent.dataplane.tables.undo_log import UndoLog
 
 AFFINITY_LIFE_S = 86_400.0
 """The longest timeout of an affinity entry, so the longest that one can outlive its Service."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from proxyconfig_agent.dataplane.nftables.kernel.actual import HeldElements
+from proxyconfig_agent.dataplane.nftables.kernel.held_elements import HeldElements
 from proxyconfig_agent.dataplane.nftables.model import sets
-from proxyconfig_agent.dataplane.nftables.model.elements import chain_of, comment_of, value_of
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import pick_of
 from proxyconfig_agent.dataplane.nftables.model.service_mark import FIRST_PICK, LOW, id_in, low_in
 from proxyconfig_agent.dataplane.nftables.table.numbers import Slots
 from proxyconfig_agent.dataplane.nftables.table.state import PriorNumbers, TableState
+from proxyconfig_agent.dataplane.tables.model.elements import chain_of, comment_of, value_of
 from proxyconfig_agent.select.frontends import Frontends
 
 

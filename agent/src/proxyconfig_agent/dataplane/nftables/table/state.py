@@ -8,20 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from proxyconfig_agent.dataplane.nftables.delta import Delta, delta
 from proxyconfig_agent.dataplane.nftables.lower import Numbers, lower, picks_of
-from proxyconfig_agent.dataplane.nftables.model import sets
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointChain, needed_by
-from proxyconfig_agent.dataplane.nftables.model.ruleset import Elements
 from proxyconfig_agent.dataplane.nftables.model.service_mark import LOCAL_LIST
 from proxyconfig_agent.dataplane.nftables.table.numbers import Classes, ExhaustedError, Ids, Slots
-from proxyconfig_agent.dataplane.nftables.table.undo_log import UndoLog
 from proxyconfig_agent.dataplane.port import Refusal, Settings
 from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
+from proxyconfig_agent.dataplane.tables.delta import Delta, delta
+from proxyconfig_agent.dataplane.tables.model import address_sets
+from proxyconfig_agent.dataplane.tables.model.ruleset import Elements
+from proxyconfig_agent.dataplane.tables.undo_log import UndoLog
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends, PortName
 
-SHARED = (sets.CLUSTER_IPS, sets.HAIRPIN)
+SHARED = (address_sets.CLUSTER_IPS, address_sets.HAIRPIN)
 """Sets whose elements belong to several Service ports at once."""
 
 _NO_SLOTS = Slots()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from proxyconfig_agent.dataplane.nftables.model.elements import counted
-from proxyconfig_agent.dataplane.nftables.model.ruleset import Elements
+from proxyconfig_agent.dataplane.tables.model.elements import counted
+from proxyconfig_agent.dataplane.tables.model.ruleset import Elements
 
 
 @dataclass(slots=True)

@@ -7,17 +7,11 @@ from dataclasses import dataclass, field
 
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink import uapi
-from proxyconfig_agent.netlink.nftables.messages import Table
 
-TABLE = "proxyconfig"
 NFPROTO = {Family.IPV4: uapi.NFPROTO_IPV4, Family.IPV6: uapi.NFPROTO_IPV6}
 
 Elements = dict[str, dict[bytes, bytes]]
 """Per set: the key, and everything behind it as the kernel encodes it (end of an interval, value, comment)."""
-
-
-def table_of(family: Family) -> Table:
-    return Table(NFPROTO[family], TABLE)
 
 
 @dataclass(frozen=True, slots=True)

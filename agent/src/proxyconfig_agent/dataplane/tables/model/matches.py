@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from proxyconfig_agent.dataplane.nftables.model import sets
-from proxyconfig_agent.dataplane.nftables.model.service_mark import HIGH, LOW
 from proxyconfig_agent.dataplane.port import LocalTraffic, Settings
+from proxyconfig_agent.dataplane.tables.model import address_sets
 from proxyconfig_agent.ingest.model import ANY, Address, Family, Network
 from proxyconfig_agent.netlink import uapi
 from proxyconfig_agent.netlink.nftables import expressions as x
-from proxyconfig_agent.netlink.nftables.expressions import Base, Meta, Verdict
+from proxyconfig_agent.netlink.nftables.expressions import Base, Meta
 
 SOURCE_AT = {Family.IPV4: 12, Family.IPV6: 8}
 DESTINATION_AT = {Family.IPV4: 16, Family.IPV6: 24}
@@ -35,30 +34,10 @@ def frontend(family: Family) -> bytes:
     return destination(family) + protocol_and_port(family.size // 4)
 
 
-def identity(to: int = 0) -> bytes:
-    """Tag and id of the service word into a register."""
-    return x.meta(Meta.PRIORITY, to) + x.masked(to, HIGH)
-
-
-def low() -> bytes:
-    """The class or slot in the service word into register 0."""
-    return x.meta(Meta.PRIORITY, 0) + x.masked(0, LOW)
-
-
-def classify(services: str) -> bytes:
-    """Look the key in the registers up, and go on with the word that is found."""
-    return x.lookup(services, 0, 0) + x.set_meta(Meta.PRIORITY, 0) + x.verdict(Verdict.GOTO, "class")
-
-
-def list_of(lists: str) -> bytes:
-    """Go on with the class of one of the Service port's lists."""
-    return identity() + x.lookup(lists, 0, 0) + x.set_meta(Meta.PRIORITY, 0) + x.verdict(Verdict.GOTO, "pick")
-
-
 def on_node(settings: Settings, family: Family) -> bytes:
     """The destination is an address that serves NodePorts."""
     if ANY[family] not in settings.node_port_addresses:
-        return destination(family) + x.lookup(sets.NODEPORT_IPS, 0)
+        return destination(family) + x.lookup(address_sets.NODEPORT_IPS, 0)
     local = x.address_type(of_source=False, to=0) + x.equal(0, x.host(uapi.RTN_LOCAL))
     return local + not_within(DESTINATION_AT[family], LOOPBACK[family])
 

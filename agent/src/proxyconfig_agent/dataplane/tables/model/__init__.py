@@ -1,0 +1,1 @@
+"""What such a table consists of, as values: rules, sets, elements."""
