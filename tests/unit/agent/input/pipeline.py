@@ -10,6 +10,7 @@ from tests.support.scenarios.scenario import Object
 from tests.unit.agent.dataplane.nftables.kernelmodel import KernelModel
 from tests.unit.agent.examples import NODE
 
+from proxyconfig_agent.dataplane.batching import batches, by_family
 from proxyconfig_agent.dataplane.iptables.delta import NONE
 from proxyconfig_agent.dataplane.iptables.delta import delta as iptables_delta
 from proxyconfig_agent.dataplane.iptables.lower import lower
@@ -17,7 +18,6 @@ from proxyconfig_agent.dataplane.iptables.model.ruleset import Features, PortRul
 from proxyconfig_agent.dataplane.iptables.tools.restore import Input
 from proxyconfig_agent.dataplane.nftables.kernel.changes import changed, class_elements
 from proxyconfig_agent.dataplane.nftables.model import sets
-from proxyconfig_agent.dataplane.nftables.sync.batches import batches, by_family
 from proxyconfig_agent.dataplane.nftables.table.state import TableState
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.dataplane.tables.delta import delta

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from proxyconfig_agent.dataplane.batching import Ports, batches, by_family, by_service, size_of
 from proxyconfig_agent.dataplane.nftables.kernel import changes, dump
 from proxyconfig_agent.dataplane.nftables.kernel.held_elements import HeldElements
 from proxyconfig_agent.dataplane.nftables.kernel.probe import probe
 from proxyconfig_agent.dataplane.nftables.model import sets
 from proxyconfig_agent.dataplane.nftables.model.table import table_of
-from proxyconfig_agent.dataplane.nftables.sync.batches import Ports, batches, by_family, by_service, size_of
 from proxyconfig_agent.dataplane.nftables.sync.full_sync import FullSync
 from proxyconfig_agent.dataplane.nftables.sync.reconcile import BYTES_PER_ELEMENT, CHUNK, Reconciler
 from proxyconfig_agent.dataplane.nftables.table.recovery import NumberRecovery

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.unit.agent.dataplane.nftables.frontends import frontends
 
-from proxyconfig_agent.dataplane.nftables.sync.batches import BATCH, batches, size_of
+from proxyconfig_agent.dataplane.batching import BATCH, batches, size_of
 from proxyconfig_agent.dataplane.port import Change
 from proxyconfig_agent.select.frontends import Frontends
 
