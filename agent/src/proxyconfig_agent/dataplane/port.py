@@ -20,6 +20,16 @@ class LocalTraffic:
 
 
 @dataclass(frozen=True, slots=True)
+class Ipvs:
+    """Of ipvs mode. Timeouts in seconds; 0 leaves the kernel's value alone."""
+
+    scheduler: str = "rr"
+    tcp_timeout_s: int = 0
+    tcp_fin_timeout_s: int = 0
+    udp_timeout_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What the fixed part of the rules depends on; both families side by side. A change of it is applied live."""
 
@@ -34,6 +44,7 @@ class Settings:
     """Unallocated addresses in them are dropped."""
     localhost_node_ports: bool = False
     """iptables mode, IPv4: NodePorts are served on 127.0.0.0/8 too. Only where `node_port_addresses` are all, or hold a loopback one."""
+    ipvs: Ipvs = Ipvs()
 
 
 @dataclass(frozen=True, slots=True)

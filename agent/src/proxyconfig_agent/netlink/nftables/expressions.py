@@ -30,6 +30,8 @@ class Meta(enum.IntEnum):
 class Ct(enum.IntEnum):
     STATE = uapi.NFT_CT_STATE
     STATUS = uapi.NFT_CT_STATUS
+    DST_IP = uapi.NFT_CT_DST_IP
+    DST_IP6 = uapi.NFT_CT_DST_IP6
 
 
 class Verdict(enum.IntEnum):
@@ -72,6 +74,12 @@ def set_meta(key: Meta, source: int) -> bytes:
 
 def ct(key: Ct, to: int) -> bytes:
     return _expression("ct", be32(uapi.NFTA_CT_DREG, register(to)), be32(uapi.NFTA_CT_KEY, key))
+
+
+def original(key: Ct, to: int) -> bytes:
+    """`ct original …`: of the direction in which the connection was opened, as it was before any translation (Linux 4.17)."""
+    direction = attribute(uapi.NFTA_CT_DIRECTION, bytes((uapi.IP_CT_DIR_ORIGINAL,)))
+    return _expression("ct", be32(uapi.NFTA_CT_DREG, register(to)), be32(uapi.NFTA_CT_KEY, key), direction)
 
 
 def lookup(name: str, source: int, to: int | None = None, *, inverted: bool = False) -> bytes:

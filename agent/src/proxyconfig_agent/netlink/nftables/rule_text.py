@@ -26,7 +26,13 @@ _META = {
     uapi.NFT_META_IIFNAME: "iifname",
     uapi.NFT_META_L4PROTO: "meta l4proto",
 }
-_CT = {uapi.NFT_CT_STATE: "ct state", uapi.NFT_CT_STATUS: "ct status"}
+_CT = {
+    uapi.NFT_CT_STATE: ("ct state", 4),
+    uapi.NFT_CT_STATUS: ("ct status", 4),
+    uapi.NFT_CT_DST_IP: ("ct original ip daddr", 4),
+    uapi.NFT_CT_DST_IP6: ("ct original ip6 daddr", 16),
+}
+"""Words and length; of those with a direction, the original one."""
 _FLAGS = {("ct state", uapi.CT_STATE_NEW): "new", ("ct status", uapi.IPS_DST_NAT): "dnat"}
 _ALL = 0xFFFFFFFF
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
@@ -84,8 +90,8 @@ class RuleText:
         return self._load(parts[uapi.NFTA_META_DREG], Operand(field, 16 if field == "iifname" else 4, field))
 
     def _ct(self, parts: Attributes) -> str:
-        field = _CT[_number(parts, uapi.NFTA_CT_KEY)]
-        return self._load(parts[uapi.NFTA_CT_DREG], Operand(field, 4, field))
+        field, length = _CT[_number(parts, uapi.NFTA_CT_KEY)]
+        return self._load(parts[uapi.NFTA_CT_DREG], Operand(field, length, field))
 
     def _fib(self, parts: Attributes) -> str:
         field = "fib saddr type" if _number(parts, uapi.NFTA_FIB_FLAGS) == uapi.NFTA_FIB_F_SADDR else "fib daddr type"

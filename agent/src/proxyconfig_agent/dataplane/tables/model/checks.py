@@ -16,6 +16,7 @@ NODEPORT_ENDPOINTS = "nodeport-endpoints-check"
 CLUSTER_IPS = "cluster-ips-check"
 """It rejects what no Service has taken, so at a cold start its rules come when every Service is there."""
 _FIREWALL = "firewall-check"
+BEFORE_TRANSLATION = ("filter-prerouting-pre-dnat", "filter-output-pre-dnat")
 
 
 def reject(family: Family) -> bytes:
@@ -48,7 +49,7 @@ def masquerade_cluster_ips(settings: Settings, family: Family) -> list[Rule]:
 
 
 def chains(settings: Settings, family: Family, unserved: bytes = b"") -> dict[str, Chain]:
-    """`unserved`: what else has to match before a packet to a ClusterIP is rejected."""
+    """`unserved`: what else has to match before a packet to a ClusterIP is rejected, or dropped."""
     frontend, refuse, drop = matches.frontend(family), reject(family), x.verdict(Verdict.DROP)
     nodeport = matches.on_node(settings, family) + matches.protocol_and_port(0)
     client = frontend + matches.source(family, family.size // 4 + 2)
@@ -62,7 +63,10 @@ def chains(settings: Settings, family: Family, unserved: bytes = b"") -> dict[st
         SERVICE_ENDPOINTS: Chain((Rule(frontend + no_endpoints), Rule(frontend + no_local))),
         NODEPORT_ENDPOINTS: Chain((Rule(nodeport + no_endpoints_nodeport), Rule(nodeport + no_local_nodeport))),
         CLUSTER_IPS: Chain(
-            (Rule(to_cluster_ip + unserved + refuse, "Reject traffic to invalid ports of ClusterIPs"), *_unallocated(settings, family))
+            (
+                Rule(to_cluster_ip + unserved + refuse, "Reject traffic to invalid ports of ClusterIPs"),
+                *_unallocated(settings, family, unserved),
+            )
         ),
     }
 
@@ -71,8 +75,8 @@ def base_chains(at_input: tuple[str, ...]) -> dict[str, Chain]:
     """Where packets are checked; `at_input`: by which chains those are that end on this node."""
     everywhere = check(SERVICE_ENDPOINTS, CLUSTER_IPS)
     return {
-        "filter-prerouting-pre-dnat": Chain(check(_FIREWALL), Hook("filter", uapi.NF_INET_PRE_ROUTING, -110)),
-        "filter-output-pre-dnat": Chain(check(_FIREWALL), Hook("filter", uapi.NF_INET_LOCAL_OUT, -110)),
+        BEFORE_TRANSLATION[0]: Chain(check(_FIREWALL), Hook("filter", uapi.NF_INET_PRE_ROUTING, -110)),
+        BEFORE_TRANSLATION[1]: Chain(check(_FIREWALL), Hook("filter", uapi.NF_INET_LOCAL_OUT, -110)),
         "filter-input": Chain(check(*at_input), Hook("filter", uapi.NF_INET_LOCAL_IN, 0)),
         "filter-forward": Chain(everywhere, Hook("filter", uapi.NF_INET_FORWARD, 0)),
         "filter-output": Chain(everywhere, Hook("filter", uapi.NF_INET_LOCAL_OUT, 0)),
@@ -95,8 +99,8 @@ def _is_single(address: Address, family: Family) -> bool:
     return address != ANY[family] and address not in matches.LOOPBACK[family]
 
 
-def _unallocated(settings: Settings, family: Family) -> list[Rule]:
-    drop = x.verdict(Verdict.DROP)
+def _unallocated(settings: Settings, family: Family, unserved: bytes) -> list[Rule]:
+    drop = unserved + x.verdict(Verdict.DROP)
     return [
         Rule(matches.within(matches.DESTINATION_AT[family], cidr) + drop, "Drop traffic to unallocated ClusterIPs")
         for cidr in settings.service_cidrs

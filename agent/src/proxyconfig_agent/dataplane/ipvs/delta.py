@@ -1,0 +1,67 @@
+"""The difference between virtual servers: what is added first, and what goes afterwards. Pure; `delta(x, x)` is empty.
+
+Deleting a destination cuts its connections, and a virtual server is deleted with all of its destinations. So what goes keeps its
+connections with weight 0, except for UDP, whose clients would stay at a dead endpoint for as long as they send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+
+from proxyconfig_agent.dataplane.ipvs.model.servers import Server, Servers
+from proxyconfig_agent.ingest.model import Protocol
+from proxyconfig_agent.netlink.ipvs.messages import Destination, Scheduling, VirtualServer
+
+Pairs = list[tuple[VirtualServer, Destination]]
+
+
+@dataclass(slots=True)
+class ServerDelta:
+    """In the order of the fields it loses nothing: each depends on those before it."""
+
+    made: dict[VirtualServer, Scheduling] = field(default_factory=dict)
+    changed: dict[VirtualServer, Scheduling] = field(default_factory=dict)
+    """How they pick; destinations and connections stay."""
+    added: Pairs = field(default_factory=list)
+    revived: Pairs = field(default_factory=list)
+    """They drained, and are to take new connections again."""
+    drained: Pairs = field(default_factory=list)
+    removed: Pairs = field(default_factory=list)
+    retired: list[VirtualServer] = field(default_factory=list)
+    """Nobody wants them; they go when their destinations are drained."""
+    deleted: list[VirtualServer] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        fields = (self.made, self.changed, self.added, self.revived, self.drained, self.removed, self.deleted)
+        return sum(map(len, fields))
+
+
+def delta(old: Servers, new: Servers, draining: Mapping[VirtualServer, Set[Destination]]) -> ServerDelta:
+    """What makes `new` of `old`. `draining`: destinations that are there with weight 0, besides those of `old`."""
+    found = ServerDelta()
+    for key, server in new.items():
+        _put(found, key, old.get(key), server, draining.get(key))
+    for key, server in old.items():
+        if key not in new:
+            _take(found, key, server, draining.get(key, frozenset()))
+    return found
+
+
+def _put(found: ServerDelta, key: VirtualServer, before: Server | None, server: Server, draining: Set[Destination] | None) -> None:
+    if before is None and draining is None:
+        found.made[key] = server.scheduling
+    elif before is None or before.scheduling != server.scheduling:
+        found.changed[key] = server.scheduling
+    kept = before.destinations if before else frozenset()
+    for destination in sorted(server.destinations - kept):
+        (found.revived if draining and destination in draining else found.added).append((key, destination))
+    (found.removed if key.protocol == Protocol.UDP else found.drained).extend((key, each) for each in sorted(kept - server.destinations))
+
+
+def _take(found: ServerDelta, key: VirtualServer, server: Server, draining: Set[Destination]) -> None:
+    if key.protocol == Protocol.UDP or not (server.destinations or draining):
+        found.deleted.append(key)
+    else:
+        found.drained.extend((key, destination) for destination in sorted(server.destinations))
+        found.retired.append(key)

@@ -1,0 +1,155 @@
+"""The ipvs mode: the `Dataplane` that the runner talks to. Both families; I/O is in `kernel`, everything else here is pure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from proxyconfig_agent.dataplane.batching import Ports, batches, by_family, by_service
+from proxyconfig_agent.dataplane.ipvs.kernel.connect import connected
+from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
+from proxyconfig_agent.dataplane.ipvs.kernel.probe import probe
+from proxyconfig_agent.dataplane.ipvs.kernel.removal import remove, scan
+from proxyconfig_agent.dataplane.ipvs.sync.full_sync import FullSync
+from proxyconfig_agent.dataplane.ipvs.sync.reaper import Reaper
+from proxyconfig_agent.dataplane.ipvs.table.state import FamilyState, Plan
+from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneError, Outcome, ProbeResult, Refusal, Settings
+from proxyconfig_agent.dataplane.quarantine import RefusedError
+from proxyconfig_agent.dataplane.stage_timer import StageTimer
+from proxyconfig_agent.ingest.model import Family, ServiceName
+from proxyconfig_agent.netlink.nftables.connection import KernelError
+from proxyconfig_agent.select.frontends import Frontends
+
+QUICK = 100
+"""Changes that take some 20 ms at most."""
+
+
+class Ipvs:
+    """One node's Services as virtual servers, in the network namespace of the thread that makes it."""
+
+    def __init__(self, kernel: Kernel | None = None, now: Callable[[], float] = time.monotonic) -> None:
+        """Raises DataplaneError where the kernel has no IPVS or no nf_tables."""
+        self._kernel = kernel or connected()
+        self._now = now
+        self._settings = Settings()
+        self._families: tuple[Family, ...] = ()
+        self._states: dict[Family, FamilyState] = {}
+        self._reaper = Reaper(self._kernel, now)
+
+    def probe(self) -> ProbeResult:
+        with _translated():
+            found = probe(self._kernel)
+        self._families = tuple(family for family in Family if family not in found.unserved)
+        return found
+
+    def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
+        clock = StageTimer()
+        families = self._supported()
+        with _translated(), self._kernel.writer.begin_read():
+            sync = FullSync(self._kernel, settings, families, self._now)
+            outcome = sync.run(wanted, clock)
+        self._settings, self._states = settings, sync.states
+        return outcome
+
+    def apply(self, changes: Iterable[Change]) -> Outcome:
+        if not self._states:
+            raise DataplaneError("ipvs: changes came before the first full sync; call resync first")
+        clock = StageTimer()
+        refused: dict[ServiceName, Refusal] = {}
+        with _translated():
+            operations = sum(self._apply(by_family(batch), refused) for batch in batches(changes))
+        clock.lap("commit")
+        return Outcome(operations, tuple(refused.values()), clock.took_s)
+
+    def is_slow(self, changes: Sequence[Change]) -> bool:
+        return len(changes) > QUICK
+
+    def disturbed(self) -> bool:
+        with _translated():
+            self._reaper.reap(self._states, self._settings)
+            return self._kernel.writer.changed_externally()
+
+    def remove(self) -> None:
+        """Take away everything that is ours by its mark. Raises DataplaneError."""
+        with _translated():
+            remove(self._kernel)
+        self._states = {}
+
+    def scan(self) -> list[str]:
+        with _translated():
+            return list(scan(self._kernel))
+
+    def close(self) -> None:
+        """Close the sockets; what is in the kernel stays and works."""
+        self._kernel.close()
+
+    def _supported(self) -> tuple[Family, ...]:
+        if not self._families:
+            self.probe()
+        return self._families
+
+    def _apply(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> int:
+        """One step of both families; how many operations it was."""
+        wanted = {family: ports for family, ports in wanted.items() if family in self._states}
+        try:
+            return self._commit(wanted, refused)
+        except KernelError as error:
+            self._kernel.writer.invalidate()
+            if error.is_missing:
+                raise ConflictError(f"ipvs: somebody changed table proxyconfig-ipvs ({error}); a full resync repairs it") from error
+            return self._one_by_one(wanted, refused)
+        except (OSError, DataplaneError):
+            self._kernel.writer.invalidate()
+            raise
+
+    def _commit(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> int:
+        """Without the Services that are refused. Raises KernelError if nf_tables refuses it."""
+        while True:
+            plans = self._plans(wanted, refused)
+            bad = self._kernel.commit(plans, self._settings)
+            if not bad:
+                break
+            owners = {server: name for family, plan in plans.items() for server, name in self._states[family].owners(plan).items()}
+            for server, why in bad.items():
+                self._refuse(Refusal(owners[server].service, f"port {owners[server]}: {why}"), refused)
+        for family, plan in plans.items():
+            self._states[family].keep(plan)
+        return sum(map(len, plans.values()))
+
+    def _plans(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> dict[Family, Plan]:
+        while True:
+            try:
+                return {
+                    family: state.plan(wanted.get(family, {}), without=refused)
+                    for family, state in self._states.items()
+                    if family in wanted or refused
+                }
+            except RefusedError as error:
+                self._refuse(error.refusal, refused)
+
+    def _refuse(self, refusal: Refusal, refused: dict[ServiceName, Refusal]) -> None:
+        """Leave a Service out. Raises DataplaneError if that is what fails."""
+        if refusal.service in refused:
+            raise DataplaneError(f"ipvs: {refusal.service} cannot be taken out: {refusal.reason}; a full resync repairs it")
+        refused[refusal.service] = refusal
+
+    def _one_by_one(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> int:
+        """Find the Service that nf_tables does not take; the others go in."""
+        operations = 0
+        for service, ports in by_service(wanted).items():
+            try:
+                operations += self._commit(ports, refused)
+            except KernelError as error:
+                self._refuse(Refusal(service, str(error)), refused)
+                operations += self._commit({}, refused)
+        return operations
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What the kernel says, as an error of the mode."""
+    try:
+        yield
+    except KernelError as error:
+        raise DataplaneError(f"ipvs: {error}") from error

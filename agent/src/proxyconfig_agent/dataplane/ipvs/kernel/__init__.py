@@ -1,0 +1,1 @@
+"""Reads and writes virtual servers, routes and the nf_tables table."""

@@ -1,0 +1,56 @@
+"""Asks the kernel for what the mode needs: IPVS with its scheduler in each family, marks that it keeps, and the rules around it."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
+from proxyconfig_agent.dataplane.ipvs.model.base_chains import fixed
+from proxyconfig_agent.dataplane.ipvs.model.private import KEEPERS
+from proxyconfig_agent.dataplane.ipvs.model.servers import scheduling_of
+from proxyconfig_agent.dataplane.port import DataplaneError, ProbeResult, Settings
+from proxyconfig_agent.dataplane.tables.kernel import transaction
+from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
+from proxyconfig_agent.ingest.model import Family, Protocol
+from proxyconfig_agent.netlink.ipvs.messages import VirtualServer
+from proxyconfig_agent.netlink.nftables.connection import KernelError
+from proxyconfig_agent.netlink.nftables.messages import Table
+
+AVAILABLE = "available"
+_TABLE = "proxyconfig-ipvs-probe"
+_PORT = 9
+"""The keeper has another."""
+_FAMILY_MISSING = frozenset((errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EINVAL))
+_SCHEDULER = "rr"
+
+
+def probe(kernel: Kernel) -> ProbeResult:
+    """The families that can be served. Raises DataplaneError if none can."""
+    lacks = {family: lack for family in Family if (lack := _lack(kernel, family))}
+    if len(lacks) == len(Family):
+        raise DataplaneError(f"ipvs: {'; '.join(lacks.values())}; load the module, use a kernel that has it, or choose another mode")
+    found = {f"IPv{family.value}": f"missing: {lacks[family]}" if family in lacks else AVAILABLE for family in Family}
+    return ProbeResult(found | {"ip_vs": AVAILABLE, f"scheduler {_SCHEDULER}": AVAILABLE}, lacks)
+
+
+def _lack(kernel: Kernel, family: Family) -> str:
+    server = VirtualServer(Protocol.TCP, KEEPERS[family], _PORT)
+    number = kernel.servers.refusal_of(server, scheduling_of(_SCHEDULER, 0))
+    if number == errno.ENOENT:
+        return f"the kernel lacks the scheduler {_SCHEDULER} (CONFIG_IP_VS_RR, modprobe ip_vs_rr)"
+    if number in _FAMILY_MISSING:
+        return f"the kernel lacks ip_vs for IPv{family.value} (CONFIG_IP_VS_IPV{family.value}): {os.strerror(number)}"
+    if number:
+        raise DataplaneError(f"ipvs: virtual servers of IPv{family.value} cannot be probed: {os.strerror(number)}")
+    return _rules(kernel, family)
+
+
+def _rules(kernel: Kernel, family: Family) -> str:
+    made = fixed(Settings(), family)
+    table = Table(NFPROTO[family], _TABLE)
+    try:
+        kernel.tables.commit(transaction.structure(table, None, made.containers, made.chains), keep=False)
+    except KernelError as error:
+        return f"the kernel lacks rules of nf_tables that ipvs mode needs for IPv{family.value} (Linux 5.15 and later): {error}"
+    return ""

@@ -1,0 +1,67 @@
+"""The ipvs mode, as the rest of the agent sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import structlog
+
+from proxyconfig_agent.dataplane.modes import ModeSpec
+from proxyconfig_agent.dataplane.port import DataplaneError, Lifecycle, ModeInstance
+from proxyconfig_api.spec import Ipvs as IpvsSpec
+from proxyconfig_api.spec import ProxyConfigSpec
+
+STRICT_ARP = {"net.ipv4.conf.all.arp_ignore": "1", "net.ipv4.conf.all.arp_announce": "2"}
+
+_log = structlog.get_logger("ipvs")
+
+
+def _make() -> ModeInstance:
+    from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs  # noqa: PLC0415 - costs memory in other modes
+
+    return Ipvs()
+
+
+def _left_behind() -> Iterator[Lifecycle]:
+    """A kernel without IPVS has nothing of it, which proves the removal."""
+    from proxyconfig_agent.dataplane.ipvs.kernel.connect import is_loaded  # noqa: PLC0415
+
+    if not is_loaded():
+        return
+    try:
+        dataplane = _make()
+    except DataplaneError as error:
+        _log.info("nothing of ipvs mode can be in this kernel", reason=str(error))
+    else:
+        yield dataplane
+
+
+def sysctls(spec: ProxyConfigSpec) -> Mapping[str, str]:
+    """kube-proxy's: without conntrack nothing is masqueraded; the other two free clients of endpoints that are gone."""
+    needed = {
+        "net.ipv4.vs.conntrack": "1",
+        "net.ipv4.vs.expire_nodest_conn": "1",
+        "net.ipv4.vs.expire_quiescent_template": "1",
+        "net.ipv4.ip_forward": "1",
+    }
+    return needed | (STRICT_ARP if (spec.ipvs or IpvsSpec()).strict_arp else {})
+
+
+SPEC = ModeSpec(
+    make=_make,
+    left_behind=_left_behind,
+    modules=(
+        "ip_vs",
+        "ip_vs_rr",
+        "nf_tables",
+        "nft_chain_nat",
+        "nft_ct",
+        "nft_fib_ipv4",
+        "nft_fib_ipv6",
+        "nft_masq",
+        "nft_nat",
+        "nft_reject_ipv4",
+        "nft_reject_ipv6",
+    ),
+    sysctls=sysctls,
+)

@@ -1,0 +1,1 @@
+"""Full resyncs: from what the kernel has to what it should have."""

@@ -1,0 +1,149 @@
+"""A full resync of both families: read the kernel, adopt what is there, send the difference to exactly what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel, source
+from proxyconfig_agent.dataplane.ipvs.kernel.servers import Held, Refused
+from proxyconfig_agent.dataplane.ipvs.model.servers import Present, Server, Servers, family_of
+from proxyconfig_agent.dataplane.ipvs.model.table import table_of
+from proxyconfig_agent.dataplane.ipvs.sync.stale_udp import udp_destinations
+from proxyconfig_agent.dataplane.ipvs.sync.table_sync import TableSync
+from proxyconfig_agent.dataplane.ipvs.table.state import FamilyState, Plan
+from proxyconfig_agent.dataplane.port import Destination, Outcome, Refusal, Settings
+from proxyconfig_agent.dataplane.quarantine import RefusedError
+from proxyconfig_agent.dataplane.stage_timer import StageTimer
+from proxyconfig_agent.dataplane.tables.kernel.dump import actual_table, elements
+from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO, Elements
+from proxyconfig_agent.dataplane.tables.repairs import Repairs
+from proxyconfig_agent.ingest.model import Address, Family, ServiceName
+from proxyconfig_agent.netlink.ipvs import messages
+from proxyconfig_agent.netlink.ipvs.messages import VirtualServer
+from proxyconfig_agent.select.frontends import Frontends, PortName
+
+Wanted = Mapping[Family, Mapping[PortName, Frontends]]
+
+
+@dataclass(slots=True)
+class Actual:
+    """What the kernel has of one family."""
+
+    servers: Present
+    routes: dict[bytes, bytes]
+    table: TableSync
+    elements: Elements
+
+
+class FullSync:
+    def __init__(self, kernel: Kernel, settings: Settings, families: Iterable[Family], now: Callable[[], float]) -> None:
+        self._kernel, self._settings, self._now = kernel, settings, now
+        self._families = tuple(families)
+        self._refused: dict[ServiceName, Refusal] = {}
+        self._repairs = Repairs()
+        self._operations = 0
+        self.states: dict[Family, FamilyState] = {}
+
+    def run(self, wanted: Iterable[Frontends], clock: StageTimer) -> Outcome:
+        """Raises OSError, KernelError, DataplaneError."""
+        held = self._kernel.servers.held()
+        actual = {family: self._read(family, held) for family in self._families}
+        clock.lap("read")
+        ports: dict[Family, dict[PortName, Frontends]] = {family: {} for family in self._families}
+        for frontends in wanted:
+            if frontends.family in ports:
+                ports[frontends.family][frontends.name] = frontends
+        plans = self._plans(ports, actual, held)
+        clock.lap("lower")
+        self._kernel.servers.set_timeouts(self._settings.ipvs)
+        while refused := self._kernel.commit(plans, self._settings, lambda each: self._lead(each, actual)):
+            self._refuse(refused, plans)
+            plans = self._plans(ports, actual, held)
+        self._keep(plans, actual)
+        clock.lap("commit")
+        abandoned = tuple(each for family, plan in plans.items() for each in _abandoned(family, actual[family], plan))
+        return Outcome(self._operations, tuple(self._refused.values()), clock.took_s, str(self._repairs), abandoned)
+
+    def _read(self, family: Family, held: Held) -> Actual:
+        table = table_of(family)
+        there = actual_table(self._kernel.tables, table)
+        found: Elements = {}
+        for name, container in (there.containers if there else {}).items():
+            found[name] = dict(elements(self._kernel.tables, table, name, container.key_length))
+        routes = self._kernel.routes.held(NFPROTO[family])
+        return Actual(_present(held, family), routes, TableSync(family, self._settings, there, found), found)
+
+    def _plans(self, ports: Wanted, actual: Mapping[Family, Actual], held: Held) -> dict[Family, Plan]:
+        """Without the Services that are refused, in both families."""
+        while True:
+            try:
+                plans = {family: self._plan(family, ports[family], actual[family]) for family in self._families}
+            except RefusedError as error:
+                self._refused[error.refusal.service] = error.refusal
+                continue
+            foreign = {server: "" for plan in plans.values() for server in plan.servers.made if server in held.foreign}
+            if not foreign:
+                return plans
+            self._refuse(dict.fromkeys(foreign, _FOREIGN), plans)
+
+    def _plan(self, family: Family, ports: Mapping[PortName, Frontends], actual: Actual) -> Plan:
+        self.states[family] = state = FamilyState(family, self._settings, self._now)
+        plan = state.adopt(ports, self._refused, actual.servers)
+        wanted = set(plan.routes_added)
+        src = source(self._settings, family)
+        misled = {address for address, has in actual.routes.items() if address in wanted and has not in (src, b"")}
+        plan.routes_removed = sorted(Address(address) for address in actual.routes if address not in wanted)
+        plan.routes_added = sorted(address for address in wanted if address not in actual.routes or address in misled)
+        return plan
+
+    def _refuse(self, refused: Refused, plans: Mapping[Family, Plan]) -> None:
+        for family, plan in plans.items():
+            owners = self.states[family].owners(plan)
+            for server, why in refused.items():
+                if name := owners.get(server):
+                    self._refused[name.service] = Refusal(name.service, f"port {name}: {why}")
+
+    def _lead(self, plans: Mapping[Family, Plan], actual: Mapping[Family, Actual]) -> None:
+        for family, plan in plans.items():
+            sync = actual[family].table
+            for transaction in sync.transactions(plan.elements.added):
+                self._kernel.writer.commit(transaction)
+                self._operations += len(transaction)
+                self._repairs.note_messages(transaction, cold=sync.cold)
+            # Best effort: kernels before 6.2 keep a chain busy for a moment after the last element that led to it is gone.
+            self._kernel.writer.attempt(sync.foreign())
+
+    def _keep(self, plans: Mapping[Family, Plan], actual: Mapping[Family, Actual]) -> None:
+        for family, plan in plans.items():
+            state = self.states[family]
+            for server, destinations in actual[family].servers.draining.items():
+                state.draining.adopt(server, destinations)
+            state.keep(plan)
+            self._operations += len(plan.servers) + len(plan.routes_added) + len(plan.routes_removed)
+            self._note(plan)
+
+    def _note(self, plan: Plan) -> None:
+        servers = plan.servers
+        self._repairs.count("virtual servers", len(servers.made) + len(servers.changed) + len(servers.deleted))
+        self._repairs.count("destinations", len(servers.added) + len(servers.revived) + len(servers.drained) + len(servers.removed))
+        self._repairs.count("routes", len(plan.routes_added) + len(plan.routes_removed))
+
+
+_FOREIGN = "its address and port are a virtual server of another program; delete that one (ipvsadm -Ln), or change the Service"
+
+
+def _present(held: Held, family: Family) -> Present:
+    servers: Servers = {}
+    draining: dict[VirtualServer, frozenset[messages.Destination]] = {}
+    for server, scheduling in held.schedulings.items():
+        if family_of(server) is family:
+            loads = held.loads.get(server, {})
+            servers[server] = Server(scheduling, frozenset(each for each, load in loads.items() if load.weight))
+            if idle := frozenset(each for each, load in loads.items() if not load.weight):
+                draining[server] = idle
+    return Present(servers, draining)
+
+
+def _abandoned(family: Family, actual: Actual, plan: Plan) -> Iterable[Destination]:
+    return udp_destinations(actual.elements, plan.elements.added, family)

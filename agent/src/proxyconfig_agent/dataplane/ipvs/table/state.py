@@ -1,0 +1,175 @@
+"""What the agent has put into the kernel for one family, by Service port, and what a change makes of it. No I/O.
+
+`plan` turns changes into what is to be sent, and changes nothing; `keep` after the kernel took it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from dataclasses import dataclass, field
+
+from proxyconfig_agent.dataplane.ipvs.delta import ServerDelta
+from proxyconfig_agent.dataplane.ipvs.delta import delta as server_delta
+from proxyconfig_agent.dataplane.ipvs.lower import NOTHING, Share, lower
+from proxyconfig_agent.dataplane.ipvs.model import maps
+from proxyconfig_agent.dataplane.ipvs.model.private import is_private
+from proxyconfig_agent.dataplane.ipvs.model.servers import Present, Servers, keeper
+from proxyconfig_agent.dataplane.ipvs.table.draining import Draining, Reaped
+from proxyconfig_agent.dataplane.port import Settings
+from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
+from proxyconfig_agent.dataplane.tables.delta import Delta
+from proxyconfig_agent.dataplane.tables.delta import delta as element_delta
+from proxyconfig_agent.dataplane.tables.model import address_sets
+from proxyconfig_agent.dataplane.tables.model.ruleset import Elements
+from proxyconfig_agent.ingest.model import Address, Family, ServiceName
+from proxyconfig_agent.netlink.ipvs.messages import Destination, VirtualServer
+from proxyconfig_agent.select.frontends import Frontends, PortName
+
+Ports = Mapping[PortName, Frontends | None]
+"""What Service ports of one family are to be; None: gone."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """One step of one family: what is sent, and what is known afterwards."""
+
+    servers: ServerDelta = field(default_factory=ServerDelta)
+    elements: Delta = field(default_factory=Delta)
+    routes_added: list[Address] = field(default_factory=list)
+    routes_removed: list[Address] = field(default_factory=list)
+    ports: dict[PortName, Frontends | None] = field(default_factory=dict)
+    addresses: Counter[Address] = field(default_factory=Counter)
+    on_node: Counter[Address] = field(default_factory=Counter)
+
+    def __len__(self) -> int:
+        return len(self.servers) + len(self.elements) + len(self.routes_added) + len(self.routes_removed)
+
+
+class FamilyState:
+    """Memory: a reference per Service port, a number per address, and what drains."""
+
+    def __init__(self, family: Family, settings: Settings, now: Callable[[], float]) -> None:
+        self.family, self._settings = family, settings
+        self.ports: dict[PortName, Frontends] = {}
+        self.draining = Draining(now)
+        self._addresses: Counter[Address] = Counter()
+        self._on_node: Counter[Address] = Counter()
+
+    @property
+    def addresses(self) -> Collection[Address]:
+        """Those that are local to the node."""
+        return self._addresses.keys()
+
+    def plan(self, wanted: Ports, without: Collection[ServiceName] = ()) -> Plan:
+        """What these Service ports need. The Services `without` are to have nothing. Raises RefusedError."""
+        ports = dict(wanted)
+        if without:
+            ports |= {name: None for name in (*self.ports, *ports) if name.service in without}
+        changed = {name: new for name, new in ports.items() if self.ports.get(name) != new}
+        old = [self._share(self.ports.get(name)) for name in changed]
+        new = [self._share(each) for each in changed.values()]
+        plan = Plan(ports=changed)
+        plan.servers = server_delta(_servers(old), _servers(new), self._draining_of(old, new))
+        plan.addresses = _count(new, old, lambda share: share.addresses)
+        plan.on_node = _count(new, old, lambda share: share.on_node)
+        plan.addresses.update(Address(server.address) for server in plan.servers.retired)
+        plan.addresses.subtract(Address(server.address) for server in plan.servers.changed if server in self.draining.retired)
+        plan.elements = element_delta(_elements(old), _elements(new))
+        self._add_shared(plan)
+        return plan
+
+    def adopt(self, wanted: Ports, without: Collection[ServiceName], present: Present) -> Plan:
+        """Everything that these Service ports need, where nothing is kept yet but what the kernel has. Raises RefusedError."""
+        ports = {name: new for name, new in wanted.items() if name.service not in without}
+        shares = [self._share(each) for each in ports.values()]
+        plan = Plan(ports=ports)
+        plan.servers = server_delta(present.servers, _servers(shares) | dict([keeper(self.family)]), present.draining)
+        plan.addresses = _count(shares, (), lambda share: share.addresses)
+        plan.on_node = _count(shares, (), lambda share: share.on_node)
+        plan.addresses.update(Address(server.address) for server in plan.servers.retired)
+        plan.elements = element_delta({}, _elements(shares))
+        self._add_shared(plan)
+        return plan
+
+    def reap(self, reaped: Reaped) -> Plan:
+        """What goes with virtual servers that are drained."""
+        plan = Plan()
+        plan.servers.removed = reaped.destinations
+        plan.servers.deleted = reaped.servers
+        plan.addresses.subtract(Address(server.address) for server in reaped.servers)
+        self._add_shared(plan)
+        return plan
+
+    def keep(self, plan: Plan) -> None:
+        """The kernel has it."""
+        for name, new in plan.ports.items():
+            if new is None:
+                self.ports.pop(name, None)
+            else:
+                self.ports[name] = new
+        self.draining.follow(plan.servers)
+        for counts, change in ((self._addresses, plan.addresses), (self._on_node, plan.on_node)):
+            counts.update(change)
+            for key in change:
+                if not counts[key]:
+                    del counts[key]
+
+    def owners(self, plan: Plan) -> dict[VirtualServer, PortName]:
+        """Whose the virtual servers of a plan are."""
+        return {server: name for name, new in plan.ports.items() if new for server in self._share(new).servers}
+
+    def _share(self, frontends: Frontends | None) -> Share:
+        if frontends is None:
+            return NOTHING
+        try:
+            return lower(frontends, self._settings)
+        except Exception as error:  # a fault of the agent, which concerns this Service alone
+            raise RefusedError(refusal_of(frontends.name.service, error)) from error
+
+    def _draining_of(self, old: Iterable[Share], new: Iterable[Share]) -> dict[VirtualServer, Set[Destination]]:
+        servers = {server for share in (*old, *new) for server in share.servers}
+        return {server: draining for server in servers if (draining := self.draining.of(server)) is not None}
+
+    def _add_shared(self, plan: Plan) -> None:
+        """Elements and routes of what several Service ports can have in common: with the first of them, and with the last."""
+        came, went = _turned(self._addresses, plan.addresses)
+        plan.routes_added, plan.routes_removed = came, went
+        here, not_here = _turned(self._on_node, plan.on_node)
+        plan.elements.absorb(Delta(_shared(went, not_here), _shared(came, here)))
+
+
+def _servers(shares: Iterable[Share]) -> Servers:
+    return {key: server for share in shares for key, server in share.servers.items()}
+
+
+def _elements(shares: Iterable[Share]) -> Elements:
+    found: Elements = {}
+    for share in shares:
+        for name, some in share.elements.items():
+            found.setdefault(name, {}).update(some)
+    return found
+
+
+def _count(new: Iterable[Share], old: Iterable[Share], of: Callable[[Share], Iterable[Address]]) -> Counter[Address]:
+    counts = Counter(address for share in new for address in of(share))
+    counts.subtract(address for share in old for address in of(share))
+    return counts
+
+
+def _turned(counts: Counter[Address], change: Counter[Address]) -> tuple[list[Address], list[Address]]:
+    """What nobody had and somebody has, and the other way round."""
+    touched = sorted(address for address, by in change.items() if by)
+    came = [address for address in touched if not counts[address] and counts[address] + change[address] > 0]
+    went = [address for address in touched if counts[address] > 0 and counts[address] + change[address] <= 0]
+    return came, went
+
+
+def _shared(addresses: Iterable[Address], on_node: Iterable[Address]) -> Elements:
+    found: Elements = {}
+    for address in addresses:
+        name = maps.PRIVATE_IPS if is_private(address) else address_sets.CLUSTER_IPS
+        found.setdefault(name, {})[bytes(address)] = b""
+    if pairs := {address + address: b"" for address in on_node}:
+        found[address_sets.HAIRPIN] = pairs
+    return found
