@@ -11,6 +11,13 @@ from proxyconfig_agent.dataplane.port import DataplaneError, Lifecycle, ModeInst
 from proxyconfig_api.spec import Ipvs as IpvsSpec
 from proxyconfig_api.spec import ProxyConfigSpec
 
+NEEDED = {
+    "net.ipv4.vs.conntrack": "1",
+    "net.ipv4.vs.expire_nodest_conn": "1",
+    "net.ipv4.vs.expire_quiescent_template": "1",
+    "net.ipv4.ip_forward": "1",
+}
+"""kube-proxy's: without conntrack nothing is masqueraded; the other two free clients of endpoints that are gone."""
 STRICT_ARP = {"net.ipv4.conf.all.arp_ignore": "1", "net.ipv4.conf.all.arp_announce": "2"}
 
 _log = structlog.get_logger("ipvs")
@@ -37,14 +44,7 @@ def _left_behind() -> Iterator[Lifecycle]:
 
 
 def sysctls(spec: ProxyConfigSpec) -> Mapping[str, str]:
-    """kube-proxy's: without conntrack nothing is masqueraded; the other two free clients of endpoints that are gone."""
-    needed = {
-        "net.ipv4.vs.conntrack": "1",
-        "net.ipv4.vs.expire_nodest_conn": "1",
-        "net.ipv4.vs.expire_quiescent_template": "1",
-        "net.ipv4.ip_forward": "1",
-    }
-    return needed | (STRICT_ARP if (spec.ipvs or IpvsSpec()).strict_arp else {})
+    return NEEDED | (STRICT_ARP if (spec.ipvs or IpvsSpec()).strict_arp else {})
 
 
 SPEC = ModeSpec(

@@ -71,8 +71,16 @@ class FullSync:
         found: Elements = {}
         for name, container in (there.containers if there else {}).items():
             found[name] = dict(elements(self._kernel.tables, table, name, container.key_length))
-        routes = self._kernel.routes.held(NFPROTO[family])
+        routes = self._routes(family)
         return Actual(_present(held, family), routes, TableSync(family, self._settings, there, found), found)
+
+    def _routes(self, family: Family) -> dict[bytes, bytes]:
+        """Those that are right. After the node's address has changed, none is: they go, and are made again at once."""
+        routes = self._kernel.routes.held(NFPROTO[family])
+        src = source(self._settings, family)
+        misled = [address for address, has in routes.items() if has not in (src, b"")]
+        self._kernel.routes.remove(misled)
+        return {address: has for address, has in routes.items() if address not in misled}
 
     def _plans(self, ports: Wanted, actual: Mapping[Family, Actual], held: Held) -> dict[Family, Plan]:
         """Without the Services that are refused, in both families."""
@@ -91,10 +99,8 @@ class FullSync:
         self.states[family] = state = FamilyState(family, self._settings, self._now)
         plan = state.adopt(ports, self._refused, actual.servers)
         wanted = set(plan.routes_added)
-        src = source(self._settings, family)
-        misled = {address for address, has in actual.routes.items() if address in wanted and has not in (src, b"")}
         plan.routes_removed = sorted(Address(address) for address in actual.routes if address not in wanted)
-        plan.routes_added = sorted(address for address in wanted if address not in actual.routes or address in misled)
+        plan.routes_added = sorted(address for address in wanted if address not in actual.routes)
         return plan
 
     def _refuse(self, refused: Refused, plans: Mapping[Family, Plan]) -> None:

@@ -1,0 +1,176 @@
+"""What the mode makes in the kernel, what it leaves alone, and what it repairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from tests.kernel.in_namespace import Entered
+from tests.kernel.nftables.examples import SETTINGS, every_kind
+from tests.kernels.conftest import Start
+from tests.kernels.node import Node
+from tests.unit.agent.dataplane.ipvs import golden
+from tests.unit.agent.dataplane.nftables.frontends import frontends, ip
+
+from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs
+from proxyconfig_agent.dataplane.ipvs.model.servers import TAG, keeper, scheduling_of
+from proxyconfig_agent.dataplane.port import Change, Settings
+from proxyconfig_agent.dataplane.port import Ipvs as IpvsSettings
+from proxyconfig_agent.ingest.model import Family, Protocol
+from proxyconfig_agent.netlink.ipvs import messages
+from proxyconfig_agent.netlink.ipvs.connection import Connection
+from proxyconfig_agent.netlink.ipvs.messages import Command, Destination, Scheduling, Timeouts, VirtualServer
+
+NEAR, FAR = "10.244.0.1:8080", "10.244.1.1:8080"
+WEB = frontends(cluster=(NEAR, FAR))
+SERVER = VirtualServer(Protocol.TCP, ip("10.96.0.10"), 80)
+FOREIGN = Scheduling("wlc", 0)
+
+
+@pytest.fixture
+def node(node: Node) -> Node:
+    node.space.ip(["link set lo up", "addr add 192.168.50.1/32 dev lo", "addr add fd00:50::1/128 dev lo"])
+    return node
+
+
+@pytest.fixture
+def dataplane(node: Node, start: Start) -> Entered:
+    del node
+    return start(Ipvs)
+
+
+@pytest.fixture
+def kernel(node: Node) -> Iterator[Connection]:
+    with closing(node.space.call(Connection)) as made:
+        yield made
+
+
+def put(kernel: Connection, *commands: Command) -> None:
+    assert kernel.commit(commands) == []
+
+
+def test_a_second_resync_has_nothing_to_do(dataplane: Entered) -> None:
+    ports = every_kind()
+    assert dataplane.resync(SETTINGS, ports).operations > 0
+    again = dataplane.resync(SETTINGS, ports)
+    assert (again.operations, again.repaired, again.refused) == (0, "", ())
+
+
+def test_a_restart_adopts_everything(dataplane: Entered, start: Start) -> None:
+    ports = every_kind()
+    dataplane.resync(SETTINGS, ports)
+    found = dataplane.scan()
+    assert start(Ipvs).resync(SETTINGS, ports).operations == 0
+    assert dataplane.scan() == found
+
+
+def test_changes_one_by_one_are_the_same_as_all_at_once(dataplane: Entered, start: Start) -> None:
+    ports = every_kind()
+    dataplane.resync(SETTINGS, [])
+    for port in ports:
+        assert dataplane.apply([Change(None, port)]).refused == ()
+    assert start(Ipvs).resync(SETTINGS, ports).operations == 0
+
+
+def test_remove_leaves_nothing_but_what_is_foreign(dataplane: Entered, kernel: Connection, node: Node) -> None:
+    foreign = VirtualServer(Protocol.TCP, ip("192.0.2.1"), 80)
+    put(kernel, messages.new_service(foreign, FOREIGN))
+    dataplane.resync(SETTINGS, every_kind())
+    dataplane.remove()
+    assert dataplane.scan() == []
+    assert kernel.services() == {foreign: FOREIGN}
+    assert "proto 88" not in node.space.run("ip", "route", "show", "table", "local")
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at-a-resync", "at-a-change"])
+def test_a_virtual_server_of_another_program_is_left_alone(dataplane: Entered, kernel: Connection, at_once: bool) -> None:
+    put(kernel, messages.new_service(SERVER, FOREIGN))
+    other = frontends("other", "10.96.0.11", (NEAR,))
+    if at_once:
+        outcome = dataplane.resync(SETTINGS, [WEB, other])
+    else:
+        dataplane.resync(SETTINGS, [])
+        outcome = dataplane.apply([Change(None, WEB), Change(None, other)])
+    (refusal,) = outcome.refused
+    assert refusal.service == WEB.name.service
+    assert "another program" in refusal.reason
+    assert kernel.services()[SERVER] == FOREIGN
+    assert VirtualServer(Protocol.TCP, ip("10.96.0.11"), 80) in kernel.services()
+    assert not any("10.96.0.10" in line for line in dataplane.scan())
+
+
+def test_a_scheduler_that_the_kernel_lacks_is_a_refusal(dataplane: Entered) -> None:
+    dataplane.resync(SETTINGS, [])
+    with_it = replace(SETTINGS, ipvs=IpvsSettings(scheduler="nosuch"))
+    (refusal,) = dataplane.resync(with_it, [WEB]).refused
+    assert "modprobe ip_vs_nosuch" in refusal.reason
+
+
+def test_a_virtual_server_that_somebody_deleted_is_repaired(dataplane: Entered, kernel: Connection) -> None:
+    dataplane.resync(SETTINGS, [WEB])
+    put(kernel, messages.delete_service(SERVER))
+    outcome = dataplane.resync(SETTINGS, [WEB])
+    assert outcome.repaired == "2 destinations, 1 virtual servers"
+    assert SERVER in kernel.services()
+
+
+def test_a_weight_that_somebody_changed_is_repaired(dataplane: Entered, kernel: Connection) -> None:
+    dataplane.resync(SETTINGS, [WEB])
+    put(kernel, messages.set_destination(SERVER, Destination(ip("10.244.0.1"), 8080), 0))
+    assert dataplane.resync(SETTINGS, [WEB]).operations == 1
+
+
+def test_the_scheduler_changes_in_place(dataplane: Entered, kernel: Connection) -> None:
+    dataplane.resync(SETTINGS, [WEB])
+    dataplane.resync(replace(SETTINGS, ipvs=IpvsSettings(scheduler="lc")), [WEB])
+    assert kernel.services()[SERVER] == scheduling_of("lc", 0)
+
+
+def test_timeouts_are_those_of_the_settings(dataplane: Entered, kernel: Connection) -> None:
+    dataplane.resync(replace(SETTINGS, ipvs=IpvsSettings(tcp_timeout_s=700, udp_timeout_s=50)), [])
+    assert kernel.timeouts() == Timeouts(700, 120, 50)
+
+
+@pytest.mark.parametrize("family", Family)
+def test_a_keeper_is_there_without_any_service(dataplane: Entered, kernel: Connection, family: Family) -> None:
+    dataplane.resync(SETTINGS, [])
+    server, has = keeper(family)
+    assert kernel.services()[server] == has.scheduling
+
+
+def test_a_local_route_of_another_owner_stays(dataplane: Entered, node: Node) -> None:
+    node.space.ip(["addr add 10.96.0.10/32 dev lo"])
+    dataplane.resync(SETTINGS, [WEB])
+    dataplane.remove()
+    assert "10.96.0.10" in node.space.run("ip", "route", "show", "table", "local")
+
+
+def test_the_source_of_the_node_follows_its_address(dataplane: Entered, node: Node) -> None:
+    node.space.ip(["addr add 192.168.50.9/32 dev lo"])
+    dataplane.resync(SETTINGS, [WEB])
+    dataplane.resync(replace(SETTINGS, node_addresses=(ip("192.168.50.9"),)), [WEB])
+    assert "src 192.168.50.9" in node.space.run("ip", "route", "get", "10.96.0.10")
+
+
+def test_the_probe_names_what_it_found(dataplane: Entered) -> None:
+    found = dataplane.probe()
+    assert found.unserved == {}
+    assert found.features["ip_vs"] == "available"
+    assert dataplane.scan() == []
+
+
+@pytest.mark.parametrize("family", Family)
+def test_nft_prints_what_the_golden_files_say(dataplane: Entered, node: Node, family: Family) -> None:
+    dataplane.resync(Settings(service_cidrs=SETTINGS.service_cidrs), [])
+    listed = node.space.run("nft", "list", "table", "ip" if family is Family.IPV4 else "ip6", "proxyconfig-ipvs")
+    text = golden.text(Settings(service_cidrs=SETTINGS.service_cidrs), family)
+    rules = [line.split(maxsplit=5)[5] for line in text.splitlines() if line.startswith("add rule")]
+    printed = [line.strip() for line in listed.splitlines()]
+    assert [rule for rule in rules if rule not in printed] == []
+
+
+def test_the_mark_is_in_the_flags(dataplane: Entered, kernel: Connection) -> None:
+    dataplane.resync(SETTINGS, every_kind())
+    assert {scheduling.flags & 0xFFFF0000 for scheduling in kernel.services().values()} == {TAG}
