@@ -117,6 +117,8 @@ class Service:
     """Seconds of ClientIP session affinity; 0: none."""
     health_check_node_port: int = 0
     """Only for a LoadBalancer with externalTrafficPolicy Local; else 0."""
+    scheduler: str = ""
+    """Of ipvs mode, by annotation; empty: the ProxyConfig's."""
     rejected: tuple[str, ...] = ()
     created: str = ""
     """creationTimestamp, as text: what the API server writes sorts by time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from proxyconfig_agent.ingest import apitypes
@@ -12,6 +12,11 @@ from proxyconfig_agent.ingest.model import Address, Family, Network, Policy, Pro
 
 PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 """A label: the Service is another proxy's."""
+
+SCHEDULER = "proxyconfig.dev/ipvs-scheduler"
+"""An annotation: how ipvs mode distributes this Service's connections."""
+SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "mh", "sed", "nq", "fo", "ovf", "twos")
+"""All that Linux has (net/netfilter/ipvs); which of them a node's kernel has is its own matter."""
 
 DEFAULT_AFFINITY_S, LONGEST_AFFINITY_S = 10800, 86400
 
@@ -44,6 +49,7 @@ def service_of(source: apitypes.Service) -> Service | None:
         externally_accessible=bool(spec.type in ("NodePort", "LoadBalancer") or spec.external_ips or load_balancer_ips),
         affinity_s=_affinity_s(spec, rejected),
         health_check_node_port=_health_check_node_port(spec, ports, rejected) if spec.type == "LoadBalancer" and local else 0,
+        scheduler=_scheduler(source.metadata.annotations or {}, rejected),
         rejected=few(rejected),
         created=source.metadata.creation_timestamp or "",
     )
@@ -109,6 +115,15 @@ def _affinity_s(spec: apitypes.ServiceSpec, rejected: list[str]) -> int:
     field = "spec.sessionAffinityConfig.clientIP.timeoutSeconds"
     rejected.append(f"{field}: {number_text(timeout_s)} is outside of 1–{LONGEST_AFFINITY_S}; {DEFAULT_AFFINITY_S} is used: correct it")
     return DEFAULT_AFFINITY_S
+
+
+def _scheduler(annotations: Mapping[str, str], rejected: list[str]) -> str:
+    name = annotations.get(SCHEDULER, "")
+    if not name or name in SCHEDULERS:
+        return name
+    known = ", ".join(SCHEDULERS)
+    rejected.append(f"metadata.annotations[{SCHEDULER}]: {quoted(name)} is none of {known}; the ProxyConfig's is used: correct it")
+    return ""
 
 
 def _health_check_node_port(spec: apitypes.ServiceSpec, ports: Iterable[ServicePort], rejected: list[str]) -> int:

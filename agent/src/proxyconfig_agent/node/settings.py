@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from proxyconfig_agent.dataplane.modes import spec_of
-from proxyconfig_agent.dataplane.port import LocalTraffic, Settings
+from proxyconfig_agent.dataplane.port import Ipvs, LocalTraffic, Settings
 from proxyconfig_agent.ingest.model import ANY, Address, Family, Network, Node, family_of, text_of
 from proxyconfig_agent.node.local_address import LocalAddress
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_api.spec import DetectLocalMode, ProxyConfigSpec
+from proxyconfig_api.spec import Ipvs as IpvsSpec
 from proxyconfig_api.values.cidr import Cidr, NodeAddresses
 
 LOOPBACK = Address(bytes((127, 0, 0, 1)))
@@ -32,10 +33,15 @@ def resolve(
         node_port_addresses=serving,
         node_addresses=node.addresses or _sorted(each.address for each in local if not each.is_loopback),
         localhost_node_ports=spec_of(spec.mode).localhost_node_ports(spec),
+        ipvs=_ipvs(spec.ipvs or IpvsSpec()),
         service_cidrs=tuple(sorted(service_cidrs, key=lambda network: (len(network.base), network.base, network.prefix))),
     )
     findings = (*_about_local_traffic(spec, node, local_traffic), *_about_node_ports(requested, serving, local))
     return settings, findings
+
+
+def _ipvs(section: IpvsSpec) -> Ipvs:
+    return Ipvs(section.scheduler, int(section.tcp_timeout), int(section.tcp_fin_timeout), int(section.udp_timeout))
 
 
 def _local_traffic(spec: ProxyConfigSpec, node: Node) -> LocalTraffic:

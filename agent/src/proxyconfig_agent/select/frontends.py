@@ -47,6 +47,8 @@ class Frontends:
     """Already Cluster where the Service is not externally accessible (row 72 of kube-proxy's behaviour)."""
     affinity_s: int = 0
     source_ranges: tuple[Network, ...] = ()
+    scheduler: str = ""
+    """Of ipvs mode; empty: the one of the settings."""
     reachable: bool = False
     cluster: Backends = Backends(b"")
     local: Backends = Backends(b"")

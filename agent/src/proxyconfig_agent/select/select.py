@@ -86,6 +86,7 @@ def _frontends(
         internal_policy=service.internal_policy,
         external_policy=external_policy(service),
         affinity_s=service.affinity_s,
+        scheduler=service.scheduler,
         source_ranges=_ranges_of(family, service.source_ranges),
         reachable=choice.reachable,
         cluster=Backends(b"".join(choice.cluster)),

@@ -11,7 +11,7 @@ from proxyconfig_agent.dataplane.ipvs.kernel.connect import connected
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.probe import probe
 from proxyconfig_agent.dataplane.ipvs.kernel.removal import remove, scan
-from proxyconfig_agent.dataplane.ipvs.sync.full_sync import FullSync
+from proxyconfig_agent.dataplane.ipvs.sync.full_sync import FullSync, found_lacking
 from proxyconfig_agent.dataplane.ipvs.sync.reaper import Reaper
 from proxyconfig_agent.dataplane.ipvs.table.state import FamilyState, Plan
 from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneError, Outcome, ProbeResult, Refusal, Settings
@@ -35,6 +35,7 @@ class Ipvs:
         self._settings = Settings()
         self._families: tuple[Family, ...] = ()
         self._states: dict[Family, FamilyState] = {}
+        self._lacking: set[str] = set()
         self._reaper = Reaper(self._kernel, now)
 
     def probe(self) -> ProbeResult:
@@ -47,7 +48,7 @@ class Ipvs:
         clock = StageTimer()
         families = self._supported()
         with _translated(), self._kernel.writer.begin_read():
-            sync = FullSync(self._kernel, settings, families, self._now)
+            sync = FullSync(self._kernel, settings, families, self._now, self._lacking)
             outcome = sync.run(wanted, clock)
         self._settings, self._states = settings, sync.states
         return outcome
@@ -110,9 +111,12 @@ class Ipvs:
             bad = self._kernel.commit(plans, self._settings)
             if not bad:
                 break
+            if fresh := found_lacking(bad, self._settings):
+                self._lacking |= fresh
+                continue
             owners = {server: name for family, plan in plans.items() for server, name in self._states[family].owners(plan).items()}
             for server, why in bad.items():
-                self._refuse(Refusal(owners[server].service, f"port {owners[server]}: {why}"), refused)
+                self._refuse(Refusal(owners[server].service, f"port {owners[server]}: {why.sentence}"), refused)
         for family, plan in plans.items():
             self._states[family].keep(plan)
         return sum(map(len, plans.values()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from proxyconfig_agent.dataplane.ipvs.model import maps
@@ -34,15 +34,17 @@ class Share:
 NOTHING = Share({}, {}, frozenset())
 
 
-def lower(frontends: Frontends, settings: Settings) -> Share:
-    """Everything that one Service port has in the kernel."""
-    servers = _servers(frontends, settings)
+def lower(frontends: Frontends, settings: Settings, lacking: Collection[str] = ()) -> Share:
+    """Everything that one Service port has in the kernel. `lacking`: schedulers that this kernel does not have."""
+    own = frontends.scheduler not in lacking and frontends.scheduler
+    servers = _servers(frontends, own or settings.ipvs.scheduler)
     elements = _cluster_ip(frontends, servers) | firewall(frontends, settings.node_addresses)
     if frontends.is_accessible:
         for name, some in _external(frontends, servers).items():
             elements.setdefault(name, {}).update(some)
-    own = (frontends.cluster_ip,) if frontends.cluster_ip else ()
-    addresses = frozenset((*own, *(Address(server.address) for server in servers)))
+    addresses = frozenset(Address(server.address) for server in servers)
+    if frontends.cluster_ip:
+        addresses |= {frontends.cluster_ip}
     return Share(servers, elements, addresses, frontends.on_node)
 
 
@@ -60,9 +62,9 @@ def local_server(frontends: Frontends) -> VirtualServer:
     return private_server(frontends, Kind.LOCAL)
 
 
-def _servers(frontends: Frontends, settings: Settings) -> Servers:
+def _servers(frontends: Frontends, scheduler: str) -> Servers:
     """Of the lists that are in use and not empty; an empty virtual server would answer late, or not at all."""
-    scheduling = scheduling_of(settings.ipvs.scheduler, frontends.affinity_s)
+    scheduling = scheduling_of(scheduler, frontends.affinity_s)
 
     def server(backends: Backends) -> Server:
         return Server(scheduling, destinations(backends, frontends.family))

@@ -7,7 +7,7 @@ import os
 
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.model.base_chains import fixed
-from proxyconfig_agent.dataplane.ipvs.model.private import KEEPERS
+from proxyconfig_agent.dataplane.ipvs.model.private import KEEPERS, PROBE_PORT
 from proxyconfig_agent.dataplane.ipvs.model.servers import scheduling_of
 from proxyconfig_agent.dataplane.port import DataplaneError, ProbeResult, Settings
 from proxyconfig_agent.dataplane.tables.kernel import transaction
@@ -19,8 +19,6 @@ from proxyconfig_agent.netlink.nftables.messages import Table
 
 AVAILABLE = "available"
 _TABLE = "proxyconfig-ipvs-probe"
-_PORT = 9
-"""The keeper has another."""
 _FAMILY_MISSING = frozenset((errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EINVAL))
 _SCHEDULER = "rr"
 
@@ -35,7 +33,7 @@ def probe(kernel: Kernel) -> ProbeResult:
 
 
 def _lack(kernel: Kernel, family: Family) -> str:
-    server = VirtualServer(Protocol.TCP, KEEPERS[family], _PORT)
+    server = VirtualServer(Protocol.TCP, KEEPERS[family], PROBE_PORT)
     number = kernel.servers.refusal_of(server, scheduling_of(_SCHEDULER, 0))
     if number == errno.ENOENT:
         return f"the kernel lacks the scheduler {_SCHEDULER} (CONFIG_IP_VS_RR, modprobe ip_vs_rr)"

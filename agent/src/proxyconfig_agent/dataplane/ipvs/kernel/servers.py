@@ -10,6 +10,7 @@ import errno
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from proxyconfig_agent.dataplane.ipvs.delta import Pairs, ServerDelta
 from proxyconfig_agent.dataplane.ipvs.model.servers import WEIGHT, is_ours
@@ -31,8 +32,16 @@ class Held:
     foreign: set[VirtualServer] = field(default_factory=set)
 
 
-Refused = dict[VirtualServer, str]
-"""Virtual servers that cannot be, each with a sentence."""
+class NotMade(NamedTuple):
+    """Why a virtual server cannot be."""
+
+    sentence: str
+    scheduler: str = ""
+    """The one that the kernel lacks, if that is why."""
+
+
+Refused = dict[VirtualServer, NotMade]
+FOREIGN = "is a virtual server of another program; delete that one (ipvsadm -Ln), or change the Service"
 _Numbers = dict[VirtualServer, int]
 
 
@@ -74,7 +83,7 @@ class VirtualServers:
         commands = [messages.set_service(server, delta.changed[server]) for server in changed]
         refused |= self._refused(changed, self._kernel.commit(commands))
         _raise_if_gone(refused)
-        return {server: _sentence(server, number, delta) for server, number in refused.items()}
+        return {server: _why(server, number, delta) for server, number in refused.items()}
 
     def fill(self, delta: ServerDelta) -> None:
         """Add destinations. Raises OSError; ConflictError if a virtual server is gone."""
@@ -131,13 +140,16 @@ def _raise_if_gone(refused: Mapping[VirtualServer, int]) -> None:
         raise ConflictError(f"ipvs: virtual server {text(gone[0])} is gone; a full resync repairs it")
 
 
-def _sentence(server: VirtualServer, number: int, delta: ServerDelta) -> str:
+def _why(server: VirtualServer, number: int, delta: ServerDelta) -> NotMade:
     scheduling = delta.made.get(server) or delta.changed[server]
-    match number:
-        case errno.EEXIST:
-            return f"{text(server)} is a virtual server of another program; delete that one (ipvsadm -Ln), or change the Service"
-        case errno.ENOENT:
-            return f"the kernel has no scheduler {scheduling.scheduler}; load it (modprobe ip_vs_{scheduling.scheduler}), or choose another"
-        case errno.ENOMEM:
-            raise DataplaneError(f"ipvs: no memory for virtual server {text(server)}")
-    return f"the kernel refused virtual server {text(server)}: {os.strerror(number)} ({errno.errorcode.get(number, number)})"
+    if number == errno.EEXIST:
+        return NotMade(f"{text(server)} {FOREIGN}")
+    if number == errno.ENOENT:
+        return NotMade(lacks_scheduler(scheduling.scheduler), scheduling.scheduler)
+    if number == errno.ENOMEM:
+        raise DataplaneError(f"ipvs: no memory for virtual server {text(server)}")
+    return NotMade(f"the kernel refused virtual server {text(server)}: {os.strerror(number)} ({errno.errorcode.get(number, number)})")
+
+
+def lacks_scheduler(name: str) -> str:
+    return f"the kernel has no scheduler {name}; load it (modprobe ip_vs_{name}), or choose another"

@@ -24,6 +24,10 @@ KEEPERS = {
 """Of the idle virtual server of each family; no Service has an address that ends in so many zeros."""
 
 
+PROBE_PORT = 9
+"""Of a keeper's address: where a virtual server is tried and deleted again."""
+
+
 class Kind(enum.IntEnum):
     """Which list of endpoints."""
 

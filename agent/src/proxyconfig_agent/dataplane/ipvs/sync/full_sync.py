@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel, source
-from proxyconfig_agent.dataplane.ipvs.kernel.servers import Held, Refused
-from proxyconfig_agent.dataplane.ipvs.model.servers import Present, Server, Servers, family_of
+from proxyconfig_agent.dataplane.ipvs.kernel.servers import FOREIGN, Held, NotMade, Refused, lacks_scheduler, text
+from proxyconfig_agent.dataplane.ipvs.model.private import KEEPERS, PROBE_PORT
+from proxyconfig_agent.dataplane.ipvs.model.servers import Present, Server, Servers, family_of, scheduling_of
 from proxyconfig_agent.dataplane.ipvs.model.table import table_of
 from proxyconfig_agent.dataplane.ipvs.sync.stale_udp import udp_destinations
 from proxyconfig_agent.dataplane.ipvs.sync.table_sync import TableSync
 from proxyconfig_agent.dataplane.ipvs.table.state import FamilyState, Plan
-from proxyconfig_agent.dataplane.port import Destination, Outcome, Refusal, Settings
+from proxyconfig_agent.dataplane.port import DataplaneError, Destination, Outcome, Refusal, Settings
 from proxyconfig_agent.dataplane.quarantine import RefusedError
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.dataplane.tables.kernel.dump import actual_table, elements
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO, Elements
 from proxyconfig_agent.dataplane.tables.repairs import Repairs
-from proxyconfig_agent.ingest.model import Address, Family, ServiceName
+from proxyconfig_agent.ingest.model import Address, Family, Protocol, ServiceName
 from proxyconfig_agent.netlink.ipvs import messages
 from proxyconfig_agent.netlink.ipvs.messages import VirtualServer
 from proxyconfig_agent.select.frontends import Frontends, PortName
@@ -37,8 +39,9 @@ class Actual:
 
 
 class FullSync:
-    def __init__(self, kernel: Kernel, settings: Settings, families: Iterable[Family], now: Callable[[], float]) -> None:
-        self._kernel, self._settings, self._now = kernel, settings, now
+    def __init__(self, kernel: Kernel, settings: Settings, families: Iterable[Family], now: Callable[[], float], lacking: set[str]) -> None:
+        """`lacking`: schedulers that this kernel does not have; more are added when they are found out."""
+        self._kernel, self._settings, self._now, self._lacking = kernel, settings, now, lacking
         self._families = tuple(families)
         self._refused: dict[ServiceName, Refusal] = {}
         self._repairs = Repairs()
@@ -47,6 +50,7 @@ class FullSync:
 
     def run(self, wanted: Iterable[Frontends], clock: StageTimer) -> Outcome:
         """Raises OSError, KernelError, DataplaneError."""
+        self._require_scheduler()
         held = self._kernel.servers.held()
         actual = {family: self._read(family, held) for family in self._families}
         clock.lap("read")
@@ -58,12 +62,21 @@ class FullSync:
         clock.lap("lower")
         self._kernel.servers.set_timeouts(self._settings.ipvs)
         while refused := self._kernel.commit(plans, self._settings, lambda each: self._lead(each, actual)):
-            self._refuse(refused, plans)
+            if not (fresh := found_lacking(refused, self._settings)):
+                self._refuse(refused, plans)
+            self._lacking |= fresh
             plans = self._plans(ports, actual, held)
         self._keep(plans, actual)
         clock.lap("commit")
         abandoned = tuple(each for family, plan in plans.items() for each in _abandoned(family, actual[family], plan))
         return Outcome(self._operations, tuple(self._refused.values()), clock.took_s, str(self._repairs), abandoned)
+
+    def _require_scheduler(self) -> None:
+        """Raises DataplaneError."""
+        name = self._settings.ipvs.scheduler
+        server = VirtualServer(Protocol.TCP, KEEPERS[self._families[0]], PROBE_PORT)
+        if self._kernel.servers.refusal_of(server, scheduling_of(name, 0)) == errno.ENOENT:
+            raise DataplaneError(f"spec.ipvs.scheduler: {lacks_scheduler(name)}")
 
     def _read(self, family: Family, held: Held) -> Actual:
         table = table_of(family)
@@ -90,13 +103,13 @@ class FullSync:
             except RefusedError as error:
                 self._refused[error.refusal.service] = error.refusal
                 continue
-            foreign = {server: "" for plan in plans.values() for server in plan.servers.made if server in held.foreign}
+            foreign = [server for plan in plans.values() for server in plan.servers.made if server in held.foreign]
             if not foreign:
                 return plans
-            self._refuse(dict.fromkeys(foreign, _FOREIGN), plans)
+            self._refuse({server: NotMade(f"{text(server)} {FOREIGN}") for server in foreign}, plans)
 
     def _plan(self, family: Family, ports: Mapping[PortName, Frontends], actual: Actual) -> Plan:
-        self.states[family] = state = FamilyState(family, self._settings, self._now)
+        self.states[family] = state = FamilyState(family, self._settings, self._now, self._lacking)
         plan = state.adopt(ports, self._refused, actual.servers)
         wanted = set(plan.routes_added)
         plan.routes_removed = sorted(Address(address) for address in actual.routes if address not in wanted)
@@ -108,7 +121,7 @@ class FullSync:
             owners = self.states[family].owners(plan)
             for server, why in refused.items():
                 if name := owners.get(server):
-                    self._refused[name.service] = Refusal(name.service, f"port {name}: {why}")
+                    self._refused[name.service] = Refusal(name.service, f"port {name}: {why.sentence}")
 
     def _lead(self, plans: Mapping[Family, Plan], actual: Mapping[Family, Actual]) -> None:
         for family, plan in plans.items():
@@ -136,7 +149,9 @@ class FullSync:
         self._repairs.count("routes", len(plan.routes_added) + len(plan.routes_removed))
 
 
-_FOREIGN = "its address and port are a virtual server of another program; delete that one (ipvsadm -Ln), or change the Service"
+def found_lacking(refused: Refused, settings: Settings) -> set[str]:
+    """Schedulers of single Services that the kernel turns out not to have: those Services take the one of the settings."""
+    return {why.scheduler for why in refused.values() if why.scheduler and why.scheduler != settings.ipvs.scheduler}
 
 
 def _present(held: Held, family: Family) -> Present:

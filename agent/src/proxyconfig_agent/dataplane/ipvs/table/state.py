@@ -49,8 +49,9 @@ class Plan:
 class FamilyState:
     """Memory: a reference per Service port, a number per address, and what drains."""
 
-    def __init__(self, family: Family, settings: Settings, now: Callable[[], float]) -> None:
-        self.family, self._settings = family, settings
+    def __init__(self, family: Family, settings: Settings, now: Callable[[], float], lacking: Collection[str] = ()) -> None:
+        """`lacking`: schedulers that this kernel does not have, as far as is known."""
+        self.family, self._settings, self._lacking = family, settings, lacking
         self.ports: dict[PortName, Frontends] = {}
         self.draining = Draining(now)
         self._addresses: Counter[Address] = Counter()
@@ -123,7 +124,7 @@ class FamilyState:
         if frontends is None:
             return NOTHING
         try:
-            return lower(frontends, self._settings)
+            return lower(frontends, self._settings, self._lacking)
         except Exception as error:  # a fault of the agent, which concerns this Service alone
             raise RefusedError(refusal_of(frontends.name.service, error)) from error
 
