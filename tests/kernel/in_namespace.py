@@ -32,6 +32,9 @@ class Entered:
     def remove(self) -> None:
         self._node.call(self._inner.remove)
 
+    def retire(self) -> bool:
+        return self._node.call(self._inner.retire)
+
     def scan(self) -> list[str]:
         return self._node.call(self._inner.scan)
 

@@ -16,7 +16,7 @@ from tests.unit.agent.dataplane.nftables.frontends import frontends, ip
 
 from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs
 from proxyconfig_agent.dataplane.ipvs.model.servers import TAG, keeper, scheduling_of
-from proxyconfig_agent.dataplane.port import Change, Settings
+from proxyconfig_agent.dataplane.port import Change, DataplaneError, Settings
 from proxyconfig_agent.dataplane.port import Ipvs as IpvsSettings
 from proxyconfig_agent.ingest.model import Family, Protocol
 from proxyconfig_agent.netlink.ipvs import messages
@@ -101,11 +101,26 @@ def test_a_virtual_server_of_another_program_is_left_alone(dataplane: Entered, k
     assert not any("10.96.0.10" in line for line in dataplane.scan())
 
 
-def test_a_scheduler_that_the_kernel_lacks_is_a_refusal(dataplane: Entered) -> None:
-    dataplane.resync(SETTINGS, [])
-    with_it = replace(SETTINGS, ipvs=IpvsSettings(scheduler="nosuch"))
-    (refusal,) = dataplane.resync(with_it, [WEB]).refused
-    assert "modprobe ip_vs_nosuch" in refusal.reason
+def test_a_scheduler_that_the_kernel_lacks_leaves_everything_as_it_is(dataplane: Entered, kernel: Connection) -> None:
+    dataplane.resync(SETTINGS, [WEB])
+    with pytest.raises(
+        DataplaneError, match=r"^spec\.ipvs\.scheduler: the kernel has no scheduler nosuch; load it \(modprobe ip_vs_nosuch\)"
+    ):
+        dataplane.resync(replace(SETTINGS, ipvs=IpvsSettings(scheduler="nosuch")), [WEB])
+    assert kernel.services()[SERVER] == scheduling_of("rr", 0)
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at-a-resync", "at-a-change"])
+@pytest.mark.parametrize(("asked_for", "has"), [("lc", "lc"), ("nosuch", "rr")])
+def test_a_service_has_its_own_scheduler_if_the_kernel_has_it(
+    dataplane: Entered, kernel: Connection, at_once: bool, asked_for: str, has: str
+) -> None:
+    own = replace(WEB, scheduler=asked_for)
+    dataplane.resync(SETTINGS, [own] if at_once else [WEB])
+    if not at_once:
+        assert dataplane.apply([Change(WEB, own)]).refused == ()
+    assert kernel.services()[SERVER] == scheduling_of(has, 0)
+    assert dataplane.resync(SETTINGS, [own]).operations == 0
 
 
 def test_a_virtual_server_that_somebody_deleted_is_repaired(dataplane: Entered, kernel: Connection) -> None:

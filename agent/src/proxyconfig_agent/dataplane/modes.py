@@ -60,7 +60,8 @@ def installed(mode: Mode) -> Installed:
     def others() -> Iterator[Lifecycle]:
         return left_behind(besides=mode)
 
-    return Installed(Takeover(instance, others), AllModes(instance, others))
+    takeover = Takeover(instance, others)
+    return Installed(takeover, AllModes(instance, others, takeover))
 
 
 def left_behind(besides: Mode | None = None) -> Iterator[Lifecycle]:

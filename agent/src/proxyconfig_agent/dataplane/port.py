@@ -163,6 +163,10 @@ class Lifecycle(Protocol):
         """Take away everything that this mode ever made on this node; nothing else."""
         ...
 
+    def retire(self) -> bool:
+        """Another mode serves the node: take away what no connection needs any more. Whether that was everything; else ask again."""
+        ...
+
     def scan(self) -> list[str]:
         """What of this mode is in the kernel now, one line per table (chain, set…): empty proves a removal."""
         ...

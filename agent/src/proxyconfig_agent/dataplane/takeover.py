@@ -21,22 +21,16 @@ _log = structlog.get_logger("takeover")
 
 
 class Takeover:
-    """The data plane of one mode, alone on the node after its first full resync."""
+    """The data plane of one mode, alone on the node after its first full resync, or as soon as the others' connections have ended."""
 
     def __init__(self, mode: Dataplane, others: Others) -> None:
         self._mode, self._others = mode, others
-        self._alone = False
+        self._begun = False
+        self._leaving: list[Lifecycle] = []
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
         outcome = self._mode.resync(settings, wanted)
-        if not self._alone:
-            try:
-                removed(self._others())
-            except (DataplaneError, OSError) as error:
-                # Both serve the same Services, so this can wait for the next full resync.
-                _log.error("rules of another mode not removed", error=str(error))
-            else:
-                self._alone = True
+        self._retire(begin=not self._begun)
         return outcome
 
     def apply(self, changes: Iterable[Change]) -> Outcome:
@@ -46,14 +40,32 @@ class Takeover:
         return self._mode.is_slow(changes)
 
     def disturbed(self) -> bool:
+        self._retire()
         return self._mode.disturbed()
+
+    def close(self) -> None:
+        """Of the modes that are leaving; what is in the kernel stays."""
+        for other in self._leaving:
+            other.close()
+        self._leaving = []
+
+    def _retire(self, begin: bool = False) -> None:
+        try:
+            if begin:
+                self._begun, self._leaving = True, [other for other in self._others() if _is_here(other)]
+            self._leaving = [other for other in self._leaving if not _is_gone(other)]
+        except (DataplaneError, OSError) as error:
+            # Both serve the same Services, so this can wait for the next full resync.
+            _log.error("rules of another mode not removed", error=str(error))
+            self.close()
+            self._begun = False
 
 
 class AllModes:
     """The lifecycle of one mode that also removes and finds what all others have left."""
 
-    def __init__(self, mode: Lifecycle, others: Others) -> None:
-        self._mode, self._others = mode, others
+    def __init__(self, mode: Lifecycle, others: Others, takeover: Takeover | None = None) -> None:
+        self._mode, self._others, self._takeover = mode, others, takeover
 
     def probe(self) -> ProbeResult:
         return self._mode.probe()
@@ -71,8 +83,31 @@ class AllModes:
                 found += other.scan()
         return found
 
+    def retire(self) -> bool:
+        return self._mode.retire()
+
     def close(self) -> None:
         self._mode.close()
+        if self._takeover is not None:
+            self._takeover.close()
+
+
+def _is_here(other: Lifecycle) -> bool:
+    """Whether it has anything in the kernel. Raises DataplaneError or OSError."""
+    if objects := len(other.scan()):
+        _log.info("another mode retires", objects=objects)
+        return True
+    other.close()
+    return False
+
+
+def _is_gone(other: Lifecycle) -> bool:
+    """Let it retire further. Raises DataplaneError or OSError."""
+    if not other.retire():
+        return False
+    _log.info("another mode is gone", left=len(other.scan()))
+    other.close()
+    return True
 
 
 def removed(found: Iterable[Lifecycle]) -> list[str]:

@@ -27,6 +27,8 @@ class FakeDataplane:
         self.calls: list[str] = []
         self.order: list[PortName] = []
         self.touched = self.slow = False
+        self.connections = 0
+        """Those that it still serves, and that keep it from retiring."""
         self.refuses: set[ServiceName] = set()
         """Services that it has no room for."""
 
@@ -64,6 +66,13 @@ class FakeDataplane:
 
     def disturbed(self) -> bool:
         return self.touched
+
+    def retire(self) -> bool:
+        """Whether it is gone: not while it has connections."""
+        if self.connections:
+            return False
+        self.remove()
+        return True
 
     def remove(self) -> None:
         self._maybe_fail()

@@ -54,6 +54,17 @@ def test_a_removal_that_fails_is_tried_again_with_the_next_resync(old: FakeDatap
     assert not old.state
 
 
+def test_the_other_mode_stays_while_it_has_connections(old: FakeDataplane) -> None:
+    mode = taking_over(FakeDataplane(), old)
+    old.connections = 1
+    mode.resync(Settings(), PORTS)
+    assert not mode.disturbed()
+    assert old.state
+    old.connections = 0
+    assert not mode.disturbed()
+    assert not old.state
+
+
 def test_removal_takes_both_and_a_scan_tells_of_both(old: FakeDataplane) -> None:
     mode = AllModes(FakeDataplane(), lambda: iter([old]))
     assert mode.scan()

@@ -15,11 +15,18 @@ from proxyconfig_agent.ingest.services import service_of
 DECODER = msgspec.json.Decoder(apitypes.Service, strict=False)
 
 
-def ingested(spec: dict[str, Any], ingress: Any = None, labels: Any = None) -> Service | None:
+def ingested(spec: dict[str, Any], ingress: Any = None, labels: Any = None, annotations: Any = None) -> Service | None:
     """A Service with a ClusterIP and these fields, the way it comes from the API."""
     document = {
         "apiVersion": "v1",
-        "metadata": {"name": "web", "namespace": "shop", "uid": "u", "labels": labels, "creationTimestamp": None},
+        "metadata": {
+            "name": "web",
+            "namespace": "shop",
+            "uid": "u",
+            "labels": labels,
+            "annotations": annotations,
+            "creationTimestamp": None,
+        },
         "spec": {"clusterIP": "10.96.0.1", "type": "ClusterIP"} | spec,
         "status": {"loadBalancer": {"ingress": ingress}},
     }
@@ -34,6 +41,23 @@ def served(spec: dict[str, Any], **more: Any) -> Service:
 
 def texts(addresses: Any) -> list[str]:
     return [text_of(address) for address in addresses]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "scheduler"), [(None, ""), ({"proxyconfig.dev/ipvs-scheduler": "mh"}, "mh"), ({"other": "lc"}, "")]
+)
+def test_an_annotation_is_the_scheduler_of_ipvs_mode(annotations: dict[str, str] | None, scheduler: str) -> None:
+    service = served({}, annotations=annotations)
+    assert (service.scheduler, service.rejected) == (scheduler, ())
+
+
+def test_a_scheduler_that_linux_does_not_have_is_told_and_not_used() -> None:
+    service = served({}, annotations={"proxyconfig.dev/ipvs-scheduler": "fastest"})
+    assert service.scheduler == ""
+    (sentence,) = service.rejected
+    assert sentence.startswith("metadata.annotations[proxyconfig.dev/ipvs-scheduler]: ")
+    assert "fastest" in sentence
+    assert sentence.endswith("the ProxyConfig's is used: correct it")
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,11 @@ class Iptables:
         self._lowerings = {}
         self._owned.release()
 
+    def retire(self) -> bool:
+        """At once: connections go on as they were translated."""
+        self.remove()
+        return True
+
     def scan(self) -> list[str]:
         with _told():
             return [

@@ -13,6 +13,7 @@ from proxyconfig_agent.dataplane.ipvs.kernel.probe import probe
 from proxyconfig_agent.dataplane.ipvs.kernel.removal import remove, scan
 from proxyconfig_agent.dataplane.ipvs.sync.full_sync import FullSync, found_lacking
 from proxyconfig_agent.dataplane.ipvs.sync.reaper import Reaper
+from proxyconfig_agent.dataplane.ipvs.sync.retirement import Retirement
 from proxyconfig_agent.dataplane.ipvs.table.state import FamilyState, Plan
 from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneError, Outcome, ProbeResult, Refusal, Settings
 from proxyconfig_agent.dataplane.quarantine import RefusedError
@@ -37,6 +38,7 @@ class Ipvs:
         self._states: dict[Family, FamilyState] = {}
         self._lacking: set[str] = set()
         self._reaper = Reaper(self._kernel, now)
+        self._retirement = Retirement(self._kernel, now)
 
     def probe(self) -> ProbeResult:
         with _translated():
@@ -76,6 +78,10 @@ class Ipvs:
         with _translated():
             remove(self._kernel)
         self._states = {}
+
+    def retire(self) -> bool:
+        with _translated():
+            return self._retirement.step()
 
     def scan(self) -> list[str]:
         with _translated():

@@ -47,21 +47,17 @@ def sysctls(spec: ProxyConfigSpec) -> Mapping[str, str]:
     return NEEDED | (STRICT_ARP if (spec.ipvs or IpvsSpec()).strict_arp else {})
 
 
+def _modules_of(spec: ProxyConfigSpec) -> tuple[str, ...]:
+    return (f"ip_vs_{(spec.ipvs or IpvsSpec()).scheduler}",)
+
+
 SPEC = ModeSpec(
     make=_make,
     left_behind=_left_behind,
-    modules=(
-        "ip_vs",
-        "ip_vs_rr",
-        "nf_tables",
-        "nft_chain_nat",
-        "nft_ct",
-        "nft_fib_ipv4",
-        "nft_fib_ipv6",
-        "nft_masq",
-        "nft_nat",
-        "nft_reject_ipv4",
-        "nft_reject_ipv6",
-    ),
+    # The kernel loads them itself when they are asked for, unless autoloading is off.
+    modules=("ip_vs", "nf_tables", "nft_chain_nat", "nft_ct", "nft_masq", "nft_nat"),
+    # Without those of one family the other is served.
+    optional_modules=("nft_fib_ipv4", "nft_fib_ipv6", "nft_reject_ipv4", "nft_reject_ipv6"),
+    modules_of=_modules_of,
     sysctls=sysctls,
 )

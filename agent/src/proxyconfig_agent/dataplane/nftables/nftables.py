@@ -89,6 +89,11 @@ class Nftables:
             raise DataplaneError(f"nftables: {error}") from error
         self._tables = {}
 
+    def retire(self) -> bool:
+        """At once: connections go on as they were translated."""
+        self.remove()
+        return True
+
     def scan(self) -> list[str]:
         try:
             return [line for table in map(table_of, Family) for line in scanned(self._kernel, table)]

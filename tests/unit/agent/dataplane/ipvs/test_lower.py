@@ -152,6 +152,12 @@ def test_the_scheduler_is_that_of_the_settings(scheduler: str, bits: int) -> Non
     assert (server.scheduling.scheduler, server.scheduling.flags) == (scheduler, TAG | bits)
 
 
+@pytest.mark.parametrize(("lacking", "has"), [((), "sh"), (("sh",), "lc")])
+def test_a_service_has_its_own_scheduler_where_the_kernel_has_it(lacking: tuple[str, ...], has: str) -> None:
+    share = lower(frontends(cluster=(NEAR,), scheduler="sh"), Settings(ipvs=Ipvs(scheduler="lc")), lacking)
+    assert [server.scheduling.scheduler for server in share.servers.values()] == [has]
+
+
 def test_virtual_servers_are_told_by_their_mark() -> None:
     ours = scheduling_of("rr", 60)
     assert is_ours(ours)

@@ -9,7 +9,7 @@ from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.model.base_chains import fixed
 from proxyconfig_agent.dataplane.ipvs.model.private import KEEPERS, PROBE_PORT
 from proxyconfig_agent.dataplane.ipvs.model.servers import scheduling_of
-from proxyconfig_agent.dataplane.port import DataplaneError, ProbeResult, Settings
+from proxyconfig_agent.dataplane.port import DataplaneError, ProbeResult, Settings, TemporaryError
 from proxyconfig_agent.dataplane.tables.kernel import transaction
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
 from proxyconfig_agent.ingest.model import Family, Protocol
@@ -40,7 +40,7 @@ def _lack(kernel: Kernel, family: Family) -> str:
     if number in _FAMILY_MISSING:
         return f"the kernel lacks ip_vs for IPv{family.value} (CONFIG_IP_VS_IPV{family.value}): {os.strerror(number)}"
     if number:
-        raise DataplaneError(f"ipvs: virtual servers of IPv{family.value} cannot be probed: {os.strerror(number)}")
+        raise TemporaryError(f"ipvs: virtual servers of IPv{family.value} cannot be probed: {os.strerror(number)}")
     return _rules(kernel, family)
 
 

@@ -13,9 +13,14 @@ from proxyconfig_agent.ingest.model import Address, Family, text_of
 from proxyconfig_agent.netlink.nftables import messages as wire
 
 
+def delete_tables(kernel: Kernel) -> None:
+    """No new connection is led to a virtual server any more. Raises KernelError."""
+    kernel.writer.commit([wire.delete_table(table) for table in map(table_of, Family) if actual_table(kernel.tables, table)])
+
+
 def remove(kernel: Kernel) -> None:
     """First what leads to virtual servers, then they themselves. Raises OSError, KernelError."""
-    kernel.writer.commit([wire.delete_table(table) for table in map(table_of, Family) if actual_table(kernel.tables, table)])
+    delete_tables(kernel)
     kernel.servers.delete(kernel.servers.held().schedulings)
     for family in NFPROTO.values():
         kernel.routes.remove(kernel.routes.held(family))

@@ -41,6 +41,10 @@ def private_server(frontends: Frontends, kind: Kind) -> VirtualServer:
     return VirtualServer(frontends.name.protocol, _moved(address, kind), port)
 
 
+def is_keeper(server: VirtualServer) -> bool:
+    return server.address in KEEPERS.values()
+
+
 def is_private(address: bytes) -> bool:
     return any(Address(address) in network for network in RANGES.values())
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel, source
 from proxyconfig_agent.dataplane.ipvs.kernel.servers import FOREIGN, Held, NotMade, Refused, lacks_scheduler, text
+from proxyconfig_agent.dataplane.ipvs.model.base_chains import LAST_CHAIN, fixed
 from proxyconfig_agent.dataplane.ipvs.model.private import KEEPERS, PROBE_PORT
 from proxyconfig_agent.dataplane.ipvs.model.servers import Present, Server, Servers, family_of, scheduling_of
 from proxyconfig_agent.dataplane.ipvs.model.table import table_of
 from proxyconfig_agent.dataplane.ipvs.sync.stale_udp import udp_destinations
-from proxyconfig_agent.dataplane.ipvs.sync.table_sync import TableSync
 from proxyconfig_agent.dataplane.ipvs.table.state import FamilyState, Plan
 from proxyconfig_agent.dataplane.port import DataplaneError, Destination, Outcome, Refusal, Settings
 from proxyconfig_agent.dataplane.quarantine import RefusedError
@@ -20,6 +20,7 @@ from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.dataplane.tables.kernel.dump import actual_table, elements
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO, Elements
 from proxyconfig_agent.dataplane.tables.repairs import Repairs
+from proxyconfig_agent.dataplane.tables.table_sync import TableSync
 from proxyconfig_agent.ingest.model import Address, Family, Protocol, ServiceName
 from proxyconfig_agent.netlink.ipvs import messages
 from proxyconfig_agent.netlink.ipvs.messages import VirtualServer
@@ -35,7 +36,6 @@ class Actual:
     servers: Present
     routes: dict[bytes, bytes]
     table: TableSync
-    elements: Elements
 
 
 class FullSync:
@@ -85,7 +85,7 @@ class FullSync:
         for name, container in (there.containers if there else {}).items():
             found[name] = dict(elements(self._kernel.tables, table, name, container.key_length))
         routes = self._routes(family)
-        return Actual(_present(held, family), routes, TableSync(family, self._settings, there, found), found)
+        return Actual(_present(held, family), routes, TableSync(table, fixed(self._settings, family), LAST_CHAIN, there, found))
 
     def _routes(self, family: Family) -> dict[bytes, bytes]:
         """Those that are right. After the node's address has changed, none is: they go, and are made again at once."""
@@ -117,19 +117,24 @@ class FullSync:
         return plan
 
     def _refuse(self, refused: Refused, plans: Mapping[Family, Plan]) -> None:
+        """Raises DataplaneError for what belongs to no Service."""
         for family, plan in plans.items():
             owners = self.states[family].owners(plan)
             for server, why in refused.items():
                 if name := owners.get(server):
                     self._refused[name.service] = Refusal(name.service, f"port {name}: {why.sentence}")
+                elif family_of(server) is family:
+                    raise DataplaneError(f"ipvs: {why.sentence}")
 
     def _lead(self, plans: Mapping[Family, Plan], actual: Mapping[Family, Actual]) -> None:
         for family, plan in plans.items():
-            sync = actual[family].table
-            for transaction in sync.transactions(plan.elements.added):
-                self._kernel.writer.commit(transaction)
-                self._operations += len(transaction)
-                self._repairs.note_messages(transaction, cold=sync.cold)
+            sync, table = actual[family].table, table_of(family)
+            for step in sync.steps(plan.elements.added):
+                self._kernel.writer.commit(step.messages(table))
+                self._operations += len(step)
+                self._repairs.note_messages((*step.before, *step.behind), cold=sync.cold)
+                if not sync.cold:
+                    self._repairs.note_elements(step.elements.deleted, step.elements.added)
             # Best effort: kernels before 6.2 keep a chain busy for a moment after the last element that led to it is gone.
             self._kernel.writer.attempt(sync.foreign())
 
@@ -167,4 +172,4 @@ def _present(held: Held, family: Family) -> Present:
 
 
 def _abandoned(family: Family, actual: Actual, plan: Plan) -> Iterable[Destination]:
-    return udp_destinations(actual.elements, plan.elements.added, family)
+    return udp_destinations(actual.table.elements, plan.elements.added, family)

@@ -1,50 +1,70 @@
-"""A full resync of one family's nf_tables table: the transactions from what it holds to what it should hold. No I/O.
+"""A full sync of one table of Services: the transactions from what it holds to what it should hold. No I/O.
 
-What rejects packets that no Service has taken gets its rules with the last of them, as in nftables mode.
+What rejects packets that no Service has taken gets its rules with the last of them, so that a Service whose turn has not come is left
+alone, as without any rules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import chain
 
-from proxyconfig_agent.dataplane.ipvs.model.base_chains import LAST_CHAIN, fixed
-from proxyconfig_agent.dataplane.ipvs.model.table import table_of
-from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.dataplane.tables.delta import Delta
 from proxyconfig_agent.dataplane.tables.kernel import transaction
 from proxyconfig_agent.dataplane.tables.kernel.actual import ActualTable
 from proxyconfig_agent.dataplane.tables.model import address_sets
-from proxyconfig_agent.dataplane.tables.model.ruleset import Chain, Elements
-from proxyconfig_agent.ingest.model import Family
+from proxyconfig_agent.dataplane.tables.model.ruleset import Chain, Elements, Fixed
 from proxyconfig_agent.netlink.nftables import messages as wire
-from proxyconfig_agent.netlink.nftables.messages import Message
+from proxyconfig_agent.netlink.nftables.messages import Message, Table
 
 CHUNK = 5_000
-"""Elements of one transaction, as in nftables mode."""
+"""Elements of one transaction."""
 
 _FIRST = frozenset((address_sets.FIREWALL_IPS, address_sets.SOURCE_RANGES))
 """Protection comes before what it protects."""
 
 
+@dataclass(slots=True)
+class Step:
+    """One transaction: messages before and behind the elements."""
+
+    before: list[Message] = field(default_factory=list)
+    elements: Delta = field(default_factory=Delta)
+    behind: list[Message] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """How many operations it is."""
+        return len(self.before) + len(self.elements) + len(self.behind)
+
+    def messages(self, table: Table) -> Iterator[Message]:
+        yield from self.before
+        yield from transaction.deleted(table, [self.elements.deleted])
+        yield from transaction.added(table, [self.elements.added])
+        yield from self.behind
+
+
 class TableSync:
-    def __init__(self, family: Family, settings: Settings, held: ActualTable | None, elements: Elements, chunk: int = CHUNK) -> None:
-        self._table, self._chunk = table_of(family), chunk
-        self._fixed = fixed(settings, family)
-        self._incompatible = held is not None and not held.fits(self._fixed.containers, self._fixed.chains)
+    """`last_chain`: the one that rejects what no Service has taken."""
+
+    def __init__(
+        self, table: Table, fixed: Fixed, last_chain: str, held: ActualTable | None, elements: Elements, *, chunk: int = CHUNK
+    ) -> None:
+        self._table, self._fixed, self._last_chain, self._chunk = table, fixed, last_chain, chunk
+        self._incompatible = held is not None and not held.fits(fixed.containers, fixed.chains)
         self._held = None if self._incompatible else held
-        self._elements = {} if self._incompatible else elements
+        self.elements = elements
+        """What it holds."""
         self.cold = held is None
         """The table is not there."""
 
-    def transactions(self, wanted: Elements) -> Iterator[list[Message]]:
+    def steps(self, wanted: Elements) -> Iterator[Step]:
         """In order; empty ones where nothing is lacking. `wanted`: the elements of all Services."""
-        difference = compared(self._elements, {**wanted, **self._fixed.elements})
-        steps = _in_steps(difference, self._chunk)
-        yield [*self._structure(), *self._changed(next(steps))]
-        for step in steps:
-            yield list(self._changed(step))
-        yield self._last_chain()
+        first, *more = _in_steps(compared({} if self._incompatible else self.elements, {**wanted, **self._fixed.elements}), self._chunk)
+        yield Step(self._structure(), first)
+        for difference in more:
+            yield Step(elements=difference)
+        yield Step(behind=self._last_rules())
 
     def foreign(self) -> list[Message]:
         """Chains and sets of our table that we do not know."""
@@ -54,21 +74,17 @@ class TableSync:
 
     def _structure(self) -> list[Message]:
         chains = dict(self._fixed.chains)
-        if self._held and LAST_CHAIN in self._held.chains:
-            del chains[LAST_CHAIN]
+        if self._held and self._last_chain in self._held.chains:
+            del chains[self._last_chain]
         else:
-            chains[LAST_CHAIN] = Chain(())
+            chains[self._last_chain] = Chain(())
         before = [wire.delete_table(self._table)] if self._incompatible else []
         return [*before, *transaction.structure(self._table, self._held, self._fixed.containers, chains)]
 
-    def _changed(self, difference: Delta) -> Iterator[Message]:
-        yield from transaction.deleted(self._table, [difference.deleted])
-        yield from transaction.added(self._table, [difference.added])
-
-    def _last_chain(self) -> list[Message]:
-        wanted = self._fixed.chains[LAST_CHAIN]
-        held = self._held.chains.get(LAST_CHAIN) if self._held else None
-        return [] if held and held.has_rules_of(wanted) else list(transaction.rewritten(self._table, LAST_CHAIN, wanted))
+    def _last_rules(self) -> list[Message]:
+        wanted = self._fixed.chains[self._last_chain]
+        held = self._held.chains.get(self._last_chain) if self._held else None
+        return [] if held and held.has_rules_of(wanted) else list(transaction.rewritten(self._table, self._last_chain, wanted))
 
 
 def compared(held: Mapping[str, Mapping[bytes, bytes]], wanted: Elements) -> Delta:
@@ -83,7 +99,7 @@ def compared(held: Mapping[str, Mapping[bytes, bytes]], wanted: Elements) -> Del
     return difference
 
 
-def _in_steps(difference: Delta, limit: int) -> Iterator[Delta]:
+def _in_steps(difference: Delta, limit: int) -> list[Delta]:
     """What protects is in the first one. What is deleted and added again is in one step."""
     first = Delta(*({name: some for name, some in each.items() if name in _FIRST} for each in (difference.deleted, difference.added)))
     rest = [
@@ -93,13 +109,11 @@ def _in_steps(difference: Delta, limit: int) -> Iterator[Delta]:
         for key in dict.fromkeys(chain(difference.added.get(name, {}), difference.deleted.get(name, {})))
     ]
     steps = [_part(difference, rest[at : at + limit]) for at in range(0, len(rest), limit)]
-    if len(steps) <= 1:
-        for step in steps:
-            first.absorb(step)
-        yield first
-    else:
-        yield first
-        yield from steps
+    if len(steps) > 1:
+        return [first, *steps]
+    for step in steps:
+        first.absorb(step)
+    return [first]
 
 
 def _part(difference: Delta, some: list[tuple[str, bytes]]) -> Delta:
