@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests.support.netns.namespace import Namespace
 from tests.support.netns.peers import Prober, echoing, probing
 from tests.support.netns.topology import NODE, POD_CIDR, PODS, PODS2, SERVICE_CIDR, Topology, topology
 from tests.unit.agent.dataplane.nftables.frontends import frontends, ip, network
@@ -17,6 +19,7 @@ from proxyconfig_agent.dataplane.port import LocalTraffic, Settings
 from proxyconfig_agent.select.frontends import Frontends
 
 PORTS = (8080, 9090)
+TALKING = 7070
 FAMILIES = (4, 6)
 SETTINGS = Settings(
     local_traffic=LocalTraffic(cidrs=tuple(map(network, POD_CIDR.both))),
@@ -44,18 +47,45 @@ class Served:
 
     @contextlib.contextmanager
     def connected(self, address: str) -> Iterator[socket.socket]:
-        """A connection of a pod that says nothing yet."""
+        """A connection of a pod, through which it has spoken with a Talker."""
 
         def connect() -> socket.socket:
             return socket.create_connection((address, 80), timeout=20)
 
         with self.topology["client"].call(connect) as made:
+            assert self.answer(made)
             yield made
 
     def answer(self, connection: socket.socket) -> str:
-        """What the server says on a connection that was opened before."""
+        """What a Talker says."""
         connection.sendall(b"x")
-        return connection.recv(100).decode().partition(" ")[0]
+        return connection.recv(100).decode()
+
+
+class Talker:
+    """A server in a pod that answers every message of a connection with its name, for as long as the client talks."""
+
+    def __init__(self, space: Namespace, name: str, address: str) -> None:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._name = name.encode()
+        self._listener = space.call(lambda: socket.create_server((address, TALKING), family=family))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            while connection.recv(1000):
+                connection.sendall(self._name)
 
 
 @contextlib.contextmanager
@@ -63,6 +93,8 @@ def served() -> Iterator[Served]:
     with topology() as made, contextlib.ExitStack() as processes:
         for pod, addresses in (("near1", PODS["near1"]), ("far1", PODS2["far1"])):
             processes.enter_context(echoing(made[pod], pod, addresses.both, PORTS))
+            for address in addresses.both:
+                processes.enter_context(contextlib.closing(Talker(made[pod], pod, address)))
         processes.enter_context(echoing(made.node, "host", NODE.both, (9999,)))
         made.node.sysctl(NEEDED)
         clients = {name: processes.enter_context(probing(made[name])) for name in ("client", "near1", "node", "outside")}
@@ -82,6 +114,7 @@ def endpoint(pod: str, family: int, port: int = 8080) -> str:
     return f"{address}:{port}" if family == 4 else f"[{address}]:{port}"
 
 
-def service(family: int, number: int, *pods: str, **fields: Any) -> Frontends:
+def service(family: int, number: int, *pods: str, target: int = 8080, **fields: Any) -> Frontends:
     near = (ip(PODS["near1"][family]),) if "near1" in pods else ()
-    return frontends(f"s{number}", service_ip(family, number), tuple(endpoint(pod, family) for pod in pods), on_node=near, **fields)
+    endpoints = tuple(endpoint(pod, family, target) for pod in pods)
+    return frontends(f"s{number}", service_ip(family, number), endpoints, on_node=near, **fields)

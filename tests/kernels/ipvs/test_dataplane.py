@@ -11,11 +11,13 @@ from tests.kernel.in_namespace import Entered
 from tests.kernel.nftables.examples import SETTINGS, every_kind
 from tests.kernels.conftest import Start
 from tests.kernels.node import Node
+from tests.support.polling import eventually
 from tests.unit.agent.dataplane.ipvs import golden
 from tests.unit.agent.dataplane.nftables.frontends import frontends, ip
 
 from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs
 from proxyconfig_agent.dataplane.ipvs.model.servers import TAG, keeper, scheduling_of
+from proxyconfig_agent.dataplane.ipvs.sync.watch import PERIOD_S
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Settings
 from proxyconfig_agent.dataplane.port import Ipvs as IpvsSettings
 from proxyconfig_agent.ingest.model import Family, Protocol
@@ -135,6 +137,26 @@ def test_a_weight_that_somebody_changed_is_repaired(dataplane: Entered, kernel: 
     dataplane.resync(SETTINGS, [WEB])
     put(kernel, messages.set_destination(SERVER, Destination(ip("10.244.0.1"), 8080), 0))
     assert dataplane.resync(SETTINGS, [WEB]).operations == 1
+
+
+def test_what_somebody_deletes_is_noticed(node: Node, start: Start, kernel: Connection) -> None:
+    passed = [0.0]
+    dataplane = start(lambda: Ipvs(now=lambda: passed[0]))
+    dataplane.resync(SETTINGS, [WEB])
+
+    def noticed() -> bool:
+        passed[0] += PERIOD_S
+        return dataplane.disturbed()
+
+    for _ in range(4):
+        assert not noticed()
+    put(kernel, messages.delete_destination(SERVER, Destination(ip("10.244.0.1"), 8080)))
+    eventually(noticed)
+    dataplane.resync(SETTINGS, [WEB])
+    for _ in range(4):
+        assert not noticed()
+    node.space.ip(["route del local 10.96.0.10 table local"])
+    eventually(noticed)
 
 
 def test_the_scheduler_changes_in_place(dataplane: Entered, kernel: Connection) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from tests.kernel.in_namespace import Entered
-from tests.kernels.ipvs.packets import FAMILIES, SETTINGS, Served, served, service, service_ip
+from tests.kernels.ipvs.packets import FAMILIES, SETTINGS, TALKING, Served, served, service, service_ip
 from tests.support.polling import eventually
 
 from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs
@@ -46,20 +46,24 @@ def entered(world: Served, make: Callable[[], ModeInstance]) -> Iterator[Entered
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("leave", [True, False], ids=["ipvs-to-nftables", "nftables-to-ipvs"])
 def test_a_change_of_the_mode_loses_nothing(world: Served, family: int, leave: bool) -> None:
-    ports = [service(family, 1, "near1", "far1")]
+    ports = [service(family, 1, "near1", "far1"), service(family, 2, "near1", target=TALKING)]
     clock = Passed()
-    with entered(world, lambda: Ipvs(now=clock)) as ipvs, entered(world, Nftables) as nftables:
-        before, after = (ipvs, nftables) if leave else (nftables, ipvs)
+
+    def ipvs() -> ModeInstance:
+        return Ipvs(now=clock)
+
+    earlier, later = (ipvs, Nftables) if leave else (Nftables, ipvs)
+    with entered(world, earlier) as before, entered(world, later) as after:
         before.resync(SETTINGS, ports)
-        mode = Takeover(after, lambda: iter([before]))
-        world.probers["outside"].send([{"address": service_ip(family, 1), "port": 80, "for_s": 5, "enough": 1}])
-        with world.connected(service_ip(family, 1)) as long:
+        mode = Takeover(after, lambda: iter([Entered(world.topology.node, earlier)]))
+        with world.connected(service_ip(family, 2)) as long:
+            world.probers["outside"].send([{"address": service_ip(family, 1), "port": 80, "for_s": 5, "enough": 1}])
             mode.resync(SETTINGS, ports)
             (answers,) = world.probers["outside"].receive()
             assert {each.partition(" ")[0] for each in answers} <= {"near1", "far1"}
             mode.disturbed()
             assert bool(before.scan()) is leave
-            assert world.answer(long) in ("near1", "far1")
+            assert world.answer(long) == "near1"
 
         def gone() -> bool:
             mode.disturbed()
@@ -67,3 +71,4 @@ def test_a_change_of_the_mode_loses_nothing(world: Served, family: int, leave: b
 
         eventually(gone)
         assert after.resync(SETTINGS, ports).operations == 0
+        mode.close()

@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from proxyconfig_agent.dataplane.batching import Ports, batches, by_family, by_service
-from proxyconfig_agent.dataplane.ipvs.kernel.connect import connected
+from proxyconfig_agent.dataplane.batching import Ports, batches, by_family, by_service, size_of
+from proxyconfig_agent.dataplane.ipvs.kernel.connect import connected, read_kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.probe import probe
 from proxyconfig_agent.dataplane.ipvs.kernel.removal import remove, scan
 from proxyconfig_agent.dataplane.ipvs.sync.full_sync import FullSync, found_lacking
 from proxyconfig_agent.dataplane.ipvs.sync.reaper import Reaper
 from proxyconfig_agent.dataplane.ipvs.sync.retirement import Retirement
+from proxyconfig_agent.dataplane.ipvs.sync.watch import Watch
 from proxyconfig_agent.dataplane.ipvs.table.state import FamilyState, Plan
 from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneError, Outcome, ProbeResult, Refusal, Settings
 from proxyconfig_agent.dataplane.quarantine import RefusedError
@@ -22,8 +23,8 @@ from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.netlink.nftables.connection import KernelError
 from proxyconfig_agent.select.frontends import Frontends
 
-QUICK = 100
-"""Changes that take some 20 ms at most."""
+QUICK = 1000
+"""Service ports and endpoints, of changes that take some 10 ms at most."""
 
 
 class Ipvs:
@@ -39,6 +40,7 @@ class Ipvs:
         self._lacking: set[str] = set()
         self._reaper = Reaper(self._kernel, now)
         self._retirement = Retirement(self._kernel, now)
+        self._watch = Watch(read_kernel, now)
 
     def probe(self) -> ProbeResult:
         with _translated():
@@ -49,6 +51,7 @@ class Ipvs:
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
         clock = StageTimer()
         families = self._supported()
+        self._watch.changed_by_us()
         with _translated(), self._kernel.writer.begin_read():
             sync = FullSync(self._kernel, settings, families, self._now, self._lacking)
             outcome = sync.run(wanted, clock)
@@ -60,18 +63,21 @@ class Ipvs:
             raise DataplaneError("ipvs: changes came before the first full sync; call resync first")
         clock = StageTimer()
         refused: dict[ServiceName, Refusal] = {}
+        self._watch.changed_by_us()
         with _translated():
             operations = sum(self._apply(by_family(batch), refused) for batch in batches(changes))
         clock.lap("commit")
         return Outcome(operations, tuple(refused.values()), clock.took_s)
 
     def is_slow(self, changes: Sequence[Change]) -> bool:
-        return len(changes) > QUICK
+        return size_of(changes) > QUICK
 
     def disturbed(self) -> bool:
         with _translated():
-            self._reaper.reap(self._states, self._settings)
-            return self._kernel.writer.changed_externally()
+            if self._reaper.reap(self._states, self._settings):
+                self._watch.changed_by_us()
+            addresses = [address for state in self._states.values() for address in state.addresses]
+            return self._kernel.writer.changed_externally() or self._watch.disturbed(addresses)
 
     def remove(self) -> None:
         """Take away everything that is ours by its mark. Raises DataplaneError."""

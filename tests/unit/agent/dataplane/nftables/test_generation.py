@@ -7,8 +7,8 @@ import errno
 import pytest
 from tests.support.simulator.nftables.kernel import SimulatedKernel
 
-from proxyconfig_agent.dataplane.nftables.kernel.generation import Writer
-from proxyconfig_agent.dataplane.nftables.model.ruleset import table_of
+from proxyconfig_agent.dataplane.nftables.model.table import table_of
+from proxyconfig_agent.dataplane.tables.kernel.generation import Writer
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink.nftables.connection import KernelError
 from proxyconfig_agent.netlink.nftables.messages import new_chain, new_table

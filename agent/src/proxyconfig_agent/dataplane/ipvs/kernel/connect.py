@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.servers import VirtualServers
 from proxyconfig_agent.dataplane.port import DataplaneError
+from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
 from proxyconfig_agent.netlink import localroutes
 from proxyconfig_agent.netlink.ipvs import connection as ipvs
 from proxyconfig_agent.netlink.ipvs import listing
@@ -35,6 +38,13 @@ def _tables() -> Connection:
 
 def _lacks(what: str, command: str) -> DataplaneError:
     return DataplaneError(f"ipvs: the kernel lacks {what}; load the module ({command}), use a newer kernel, or choose another mode")
+
+
+def read_kernel() -> tuple[list[str], list[bytes]]:
+    """The listing of virtual servers, and our routes, for another thread than the one that has the sockets. Raises OSError."""
+    with contextlib.closing(localroutes.Connection()) as routes:
+        held = [address for family in NFPROTO.values() for address in routes.held(family)]
+    return listing.PATH.read_text().splitlines(), held
 
 
 def is_loaded() -> bool:

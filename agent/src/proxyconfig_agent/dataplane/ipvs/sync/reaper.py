@@ -18,16 +18,17 @@ class Reaper:
         self._kernel, self._now = kernel, now
         self._next = 0.0
 
-    def reap(self, states: Mapping[Family, FamilyState], settings: Settings) -> None:
-        """If it is time. Raises OSError, KernelError."""
+    def reap(self, states: Mapping[Family, FamilyState], settings: Settings) -> bool:
+        """If it is time; whether there was anything. Raises OSError, KernelError."""
         if self._now() < self._next or not any(state.draining for state in states.values()):
-            return
+            return False
         self._next = self._now() + PERIOD_S
         plans = self._plans(states)
         if plans:
             self._kernel.commit(plans, settings)
             for family, plan in plans.items():
                 states[family].keep(plan)
+        return bool(plans)
 
     def _plans(self, states: Mapping[Family, FamilyState]) -> dict[Family, Plan]:
         loads = self._kernel.servers.listed()
