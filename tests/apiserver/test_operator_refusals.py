@@ -13,7 +13,7 @@ from tests.apiserver.objects import CONFIGS, DAEMONSETS, PROXIES, REVISIONS, Api
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
 
 
-@pytest.mark.parametrize("mode", ["ipvs", "userspace"])
+@pytest.mark.parametrize("mode", ["userspace"])
 def test_a_mode_that_is_not_built_is_refused_and_nodes_keep_what_they_have(api: Api, fleet: Fleet, mode: str) -> None:
     fleet.join("n1")
     api.apply(f"{CONFIGS}/x", config("x"))
@@ -22,7 +22,7 @@ def test_a_mode_that_is_not_built_is_refused_and_nodes_keep_what_they_have(api: 
     api.patch(f"{CONFIGS}/x", {"spec": {"mode": mode}})
 
     stalled = says(api, "x", "Stalled", "True", "ModeNotAvailable")
-    assert stalled["message"].startswith(f'spec.mode: "{mode}" is not available in this version, set nftables or iptables or auto')
+    assert stalled["message"].startswith(f'spec.mode: "{mode}" is not available in this version, set nftables or iptables or ipvs or auto')
     says(api, "x", "Ready", "False", "ModeNotAvailable")
     says(api, "x", "Reconciling", "False")
     assert api.have(f"{PROXIES}/n1")["spec"] == {"configName": "x", "revisionName": revision, "action": "Apply"}
@@ -33,7 +33,7 @@ def test_a_mode_that_is_not_built_is_refused_and_nodes_keep_what_they_have(api: 
 def test_a_new_proxyconfig_with_such_a_mode_touches_no_node(api: Api, fleet: Fleet) -> None:
     fleet.join("n1")
 
-    api.apply(f"{CONFIGS}/x", config("x", mode="ipvs"))
+    api.apply(f"{CONFIGS}/x", config("x", mode="userspace"))
 
     says(api, "x", "Stalled", "True", "ModeNotAvailable")
     assert (api.names(PROXIES), api.names(REVISIONS), api.names(DAEMONSETS)) == ([], [], [])

@@ -44,9 +44,9 @@ def test_a_hot_change_reaches_the_kernel_without_restarting_a_pod(everywhere: In
 
 
 def test_a_mode_that_is_not_built_yet_is_refused_by_a_condition_and_what_runs_goes_on(everywhere: Installed) -> None:
-    everywhere.patch({"mode": "ipvs"})
+    everywhere.patch({"mode": "userspace"})
     refused = everywhere.eventually(everywhere.config, lambda found: condition(found, "Stalled").get("status") == "True")
-    assert "ipvs" in condition(refused, "Stalled")["message"]
+    assert "userspace" in condition(refused, "Stalled")["message"]
     assert refused["status"]["nodes"]["ready"] == refused["status"]["nodes"]["desired"]
     everywhere.patch({"mode": "nftables"})
 

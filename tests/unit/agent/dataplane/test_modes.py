@@ -25,7 +25,7 @@ from proxyconfig_operator.decide import agent_daemonset
 
 PORTS = [frontends(cluster=("10.244.0.1:80",))]
 TOY = Mode.USERSPACE
-MODES = (Mode.NFTABLES, Mode.IPTABLES, TOY)
+MODES = (Mode.NFTABLES, Mode.IPTABLES, Mode.IPVS, TOY)
 KERNEL: dict[Mode, FakeDataplane] = {}
 """What each mode has on this node."""
 

@@ -78,7 +78,7 @@ def test_nodes_change_in_batches() -> None:
     assert plan.again_in_s == 0
 
 
-@pytest.mark.parametrize("spec", [{"paused": True}, {"mode": "ipvs"}], ids=["paused", "mode-not-available"])
+@pytest.mark.parametrize("spec", [{"paused": True}, {"mode": "userspace"}], ids=["paused", "mode-not-available"])
 def test_while_the_spec_is_not_followed_members_keep_even_a_revision_in_between(spec: dict[str, Any]) -> None:
     each = config(finalizers=OURS, **spec)
     behind = proxy("n1", revision="x-old", **reported("x-old"))
@@ -172,7 +172,7 @@ def test_a_deleted_one_waits_until_its_successor_has_taken_over() -> None:
 
 
 def test_a_successor_that_cannot_serve_takes_nothing_over() -> None:
-    deleted, refused = config(finalizers=OURS, deleted_ago_s=1), config("y", finalizers=OURS, mode="ipvs")
+    deleted, refused = config(finalizers=OURS, deleted_ago_s=1), config("y", finalizers=OURS, mode="userspace")
     there = snapshot([deleted, refused], [labelled("n1", "x")], proxies=[proxy("n1", **reported("x-1"))])
 
     assert [spec_of(write)["action"] for write in plan_of(deleted, there).move] == ["Remove"]
@@ -180,7 +180,7 @@ def test_a_successor_that_cannot_serve_takes_nothing_over() -> None:
 
 
 def test_a_node_keeps_its_old_one_while_the_one_that_wins_it_cannot_serve() -> None:
-    old, refused = config(finalizers=OURS), config("y", finalizers=OURS, mode="ipvs", priority=1)
+    old, refused = config(finalizers=OURS), config("y", finalizers=OURS, mode="userspace", priority=1)
     there = snapshot([old, refused], [labelled("n1", "x")], proxies=[proxy("n1", **reported("x-1"))], daemonsets=[agents(old)])
 
     assert plan_of(old, there).move == ()
@@ -199,7 +199,7 @@ def test_nodes_of_one_that_is_no_more_are_released_where_no_agent_has_run() -> N
 specs = st.fixed_dictionaries(
     {},
     optional={
-        "mode": st.sampled_from(["nftables", "auto", "ipvs"]),
+        "mode": st.sampled_from(["nftables", "auto", "userspace"]),
         "paused": st.booleans(),
         "priority": st.integers(0, 2),
         "conntrack": st.builds(lambda count: {"min": count}, st.integers(1, 3)),

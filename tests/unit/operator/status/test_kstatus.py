@@ -32,7 +32,7 @@ def state_of(spec: Mapping[str, Any], *proxies: Any, generation: int = 1) -> str
         pytest.param({}, [proxy("n1", revision=X1)], "InProgress", id="not-reported"),
         pytest.param({}, [], "InProgress", id="nothing-there-yet"),
         pytest.param({}, [proxy("n1", revision=X1, **reported(X1, ready=False, reason="SyncFailed"))], "InProgress", id="failing"),
-        pytest.param({"mode": "ipvs"}, [], "Failed", id="refused"),
+        pytest.param({"mode": "userspace"}, [], "Failed", id="refused"),
     ],
 )
 def test_every_state_is_what_kstatus_says(spec: Mapping[str, Any], proxies: list[Any], state: str) -> None:
