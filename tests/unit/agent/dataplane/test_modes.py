@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 from tests.unit.agent.dataplane.nftables.frontends import frontends
+from tests.unit.agent.dataplane.toy import mode as toy_mode
 from tests.unit.operator.builders import INSTALLATION, config
 
 import proxyconfig_agent.dataplane
@@ -42,13 +42,10 @@ def of_mode(mode: Mode) -> ModeSpec:
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one line, and the folder with its module `mode`."""
+    """The one line, and the module `mode` of its folder."""
     needs = PodNeeds(("NET_ADMIN", "NET_BIND_SERVICE"), (HostPath("toys", "/run/toys", "DirectoryOrCreate"),))
     monkeypatch.setitem(modes.BUILT, TOY, needs)
-    monkeypatch.setattr(
-        proxyconfig_agent.dataplane, "__path__", [*proxyconfig_agent.dataplane.__path__, str(Path(__file__).parent / "toy")]
-    )
-    monkeypatch.delitem(sys.modules, f"{proxyconfig_agent.dataplane.__name__}.{TOY.value}", raising=False)
+    monkeypatch.setitem(sys.modules, f"{proxyconfig_agent.dataplane.__name__}.{TOY.value}.mode", toy_mode)
 
 
 @pytest.fixture

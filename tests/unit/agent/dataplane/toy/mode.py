@@ -1,4 +1,4 @@
-"""A mode as small as it gets, found as `proxyconfig_agent.dataplane.userspace` in test_modes.py."""
+"""A mode as small as it gets, in place of userspace mode in test_modes.py."""
 
 from __future__ import annotations
 

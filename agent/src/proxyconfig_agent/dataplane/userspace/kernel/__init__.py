@@ -1,0 +1,1 @@
+"""Starts and speaks to the proxy process; reads the nftables tables and writes transactions."""

@@ -1,0 +1,49 @@
+"""Proxy processes in this network namespace, of whichever agent: those that serve, and those that wait for their connections to end."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from proxyconfig_agent.dataplane.port import DataplaneError
+from proxyconfig_agent.dataplane.userspace.proxy.names import END, PREFIX, address_of
+
+_SOCKETS = Path("/proc/thread-self/net/unix")
+_PATIENCE_S = 10.0
+_PAUSE_S = 0.02
+
+
+def found() -> list[str]:
+    """Their names. Raises OSError."""
+    words = (line.split()[-1] for line in _SOCKETS.read_text().splitlines())
+    return sorted({word.removeprefix("@") for word in words if word.startswith(f"@{PREFIX}")})
+
+
+def end() -> None:
+    """End them all, with their connections. Raises DataplaneError if one does not end."""
+    for name in found():
+        _call(name)
+    deadline = time.monotonic() + _PATIENCE_S
+    while left := found():
+        if time.monotonic() > deadline:
+            raise DataplaneError(f"userspace: {', '.join(left)} has not ended after {_PATIENCE_S:g} s; end the process with that number")
+        time.sleep(_PAUSE_S)
+
+
+def lines() -> Iterator[str]:
+    """One per process, for a scan."""
+    return (f"process {name}" for name in found())
+
+
+def _call(name: str) -> None:
+    """One that is gone by now is fine."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        caller.settimeout(_PATIENCE_S)
+        try:
+            caller.connect(address_of(name))
+            caller.sendall(END)
+            caller.recv(1)
+        except OSError:
+            return

@@ -1,0 +1,1 @@
+"""What the nftables tables of userspace mode hold, and what the proxy process is told, as values."""

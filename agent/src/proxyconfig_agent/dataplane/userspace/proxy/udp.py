@@ -1,0 +1,244 @@
+"""UDP flows: the datagrams of one client to one destination go to one endpoint through a socket of their own, until they pause for long.
+
+A datagram that an endpoint refuses before it has answered any is sent to the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import select
+import socket
+import struct
+from dataclasses import dataclass, field
+
+from proxyconfig_agent.dataplane.userspace.proxy.endpoints import Failures
+from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop
+from proxyconfig_agent.dataplane.userspace.proxy.limits import Slots
+from proxyconfig_agent.dataplane.userspace.proxy.original_destination import UdpFlows
+from proxyconfig_agent.dataplane.userspace.proxy.routes import Routes, ServicePort
+from proxyconfig_agent.dataplane.userspace.proxy.sockets import outgoing, packed_of, sockaddr_of
+from proxyconfig_agent.ingest.model import Family, Protocol
+
+TURN = 64
+"""Datagrams of one socket until others have their turn."""
+CERTAIN_S = 10.0
+"""After a pause of so long the client's port may be another flow's: conntrack forgets the first one after 30 s at the earliest."""
+ANSWER_S = 5.0
+"""An endpoint has at least so long to answer, however short the idle time: resolvers wait as long."""
+_LARGEST = 1 << 16
+_IP_PKTINFO = 8
+_PKTINFO_V4 = struct.Struct("=i4s4s")  # interface, the address to answer from, the address in the datagram
+_PKTINFO_V6 = struct.Struct("=16sI")
+_OPTIONS = {
+    Family.IPV4: (socket.IPPROTO_IP, _IP_PKTINFO, _IP_PKTINFO),
+    Family.IPV6: (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, socket.IPV6_PKTINFO),
+}
+"""Level, the option that asks for it, the kind of message."""
+
+Client = tuple[str, int]
+
+
+@dataclass(slots=True)
+class IdleTime:
+    """How long a flow may pause."""
+
+    seconds: float = 0.25
+
+
+@dataclass(slots=True)
+class Flow:
+    client: Client
+    local: bytes
+    """The address that the client's datagrams arrive at, packed."""
+    destination: bytes
+    """What the client sent them to."""
+    port: ServicePort
+    used: float
+    socket: socket.socket | None = None
+    endpoint: bytes = b""
+    unanswered: bytes = b""
+    """The last datagram, as long as the endpoint has not answered any."""
+    tried: tuple[bytes, ...] = field(default=())
+    is_waiting: bool = True
+    """The client sent last."""
+
+    def ends(self, idle_s: float) -> float:
+        """When it has paused for long enough."""
+        return self.used + (max(idle_s, ANSWER_S) if self.is_waiting else idle_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Udp:
+    """What all sockets share that datagrams arrive at."""
+
+    loop: EventLoop
+    routes: Routes
+    failures: Failures
+    conntrack: UdpFlows
+    slots: Slots
+    idle: IdleTime
+
+
+class UdpProxy:
+    """One socket that clients' datagrams arrive at."""
+
+    def __init__(self, udp: Udp, arriving: socket.socket, family: Family, *, local: bool) -> None:
+        self._udp, self._arriving, self._family, self._local = udp, arriving, family, local
+        self._number = int(arriving.getsockname()[1]).to_bytes(2)
+        self._flows: dict[tuple[Client, bytes], Flow] = {}
+
+    def begin(self) -> None:
+        level, option, _ = _OPTIONS[self._family]
+        self._arriving.setsockopt(level, option, 1)
+        self._udp.loop.register(self._arriving.fileno(), select.EPOLLIN, self._on_arrival)
+
+    def close(self) -> None:
+        """Take no more datagrams. Flows end when they are idle: answers still go out through this socket, so it stays open."""
+        self._udp.loop.unregister(self._arriving.fileno())
+
+    def _on_arrival(self, _: int) -> None:
+        for _ in range(TURN):
+            try:
+                datagram, ancillary, _, sender = self._arriving.recvmsg(_LARGEST, 64)
+            except BlockingIOError:
+                return
+            except OSError:  # an error of an answer that was sent before
+                continue
+            self._take(datagram, (sender[0], sender[1]), self._local_address(ancillary))
+
+    def _local_address(self, ancillary: list[tuple[int, int, bytes]]) -> bytes:
+        level, _, kind = _OPTIONS[self._family]
+        for found_level, found_kind, octets in ancillary:
+            if (found_level, found_kind) == (level, kind):
+                return octets[8:12] if self._family is Family.IPV4 else octets[:16]
+        return b""
+
+    def _take(self, datagram: bytes, client: Client, local: bytes) -> None:
+        flow = self._flow(client, local)
+        if flow is None:
+            return
+        flow.used, flow.is_waiting = self._udp.loop.now(), True
+        if flow.socket is None or flow.unanswered:
+            flow.unanswered, flow.tried = datagram, ()
+        self._send(flow, datagram)
+
+    def _flow(self, client: Client, local: bytes) -> Flow | None:
+        """The flow that a datagram belongs to; None if nothing serves its destination."""
+        flow = self._flows.get((client, local))
+        if flow is not None and (self._udp.loop.now() - flow.used > CERTAIN_S or not flow.port.current):
+            flow = self._confirmed(flow)
+        return flow or self._new(client, local)
+
+    def _confirmed(self, flow: Flow) -> Flow | None:
+        """The same flow, if it is one still and may stay with its endpoint."""
+        port = self._port_of(flow.client, flow.local)
+        if port is not None and port.route.key == flow.port.route.key and _serves(port, flow.endpoint):
+            flow.port = port
+            return flow
+        self._end(flow)
+        return None
+
+    def _port_of(self, client: Client, local: bytes) -> ServicePort | None:
+        return self._udp.routes.find(self._family, Protocol.UDP, self._destination(client, local))
+
+    def _destination(self, client: Client, local: bytes) -> bytes:
+        """Empty if conntrack knows none."""
+        try:
+            return self._udp.conntrack.original_destination(self._family, local + self._number, packed_of(self._family, *client))
+        except OSError:
+            return b""
+
+    def _new(self, client: Client, local: bytes) -> Flow | None:
+        destination = self._destination(client, local)
+        port = self._udp.routes.find(self._family, Protocol.UDP, destination) if destination else None
+        if port is None or not self._udp.slots.take():
+            return None
+        flow = self._flows[client, local] = Flow(client, local, destination, port, self._udp.loop.now())
+        self._udp.loop.call_later(self._udp.idle.seconds, lambda: self._end_if_idle(flow))
+        return flow
+
+    def _send(self, flow: Flow, datagram: bytes) -> None:
+        """To the endpoint of the flow; to another one if it refuses at once."""
+        while flow.socket is not None or self._connect(flow):
+            try:
+                if flow.socket is not None:
+                    flow.socket.send(datagram)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno == errno.EMSGSIZE or not self._refused(flow):
+                    return
+            else:
+                return
+
+    def _connect(self, flow: Flow) -> bool:
+        """Give the flow an endpoint; whether there is one that was not tried."""
+        while (endpoint := flow.port.choose(flow.client[0], self._udp.failures, flow.tried, local=self._local)) is not None:
+            flow.tried = (*flow.tried, endpoint)
+            try:
+                made = outgoing(self._family, Protocol.UDP)
+                made.connect(sockaddr_of(endpoint))
+                self._udp.loop.register(made.fileno(), select.EPOLLIN, lambda _: self._on_answer(flow))
+            except OSError:
+                self._udp.failures.add(endpoint)
+                continue
+            flow.socket, flow.endpoint = made, endpoint
+            flow.port.connected(flow.client[0], endpoint)
+            return True
+        return False
+
+    def _on_answer(self, flow: Flow) -> None:
+        for _ in range(TURN):
+            if flow.socket is None:
+                return
+            try:
+                datagram = flow.socket.recv(_LARGEST)
+            except BlockingIOError:
+                return
+            except OSError:
+                if self._refused(flow) and flow.unanswered:
+                    self._send(flow, flow.unanswered)
+                return
+            flow.unanswered, flow.used, flow.is_waiting = b"", self._udp.loop.now(), False
+            self._answer(flow, datagram)
+
+    def _answer(self, flow: Flow, datagram: bytes) -> None:
+        """To the client, from the address that it is translated to."""
+        level, _, kind = _OPTIONS[self._family]
+        source = _PKTINFO_V4.pack(0, flow.local, bytes(4)) if self._family is Family.IPV4 else _PKTINFO_V6.pack(flow.local, 0)
+        with contextlib.suppress(OSError):  # a datagram more or less that the kernel does not take
+            self._arriving.sendmsg([datagram], [(level, kind, source)], 0, flow.client)
+
+    def _refused(self, flow: Flow) -> bool:
+        """The endpoint has nobody at its port: leave it. Whether the datagram may go to another one."""
+        self._udp.failures.add(flow.endpoint)
+        self._disconnect(flow)
+        return bool(flow.unanswered)
+
+    def _disconnect(self, flow: Flow) -> None:
+        if flow.socket is not None:
+            self._udp.loop.unregister(flow.socket.fileno())
+            flow.socket.close()
+            flow.socket = None
+
+    def _end_if_idle(self, flow: Flow) -> None:
+        if self._flows.get((flow.client, flow.local)) is not flow:
+            return
+        rest_s = flow.ends(self._udp.idle.seconds) - self._udp.loop.now()
+        if rest_s <= 0:
+            self._end(flow)
+        else:
+            self._udp.loop.call_later(rest_s, lambda: self._end_if_idle(flow))
+
+    def _end(self, flow: Flow) -> None:
+        self._disconnect(flow)
+        del self._flows[flow.client, flow.local]
+        self._udp.slots.give_back()
+
+
+def _serves(port: ServicePort, endpoint: bytes) -> bool:
+    """Whether a flow may stay with its endpoint."""
+    step = port.route.family.size + 2
+    serving = port.route.serving
+    return any(serving[at : at + step] == endpoint for at in range(0, len(serving), step))

@@ -1,0 +1,72 @@
+"""Many connections at once through the proxy process, and changes of its table meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from tests.kernel.userspace.rig import VIPS, Rig, naming, route
+from tests.support.netns.peers import ROOT
+from tests.support.polling import eventually
+
+from proxyconfig_agent.dataplane.userspace.kernel.proxy_client import ProxyClient
+from proxyconfig_agent.ingest.model import Family
+
+pytestmark = pytest.mark.kernel
+
+CONNECTIONS = 5000
+CHANGES = 50
+
+
+@pytest.fixture
+def _many_descriptors() -> Iterator[None]:
+    """For both ends of all connections in this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("_many_descriptors")
+def test_five_thousand_connections_are_open_at_once_and_each_one_works(made: Rig, proxy: ProxyClient) -> None:
+    proxy.update([route(1, 2)])
+    with contextlib.ExitStack() as opened:
+        servers = [opened.enter_context(made.listening(number)) for number in (1, 2)]
+        clients = [opened.enter_context(each) for each in made.client.call(_connected, CONNECTIONS)]
+        ends = [opened.enter_context(server.accept()[0]) for server in servers for _ in range(CONNECTIONS // 2)]
+        for number, client in enumerate(clients):
+            client.sendall(number.to_bytes(4))
+        for end in ends:
+            question = end.recv(4)
+            end.sendall(question[::-1])
+        assert [client.recv(4) for client in clients] == [number.to_bytes(4)[::-1] for number in range(CONNECTIONS)]
+
+
+def test_changes_take_effect_during_a_hot_loop_of_connections(made: Rig, proxy: ProxyClient) -> None:
+    proxy.update([route(1)])
+    arguments = (sys.executable, "-m", "tests.kernel.userspace.hotloop", VIPS[Family.IPV4].format(1), "80")
+    with naming(made.listening(1), b"1"), made.client.spawn(*arguments, cwd=ROOT, stdout=subprocess.PIPE) as loop:
+        try:
+            assert loop.stdout is not None
+            assert loop.stdout.readline() == "hot\n"
+            for _ in range(CHANGES):
+                proxy.update([route(1, vip=2)])
+                proxy.update(drop=[route(1, vip=2).key])
+            assert eventually(lambda: proxy.is_running and loop.poll() is None)
+        finally:
+            loop.kill()
+
+
+def _connected(count: int) -> list[socket.socket]:
+    made = []
+    for _ in range(count):
+        client = socket.socket()
+        client.settimeout(60)
+        client.connect((VIPS[Family.IPV4].format(1), 80))
+        made.append(client)
+    return made
