@@ -149,7 +149,7 @@ def test_an_agent_writes_the_status_of_its_own_node(agent: User, nodes: Api) -> 
 
 def test_an_agent_may_not_write_the_status_of_another_node(agent: User, nodes: Api) -> None:
     assert "the agent of node n1 may not write the NodeProxy of node n2" in apply_status(agent, "n2")
-    assert "mode" not in nodes.have(f"{PROXIES}/n2")["status"]
+    assert "version" not in nodes.have(f"{PROXIES}/n2")["status"]
 
 
 @pytest.mark.usefixtures("nodes")
