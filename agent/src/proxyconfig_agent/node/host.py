@@ -32,6 +32,14 @@ class HostState:
     modules: tuple[Module, ...] = ()
 
 
+def module_report(spec: ProxyConfigSpec, kernel: Modules) -> HostState:
+    """What this kernel has of the modules that the spec and its mode need. Pure."""
+    mode = spec_of(spec.mode)
+    of_mode = (*mode.modules, *mode.modules_of(spec))
+    found = module_states.states((*modules.ESSENTIAL, *modules.HELPFUL, *spec.kernel.modules, *of_mode, *mode.optional_modules), kernel)
+    return HostState(module_states.findings(modules.ESSENTIAL, spec.kernel.modules, of_mode, kernel), found)
+
+
 def _read_modules() -> Modules:
     return modules.read(record=module_record.load())
 
@@ -48,11 +56,8 @@ class Host:
 
     def configure(self, spec: ProxyConfigSpec) -> HostState:
         """Apply `spec` and return what the node is then. Idempotent and cheap: for a new spec, and for every full resync."""
-        mode, kernel = spec_of(spec.mode), self._read_modules()
-        of_mode = (*mode.modules, *mode.modules_of(spec))
-        found = module_states.states((*modules.ESSENTIAL, *modules.HELPFUL, *spec.kernel.modules, *of_mode, *mode.optional_modules), kernel)
-        lacking = module_states.findings(modules.ESSENTIAL, spec.kernel.modules, of_mode, kernel)
-        return HostState((*lacking, *reconcile(sysctls_of(spec, cores()), self._parameters, self._ledger)), found)
+        report = module_report(spec, self._read_modules())
+        return HostState((*report.findings, *reconcile(sysctls_of(spec, cores()), self._parameters, self._ledger)), report.modules)
 
     def restore(self) -> tuple[Finding, ...]:
         """Restore every value that the agent changed and nothing else has changed since."""

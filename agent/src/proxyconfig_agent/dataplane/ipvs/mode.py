@@ -8,6 +8,7 @@ import structlog
 
 from proxyconfig_agent.dataplane.modes import ModeSpec
 from proxyconfig_agent.dataplane.port import DataplaneError, Lifecycle, ModeInstance
+from proxyconfig_agent.ingest.services import SCHEDULERS
 from proxyconfig_api.spec import Ipvs as IpvsSpec
 from proxyconfig_api.spec import ProxyConfigSpec
 
@@ -56,8 +57,14 @@ SPEC = ModeSpec(
     left_behind=_left_behind,
     # The kernel loads them itself when they are asked for, unless autoloading is off.
     modules=("ip_vs", "nf_tables", "nft_chain_nat", "nft_ct", "nft_masq", "nft_nat"),
-    # Without those of one family the other is served.
-    optional_modules=("nft_fib_ipv4", "nft_fib_ipv6", "nft_reject_ipv4", "nft_reject_ipv6"),
+    # Without those of one family the other is served; Services may name any scheduler.
+    optional_modules=(
+        "nft_fib_ipv4",
+        "nft_fib_ipv6",
+        "nft_reject_ipv4",
+        "nft_reject_ipv6",
+        *(f"ip_vs_{scheduler}" for scheduler in SCHEDULERS),
+    ),
     modules_of=_modules_of,
     sysctls=sysctls,
 )
