@@ -68,6 +68,7 @@ class ConntrackCleaner:
         self._table, self._local, self._ended, self._found, self._clock = table, local, ended, found, clock
         self._served: Served = {}
         self._settings: Settings | None = None  # None: nothing was committed yet
+        self._relays: frozenset[bytes] = frozenset()
         self._backlog = Backlog()
         self._looked_s, self._failed = 0.0, False
         self._lock = threading.Lock()  # of what was served and of the backlog
@@ -131,7 +132,8 @@ class ConntrackCleaner:
 
     def _commit(self, udp: Served, concerned: set[Key], outcome: Outcome) -> None:
         """The kernel serves `udp` of those `concerned`, but for what was refused."""
-        refused = {refusal.service for refusal in outcome.refused}
+        self._relays = outcome.relays
+        refused = {refusal.service for refusal in outcome.refused if not refusal.partly}
         for key in concerned:
             new = udp.get(key) if key[0].service not in refused else None
             change = Change(self._served.pop(key, None), new)
@@ -143,7 +145,7 @@ class ConntrackCleaner:
     def _attempt(self, work: CleanUp) -> OSError | None:
         """End what is stale. Touches nothing that commits change, as they go on meanwhile."""
         try:
-            may_answer = answering(work.changes(), self._node_ports(work), work.abandoned)
+            may_answer = answering(work.changes(), self._node_ports(work), work.abandoned, self._relays)
             for family, of_family in may_answer.items():
                 self._end_in(family, of_family)
         except OSError as error:

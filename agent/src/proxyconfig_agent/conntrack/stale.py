@@ -20,7 +20,7 @@ from proxyconfig_agent.select.frontends import Frontends
 Endpoint = bytes
 """Packed as in `select`: address, then port (2 bytes, big-endian)."""
 
-_LOOPBACK = 127
+_LOOPBACK, _LOOPBACK_V6 = 127, bytes(15) + b"\1"
 
 
 class Stale(enum.Enum):
@@ -58,10 +58,10 @@ class NodePortAddresses:
     serving: Collection[Address] = ()
     former: Collection[Address] = ()
     loopback: bool = False
-    """127.0.0.0/8 serves them, too."""
+    """Loopback addresses serve them, too."""
 
     def serves(self, address: bytes) -> bool:
-        return address in self.serving or (self.loopback and len(address) == Family.IPV4.size and address[0] == _LOOPBACK)
+        return address in self.serving or (self.loopback and _is_loopback(address))
 
 
 @dataclass(slots=True)
@@ -69,6 +69,8 @@ class Answering:
     """The endpoints that may answer at each UDP destination in question, in one family; None: it is not served any more."""
 
     node: NodePortAddresses
+    relays: frozenset[Endpoint] = frozenset()
+    """Who answers in place of any endpoints that a destination has."""
     fixed: dict[Endpoint, frozenset[Endpoint] | None] = field(default_factory=dict)
     node_ports: dict[bytes, frozenset[Endpoint] | None] = field(default_factory=dict)
 
@@ -87,7 +89,7 @@ class Answering:
             may = None
         else:
             return None
-        return _gone(flow) if may is None else _wrong(flow, may)
+        return _gone(flow) if may is None else _wrong(flow, may | self.relays if may else may)
 
     def lookups(self) -> list[Lookup]:
         """What to ask the kernel for to see every flow that may be stale, each port once."""
@@ -130,23 +132,32 @@ def can_be_stale(change: Change) -> bool:
     return not _serving(old) <= _serving(new) or (bool(new.serving) and not old.serving)
 
 
-def answering(changes: Iterable[Change], node: NodePortAddresses, abandoned: Iterable[Destination] = ()) -> Mapping[Family, Answering]:
-    """Who may answer at the destinations of these changes of UDP ports.
+def answering(
+    changes: Iterable[Change],
+    node: NodePortAddresses,
+    abandoned: Iterable[Destination] = (),
+    relays: frozenset[Endpoint] = frozenset(),
+) -> Mapping[Family, Answering]:
+    """Who may answer at the destinations of these changes of UDP ports: endpoints, and `relays` in place of any.
 
     `abandoned` are destinations that were served before, and are not any more unless one of the changes serves them."""
     found: dict[Family, Answering] = {}
     for change in changes:
         for side in filter(None, (change.old, change.new)):
-            of_family = found.setdefault(side.family, Answering(node))
+            of_family = found.setdefault(side.family, Answering(node, relays))
             of_family._allow(side, _serving(side) if side is change.new else None)  # noqa: SLF001 - the same noun
     for destination in abandoned:
-        of_family = found.setdefault(destination.family, Answering(node))
+        of_family = found.setdefault(destination.family, Answering(node, relays))
         port = destination.port.to_bytes(2)
         if destination.address is None:
             of_family.node_ports.setdefault(port, None)
         else:
             of_family.fixed.setdefault(destination.address + port, None)
     return found
+
+
+def _is_loopback(address: bytes) -> bool:
+    return address[0] == _LOOPBACK if len(address) == Family.IPV4.size else address == _LOOPBACK_V6
 
 
 def _gone(flow: Flow) -> Stale | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed, Lifecycle, ModeInstance
 from proxyconfig_agent.dataplane.takeover import AllModes, Takeover
+from proxyconfig_agent.ingest.model import Family
 from proxyconfig_api import modes
 from proxyconfig_api.spec import Mode, ProxyConfigSpec
 
@@ -30,7 +31,9 @@ class ModeSpec:
     modules_of: Callable[[ProxyConfigSpec], tuple[str, ...]] = lambda _: ()
     """Those of the optional ones without which this spec cannot work, such as the scheduler's."""
     localhost_node_ports: Callable[[ProxyConfigSpec], bool] = lambda _: False
-    """Whether NodePorts are served on IPv4's loopback addresses."""
+    """Whether NodePorts are served on loopback addresses."""
+    localhost_families: tuple[Family, ...] = (Family.IPV4,)
+    """Of which families they can be."""
     sysctls: Callable[[ProxyConfigSpec], Mapping[str, str]] = lambda _: {}
     """Values that the mode needs, by name in dots."""
     counters: Callable[[], Mapping[str, int]] = dict

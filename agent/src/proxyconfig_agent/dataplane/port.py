@@ -43,8 +43,12 @@ class Settings:
     service_cidrs: tuple[Network, ...] = ()
     """Unallocated addresses in them are dropped."""
     localhost_node_ports: bool = False
-    """iptables mode, IPv4: NodePorts are served on 127.0.0.0/8 too. Only where `node_port_addresses` are all, or hold a loopback one."""
+    """NodePorts are served on loopback addresses too, in the families of the mode, where `node_port_addresses` are all or hold one."""
     ipvs: Ipvs = Ipvs()
+    proxy_addresses: tuple[Address, ...] = ()
+    """One address of each family that is on an interface of the node: where rules take traffic to that a process here is to have."""
+    udp_idle_s: float = 0.25
+    """userspace mode: how long a UDP flow may pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class Refusal:
     reason: str
     everywhere: bool = False
     """The Service itself is the reason, so every node says the same; else it is this node's kernel."""
+    partly: bool = False
+    """Only some of its ports are not served: of a data plane's refusal, the others are programmed."""
     trace: str = field(default="", compare=False, repr=False)
     """Where in the agent it failed, for the log; empty for what is no fault of the agent."""
 
@@ -100,6 +106,8 @@ class Outcome:
     """By family and table; only where rules are what a mode consists of."""
     unrecorded: str = ""
     """Of a resync: why it cannot be recorded that the rules are an agent's, so that no other mode would remove them; empty if it is."""
+    relays: frozenset[bytes] = frozenset()
+    """Addresses with ports, packed, at which the mode itself answers in place of endpoints: UDP flows to them are as they should be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node.inventory import Inventory
 
 IPVS_LINK = "kube-ipvs0"
-OURS = ("ip proxyconfig", "ip6 proxyconfig")
+OURS = ("ip proxyconfig", "ip6 proxyconfig", "ip proxyconfig-userspace", "ip6 proxyconfig-userspace")
 THEIRS = ("ip kube-proxy", "ip6 kube-proxy")
 ROUTE_LOCALNET = "net.ipv4.conf.all.route_localnet"
 LEFT_SYSCTLS = (ROUTE_LOCALNET,)
@@ -39,7 +39,7 @@ def obstacles(found: Inventory, sysctls: Mapping[str, str]) -> Iterator[str]:
 
 
 def left_by_us(found: Inventory) -> Iterator[str]:
-    """Tables of nftables mode, by another way than the agent's own scan."""
+    """Tables of any mode, by another way than the agent's own scan."""
     return (f"table {table}" for table in found.tables if table in OURS)
 
 

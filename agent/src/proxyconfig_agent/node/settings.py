@@ -12,7 +12,7 @@ from proxyconfig_agent.dataplane.port import Ipvs, LocalTraffic, Settings
 from proxyconfig_agent.ingest.model import ANY, Address, Family, Network, Node, family_of, text_of
 from proxyconfig_agent.node.local_address import LocalAddress
 from proxyconfig_agent.state.findings import Finding, Topic
-from proxyconfig_api.spec import DetectLocalMode, ProxyConfigSpec
+from proxyconfig_api.spec import DetectLocalMode, ProxyConfigSpec, Userspace
 from proxyconfig_api.spec import Ipvs as IpvsSpec
 from proxyconfig_api.values.cidr import Cidr, NodeAddresses
 
@@ -34,6 +34,8 @@ def resolve(
         node_addresses=node.addresses or _sorted(each.address for each in local if not each.is_loopback),
         localhost_node_ports=spec_of(spec.mode).localhost_node_ports(spec),
         ipvs=_ipvs(spec.ipvs or IpvsSpec()),
+        proxy_addresses=_own(node, local),
+        udp_idle_s=float((spec.userspace or Userspace()).udp_idle_timeout),
         service_cidrs=tuple(sorted(service_cidrs, key=lambda network: (len(network.base), network.base, network.prefix))),
     )
     findings = (*_about_local_traffic(spec, node, local_traffic), *_about_node_ports(requested, serving, local))
@@ -75,7 +77,14 @@ def _inside(cidrs: Iterable[Cidr], family: Family, local: Iterable[LocalAddress]
 
 
 def _serves(loopback: LocalAddress, spec: ProxyConfigSpec) -> bool:
-    return family_of(loopback.address) is Family.IPV4 and spec_of(spec.mode).localhost_node_ports(spec)
+    mode = spec_of(spec.mode)
+    return family_of(loopback.address) in mode.localhost_families and mode.localhost_node_ports(spec)
+
+
+def _own(node: Node, local: Sequence[LocalAddress]) -> tuple[Address, ...]:
+    """One of each family that an interface has, the Node's if it can be: the others come and go."""
+    present = _sorted(each.address for each in local if not each.is_loopback and not each.is_link_local)
+    return primary((*(address for address in node.addresses if address in present), *present))
 
 
 def listen_addresses(settings: Settings, local: Iterable[LocalAddress]) -> tuple[Address, ...]:

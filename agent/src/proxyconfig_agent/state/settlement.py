@@ -24,8 +24,8 @@ class Settlement:
         self._programmed, self._rejections = programmed, rejections
 
     def settle(self, wanted: Mapping[ServiceName, Selected], refused: Iterable[Refusal]) -> Iterator[list[Refusal]]:
-        """The kernel has the desired state of these Services, except for the refused ones, of which it has nothing. Yields the faults of
-        the agent that are new, in portions of Services; each is done when it is asked for."""
+        """The kernel has the desired state of these Services, except for the refused ones, of which it has nothing, unless they
+        are refused partly. Yields the faults of the agent that are new, in portions of Services; each is done when it is asked for."""
         refusals = {refusal.service: refusal for refusal in refused}
         left = iter(wanted.items())
         while portion := list(itertools.islice(left, PORTION)):
@@ -45,7 +45,7 @@ class Settlement:
         """Returns the refusal if it is a fault that was not known."""
         known = self._rejections.here(name)
         self._rejections.put(name, selected.rejected, refusal)
-        if refusal is None:
+        if refusal is None or refusal.partly:
             self._programmed.put(name, selected.ports, selected.health_checks)
             return None
         # For a load balancer it has no endpoint here.

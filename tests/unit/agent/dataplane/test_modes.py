@@ -1,4 +1,4 @@
-"""What holds for every mode; a toy mode, added by its folder and one line, passes the same tests."""
+"""What holds for every mode; a toy mode, in place of the last one, passes the same tests."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def of_mode(mode: Mode) -> ModeSpec:
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one line, and the module `mode` of its folder."""
+    """The one line, and the module `mode` in place of the real one."""
     needs = PodNeeds(("NET_ADMIN", "NET_BIND_SERVICE"), (HostPath("toys", "/run/toys", "DirectoryOrCreate"),))
     monkeypatch.setitem(modes.BUILT, TOY, needs)
     monkeypatch.setitem(sys.modules, f"{proxyconfig_agent.dataplane.__name__}.{TOY.value}.mode", toy_mode)
@@ -64,7 +64,8 @@ def test_a_mode_is_a_folder_and_one_line() -> None:
     assert "toy" in {module for spec in built() for module in spec.modules}
 
 
-def test_without_the_line_the_mode_is_refused_in_one_sentence() -> None:
+def test_without_the_line_the_mode_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(modes.BUILT, TOY)
     with pytest.raises(
         DataplaneError, match=r"^spec\.mode: userspace is not built into this version of the agent; use nftables or iptables"
     ):

@@ -48,6 +48,8 @@ class Operand:
     """Without mask: `ip saddr`, `meta mark`."""
     mask: int = 0
     """0: none."""
+    value: bytes = b""
+    """If it is known."""
 
 
 class RuleText:
@@ -107,7 +109,9 @@ class RuleText:
         if uapi.NFTA_DATA_VERDICT in data:
             return verdict_text(data[uapi.NFTA_DATA_VERDICT])
         value = data[uapi.NFTA_DATA_VALUE]
-        return self._load(parts[uapi.NFTA_IMMEDIATE_DREG], Operand("none" if not any(value) else f"0x{value.hex()}", len(value)))
+        return self._load(
+            parts[uapi.NFTA_IMMEDIATE_DREG], Operand("none" if not any(value) else f"0x{value.hex()}", len(value), value=value)
+        )
 
     def _bitwise(self, parts: Attributes) -> str:
         before = self._at(parts[uapi.NFTA_BITWISE_SREG])
@@ -122,7 +126,7 @@ class RuleText:
         operand, value = self._at(parts[uapi.NFTA_CMP_SREG]), _value(parts[uapi.NFTA_CMP_DATA])
         unequal = _number(parts, uapi.NFTA_CMP_OP) == uapi.NFT_CMP_NEQ
         if flag := _FLAGS.get((operand.field, operand.mask)):
-            return f"{operand.field} {flag}"
+            return f"{operand.field} {flag if unequal else f'! {flag}'}"
         return f"{operand.words} {'!= ' if unequal else ''}{self._compared(operand, value)}"
 
     def _compared(self, operand: Operand, value: bytes) -> str:
@@ -134,9 +138,7 @@ class RuleText:
         if operand.field == "iifname":
             name = text_of(value)
             return f'"{name}"' if len(value) == operand.length else f'"{name}*"'
-        if operand.field.startswith("fib"):
-            return "local"
-        return "none" if operand.field == "meta priority" else f"0x{_host(value):08x}"
+        return _COMPARED.get(operand.field, _hexadecimal)(value)
 
     def _lookup(self, parts: Attributes) -> str:
         name = text_of(parts[uapi.NFTA_LOOKUP_SET])
@@ -157,7 +159,11 @@ class RuleText:
 
     def _nat(self, parts: Attributes) -> str:
         family = "ip" if self._family == uapi.NFPROTO_IPV4 else "ip6"
-        return f"dnat {family} to {self._at(parts[uapi.NFTA_NAT_REG_ADDR_MIN]).words}"
+        to, port = self._at(parts[uapi.NFTA_NAT_REG_ADDR_MIN]), self._registers.get(_index(parts[uapi.NFTA_NAT_REG_PROTO_MIN]))
+        if not to.value or port is None:
+            return f"dnat {family} to {to.words}"
+        address = socket.inet_ntop(socket.AF_INET if len(to.value) == 4 else socket.AF_INET6, to.value)
+        return f"dnat to {address if len(to.value) == 4 else f'[{address}]'}:{int.from_bytes(port.value)}"
 
     def _load(self, register: bytes, operand: Operand) -> str:
         self._registers[_index(register)] = operand
@@ -214,6 +220,25 @@ def _value(nested: bytes) -> bytes:
 
 def _host(value: bytes) -> int:
     return int(struct.unpack("=I", value)[0])
+
+
+def _hexadecimal(value: bytes) -> str:
+    return f"0x{_host(value):08x}"
+
+
+def _tc_handle(value: bytes) -> str:
+    """In halves, as tc has them."""
+    return f"{_host(value) >> 16:x}:{_host(value) & 0xFFFF:x}" if any(value) else "none"
+
+
+_COMPARED: Mapping[str, Callable[[bytes], str]] = {
+    "fib saddr type": lambda _: "local",
+    "fib daddr type": lambda _: "local",
+    "meta l4proto": lambda value: {socket.IPPROTO_TCP: "tcp", socket.IPPROTO_UDP: "udp"}[value[0]],
+    "meta priority": _tc_handle,
+    "th dport": lambda value: str(int.from_bytes(value)),
+}
+"""How a value is written that a field is compared with."""
 
 
 def _duration(ms: int) -> str:

@@ -1,0 +1,51 @@
+"""Asks the kernel for what the mode needs: conntrack that tells original destinations, and the rules in front of the proxy."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+
+from proxyconfig_agent.dataplane.port import DataplaneError, ProbeResult, Settings
+from proxyconfig_agent.dataplane.tables.kernel import transaction
+from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
+from proxyconfig_agent.dataplane.userspace.model.base_chains import fixed
+from proxyconfig_agent.dataplane.userspace.model.entrances import PROTOCOLS, Entrance, Entrances
+from proxyconfig_agent.dataplane.userspace.proxy.original_destination import UdpFlows
+from proxyconfig_agent.ingest.model import Family
+from proxyconfig_agent.netlink.nftables.connection import Connection, KernelError
+from proxyconfig_agent.netlink.nftables.messages import Table
+
+AVAILABLE = "available"
+_TABLE = "proxyconfig-userspace-probe"
+_SOME = Entrances({Entrance(family, protocol, local): 9 for family in Family for protocol in PROTOCOLS for local in (False, True)})
+
+
+def probe(connection: Connection) -> ProbeResult:
+    """The families that can be served. Raises DataplaneError if none can, or UDP cannot."""
+    _find_flows()
+    lacks = {family: lack for family in Family if (lack := _lack(connection, family))}
+    if len(lacks) == len(Family):
+        raise DataplaneError(f"userspace: {'; '.join(lacks.values())}; load the module, use a kernel that has it, or choose another mode")
+    found = {f"IPv{family.value}": f"missing: {lacks[family]}" if family in lacks else AVAILABLE for family in Family}
+    return ProbeResult(found, lacks)
+
+
+def _find_flows() -> None:
+    """Raises DataplaneError where the kernel does not tell what a UDP flow's destination was."""
+    try:
+        with contextlib.closing(UdpFlows()) as flows:
+            flows.original_destination(Family.IPV4, bytes(6), bytes(6))
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            what = "netlink for conntrack (CONFIG_NF_CT_NETLINK, modprobe nf_conntrack_netlink)"
+            raise DataplaneError(f"userspace: the kernel lacks {what}: {error.strerror}; choose another mode") from error
+
+
+def _lack(connection: Connection, family: Family) -> str:
+    made = fixed(Settings(), _SOME, family)
+    try:
+        structure = transaction.structure(Table(NFPROTO[family], _TABLE), None, made.containers, made.chains)
+        connection.commit(structure, keep=False)
+    except KernelError as error:
+        return f"the kernel lacks rules of nf_tables that userspace mode needs for IPv{family.value} (Linux 5.6 and later): {error}"
+    return ""

@@ -1,0 +1,1 @@
+"""Full syncs: of the rules, and of the proxy process's routes."""

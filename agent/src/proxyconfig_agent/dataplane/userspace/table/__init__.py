@@ -1,0 +1,1 @@
+"""What the agent has programmed, by Service port."""

@@ -1,0 +1,112 @@
+"""What the agent has programmed for one family, by Service port, and what a change makes of it. No I/O.
+
+`plan` turns changes into what is to be sent, and changes nothing; `keep` after it is in effect.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from proxyconfig_agent.dataplane.port import Settings
+from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
+from proxyconfig_agent.dataplane.tables.delta import Delta, delta
+from proxyconfig_agent.dataplane.tables.model import address_sets
+from proxyconfig_agent.dataplane.userspace.lower import NOTHING, Share, is_served, key_of, lower
+from proxyconfig_agent.dataplane.userspace.proxy.messages import Route
+from proxyconfig_agent.ingest.model import Address, Family, ServiceName
+from proxyconfig_agent.select.frontends import Frontends, PortName
+
+Ports = Mapping[PortName, Frontends | None]
+"""What Service ports of one family are to be; None: gone."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """One step of one family: what is sent, and what is known afterwards."""
+
+    elements: Delta = field(default_factory=Delta)
+    routes: dict[str, Route | None] = field(default_factory=dict)
+    """By key; None: none any more."""
+    before: dict[str, Route | None] = field(default_factory=dict)
+    """The same routes as they are now."""
+    ports: dict[PortName, Frontends | None] = field(default_factory=dict)
+    cluster_ips: Counter[Address] = field(default_factory=Counter)
+
+    def __len__(self) -> int:
+        return len(self.elements) + len(self.routes)
+
+
+class FamilyState:
+    """Memory: a reference per Service port, and a number per ClusterIP."""
+
+    def __init__(self, family: Family, settings: Settings) -> None:
+        self.family, self._settings = family, settings
+        self.ports: dict[PortName, Frontends] = {}
+        self._cluster_ips: Counter[Address] = Counter()
+        self._unserved: dict[ServiceName, set[PortName]] = {}
+
+    def plan(self, wanted: Ports, without: Collection[ServiceName] = ()) -> Plan:
+        """What these Service ports need. The Services `without` are to have nothing. Raises RefusedError."""
+        ports = dict(wanted)
+        if without:
+            ports |= {name: None for name in (*self.ports, *ports) if name.service in without}
+        plan = Plan(ports={name: new for name, new in ports.items() if self.ports.get(name) != new})
+        for name, new in plan.ports.items():
+            self._add(plan, self.ports.get(name), new)
+        self._add_cluster_ips(plan)
+        return plan
+
+    def keep(self, plan: Plan) -> None:
+        """It is in effect."""
+        for name, new in plan.ports.items():
+            if new is None:
+                self.ports.pop(name, None)
+            else:
+                self.ports[name] = new
+            self._note_unserved(name, new)
+        self._cluster_ips.update(plan.cluster_ips)
+        for address in plan.cluster_ips:
+            if not self._cluster_ips[address]:
+                del self._cluster_ips[address]
+
+    def unserved(self, service: ServiceName) -> Collection[PortName]:
+        """Ports of a protocol that the proxy does not have."""
+        return self._unserved.get(service, ())
+
+    def _note_unserved(self, name: PortName, new: Frontends | None) -> None:
+        ports = self._unserved.setdefault(name.service, set())
+        if new is None or is_served(new):
+            ports.discard(name)
+        else:
+            ports.add(name)
+        if not ports:
+            del self._unserved[name.service]
+
+    def _add(self, plan: Plan, old: Frontends | None, new: Frontends | None) -> None:
+        before, after = self._share(old), self._share(new)
+        plan.elements.absorb(delta(before.elements, after.elements))
+        if before.route != after.route and (known := old or new) is not None:
+            key = key_of(known)
+            plan.routes[key], plan.before[key] = after.route, before.route
+        for share, by in ((after, 1), (before, -1)):
+            if share.cluster_ip is not None:
+                plan.cluster_ips[share.cluster_ip] += by
+
+    def _share(self, frontends: Frontends | None) -> Share:
+        if frontends is None:
+            return NOTHING
+        try:
+            return lower(frontends, self._settings)
+        except Exception as error:  # a fault of the agent, which concerns this Service alone
+            raise RefusedError(refusal_of(frontends.name.service, error)) from error
+
+    def _add_cluster_ips(self, plan: Plan) -> None:
+        """With the first Service port that has one, and with the last."""
+        change = Delta()
+        for address, by in plan.cluster_ips.items():
+            had, has = self._cluster_ips[address] > 0, self._cluster_ips[address] + by > 0
+            if had != has:
+                (change.added if has else change.deleted).setdefault(address_sets.CLUSTER_IPS, {})[bytes(address)] = b""
+        plan.elements.absorb(change)

@@ -1,0 +1,219 @@
+"""The userspace mode: the `Dataplane` that the runner talks to. Both families; I/O is in `kernel`, everything else here is pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from proxyconfig_agent.dataplane.batching import Ports, batches, by_family, by_service
+from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneError, Outcome, ProbeResult, Refusal, Settings
+from proxyconfig_agent.dataplane.quarantine import RefusedError
+from proxyconfig_agent.dataplane.stage_timer import StageTimer
+from proxyconfig_agent.dataplane.tables.kernel import dump, transaction
+from proxyconfig_agent.dataplane.tables.kernel.generation import Writer
+from proxyconfig_agent.dataplane.tables.table_sync import TableSync
+from proxyconfig_agent.dataplane.userspace.kernel import processes
+from proxyconfig_agent.dataplane.userspace.kernel.connect import connected
+from proxyconfig_agent.dataplane.userspace.kernel.probe import probe
+from proxyconfig_agent.dataplane.userspace.kernel.proxy import Proxy
+from proxyconfig_agent.dataplane.userspace.model.base_chains import LAST_CHAIN, fixed
+from proxyconfig_agent.dataplane.userspace.model.entrances import Entrances
+from proxyconfig_agent.dataplane.userspace.model.table import table_of
+from proxyconfig_agent.dataplane.userspace.sync.full_sync import FullSync
+from proxyconfig_agent.dataplane.userspace.table.state import FamilyState, Plan
+from proxyconfig_agent.ingest.model import Family, ServiceName
+from proxyconfig_agent.netlink.nftables.connection import Connection, KernelError
+from proxyconfig_agent.netlink.nftables.messages import Message, delete_table
+from proxyconfig_agent.select.frontends import Frontends, PortName
+
+
+class Userspace:
+    """One node's Services behind a proxy process, in the network namespace of the thread that makes it."""
+
+    def __init__(self, connection: Connection | None = None) -> None:
+        """Raises DataplaneError where the kernel has no nf_tables."""
+        self._kernel = connection or connected()
+        self._writer, self._proxy = Writer(self._kernel), Proxy()
+        self._families: tuple[Family, ...] = ()
+        self._states: dict[Family, FamilyState] = {}
+        self._entrances = Entrances()
+
+    def probe(self) -> ProbeResult:
+        with _translated():
+            found = probe(self._kernel)
+        self._families = tuple(family for family in Family if family not in found.unserved)
+        return found
+
+    def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
+        clock, wanted = StageTimer(), tuple(wanted)
+        ended = bool(self._states) and not self._proxy.is_running
+        self._entrances = self._proxy.start(settings.proxy_addresses)
+        with _translated():
+            try:
+                sync = self._full_sync(settings, wanted, clock)
+            except KernelError:
+                # A Service that the kernel does not take is found with those that it takes in place; if it is none of them, this fails.
+                sync = self._full_sync(settings, (), clock)
+                sync.operations += self._one_by_one(by_family(Change(None, frontends) for frontends in wanted), sync.refused)
+        if ended:
+            sync.operations += 1
+            sync.repairs.count("proxy processes")
+        clock.lap("commit")
+        outcome = self._outcome(sync.operations, sync.refused, {frontends.name.service for frontends in wanted}, clock)
+        return replace(outcome, repaired=str(sync.repairs), abandoned=sync.abandoned)
+
+    def apply(self, changes: Iterable[Change]) -> Outcome:
+        if not self._states:
+            raise DataplaneError("userspace: changes came before the first full sync; call resync first")
+        clock, changes = StageTimer(), tuple(changes)
+        refused: dict[ServiceName, Refusal] = {}
+        with _translated():
+            operations = sum(self._apply(by_family(batch), refused) for batch in batches(changes))
+        clock.lap("commit")
+        services = {known.name.service for change in changes if (known := change.new or change.old)}
+        return self._outcome(operations, refused, services, clock)
+
+    def is_slow(self, changes: Sequence[Change]) -> bool:
+        """The process may have connections to serve first."""
+        return bool(changes)
+
+    def disturbed(self) -> bool:
+        with _translated():
+            changed = self._writer.changed_externally()
+        return changed or (bool(self._states) and not self._proxy.is_running)
+
+    def remove(self) -> None:
+        """Take both tables away, end every proxy process, and forget what was there. Raises DataplaneError and OSError."""
+        with _translated():
+            self._writer.commit([delete_table(table) for table in map(table_of, Family) if dump.actual_table(self._kernel, table)])
+        self._proxy.end()
+        self._states = {}
+
+    def retire(self) -> bool:
+        """At once: its connections end with the mode."""
+        self.remove()
+        return True
+
+    def scan(self) -> list[str]:
+        with _translated():
+            tables = [line for table in map(table_of, Family) for line in dump.scanned(self._kernel, table)]
+        return [*tables, *processes.lines()]
+
+    def close(self) -> None:
+        """The rules and the process stay; the process does not for long."""
+        self._proxy.close()
+        self._kernel.close()
+
+    def _supported(self) -> tuple[Family, ...]:
+        if not self._families:
+            self.probe()
+        return self._families
+
+    def _full_sync(self, settings: Settings, wanted: Iterable[Frontends], clock: StageTimer) -> FullSync:
+        """Raises KernelError and DataplaneError."""
+        with self._writer.begin_read():
+            tables = {family: self._table_sync(settings, family) for family in self._supported()}
+            clock.lap("read")
+            sync = FullSync(self._writer, self._proxy, settings, tables)
+            sync.run(wanted)
+        self._states = sync.states
+        return sync
+
+    def _table_sync(self, settings: Settings, family: Family) -> TableSync:
+        table = table_of(family)
+        held = dump.actual_table(self._kernel, table)
+        lengths = {name: each.key_length for name, each in held.containers.items()} if held else {}
+        elements = {name: dict(dump.elements(self._kernel, table, name, length)) for name, length in lengths.items()}
+        return TableSync(table, fixed(settings, self._entrances, family), LAST_CHAIN, held, elements)
+
+    def _apply(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> int:
+        """One step of both families; how many operations it was."""
+        wanted = {family: ports for family, ports in wanted.items() if family in self._states}
+        try:
+            return self._commit(wanted, refused)
+        except KernelError as error:
+            self._writer.invalidate()
+            if error.is_missing:
+                raise ConflictError(
+                    f"userspace: somebody changed table proxyconfig-userspace ({error}); a full resync repairs it"
+                ) from error
+            return self._one_by_one(wanted, refused)
+
+    def _commit(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> int:
+        """Without the Services that are refused. Raises KernelError if nf_tables refuses it; everything is as before then."""
+        plans = self._plans(wanted, refused)
+        routes = {key: route for plan in plans.values() for key, route in plan.routes.items()}
+        before = {key: route for plan in plans.values() for key, route in plan.before.items()}
+        self._proxy.put(route for route in routes.values() if route is not None)
+        try:
+            self._writer.commit(_messages(plans))
+        except KernelError:
+            self._proxy.put(route for route in before.values() if route is not None)
+            self._proxy.drop(key for key, route in before.items() if route is None)
+            raise
+        self._proxy.drop(key for key, route in routes.items() if route is None)
+        for family, plan in plans.items():
+            self._states[family].keep(plan)
+        return sum(map(len, plans.values()))
+
+    def _plans(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> dict[Family, Plan]:
+        while True:
+            try:
+                return {
+                    family: state.plan(wanted.get(family, {}), without=refused)
+                    for family, state in self._states.items()
+                    if family in wanted or refused
+                }
+            except RefusedError as error:
+                self._refuse(error.refusal, refused)
+
+    def _one_by_one(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> int:
+        """Find the Service that nf_tables does not take; the others go in."""
+        operations = 0
+        for service, ports in by_service(wanted).items():
+            try:
+                operations += self._commit(ports, refused)
+            except KernelError as error:
+                self._refuse(Refusal(service, str(error)), refused)
+                operations += self._commit({}, refused)
+        return operations
+
+    def _refuse(self, refusal: Refusal, refused: dict[ServiceName, Refusal]) -> None:
+        """Leave a Service out. Raises DataplaneError if that is what fails."""
+        if refusal.service in refused:
+            self._writer.invalidate()
+            raise DataplaneError(f"userspace: {refusal.service} cannot be taken out: {refusal.reason}; a full resync repairs it")
+        refused[refusal.service] = refusal
+
+    def _outcome(
+        self, operations: int, refused: Mapping[ServiceName, Refusal], services: Iterable[ServiceName], clock: StageTimer
+    ) -> Outcome:
+        unserved = [partly for service in services if service not in refused and (partly := self._unserved(service))]
+        return Outcome(operations, (*refused.values(), *unserved), clock.took_s, relays=self._entrances.packed())
+
+    def _unserved(self, service: ServiceName) -> Refusal | None:
+        """What of a Service the proxy does not have."""
+        ports = sorted({port for state in self._states.values() for port in state.unserved(service)})
+        return _partly(service, ports) if ports else None
+
+
+def _partly(service: ServiceName, ports: Iterable[PortName]) -> Refusal:
+    names = ", ".join(f"{port} ({port.protocol.name})" for port in ports)
+    words = f"not served in mode userspace, whose proxy has TCP and UDP only: {names}; choose another mode for SCTP"
+    return Refusal(service, words, everywhere=True, partly=True)
+
+
+def _messages(plans: Mapping[Family, Plan]) -> Iterator[Message]:
+    for family, plan in plans.items():
+        yield from transaction.deleted(table_of(family), [plan.elements.deleted])
+        yield from transaction.added(table_of(family), [plan.elements.added])
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What the kernel says, as an error of the mode."""
+    try:
+        yield
+    except KernelError as error:
+        raise DataplaneError(f"userspace: {error}") from error

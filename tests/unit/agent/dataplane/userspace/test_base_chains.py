@@ -1,0 +1,13 @@
+"""The chains in front of the proxy."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.agent.dataplane.userspace import golden
+
+from proxyconfig_agent.ingest.model import Family
+
+
+@pytest.mark.parametrize("family", Family)
+def test_the_rules_are_those_of_the_golden_files(family: Family) -> None:
+    assert golden.text(golden.SETTINGS, family) == golden.file(family).read_text()
