@@ -8,35 +8,9 @@ import pytest
 from tests.apiserver.expect import event, is_ready, says, soon
 from tests.apiserver.fleet import PULL_ERROR, Fleet
 from tests.apiserver.forbidden import forbidden
-from tests.apiserver.objects import CONFIGS, DAEMONSETS, PROXIES, REVISIONS, Api, config
+from tests.apiserver.objects import CONFIGS, DAEMONSETS, PROXIES, Api, config
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
-
-
-@pytest.mark.parametrize("mode", ["userspace"])
-def test_a_mode_that_is_not_built_is_refused_and_nodes_keep_what_they_have(api: Api, fleet: Fleet, mode: str) -> None:
-    fleet.join("n1")
-    api.apply(f"{CONFIGS}/x", config("x"))
-    revision = is_ready(api, "x", 1)["revision"]
-
-    api.patch(f"{CONFIGS}/x", {"spec": {"mode": mode}})
-
-    stalled = says(api, "x", "Stalled", "True", "ModeNotAvailable")
-    assert stalled["message"].startswith(f'spec.mode: "{mode}" is not available in this version, set nftables or iptables or ipvs or auto')
-    says(api, "x", "Ready", "False", "ModeNotAvailable")
-    says(api, "x", "Reconciling", "False")
-    assert api.have(f"{PROXIES}/n1")["spec"] == {"configName": "x", "revisionName": revision, "action": "Apply"}
-    api.patch(f"{CONFIGS}/x", {"spec": {"mode": "nftables"}})
-    assert is_ready(api, "x", 1)["revision"] == revision
-
-
-def test_a_new_proxyconfig_with_such_a_mode_touches_no_node(api: Api, fleet: Fleet) -> None:
-    fleet.join("n1")
-
-    api.apply(f"{CONFIGS}/x", config("x", mode="userspace"))
-
-    says(api, "x", "Stalled", "True", "ModeNotAvailable")
-    assert (api.names(PROXIES), api.names(REVISIONS), api.names(DAEMONSETS)) == ([], [], [])
 
 
 def test_while_paused_nodes_keep_their_revision_and_their_pods(api: Api, fleet: Fleet) -> None:

@@ -120,28 +120,6 @@ def admin_is_warned(plane: ControlPlane) -> None:
     eventually(warned, within_s=60, every_s=0.3)
 
 
-@pytest.mark.parametrize("mode", ["userspace"])
-@pytest.mark.usefixtures("nodes")
-def test_a_mode_of_a_later_version_is_accepted_with_a_warning(installed: ControlPlane, tmp_path: Path, mode: str) -> None:
-    manifest = tmp_path / "config.json"
-    manifest.write_text(json.dumps(config("later", mode=mode)))
-    command = [
-        str(installed.program("kubectl")),
-        "--kubeconfig",
-        str(installed.kubeconfig),
-        "apply",
-        "--dry-run=server",
-        "-f",
-        str(manifest),
-    ]
-
-    def warned() -> bool:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-        return f"spec.mode: {mode} is not in this version: set nftables, iptables, ipvs or auto" in done.stderr
-
-    eventually(warned, within_s=60, every_s=0.3)  # the API server compiles policies in the background
-
-
 def test_an_agent_writes_the_status_of_its_own_node(agent: User, nodes: Api) -> None:
     assert "serverside-applied" in apply_status(agent, "n1")
     assert nodes.have(f"{PROXIES}/n1")["status"]["version"] == "1"

@@ -18,9 +18,9 @@ from tests.support.netns.probe import DROP
 from tests.support.netns.topology import PUBLIC_CIDR, Pair
 from tests.support.scenarios.apiobjects import ApiObjects
 from tests.support.scenarios.asking import asked
-from tests.support.scenarios.book import BEYOND, LOOPBACK, Book, Client
+from tests.support.scenarios.book import LOOPBACK, Book, Client
 from tests.support.scenarios.cases import Case, rounds_of
-from tests.support.scenarios.scenario import Expectation, Result, Scenario, load
+from tests.support.scenarios.scenario import BEYOND, Expectation, Result, Scenario, load
 
 CLIENTS = ("pod", "node", "localhost", "outside")
 """A pod elsewhere is behind another node's proxy here: the turn of that node has it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.cluster import cluster
 from tests.cluster.errors import CommandError
-from tests.e2e.installed import CONFIG, Installed, condition
+from tests.e2e.installed import CONFIG, Installed
 from tests.e2e.web import on_node
 from tests.support.polling import eventually
 
@@ -41,14 +41,6 @@ def test_a_hot_change_reaches_the_kernel_without_restarting_a_pod(everywhere: In
         assert on_node(local, node, "cat", "/proc/sys/net/netfilter/nf_conntrack_udp_timeout").strip() == "77"
     assert [pod["metadata"]["uid"] for pod in everywhere.agents()] == before
     everywhere.patch({"conntrack": {"udpTimeout": None}})
-
-
-def test_a_mode_that_is_not_built_yet_is_refused_by_a_condition_and_what_runs_goes_on(everywhere: Installed) -> None:
-    everywhere.patch({"mode": "userspace"})
-    refused = everywhere.eventually(everywhere.config, lambda found: condition(found, "Stalled").get("status") == "True")
-    assert "userspace" in condition(refused, "Stalled")["message"]
-    assert refused["status"]["nodes"]["ready"] == refused["status"]["nodes"]["desired"]
-    everywhere.patch({"mode": "nftables"})
 
 
 def test_an_image_that_does_not_exist_is_told_within_a_minute_and_two_configs_share_no_node(everywhere: Installed) -> None:

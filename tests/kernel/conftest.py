@@ -10,8 +10,8 @@ from tests.cluster.controlplane import ControlPlane, controlplane
 from tests.kernel.traffic.apiserver import Cluster
 from tests.support.netns.peers import Prober, echoing, probing
 from tests.support.netns.topology import BEYOND, BEYOND_PORT, NODE, NODE2, PODS, PODS2, Topology, topology
-from tests.support.scenarios.book import BEYOND as BEYOND_NAME
 from tests.support.scenarios.book import NETNS
+from tests.support.scenarios.scenario import BEYOND as BEYOND_NAME
 
 PORTS = (8080, 9090)
 

@@ -32,6 +32,7 @@ BUILT: dict[Mode, PodNeeds] = {
     # iptables-legacy reads and writes its tables through a raw socket; all users of it wait for each other at the lock file.
     Mode.IPTABLES: PodNeeds(("NET_ADMIN", "NET_RAW"), (HostPath("xtables-lock", "/run/xtables.lock", "FileOrCreate"),)),
     Mode.IPVS: PodNeeds(),
+    Mode.USERSPACE: PodNeeds(),
 }
 
 

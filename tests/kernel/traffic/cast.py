@@ -13,6 +13,9 @@ from tests.support.scenarios.scenario import MODES, Scenario, load
 LEGACY = "iptables-legacy"
 """Our iptables mode where the node uses the other back end."""
 
+KUBE_PROXY = ("nftables", "iptables")
+"""The modes of ours that the real kube-proxy has, too."""
+
 
 def _everything(_: Scenario) -> bool:
     return True
@@ -51,5 +54,5 @@ PARTS = (
     *(Part(mode, mode) for mode in MODES if mode in DATAPLANES),
     Part(LEGACY, "iptables", _of_a_process),
     *(Part(f"agent-{mode}", mode, _of_a_process) for mode in MODES if mode in DATAPLANES),
-    *(Part(f"kube-proxy-{mode}", mode) for mode in MODES),
+    *(Part(f"kube-proxy-{mode}", mode) for mode in KUBE_PROXY),
 )

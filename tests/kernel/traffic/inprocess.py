@@ -22,6 +22,7 @@ from proxyconfig_agent.dataplane.iptables.iptables import Iptables
 from proxyconfig_agent.dataplane.iptables.mode import ROUTE_LOCALNET
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.dataplane.port import Dataplane, ModeInstance, Settings
+from proxyconfig_agent.dataplane.userspace.userspace import Userspace
 from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.addresses import parse_network
 from proxyconfig_agent.ingest.model import Network
@@ -157,7 +158,7 @@ def empty(node: Namespace) -> None:
     node.run("nft", "flush", "ruleset")
 
 
-DATAPLANES: Mapping[str, Callable[[], ModeInstance]] = {"nftables": Nftables, "iptables": Iptables}
+DATAPLANES: Mapping[str, Callable[[], ModeInstance]] = {"nftables": Nftables, "iptables": Iptables, "userspace": Userspace}
 """What each mode that is built is made of."""
 
 

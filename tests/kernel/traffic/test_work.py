@@ -26,11 +26,11 @@ A_FEW = 16
 Objects = dict[Key, Object]
 
 
-@pytest.fixture
-def pipeline(world: Topology) -> Iterator[Pipeline]:
-    """Our pipeline on an empty node."""
-    with dataplane(world, "nftables") as made:
-        yield Pipeline(world, made, CONFIGS["default"])
+@pytest.fixture(params=["nftables", "userspace"])
+def pipeline(request: pytest.FixtureRequest, world: Topology) -> Iterator[Pipeline]:
+    """Our pipeline on an empty node, in the modes that write to sets."""
+    with dataplane(world, request.param) as made:
+        yield Pipeline(world, made, CONFIGS["default"], request.param)
 
 
 def operations_after_restart(world: Topology, objects: Objects) -> int:
@@ -89,6 +89,7 @@ def test_nothing_is_sent_for_nothing(pipeline: Pipeline) -> None:
     assert sync.operations == 0
 
 
+@pytest.mark.parametrize("pipeline", ["nftables"], indirect=True)
 def test_a_restart_sends_only_differences(pipeline: Pipeline, world: Topology) -> None:
     objects = many_services(50)
     pipeline.apply(objects)

@@ -22,8 +22,6 @@ from tests.support.netns.topology import (
 )
 
 LOOPBACK = Pair("127.0.0.1", "::1")
-BEYOND = "beyond"
-"""Who answers where no proxy serves: the network behind the node, which the packet goes on to."""
 
 
 @dataclass(frozen=True, slots=True)

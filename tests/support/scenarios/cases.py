@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.support.scenarios.book import BEYOND, LOOPBACK, NETNS, Book
+from tests.support.scenarios.book import LOOPBACK, NETNS, Book
 from tests.support.scenarios.objects import Allocator, Key, Story
-from tests.support.scenarios.scenario import Expectation, Object, Result, Scenario, ScenarioError
+from tests.support.scenarios.scenario import BEYOND, PROXIED, Expectation, Object, Result, Scenario, ScenarioError
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def _cases(scenario: Scenario, number: int, story: Story, book: Book) -> Iterato
         for client in expectation.clients:
             for destination in expectation.destinations:
                 for port in _ports(expectation, service):
-                    if client == "localhost" and port["protocol"] == "SCTP":
+                    if port["protocol"] == "SCTP" and (client == "localhost" or scenario.modes[0] in PROXIED):
                         continue  # A raw socket on loopback hears its own question: it cannot tell a refusal from silence.
                     for address, number_ in _targets(book, client, destination, service, port):
                         family = 6 if ":" in address else 4

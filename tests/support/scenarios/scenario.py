@@ -15,8 +15,12 @@ import yaml
 HERE = Path(__file__).parent
 Object = dict[str, Any]
 
-MODES = ("nftables", "iptables")
+MODES = ("nftables", "iptables", "userspace")
 """The modes that scenarios know of. One more joins here; scenarios then say where it differs."""
+BEYOND = "beyond"
+"""Who answers where no proxy serves: the network behind the node, which the packet goes on to."""
+PROXIED = ("userspace",)
+"""In these a proxy has the connections: an endpoint sees an address of the node where others keep the client's, and there is no SCTP."""
 CLIENTS = ("pod", "pod-elsewhere", "node", "localhost", "outside", "outside-other", "near1", "near2")
 DESTINATIONS = ("ClusterIP", "NodePort", "AlternativeNodePort", "ExternalIP", "LoadBalancerIP", "Unallocated")
 VERDICTS = ("reject", "drop")
@@ -37,6 +41,10 @@ class Result:
     verdict: str = ""
     source: Mapping[str, str] = field(default_factory=dict)
     """Whether an endpoint sees the client's own address, by endpoint; `*` for all others; empty: not looked at."""
+
+    def proxied(self) -> Result:
+        """The same where a proxy of the node makes the connections to endpoints; what goes beyond the node passes it untouched."""
+        return self if BEYOND in self.reach else replace(self, source=dict.fromkeys(self.source, "masqueraded"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,8 @@ class Expectation:
         if mode not in self.modes:
             return None
         differences = tuple(difference for difference in self.differences if mode in difference.modes)
-        return replace(self, modes=(mode,), result=self.by_mode.get(mode, self.result), by_mode={}, differences=differences)
+        result = self.by_mode.get(mode, self.result)
+        return replace(self, modes=(mode,), result=result.proxied() if mode in PROXIED else result, by_mode={}, differences=differences)
 
     @property
     def of_kube_proxy(self) -> Result:

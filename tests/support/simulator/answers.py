@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from tests.support.netns.probe import DROP, REJECT
 from tests.support.netns.topology import BEYOND_PORT
-from tests.support.scenarios.book import BEYOND
+from tests.support.scenarios.scenario import BEYOND
 from tests.support.simulator.choices import every_way
 from tests.support.simulator.node import NetnsNode, is_loopback
 from tests.support.simulator.packet import LOOPBACK_DEVICE, Packet

@@ -13,10 +13,9 @@ from fractions import Fraction
 
 from tests.support.netns.probe import DROP, REJECT
 from tests.support.netns.topology import NODE, NODE_NAME, POD_CIDR, SERVICE_CIDR
-from tests.support.scenarios.book import BEYOND
 from tests.support.scenarios.configs import CLUSTER_CIDR, POD_INTERFACE, Config
 from tests.support.scenarios.objects import SERVICE_LABEL, Key
-from tests.support.scenarios.scenario import Object
+from tests.support.scenarios.scenario import BEYOND, Object
 from tests.support.simulator.cases import ON_THE_NODE, Flow
 from tests.support.simulator.node import NetnsNode, is_loopback, packed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from tests.support.scenarios.book import BEYOND
+from tests.support.scenarios.scenario import BEYOND
 from tests.support.simulator.answers import shares
 from tests.support.simulator.cases import Flow
 from tests.support.simulator.node import NetnsNode

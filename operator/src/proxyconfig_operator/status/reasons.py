@@ -50,7 +50,7 @@ REASONS = (
         "ModeNotAvailable",
         "`Ready`, `Stalled`",
         "The mode is not in this version. Nodes keep their revision.",
-        "Set nftables, iptables, ipvs or auto, or upgrade.",
+        "Set nftables, iptables, ipvs, userspace or auto, or upgrade.",
     ),
     Reason(
         "WriteRefused",

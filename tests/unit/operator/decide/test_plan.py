@@ -21,6 +21,8 @@ from proxyconfig_operator.model.objects import Config, DaemonSet, Node
 from proxyconfig_operator.model.writes import Apply, Delete, Resource, Unlabel, Write
 from proxyconfig_operator.rollout.waves import BATCH
 
+pytestmark = pytest.mark.usefixtures("no_userspace")
+
 OURS = (names.FINALIZER,)
 
 

@@ -9,6 +9,8 @@ from tests.unit.operator.builders import X1, config, revision
 
 from proxyconfig_operator.decide.revisions import KEPT, Verdict, superseded, target_of
 
+pytestmark = pytest.mark.usefixtures("no_userspace")
+
 
 def test_the_first_one_has_number_one_and_holds_what_differs_from_defaults() -> None:
     target = target_of(config(conntrack={"min": 5}), [])

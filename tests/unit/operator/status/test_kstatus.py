@@ -13,6 +13,8 @@ from proxyconfig_api import codec, names
 from proxyconfig_operator.decide.plan import plan_of
 from proxyconfig_operator.status.status import status_of
 
+pytestmark = pytest.mark.usefixtures("no_userspace")
+
 OURS = (names.FINALIZER,)
 
 
