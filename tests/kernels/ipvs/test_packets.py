@@ -112,7 +112,7 @@ def test_connections_outlive_their_endpoint_and_their_service(world: Served, dat
         with world.connected(service_ip(family, 1)) as new:
             assert world.answer(new) == "far1"
         dataplane.apply([Change(far, None)])
-        assert set(world.asked("client", service_ip(family, 1))) == {"REJECT"}
+        assert set(world.asked("client", service_ip(family, 1))) == {"DROP"}
         assert world.answer(long) == "near1"
 
 

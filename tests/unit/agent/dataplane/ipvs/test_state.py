@@ -72,7 +72,8 @@ def test_the_address_of_what_drains_stays_local_and_is_refused_to_new_connection
 
     assert plan.servers.retired == [TCP]
     assert plan.routes_removed == []
-    assert set(plan.elements.deleted) == {maps.CLUSTER_PORTS}
+    assert set(plan.elements.deleted) == {maps.CLUSTER_PORTS, address_sets.CLUSTER_IPS}
+    assert set(plan.elements.added) == {maps.DRAINING_IPS}
 
 
 def test_what_is_drained_goes_with_its_address() -> None:
@@ -85,7 +86,7 @@ def test_what_is_drained_goes_with_its_address() -> None:
 
     assert plan.servers.deleted == [TCP]
     assert plan.routes_removed == [CLUSTER_IP]
-    assert set(plan.elements.deleted) == {address_sets.CLUSTER_IPS}
+    assert set(plan.elements.deleted) == {maps.DRAINING_IPS}
     assert not kernel.state.draining
 
 

@@ -19,6 +19,8 @@ from proxyconfig_agent.netlink.nftables import expressions as x
 from proxyconfig_agent.netlink.nftables.expressions import Ct, Verdict
 
 LAST_CHAIN = checks.CLUSTER_IPS
+_BEFORE_IPVS = -99
+"""At output, behind the translation of destinations (-100) and before IPVS (-98): a virtual server that drains is not to answer."""
 _ORIGINAL_DESTINATION = {Family.IPV4: Ct.DST_IP, Family.IPV6: Ct.DST_IP6}
 
 
@@ -26,6 +28,8 @@ def fixed(settings: Settings, family: Family) -> Fixed:
     """Containers, chains and the elements that come from Settings."""
     unserved = matches.frontend(family) + x.lookup(maps.CLUSTER_PORTS, 0, inverted=True)
     chains = {"services": _services(settings, family)} | checks.chains(settings, family, unserved) | _base_chains(settings, family)
+    gone = matches.destination(family) + x.lookup(maps.DRAINING_IPS, 0) + x.verdict(Verdict.DROP)
+    chains[LAST_CHAIN] = Chain((*chains[LAST_CHAIN].rules, Rule(gone, "Drop new connections to ClusterIPs that are gone")))
     return Fixed(containers(family), chains, {address_sets.NODEPORT_IPS: checks.node_port_elements(settings, family)})
 
 
@@ -53,7 +57,7 @@ def _services(settings: Settings, family: Family) -> Chain:
 
 def _base_chains(settings: Settings, family: Family) -> dict[str, Chain]:
     to_services = (Rule(x.verdict(Verdict.JUMP, "services")),)
-    base_chains = checks.base_chains((checks.NODEPORT_ENDPOINTS, checks.SERVICE_ENDPOINTS, checks.CLUSTER_IPS))
+    base_chains = checks.base_chains((checks.NODEPORT_ENDPOINTS, checks.SERVICE_ENDPOINTS, checks.CLUSTER_IPS), _BEFORE_IPVS)
     direct = Rule(matches.destination(family) + x.lookup(maps.PRIVATE_IPS, 0) + x.verdict(Verdict.DROP), "only maps lead there")
     for name in checks.BEFORE_TRANSLATION:
         base_chains[name] = Chain((direct, *base_chains[name].rules), base_chains[name].hook)

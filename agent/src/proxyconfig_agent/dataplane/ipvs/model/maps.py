@@ -9,6 +9,7 @@ from proxyconfig_agent.ingest.model import Family
 
 CLUSTER_PORTS = "cluster-ports"
 PRIVATE_IPS = "private-ips"
+DRAINING_IPS = "draining-ips"
 SERVICES = "services"
 LOCAL_SERVICES = "local-services"
 SHORT_CIRCUIT = "short-circuit"
@@ -32,6 +33,7 @@ def containers(family: Family) -> dict[str, Container]:
     return {
         CLUSTER_PORTS: set_of(frontend, "ClusterIPs and ports with a virtual server"),
         PRIVATE_IPS: set_of(datatypes.address(family), "virtual servers that only these maps lead to"),
+        DRAINING_IPS: set_of(datatypes.address(family), "ClusterIPs that no Service has any more, with connections"),
         SERVICES: by_address("externalIP, VIP -> virtual server"),
         LOCAL_SERVICES: by_address("policy Local: externalIP, VIP -> virtual server of local endpoints"),
         SHORT_CIRCUIT: by_address("policy Local, for pods and processes of this node -> virtual server of all endpoints"),

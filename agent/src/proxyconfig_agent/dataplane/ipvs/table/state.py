@@ -40,6 +40,7 @@ class Plan:
     routes_removed: list[Address] = field(default_factory=list)
     ports: dict[PortName, Frontends | None] = field(default_factory=dict)
     addresses: Counter[Address] = field(default_factory=Counter)
+    draining: Counter[Address] = field(default_factory=Counter)
     on_node: Counter[Address] = field(default_factory=Counter)
 
     def __len__(self) -> int:
@@ -55,12 +56,13 @@ class FamilyState:
         self.ports: dict[PortName, Frontends] = {}
         self.draining = Draining(now)
         self._addresses: Counter[Address] = Counter()
+        self._draining: Counter[Address] = Counter()
         self._on_node: Counter[Address] = Counter()
 
     @property
     def addresses(self) -> Collection[Address]:
         """Those that are local to the node."""
-        return self._addresses.keys()
+        return self._addresses.keys() | self._draining.keys()
 
     def plan(self, wanted: Ports, without: Collection[ServiceName] = ()) -> Plan:
         """What these Service ports need. The Services `without` are to have nothing. Raises RefusedError."""
@@ -74,8 +76,8 @@ class FamilyState:
         plan.servers = server_delta(_servers(old), _servers(new), self._draining_of(old, new))
         plan.addresses = _count(new, old, lambda share: share.addresses)
         plan.on_node = _count(new, old, lambda share: share.on_node)
-        plan.addresses.update(Address(server.address) for server in plan.servers.retired)
-        plan.addresses.subtract(Address(server.address) for server in plan.servers.changed if server in self.draining.retired)
+        plan.draining.update(Address(server.address) for server in plan.servers.retired)
+        plan.draining.subtract(Address(server.address) for server in plan.servers.changed if server in self.draining.retired)
         plan.elements = element_delta(_elements(old), _elements(new))
         self._add_shared(plan)
         return plan
@@ -88,7 +90,7 @@ class FamilyState:
         plan.servers = server_delta(present.servers, _servers(shares) | dict([keeper(self.family)]), present.draining)
         plan.addresses = _count(shares, (), lambda share: share.addresses)
         plan.on_node = _count(shares, (), lambda share: share.on_node)
-        plan.addresses.update(Address(server.address) for server in plan.servers.retired)
+        plan.draining.update(Address(server.address) for server in plan.servers.retired)
         plan.elements = element_delta({}, _elements(shares))
         self._add_shared(plan)
         return plan
@@ -98,7 +100,7 @@ class FamilyState:
         plan = Plan()
         plan.servers.removed = reaped.destinations
         plan.servers.deleted = reaped.servers
-        plan.addresses.subtract(Address(server.address) for server in reaped.servers)
+        plan.draining.subtract(Address(server.address) for server in reaped.servers)
         self._add_shared(plan)
         return plan
 
@@ -110,7 +112,7 @@ class FamilyState:
             else:
                 self.ports[name] = new
         self.draining.follow(plan.servers)
-        for counts, change in ((self._addresses, plan.addresses), (self._on_node, plan.on_node)):
+        for counts, change in ((self._addresses, plan.addresses), (self._draining, plan.draining), (self._on_node, plan.on_node)):
             counts.update(change)
             for key in change:
                 if not counts[key]:
@@ -135,9 +137,22 @@ class FamilyState:
     def _add_shared(self, plan: Plan) -> None:
         """Elements and routes of what several Service ports can have in common: with the first of them, and with the last."""
         came, went = _turned(self._addresses, plan.addresses)
-        plan.routes_added, plan.routes_removed = came, went
         here, not_here = _turned(self._on_node, plan.on_node)
         plan.elements.absorb(Delta(_shared(went, not_here), _shared(came, here)))
+        self._add_draining(plan)
+
+    def _add_draining(self, plan: Plan) -> None:
+        """An address stays local while anything of it drains; without a Service it takes no new connections."""
+        touched = sorted({address for counts in (plan.addresses, plan.draining) for address, by in counts.items() if by})
+        for address in touched:
+            owned, drains = self._addresses[address], self._draining[address]
+            owned_then, drains_then = owned + plan.addresses[address], drains + plan.draining[address]
+            if bool(owned or drains) is not bool(owned_then or drains_then):
+                (plan.routes_removed if owned or drains else plan.routes_added).append(address)
+            gone, gone_then = bool(drains and not owned), bool(drains_then and not owned_then)
+            if gone is not gone_then:
+                elements = plan.elements.deleted if gone else plan.elements.added
+                elements.setdefault(maps.DRAINING_IPS, {})[bytes(address)] = b""
 
 
 def _servers(shares: Iterable[Share]) -> Servers:

@@ -71,15 +71,15 @@ def chains(settings: Settings, family: Family, unserved: bytes = b"") -> dict[st
     }
 
 
-def base_chains(at_input: tuple[str, ...]) -> dict[str, Chain]:
-    """Where packets are checked; `at_input`: by which chains those are that end on this node."""
+def base_chains(at_input: tuple[str, ...], at_output: int = 0) -> dict[str, Chain]:
+    """Where packets are checked; `at_input`: by which chains those are that end on this node; `at_output`: the priority for its own."""
     everywhere = check(SERVICE_ENDPOINTS, CLUSTER_IPS)
     return {
         BEFORE_TRANSLATION[0]: Chain(check(_FIREWALL), Hook("filter", uapi.NF_INET_PRE_ROUTING, -110)),
         BEFORE_TRANSLATION[1]: Chain(check(_FIREWALL), Hook("filter", uapi.NF_INET_LOCAL_OUT, -110)),
         "filter-input": Chain(check(*at_input), Hook("filter", uapi.NF_INET_LOCAL_IN, 0)),
         "filter-forward": Chain(everywhere, Hook("filter", uapi.NF_INET_FORWARD, 0)),
-        "filter-output": Chain(everywhere, Hook("filter", uapi.NF_INET_LOCAL_OUT, 0)),
+        "filter-output": Chain(everywhere, Hook("filter", uapi.NF_INET_LOCAL_OUT, at_output)),
     }
 
 
