@@ -31,7 +31,7 @@ def _summary() -> Iterator[str]:
         without, missing = (sum(map(bool, each)) for each in zip(*((proof.reason, proof.open) for proof in proofs), strict=True))
         yield f"| {mode} | {len(proofs)} | {len(proofs) - without - missing} | {without} | {missing} | {case_counts(mode).total():,} |"
     for mode in TO_COME:
-        yield f"| {mode} | | not built yet | | | |"
+        yield f"| {mode} | | not in this table yet | | | |"
 
 
 def _table() -> Iterator[str]:
@@ -39,7 +39,7 @@ def _table() -> Iterator[str]:
     yield f"| row | what it is about | {' | '.join(columns)} |"
     yield f"|---|---|{'---|' * len(columns)}"
     for row in rows():
-        cells = [*(_cell(row, mode) for mode in MODES), *(["not built yet"] * len(TO_COME))]
+        cells = [*(_cell(row, mode) for mode in MODES), *(["not in this table yet"] * len(TO_COME))]
         yield f"| {row.number} | {row.title} | {' | '.join(cells)} |"
 
 

@@ -17,7 +17,7 @@ from tests.support.scenarios.scenario import MODES, PROXIED, load
 TABLE = Path(__file__).with_name("rows.yaml")
 _TESTS = Path(__file__).parents[1]
 TO_COME = ("ipvs",)
-"""Modes that are not built yet."""
+"""Modes whose behaviour is proven elsewhere (docs/ipvs.md) until the table has them."""
 KUBE_PROXYS = ("nftables", "iptables", "ipvs")
 
 

@@ -9,7 +9,7 @@ from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node.inventory import Inventory
 
 IPVS_LINK = "kube-ipvs0"
-OURS = ("ip proxyconfig", "ip6 proxyconfig", "ip proxyconfig-userspace", "ip6 proxyconfig-userspace")
+OURS = tuple(f"{family} proxyconfig{mode}" for mode in ("", "-ipvs", "-userspace") for family in ("ip", "ip6"))
 THEIRS = ("ip kube-proxy", "ip6 kube-proxy")
 ROUTE_LOCALNET = "net.ipv4.conf.all.route_localnet"
 LEFT_SYSCTLS = (ROUTE_LOCALNET,)
