@@ -29,8 +29,10 @@ pytestmark = [pytest.mark.kernel, pytest.mark.timeout(LASTING_S * 2 + 120)]
 def test_after_any_changes_another_agent_has_nothing_to_do(mode: str, world: Topology) -> None:
     ends, seed = time.monotonic() + LASTING_S / 2, FIRST_SEED
     while time.monotonic() < ends:
-        operations = _left_to_do(mode, Random(seed), world)
-        assert operations == (0, 0), f"AGREEMENT_SEED={seed}: an audit and another agent had to do {operations} operations"
+        audit, first_sync = _left_to_do(mode, Random(seed), world)
+        assert audit == 0, f"AGREEMENT_SEED={seed}: an audit had to do {audit} operations"
+        # In userspace mode another agent has another proxy process, which has to learn everything.
+        assert first_sync == 0 or mode == "userspace", f"AGREEMENT_SEED={seed}: another agent had to do {first_sync} operations"
         seed += 1
 
 
