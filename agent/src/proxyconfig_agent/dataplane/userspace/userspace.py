@@ -11,10 +11,10 @@ from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneErr
 from proxyconfig_agent.dataplane.quarantine import RefusedError
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.dataplane.tables.kernel import dump, transaction
+from proxyconfig_agent.dataplane.tables.kernel.connect import connected
 from proxyconfig_agent.dataplane.tables.kernel.generation import Writer
 from proxyconfig_agent.dataplane.tables.table_sync import TableSync
 from proxyconfig_agent.dataplane.userspace.kernel import processes
-from proxyconfig_agent.dataplane.userspace.kernel.connect import connected
 from proxyconfig_agent.dataplane.userspace.kernel.probe import probe
 from proxyconfig_agent.dataplane.userspace.kernel.proxy import Proxy
 from proxyconfig_agent.dataplane.userspace.model.base_chains import LAST_CHAIN, fixed
@@ -33,7 +33,7 @@ class Userspace:
 
     def __init__(self, connection: Connection | None = None) -> None:
         """Raises DataplaneError where the kernel has no nf_tables."""
-        self._kernel = connection or connected()
+        self._kernel = connection or connected("userspace")
         self._writer, self._proxy = Writer(self._kernel), Proxy()
         self._families: tuple[Family, ...] = ()
         self._states: dict[Family, FamilyState] = {}
