@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from proxyconfig_agent.dataplane.batching import Ports, batches, by_family, by_service, size_of
+from proxyconfig_agent.dataplane.batching import size_of
 from proxyconfig_agent.dataplane.ipvs.kernel.connect import connected, read_kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.probe import probe
@@ -16,10 +16,10 @@ from proxyconfig_agent.dataplane.ipvs.sync.reaper import Reaper
 from proxyconfig_agent.dataplane.ipvs.sync.retirement import Retirement
 from proxyconfig_agent.dataplane.ipvs.sync.watch import Watch
 from proxyconfig_agent.dataplane.ipvs.table.state import FamilyState, Plan
-from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneError, Outcome, ProbeResult, Refusal, Settings
-from proxyconfig_agent.dataplane.quarantine import RefusedError
+from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, ProbeResult, Refusal, Settings
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
-from proxyconfig_agent.ingest.model import Family, ServiceName
+from proxyconfig_agent.dataplane.tables.fault_isolation import FaultIsolation, Wanted
+from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink.nftables.connection import KernelError
 from proxyconfig_agent.select.frontends import Frontends
 
@@ -62,12 +62,12 @@ class Ipvs:
         if not self._states:
             raise DataplaneError("ipvs: changes came before the first full sync; call resync first")
         clock = StageTimer()
-        refused: dict[ServiceName, Refusal] = {}
+        isolation = FaultIsolation("ipvs", self._states, self._kernel.writer, self._commit)
         self._watch.changed_by_us()
         with _translated():
-            operations = sum(self._apply(by_family(batch), refused) for batch in batches(changes))
+            operations = isolation.apply(changes)
         clock.lap("commit")
-        return Outcome(operations, tuple(refused.values()), clock.took_s)
+        return Outcome(operations, tuple(isolation.refused.values()), clock.took_s)
 
     def is_slow(self, changes: Sequence[Change]) -> bool:
         return size_of(changes) > QUICK
@@ -102,64 +102,18 @@ class Ipvs:
             self.probe()
         return self._families
 
-    def _apply(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> int:
-        """One step of both families; how many operations it was."""
-        wanted = {family: ports for family, ports in wanted.items() if family in self._states}
-        try:
-            return self._commit(wanted, refused)
-        except KernelError as error:
-            self._kernel.writer.invalidate()
-            if error.is_missing:
-                raise ConflictError(f"ipvs: somebody changed table proxyconfig-ipvs ({error}); a full resync repairs it") from error
-            return self._one_by_one(wanted, refused)
-        except (OSError, DataplaneError):
-            self._kernel.writer.invalidate()
-            raise
-
-    def _commit(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> int:
-        """Without the Services that are refused. Raises KernelError if nf_tables refuses it."""
-        while True:
-            plans = self._plans(wanted, refused)
-            bad = self._kernel.commit(plans, self._settings)
-            if not bad:
-                break
+    def _commit(self, isolation: FaultIsolation[Plan], wanted: Wanted) -> int:
+        """Raises KernelError if nf_tables refuses it."""
+        while bad := self._kernel.commit(plans := isolation.plans(wanted), self._settings):
             if fresh := found_lacking(bad, self._settings):
                 self._lacking |= fresh
                 continue
             owners = {server: name for family, plan in plans.items() for server, name in self._states[family].owners(plan).items()}
             for server, why in bad.items():
-                self._refuse(Refusal(owners[server].service, f"port {owners[server]}: {why.sentence}"), refused)
+                isolation.refuse(Refusal(owners[server].service, f"port {owners[server]}: {why.sentence}"))
         for family, plan in plans.items():
             self._states[family].keep(plan)
         return sum(map(len, plans.values()))
-
-    def _plans(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> dict[Family, Plan]:
-        while True:
-            try:
-                return {
-                    family: state.plan(wanted.get(family, {}), without=refused)
-                    for family, state in self._states.items()
-                    if family in wanted or refused
-                }
-            except RefusedError as error:
-                self._refuse(error.refusal, refused)
-
-    def _refuse(self, refusal: Refusal, refused: dict[ServiceName, Refusal]) -> None:
-        """Leave a Service out. Raises DataplaneError if that is what fails."""
-        if refusal.service in refused:
-            raise DataplaneError(f"ipvs: {refusal.service} cannot be taken out: {refusal.reason}; a full resync repairs it")
-        refused[refusal.service] = refusal
-
-    def _one_by_one(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> int:
-        """Find the Service that nf_tables does not take; the others go in."""
-        operations = 0
-        for service, ports in by_service(wanted).items():
-            try:
-                operations += self._commit(ports, refused)
-            except KernelError as error:
-                self._refuse(Refusal(service, str(error)), refused)
-                operations += self._commit({}, refused)
-        return operations
 
 
 @contextmanager

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from proxyconfig_agent.dataplane.batching import Ports, batches, by_family, by_service
-from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneError, Outcome, ProbeResult, Refusal, Settings
-from proxyconfig_agent.dataplane.quarantine import RefusedError
+from proxyconfig_agent.dataplane.batching import by_family
+from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, ProbeResult, Refusal, Settings
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
+from proxyconfig_agent.dataplane.tables.fault_isolation import FaultIsolation, Wanted
 from proxyconfig_agent.dataplane.tables.kernel import dump, transaction
 from proxyconfig_agent.dataplane.tables.kernel.connect import connected
 from proxyconfig_agent.dataplane.tables.kernel.generation import Writer
@@ -55,7 +55,8 @@ class Userspace:
             except KernelError:
                 # A Service that the kernel does not take is found with those that it takes in place; if it is none of them, this fails.
                 sync = self._full_sync(settings, (), clock)
-                sync.operations += self._one_by_one(by_family(Change(None, frontends) for frontends in wanted), sync.refused)
+                isolation = FaultIsolation("userspace", self._states, self._writer, self._commit, sync.refused)
+                sync.operations += isolation.one_by_one(by_family(Change(None, frontends) for frontends in wanted))
         if ended:
             sync.operations += 1
             sync.repairs.count("proxy processes")
@@ -67,12 +68,12 @@ class Userspace:
         if not self._states:
             raise DataplaneError("userspace: changes came before the first full sync; call resync first")
         clock, changes = StageTimer(), tuple(changes)
-        refused: dict[ServiceName, Refusal] = {}
+        isolation = FaultIsolation("userspace", self._states, self._writer, self._commit)
         with _translated():
-            operations = sum(self._apply(by_family(batch), refused) for batch in batches(changes))
+            operations = isolation.apply(changes)
         clock.lap("commit")
         services = {known.name.service for change in changes if (known := change.new or change.old)}
-        return self._outcome(operations, refused, services, clock)
+        return self._outcome(operations, isolation.refused, services, clock)
 
     def is_slow(self, changes: Sequence[Change]) -> bool:
         """The process may have connections to serve first."""
@@ -127,22 +128,9 @@ class Userspace:
         elements = {name: dict(dump.elements(self._kernel, table, name, length)) for name, length in lengths.items()}
         return TableSync(table, fixed(settings, self._entrances, family), LAST_CHAIN, held, elements)
 
-    def _apply(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> int:
-        """One step of both families; how many operations it was."""
-        wanted = {family: ports for family, ports in wanted.items() if family in self._states}
-        try:
-            return self._commit(wanted, refused)
-        except KernelError as error:
-            self._writer.invalidate()
-            if error.is_missing:
-                raise ConflictError(
-                    f"userspace: somebody changed table proxyconfig-userspace ({error}); a full resync repairs it"
-                ) from error
-            return self._one_by_one(wanted, refused)
-
-    def _commit(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> int:
-        """Without the Services that are refused. Raises KernelError if nf_tables refuses it; everything is as before then."""
-        plans = self._plans(wanted, refused)
+    def _commit(self, isolation: FaultIsolation[Plan], wanted: Wanted) -> int:
+        """Raises KernelError if nf_tables refuses it; everything is as before then."""
+        plans = isolation.plans(wanted)
         routes = {key: route for plan in plans.values() for key, route in plan.routes.items()}
         before = {key: route for plan in plans.values() for key, route in plan.before.items()}
         self._proxy.put(route for route in routes.values() if route is not None)
@@ -156,35 +144,6 @@ class Userspace:
         for family, plan in plans.items():
             self._states[family].keep(plan)
         return sum(map(len, plans.values()))
-
-    def _plans(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> dict[Family, Plan]:
-        while True:
-            try:
-                return {
-                    family: state.plan(wanted.get(family, {}), without=refused)
-                    for family, state in self._states.items()
-                    if family in wanted or refused
-                }
-            except RefusedError as error:
-                self._refuse(error.refusal, refused)
-
-    def _one_by_one(self, wanted: Mapping[Family, Ports], refused: dict[ServiceName, Refusal]) -> int:
-        """Find the Service that nf_tables does not take; the others go in."""
-        operations = 0
-        for service, ports in by_service(wanted).items():
-            try:
-                operations += self._commit(ports, refused)
-            except KernelError as error:
-                self._refuse(Refusal(service, str(error)), refused)
-                operations += self._commit({}, refused)
-        return operations
-
-    def _refuse(self, refusal: Refusal, refused: dict[ServiceName, Refusal]) -> None:
-        """Leave a Service out. Raises DataplaneError if that is what fails."""
-        if refusal.service in refused:
-            self._writer.invalidate()
-            raise DataplaneError(f"userspace: {refusal.service} cannot be taken out: {refusal.reason}; a full resync repairs it")
-        refused[refusal.service] = refusal
 
     def _outcome(
         self, operations: int, refused: Mapping[ServiceName, Refusal], services: Iterable[ServiceName], clock: StageTimer
