@@ -12,7 +12,7 @@ from proxyconfig_agent.dataplane.tables.kernel.generation import Writer
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.netlink.nftables.connection import KernelError
 
-PlanT = TypeVar("PlanT")
+T = TypeVar("T")
 PlannedT_co = TypeVar("PlannedT_co", covariant=True)
 
 Wanted = Mapping[Family, Ports]
@@ -26,16 +26,16 @@ class State(Protocol[PlannedT_co]):
         ...
 
 
-class FaultIsolation(Generic[PlanT]):
+class FaultIsolation(Generic[T]):
     """One call of `apply`. `commit` carries out what `plans` makes of its argument, and says how many operations it was; it raises
     KernelError if nf_tables refuses it, and everything is as before then."""
 
     def __init__(
         self,
         mode: str,
-        states: Mapping[Family, State[PlanT]],
+        states: Mapping[Family, State[T]],
         writer: Writer,
-        commit: Callable[[FaultIsolation[PlanT], Wanted], int],
+        commit: Callable[[FaultIsolation[T], Wanted], int],
         refused: dict[ServiceName, Refusal] | None = None,
     ) -> None:
         self._mode, self._states, self._writer, self._commit = mode, states, writer, commit
@@ -61,7 +61,7 @@ class FaultIsolation(Generic[PlanT]):
                 operations += self._commit(self, {})
         return operations
 
-    def plans(self, wanted: Wanted) -> dict[Family, PlanT]:
+    def plans(self, wanted: Wanted) -> dict[Family, T]:
         """Without the Services that are refused, or bring out a fault of the agent."""
         while True:
             try:
