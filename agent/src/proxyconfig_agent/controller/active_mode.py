@@ -62,6 +62,11 @@ class ActiveMode:
     def dataplane(self) -> Dataplane | None:
         return self._installed.dataplane if self._installed is not None else None
 
+    @property
+    def alone(self) -> bool:
+        """Whether no other mode has anything on this node, as far as is known."""
+        return self._installed is not None and self._installed.is_alone()
+
     def restarted(self, mode: str, kernel: str) -> None:
         """An earlier agent ran this mode here, on that kernel: `auto` leaves it only for a reason."""
         if kernel == self._kernel and mode in set(Mode):

@@ -40,7 +40,6 @@ from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.informers import Informers
 from proxyconfig_api import codec
 from proxyconfig_api.names import GROUP
-from proxyconfig_api.spec import ProxyConfigSpec
 
 BEAT_S = 1.0
 
@@ -80,7 +79,7 @@ class NodeController:
         self._local: tuple[LocalAddress, ...] | None = None
         self._known_addresses = KnownAddresses()
         self._desired: Desired | None = None
-        self._prepared: ProxyConfigSpec | None = None
+        self._prepared: Prepare | None = None
         self._removed: Desired | None = None
         self._decoded_s = 0.0
 
@@ -105,7 +104,7 @@ class NodeController:
 
     def configuration(self) -> bytes:
         """The spec in effect as JSON under our group's name, as /configz of Kubernetes' components has it."""
-        return msgspec.json.encode({GROUP: codec.builtins(self._prepared)} if self._prepared else {})
+        return msgspec.json.encode({GROUP: codec.builtins(self._prepared.spec)} if self._prepared else {})
 
     def vouches_for(self) -> str:
         """The uid of the NodeProxy whose status is up to date; empty if there is none."""
@@ -152,9 +151,12 @@ class NodeController:
             self._changed.set()
 
     async def _beat(self) -> NoReturn:
+        alone = False
         while True:
             self._recorder.beat()
             self._recorder.set_findings(Source.WATCHES, *self._watches.findings())
+            if alone is not (alone := self._active.alone):
+                self._changed.set()
             await asyncio.sleep(BEAT_S)
 
     def _inputs(self) -> Inputs:
@@ -168,6 +170,7 @@ class NodeController:
             caches_ready=self._readiness.complete,
             prepared=self._prepared,
             active_mode=self._active.mode,
+            alone=self._active.alone,
             chosen_for=self._active.chosen_for,
             unserved=self._active.unserved,
             mode_failed=self._active.failed,
@@ -186,9 +189,9 @@ class NodeController:
 
     async def _carry_out(self, step: Step) -> None:
         match step:
-            case Prepare(spec):
-                self._recorder.host(self._host.configure(spec))
-                self._prepared = spec
+            case Prepare(spec, alone):
+                self._recorder.host(self._host.configure(spec, alone=alone))
+                self._prepared = step
             case Probe(spec):
                 if await self._active.use(spec) is None:
                     self._retry.later()
@@ -220,13 +223,15 @@ class NodeController:
             self._recorder.synced(StatusUpdate(sync))
             return
         # After the first sync as well: conntrack's sysctls may have come with the rules that use it.
-        host = self._host.configure(self._prepared) if sync.full and self._prepared is not None else None
+        prepared = self._prepared if sync.full else None
+        host = self._host.configure(prepared.spec, alone=prepared.alone) if prepared is not None else None
         self._recorder.synced(StatusUpdate(sync, applied, host))
         self._health_checks.synced()
         if self._runner.plan is not None:
             self._readiness.note(self._runner.plan.desired)
         if sync.reason is SyncReason.START:
             garbage.keep()
+            self._changed.set()  # the mode may have the node alone now
 
     async def _remove(self, desired: Desired) -> None:
         """Remove all that is ours; what cannot be removed is tried again."""

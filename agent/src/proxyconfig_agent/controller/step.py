@@ -43,9 +43,11 @@ class Inputs:
     service_cidrs: tuple[Network, ...] = ()
     caches_ready: bool = False
     """All Services, EndpointSlices and the Node are known, from the API server or from a checkpoint."""
-    prepared: ProxyConfigSpec | None = None
-    """The spec that the node's sysctls and modules were brought to."""
+    prepared: Prepare | None = None
+    """What the node's sysctls and modules were brought to."""
     active_mode: Mode | None = None
+    alone: bool = False
+    """No other mode than the active one has anything on the node."""
     chosen_for: ProxyConfigSpec | None = None
     """The spec with mode `auto` for which the active mode was chosen."""
     unserved: Mapping[Family, str] = field(default_factory=dict)
@@ -70,6 +72,8 @@ class Prepare:
     """Bring sysctls and modules of the node to the spec."""
 
     spec: ProxyConfigSpec
+    alone: bool
+    """The spec's mode runs, and no other one has anything on the node: what connections of others needed can be restored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +121,9 @@ def _apply(desired: Desired, inputs: Inputs) -> Step:
     """Sysctls and modules are prepared for a mode before it is probed; for `auto`, once it is known which one runs, or that none does."""
     spec = _in_effect(desired.spec, inputs)
     undecided = spec.mode is Mode.AUTO and not inputs.mode_failed
-    if spec != inputs.prepared and not undecided:
-        return Prepare(spec)
+    prepare = Prepare(spec, inputs.alone and inputs.active_mode is spec.mode)
+    if prepare != inputs.prepared and not undecided:
+        return prepare
     if not _is_active(desired.spec, inputs):
         return Wait() if inputs.retry_waits else Probe(desired.spec)
     if inputs.local is None or not inputs.caches_ready:

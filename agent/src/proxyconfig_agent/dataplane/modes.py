@@ -36,6 +36,8 @@ class ModeSpec:
     """Of which families they can be."""
     sysctls: Callable[[ProxyConfigSpec], Mapping[str, str]] = lambda _: {}
     """Values that the mode needs, by name in dots."""
+    lasting_sysctls: tuple[str, ...] = ()
+    """Those of them that its connections need until the mode has retired."""
     counters: Callable[[], Mapping[str, int]] = dict
     """Packets that the kernel counts for it, by name of the metric; without those that the kernel does not have."""
     remains: Callable[[], Iterable[str]] = tuple
@@ -64,7 +66,7 @@ def installed(mode: Mode) -> Installed:
         return left_behind(besides=mode)
 
     takeover = Takeover(instance, others)
-    return Installed(takeover, AllModes(instance, others, takeover))
+    return Installed(takeover, AllModes(instance, others, takeover), takeover.is_alone)
 
 
 def left_behind(besides: Mode | None = None) -> Iterator[Lifecycle]:
@@ -72,6 +74,11 @@ def left_behind(besides: Mode | None = None) -> Iterator[Lifecycle]:
     for mode in modes.BUILT:
         if mode is not besides:
             yield from spec_of(mode).left_behind()
+
+
+def lasting_sysctls(besides: Mode) -> frozenset[str]:
+    """What the connections of all modes but one may need."""
+    return frozenset(name for mode in modes.BUILT if mode is not besides for name in spec_of(mode).lasting_sysctls)
 
 
 def _unbuilt(mode: Mode) -> ModeSpec:

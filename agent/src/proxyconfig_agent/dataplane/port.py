@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -68,7 +68,7 @@ class Refusal:
     everywhere: bool = False
     """The Service itself is the reason, so every node says the same; else it is this node's kernel."""
     partly: bool = False
-    """Only some of its ports are not served: of a data plane's refusal, the others are programmed."""
+    """It is served, but not all of it, or not as it asks to be: of a data plane's refusal, the rest is programmed."""
     trace: str = field(default="", compare=False, repr=False)
     """Where in the agent it failed, for the log; empty for what is no fault of the agent."""
 
@@ -194,3 +194,5 @@ class Installed:
 
     dataplane: Dataplane
     lifecycle: Lifecycle
+    is_alone: Callable[[], bool] = lambda: True
+    """Whether all other modes have retired: before the first full resync nobody knows."""

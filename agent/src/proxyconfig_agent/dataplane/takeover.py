@@ -43,6 +43,10 @@ class Takeover:
         self._retire()
         return self._mode.disturbed()
 
+    def is_alone(self) -> bool:
+        """Whether the other modes have nothing on this node any more, as far as is known."""
+        return self._begun and not self._leaving
+
     def close(self) -> None:
         """Of the modes that are leaving; what is in the kernel stays."""
         for other in self._leaving:

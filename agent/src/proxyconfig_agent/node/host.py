@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from proxyconfig_agent.dataplane.modes import spec_of
+from proxyconfig_agent.dataplane.modes import lasting_sysctls, spec_of
 from proxyconfig_agent.node import conntrack_sysctls, module_record, module_states, modules
 from proxyconfig_agent.node.capabilities import cores
 from proxyconfig_agent.node.module_states import Modules
@@ -54,10 +54,14 @@ class Host:
         self._ledger = ledger or Ledger()
         self._read_modules = read_modules
 
-    def configure(self, spec: ProxyConfigSpec) -> HostState:
-        """Apply `spec` and return what the node is then. Idempotent and cheap: for a new spec, and for every full resync."""
+    def configure(self, spec: ProxyConfigSpec, *, alone: bool = True) -> HostState:
+        """Apply `spec` and return what the node is then. Idempotent and cheap: for a new spec, and for every full resync.
+
+        `alone`: the mode of the spec runs, and no other has connections; until then the sysctls that they need are kept."""
         report = module_report(spec, self._read_modules())
-        return HostState((*report.findings, *reconcile(sysctls_of(spec, cores()), self._parameters, self._ledger)), report.modules)
+        kept = () if alone else lasting_sysctls(besides=spec.mode)
+        changed = reconcile(sysctls_of(spec, cores()), self._parameters, self._ledger, kept)
+        return HostState((*report.findings, *changed), report.modules)
 
     def restore(self) -> tuple[Finding, ...]:
         """Restore every value that the agent changed and nothing else has changed since."""

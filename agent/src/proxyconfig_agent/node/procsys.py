@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -115,15 +115,16 @@ class Ledger:
         scratch.replace(self.path)
 
 
-def reconcile(requested: Iterable[Requested], parameters: Parameters, ledger: Ledger) -> tuple[Finding, ...]:
-    """Set `requested`, and restore what the agent changed before and nothing asks for any more; with nothing requested, everything.
+def reconcile(requested: Iterable[Requested], parameters: Parameters, ledger: Ledger, kept: Collection[str] = ()) -> tuple[Finding, ...]:
+    """Set `requested`, and restore what the agent changed before and nothing asks for any more, except for those `kept`; with nothing
+    requested or kept, everything.
 
     Never raises: what cannot be read or set is a finding with the kernel's reason. The previous values are in the ledger's file before
     the first one is written: a process that is killed at any moment leaves what a later one restores."""
     requested = tuple(requested)
     actual: dict[str, str] = {}
     findings = list(_read(requested, ledger, parameters, actual))
-    todo = plan(requested, actual, ledger.changes)
+    todo = plan(requested, actual, ledger.changes, kept)
     for name in todo.forgotten:
         _log.info("sysctl left alone", name=name, reason="changed by something else", value=actual[name])
         del ledger.changes[name]

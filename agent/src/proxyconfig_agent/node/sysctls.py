@@ -6,7 +6,7 @@ more. A value that something else has changed since is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from proxyconfig_agent.state.findings import Finding, Topic
@@ -56,10 +56,11 @@ def normal(value: str) -> str:
     return " ".join(value.split())
 
 
-def plan(requested: Iterable[Requested], actual: Mapping[str, str], remembered: Mapping[str, Changed]) -> Plan:
+def plan(requested: Iterable[Requested], actual: Mapping[str, str], remembered: Mapping[str, Changed], kept: Collection[str] = ()) -> Plan:
     """The writes from `actual` (the parameters that could be read, normalised) to `requested`; none when that is what the kernel has.
 
-    A parameter that is missing in `actual` is skipped; the reader reports why.
+    Of those `kept`, what is not requested stays as it is, and is restored another time. A parameter that is missing in `actual` is
+    skipped; the reader reports why.
     """
     writes: list[Write] = []
     forgotten: list[str] = []
@@ -79,7 +80,7 @@ def plan(requested: Iterable[Requested], actual: Mapping[str, str], remembered: 
             forgotten.append(each.name)
         if target != normal(each.value):
             findings.append(_kept(each, target))
-    for name in sorted(set(remembered) - names):
+    for name in sorted(set(remembered) - names - set(kept)):
         if _ours(remembered[name], actual.get(name)):
             writes.append(Write(name, remembered[name].before, Topic.SYSCTLS, None))
         elif name in actual:

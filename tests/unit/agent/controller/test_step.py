@@ -20,7 +20,7 @@ IPTABLES = Desired(ProxyConfigSpec(mode=Mode.IPTABLES), 2, "x-2", uid="u")
 REMOVE = replace(NFTABLES, generation=3, remove=True)
 NOTHING = Inputs(node=NODE)
 ORDERED = replace(NOTHING, desired=NFTABLES)
-PREPARED = replace(ORDERED, prepared=NFTABLES.spec)
+PREPARED = replace(ORDERED, prepared=Prepare(NFTABLES.spec, alone=False))
 ACTIVE = replace(PREPARED, active_mode=Mode.NFTABLES)
 READY = replace(ACTIVE, caches_ready=True, local=())
 
@@ -32,14 +32,16 @@ def plan(inputs: Inputs) -> Plan:
 
 
 RUNNING = replace(READY, running=plan(READY))
-OTHER_MODE = replace(RUNNING, desired=IPTABLES, prepared=IPTABLES.spec)
+ALONE = replace(RUNNING, alone=True)
+OTHER_MODE = replace(RUNNING, desired=IPTABLES, prepared=Prepare(IPTABLES.spec, alone=False))
 REMOVING = replace(RUNNING, desired=REMOVE)
 
 AUTO = Desired(ProxyConfigSpec(mode=Mode.AUTO), 5, "x-5", uid="u")
+AUTO_PREPARED = Prepare(AUTO.spec, alone=False)
 AS_IPTABLES = AUTO.spec.as_mode(Mode.IPTABLES)
 CHOOSING = replace(READY, desired=AUTO, active_mode=None, prepared=None)
 CHOSEN = replace(CHOOSING, active_mode=Mode.IPTABLES, chosen_for=AUTO.spec)
-AUTO_READY = replace(CHOSEN, prepared=AS_IPTABLES)
+AUTO_READY = replace(CHOSEN, prepared=Prepare(AS_IPTABLES, alone=False))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +49,7 @@ AUTO_READY = replace(CHOSEN, prepared=AS_IPTABLES)
     [
         pytest.param(NOTHING, Wait(), id="no order"),
         pytest.param(replace(READY, desired=None), Wait(), id="no order, though all else is known"),
-        pytest.param(ORDERED, Prepare(NFTABLES.spec), id="an order prepares the node first"),
+        pytest.param(ORDERED, Prepare(NFTABLES.spec, alone=False), id="an order prepares the node first"),
         pytest.param(PREPARED, Probe(NFTABLES.spec), id="then the mode is probed"),
         pytest.param(replace(PREPARED, retry_waits=True, mode_failed=True), Wait(), id="not again before it is time"),
         pytest.param(replace(PREPARED, mode_failed=True), Probe(NFTABLES.spec), id="again when it is time"),
@@ -57,7 +59,9 @@ AUTO_READY = replace(CHOSEN, prepared=AS_IPTABLES)
         pytest.param(READY, Run(plan(READY)), id="then it is programmed"),
         pytest.param(RUNNING, Wait(), id="what runs goes on"),
         pytest.param(replace(RUNNING, retry_waits=True), Wait(), id="a timer of earlier changes nothing"),
-        pytest.param(replace(RUNNING, desired=IPTABLES), Prepare(IPTABLES.spec), id="another spec prepares the node"),
+        pytest.param(ALONE, Prepare(NFTABLES.spec, alone=True), id="what only other modes needed goes when they are gone"),
+        pytest.param(replace(ALONE, prepared=Prepare(NFTABLES.spec, alone=True)), Wait(), id="once"),
+        pytest.param(replace(ALONE, desired=IPTABLES), Prepare(IPTABLES.spec, alone=False), id="another spec prepares the node"),
         pytest.param(OTHER_MODE, Probe(IPTABLES.spec), id="another mode is probed beside the one that runs"),
         pytest.param(replace(OTHER_MODE, retry_waits=True, mode_failed=True), Wait(), id="one that fails leaves the other running"),
         pytest.param(replace(RUNNING, mode_failed=True), Reconfigure(plan(READY)), id="back to what runs takes the failure back"),
@@ -67,10 +71,10 @@ AUTO_READY = replace(CHOSEN, prepared=AS_IPTABLES)
         pytest.param(replace(REMOVING, removed=REMOVE), Wait(), id="once is enough"),
         pytest.param(replace(REMOVING, removed=replace(REMOVE, uid="v")), Remove(REMOVE), id="but for each NodeProxy"),
         pytest.param(CHOOSING, Probe(AUTO.spec), id="auto chooses a mode first"),
-        pytest.param(replace(CHOOSING, retry_waits=True, mode_failed=True), Prepare(AUTO.spec), id="without one the node is prepared"),
-        pytest.param(replace(CHOOSING, prepared=AUTO.spec, mode_failed=True), Probe(AUTO.spec), id="and auto chooses again in time"),
-        pytest.param(CHOSEN, Prepare(AS_IPTABLES), id="the node is prepared for the mode that was chosen"),
-        pytest.param(replace(CHOSEN, desired=replace(AUTO, generation=6)), Prepare(AS_IPTABLES), id="a choice is for a spec"),
+        pytest.param(replace(CHOOSING, retry_waits=True, mode_failed=True), AUTO_PREPARED, id="without one the node is prepared"),
+        pytest.param(replace(CHOOSING, prepared=AUTO_PREPARED, mode_failed=True), Probe(AUTO.spec), id="and auto chooses again in time"),
+        pytest.param(CHOSEN, Prepare(AS_IPTABLES, alone=False), id="the node is prepared for the mode that was chosen"),
+        pytest.param(replace(CHOSEN, desired=replace(AUTO, generation=6)), Prepare(AS_IPTABLES, alone=False), id="a choice is for a spec"),
         pytest.param(replace(AUTO_READY, chosen_for=None), Probe(AUTO.spec), id="a mode of earlier is prepared, and there is a choice"),
         pytest.param(AUTO_READY, Run(plan(AUTO_READY)), id="then it is programmed as that mode"),
     ],
@@ -104,7 +108,7 @@ def test_what_a_plan_depends_on_reconfigures_the_runner(change: dict[str, Any]) 
 )
 def test_another_spec_of_the_same_mode_reconfigures_the_runner(spec: ProxyConfigSpec) -> None:
     desired = Desired(spec, 4, "x-4", uid="u")
-    step = next_step(replace(RUNNING, desired=desired, prepared=spec))
+    step = next_step(replace(RUNNING, desired=desired, prepared=Prepare(spec, alone=False)))
     assert isinstance(step, Reconfigure)
     assert step.plan.desired == desired
 

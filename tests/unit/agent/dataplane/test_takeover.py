@@ -57,12 +57,15 @@ def test_a_removal_that_fails_is_tried_again_with_the_next_resync(old: FakeDatap
 def test_the_other_mode_stays_while_it_has_connections(old: FakeDataplane) -> None:
     mode = taking_over(FakeDataplane(), old)
     old.connections = 1
+    assert not mode.is_alone()
     mode.resync(Settings(), PORTS)
     assert not mode.disturbed()
     assert old.state
+    assert not mode.is_alone()
     old.connections = 0
     assert not mode.disturbed()
     assert not old.state
+    assert mode.is_alone()
 
 
 def test_removal_takes_both_and_a_scan_tells_of_both(old: FakeDataplane) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from proxyconfig_agent.dataplane.iptables.mode import ROUTE_LOCALNET
+from proxyconfig_agent.dataplane.ipvs.mode import NEEDED, STRICT_ARP
 from proxyconfig_agent.node.host import Host, sysctls_of
 from proxyconfig_agent.node.module_states import Modules
 from proxyconfig_agent.node.procsys import Ledger
 from proxyconfig_agent.state.findings import Topic
-from proxyconfig_api.spec import Kernel, Mode, ProxyConfigSpec
+from proxyconfig_api.spec import Ipvs, Kernel, Mode, ProxyConfigSpec
 
 MAX = "net.netfilter.nf_conntrack_max"
 BUCKETS = "net.netfilter.nf_conntrack_buckets"
@@ -60,6 +61,28 @@ def test_configure_and_restore_leave_nothing_behind(kernel: FakeKernel, tmp_path
     assert int(kernel.values[MAX]) >= 131072
     assert host_of(kernel, tmp_path).restore() == ()
     assert kernel.values == before
+
+
+def test_what_connections_of_ipvs_mode_need_is_restored_when_no_other_mode_is_left(kernel: FakeKernel, tmp_path: Path) -> None:
+    kernel.values |= dict.fromkeys(NEEDED, "0")
+    before = dict(kernel.values)
+    host_of(kernel, tmp_path).configure(ProxyConfigSpec(mode=Mode.IPVS))
+    restarted = host_of(kernel, tmp_path)
+    restarted.configure(ProxyConfigSpec(), alone=False)
+    assert {kernel.values[name] for name in NEEDED} == {"1"}
+    restarted.configure(ProxyConfigSpec(), alone=True)
+    assert {kernel.values[name] for name in NEEDED} == {"0"}
+    restarted.restore()
+    assert kernel.values == before
+
+
+def test_strict_arp_is_restored_at_once_when_the_spec_does_without(kernel: FakeKernel, tmp_path: Path) -> None:
+    kernel.values |= dict.fromkeys((*NEEDED, *STRICT_ARP), "0")
+    node = host_of(kernel, tmp_path)
+    node.configure(ProxyConfigSpec(mode=Mode.IPVS, ipvs=Ipvs(strict_arp=True)))
+    assert {name: kernel.values[name] for name in STRICT_ARP} == STRICT_ARP
+    node.configure(ProxyConfigSpec(mode=Mode.IPVS), alone=False)
+    assert {kernel.values[name] for name in STRICT_ARP} == {"0"}
 
 
 def test_each_wish_that_fails_is_told_under_its_condition(kernel: FakeKernel, tmp_path: Path) -> None:

@@ -67,4 +67,5 @@ SPEC = ModeSpec(
     ),
     modules_of=_modules_of,
     sysctls=sysctls,
+    lasting_sysctls=(*NEEDED, *STRICT_ARP),
 )
