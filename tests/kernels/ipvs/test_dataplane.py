@@ -13,7 +13,7 @@ from tests.kernels.conftest import Start
 from tests.kernels.node import Node
 from tests.support.polling import eventually
 from tests.unit.agent.dataplane.ipvs import golden
-from tests.unit.agent.dataplane.nftables.frontends import frontends, ip
+from tests.unit.agent.dataplane.nftables.frontends import backends, frontends, ip
 
 from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs
 from proxyconfig_agent.dataplane.ipvs.model.servers import TAG, keeper, scheduling_of
@@ -113,16 +113,34 @@ def test_a_scheduler_that_the_kernel_lacks_leaves_everything_as_it_is(dataplane:
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["at-a-resync", "at-a-change"])
-@pytest.mark.parametrize(("asked_for", "has"), [("lc", "lc"), ("nosuch", "rr")])
-def test_a_service_has_its_own_scheduler_if_the_kernel_has_it(
-    dataplane: Entered, kernel: Connection, at_once: bool, asked_for: str, has: str
-) -> None:
-    own = replace(WEB, scheduler=asked_for)
-    dataplane.resync(SETTINGS, [own] if at_once else [WEB])
+def test_a_service_has_its_own_scheduler(dataplane: Entered, kernel: Connection, at_once: bool) -> None:
+    own = replace(WEB, scheduler="lc")
+    outcome = dataplane.resync(SETTINGS, [own] if at_once else [WEB])
     if not at_once:
-        assert dataplane.apply([Change(WEB, own)]).refused == ()
-    assert kernel.services()[SERVER] == scheduling_of(has, 0)
+        outcome = dataplane.apply([Change(WEB, own)])
+    assert outcome.refused == ()
+    assert kernel.services()[SERVER] == scheduling_of("lc", 0)
     assert dataplane.resync(SETTINGS, [own]).operations == 0
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at-a-resync", "at-a-change"])
+def test_a_service_keeps_the_others_scheduler_where_the_kernel_lacks_its_own_and_it_is_told(
+    dataplane: Entered, kernel: Connection, at_once: bool
+) -> None:
+    own = replace(WEB, scheduler="nosuch")
+    outcome = dataplane.resync(SETTINGS, [own] if at_once else [WEB])
+    if not at_once:
+        outcome = dataplane.apply([Change(WEB, own)])
+    for each in (outcome, dataplane.apply([Change(own, replace(own, cluster=backends(NEAR)))]), dataplane.resync(SETTINGS, [own])):
+        (refusal,) = each.refused
+        assert (refusal.service, refusal.partly, refusal.everywhere) == (WEB.name.service, True, False)
+        assert refusal.reason == (
+            "metadata.annotations[proxyconfig.dev/ipvs-scheduler]: the kernel has no scheduler nosuch; load it (modprobe ip_vs_nosuch), "
+            "or choose another; it has the ProxyConfig's, rr"
+        )
+    assert kernel.services()[SERVER] == scheduling_of("rr", 0)
+    assert dataplane.apply([Change(own, WEB)]).refused == ()
+    assert dataplane.resync(SETTINGS, [WEB]).refused == ()
 
 
 def test_a_virtual_server_that_somebody_deleted_is_repaired(dataplane: Entered, kernel: Connection) -> None:
@@ -137,6 +155,9 @@ def test_a_weight_that_somebody_changed_is_repaired(dataplane: Entered, kernel: 
     dataplane.resync(SETTINGS, [WEB])
     put(kernel, messages.set_destination(SERVER, Destination(ip("10.244.0.1"), 8080), 0))
     assert dataplane.resync(SETTINGS, [WEB]).operations == 1
+    put(kernel, messages.set_destination(SERVER, Destination(ip("10.244.0.1"), 8080), 7))
+    assert dataplane.resync(SETTINGS, [WEB]).operations == 1
+    assert dataplane.resync(SETTINGS, [WEB]).operations == 0
 
 
 def test_what_somebody_deletes_is_noticed(node: Node, start: Start, kernel: Connection) -> None:

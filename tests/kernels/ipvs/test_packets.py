@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -101,6 +102,15 @@ def test_session_affinity_is_shared_by_all_addresses(dataplane: Entered, world: 
     first = set(world.asked("client", service_ip(family, 1)))
     assert len(first) == 1
     assert set(world.asked("client", public_ip(family, 1))) == first
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_with_ovf_a_service_takes_more_connections_than_it_has_endpoints(dataplane: Entered, world: Served, family: int) -> None:
+    full = service(family, 1, "near1", "far1", target=TALKING)
+    dataplane.resync(SETTINGS, [full])
+    dataplane.apply([Change(full, replace(full, scheduler="ovf"))])
+    with contextlib.ExitStack() as connections:
+        assert len({world.answer(connections.enter_context(world.connected(service_ip(family, 1)))) for _ in range(4)}) == 1
 
 
 @pytest.mark.parametrize("family", FAMILIES)

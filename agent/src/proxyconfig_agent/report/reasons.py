@@ -89,8 +89,9 @@ REASONS = (
     Reason(
         "ServiceRefused",
         "Event on the Node",
-        "The kernel of this node refuses a Service; other nodes serve it.",
-        "Act on the error in the message: usually memory or a kernel limit of this node.",
+        "The kernel of this node refuses a Service, which other nodes serve; or it lacks the scheduler that the Service asks for in ipvs "
+        "mode, and serves it with the ProxyConfig's.",
+        "Act on the error in the message: usually memory, a kernel limit or a module of this node.",
     ),
     Reason(
         "DriftRepaired",

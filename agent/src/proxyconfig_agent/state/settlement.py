@@ -26,6 +26,16 @@ class Settlement:
     def settle(self, wanted: Mapping[ServiceName, Selected], refused: Iterable[Refusal]) -> Iterator[list[Refusal]]:
         """The kernel has the desired state of these Services, except for the refused ones, of which it has nothing, unless they
         are refused partly. Yields the faults of the agent that are new, in portions of Services; each is done when it is asked for."""
+        yield from self._settled(wanted, (*self._unchanged(wanted), *refused))
+
+    def _unchanged(self, wanted: Mapping[ServiceName, Selected]) -> Iterator[Refusal]:
+        """Of Services that are programmed as they are wanted, and refused partly: the data plane is not asked about them."""
+        for name, selected in wanted.items():
+            known = self._rejections.here(name)
+            if known is not None and known.partly and selected.ports == self._programmed.of(name):
+                yield known
+
+    def _settled(self, wanted: Mapping[ServiceName, Selected], refused: Iterable[Refusal]) -> Iterator[list[Refusal]]:
         refusals = {refusal.service: refusal for refusal in refused}
         left = iter(wanted.items())
         while portion := list(itertools.islice(left, PORTION)):
@@ -39,7 +49,7 @@ class Settlement:
         self._programmed.retain(names)
         self._rejections.retain(names)
         not_kept = {refusal.service: Selected() for refusal in refused if refusal.service in wanted.kept}
-        yield from self.settle({**wanted.wanted, **not_kept}, refused)
+        yield from self._settled({**wanted.wanted, **not_kept}, refused)
 
     def _put(self, name: ServiceName, selected: Selected, refusal: Refusal | None) -> Refusal | None:
         """Returns the refusal if it is a fault that was not known."""

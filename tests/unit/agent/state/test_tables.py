@@ -122,6 +122,21 @@ def test_a_fault_of_the_agent_is_new_once() -> None:
     assert tables.sync(other) == [other]
 
 
+def test_a_service_that_is_refused_partly_stays_so_until_the_data_plane_says_otherwise() -> None:
+    tables = Tables()
+    partly = Refusal(WEB, "the kernel has no scheduler twos", partly=True)
+    tables.sync(partly)
+    tables.cluster.mark([WEB, OTHER])
+    tables.sync()
+    assert tables.rejections.all() == (partly,)
+    tables.cluster.put_slice(piece(("10.0.0.9", ready()), of="web", name="web-1"))
+    tables.sync()
+    assert tables.rejections.all() == ()
+    tables.sync(partly)
+    list(tables.settlement.settle_all(everything(tables.cluster.snapshot(), tables.programmed), []))
+    assert tables.rejections.all() == ()
+
+
 def test_a_service_that_was_never_decodable_is_named_and_is_gone_with_a_list_that_lacks_it() -> None:
     cluster = ClusterState(NODE)
     cluster.set_aside(WEB, "cannot be decoded")

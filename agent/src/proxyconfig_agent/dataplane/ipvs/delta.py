@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
-from proxyconfig_agent.dataplane.ipvs.model.servers import Server, Servers
+from proxyconfig_agent.dataplane.ipvs.model.servers import WEIGHT, Server, Servers, weight_of
 from proxyconfig_agent.ingest.model import Protocol
 from proxyconfig_agent.netlink.ipvs.messages import Destination, Scheduling, VirtualServer
 
@@ -25,12 +25,20 @@ class ServerDelta:
     """How they pick; destinations and connections stay."""
     added: Pairs = field(default_factory=list)
     revived: Pairs = field(default_factory=list)
-    """They drained, and are to take new connections again."""
+    """They drained, and are to take new connections again; or they are to have another weight."""
     drained: Pairs = field(default_factory=list)
     removed: Pairs = field(default_factory=list)
     retired: list[VirtualServer] = field(default_factory=list)
     """Nobody wants them; they go when their destinations are drained."""
     deleted: list[VirtualServer] = field(default_factory=list)
+    weights: dict[VirtualServer, int] = field(default_factory=dict)
+    """Of what is added and revived, where it is not WEIGHT."""
+
+    def reweigh(self, servers: Servers, destinations: Mapping[VirtualServer, Set[Destination]]) -> None:
+        """Give those of these destinations that `servers` have the weight that they should have."""
+        for key, some in destinations.items():
+            if server := servers.get(key):
+                self.revived += [(key, each) for each in sorted(some & server.destinations)]
 
     def __len__(self) -> int:
         fields = (self.made, self.changed, self.added, self.revived, self.drained, self.removed, self.deleted)
@@ -56,7 +64,16 @@ def _put(found: ServerDelta, key: VirtualServer, before: Server | None, server: 
     kept = before.destinations if before else frozenset()
     for destination in sorted(server.destinations - kept):
         (found.revived if draining and destination in draining else found.added).append((key, destination))
+    _weigh(found, key, before, server)
     (found.removed if key.protocol == Protocol.UDP else found.drained).extend((key, each) for each in sorted(kept - server.destinations))
+
+
+def _weigh(found: ServerDelta, key: VirtualServer, before: Server | None, server: Server) -> None:
+    weight = weight_of(server.scheduling)
+    if weight != WEIGHT:
+        found.weights[key] = weight
+    if before is not None and weight != weight_of(before.scheduling):
+        found.revived.extend((key, each) for each in sorted(before.destinations & server.destinations))
 
 
 def _take(found: ServerDelta, key: VirtualServer, server: Server, draining: Set[Destination]) -> None:

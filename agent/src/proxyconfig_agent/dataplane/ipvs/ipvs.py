@@ -11,7 +11,7 @@ from proxyconfig_agent.dataplane.ipvs.kernel.connect import connected, read_kern
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.probe import probe
 from proxyconfig_agent.dataplane.ipvs.kernel.removal import remove, scan
-from proxyconfig_agent.dataplane.ipvs.sync.full_sync import FullSync, found_lacking
+from proxyconfig_agent.dataplane.ipvs.sync.full_sync import FullSync, found_lacking, without_scheduler
 from proxyconfig_agent.dataplane.ipvs.sync.reaper import Reaper
 from proxyconfig_agent.dataplane.ipvs.sync.retirement import Retirement
 from proxyconfig_agent.dataplane.ipvs.sync.watch import Watch
@@ -61,13 +61,15 @@ class Ipvs:
     def apply(self, changes: Iterable[Change]) -> Outcome:
         if not self._states:
             raise DataplaneError("ipvs: changes came before the first full sync; call resync first")
-        clock = StageTimer()
+        clock, changes = StageTimer(), tuple(changes)
         isolation = FaultIsolation("ipvs", self._states, self._kernel.writer, self._commit)
         self._watch.changed_by_us()
         with _translated():
             operations = isolation.apply(changes)
         clock.lap("commit")
-        return Outcome(operations, tuple(isolation.refused.values()), clock.took_s)
+        wanted = (change.new for change in changes if change.new is not None)
+        partly = without_scheduler(wanted, isolation.refused, self._lacking, self._settings)
+        return Outcome(operations, (*isolation.refused.values(), *partly), clock.took_s)
 
     def is_slow(self, changes: Sequence[Change]) -> bool:
         return size_of(changes) > QUICK

@@ -62,7 +62,8 @@ def _quarantined(refusal: Refusal) -> NodeEvent:
     """An Event on the Service for a fault of the Service, once per cluster; an Event on the Node for a refusal of this node alone."""
     if refusal.everywhere:
         return NodeEvent(refusal.service, "Quarantined", "Programming", refusal.reason)
-    return NodeEvent(None, "ServiceRefused", "Programming", f"Service {refusal.service} is not served on this node: {refusal.reason}")
+    how = "as it asks to be" if refusal.partly else "on this node"
+    return NodeEvent(None, "ServiceRefused", "Programming", f"Service {refusal.service} is not served {how}: {refusal.reason}")
 
 
 def repaired(what: str) -> NodeEvent:

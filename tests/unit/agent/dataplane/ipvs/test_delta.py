@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxyconfig_agent.dataplane.ipvs.delta import ServerDelta, delta
-from proxyconfig_agent.dataplane.ipvs.model.servers import Server, Servers, scheduling_of
+from proxyconfig_agent.dataplane.ipvs.model.servers import NO_LIMIT, Server, Servers, scheduling_of
 from proxyconfig_agent.ingest.model import Protocol
 from proxyconfig_agent.netlink.ipvs.messages import Destination, VirtualServer
 
 TCP = VirtualServer(Protocol.TCP, bytes((10, 96, 0, 10)), 80)
 UDP = TCP._replace(protocol=Protocol.UDP)
 ONE, TWO, THREE = (Destination(bytes((10, 244, 0, last)), 8080) for last in (1, 2, 3))
-RR, LC = scheduling_of("rr", 0), scheduling_of("lc", 0)
+RR, LC, OVF = (scheduling_of(name, 0) for name in ("rr", "lc", "ovf"))
 NOTHING: Mapping[VirtualServer, Set[Destination]] = {}
 
 keys = st.sampled_from([TCP, UDP, TCP._replace(port=81), UDP._replace(port=81)])
@@ -58,6 +58,17 @@ def test_a_virtual_server_that_drains_comes_back() -> None:
 
 def test_another_scheduler_is_set_in_place() -> None:
     assert delta({TCP: server(ONE)}, {TCP: Server(LC, frozenset((ONE,)))}, NOTHING) == ServerDelta(changed={TCP: LC})
+
+
+def test_destinations_of_ovf_have_no_limit_and_get_another_weight_with_the_scheduler() -> None:
+    weights = {TCP: NO_LIMIT}
+    both = Server(OVF, frozenset((ONE, TWO)))
+    assert delta({}, {TCP: both}, NOTHING) == ServerDelta(made={TCP: OVF}, added=[(TCP, ONE), (TCP, TWO)], weights=weights)
+    to_ovf = ServerDelta(changed={TCP: OVF}, added=[(TCP, TWO)], revived=[(TCP, ONE)], weights=weights)
+    assert delta({TCP: server(ONE)}, {TCP: both}, NOTHING) == to_ovf
+    away = ServerDelta(changed={TCP: RR}, revived=[(TCP, ONE)], drained=[(TCP, TWO)])
+    assert delta({TCP: both}, {TCP: server(ONE)}, NOTHING) == away
+    assert len(delta({TCP: both}, {TCP: both}, NOTHING)) == 0
 
 
 @given(servers)

@@ -142,7 +142,7 @@ def test_a_restart_finds_what_is_wanted_and_goes_on_draining_the_rest() -> None:
     old = VirtualServer(Protocol.TCP, ip("10.96.0.99"), 80)
     server = Server(scheduling_of("rr", 0), frozenset((NEAR_DESTINATION,)))
     wanted = frontends(cluster=(NEAR,))
-    present = Present(dict([(TCP, server), (old, server), keeper(Family.IPV4)]), {})
+    present = Present(dict([(TCP, server), (old, server), keeper(Family.IPV4)]), {}, {})
 
     plan = kernel.state.adopt({wanted.name: wanted}, (), present)
     kernel.state.keep(plan)
@@ -154,12 +154,22 @@ def test_a_restart_finds_what_is_wanted_and_goes_on_draining_the_rest() -> None:
 
 
 def test_the_keeper_is_made_when_it_is_lacking() -> None:
-    plan = Kernel().state.adopt({}, (), Present({}, {}))
+    plan = Kernel().state.adopt({}, (), Present({}, {}, {}))
     assert plan.servers.made == {keeper(Family.IPV4)[0]: scheduling_of("rr", 0)}
 
 
 def test_a_weight_of_zero_that_is_wanted_is_set_back() -> None:
     state = Kernel().state
     wanted = frontends(cluster=(NEAR,))
-    present = Present({TCP: Server(scheduling_of("rr", 0), frozenset())}, {TCP: frozenset((NEAR_DESTINATION,))})
+    present = Present({TCP: Server(scheduling_of("rr", 0), frozenset())}, {TCP: frozenset((NEAR_DESTINATION,))}, {})
     assert state.adopt({wanted.name: wanted}, (), present).servers.revived == [(TCP, NEAR_DESTINATION)]
+
+
+def test_a_weight_that_is_wrong_is_set_right_where_the_destination_is_wanted() -> None:
+    state = Kernel().state
+    wanted = frontends(cluster=(NEAR,))
+    old = Destination(ip("10.244.9.9"), 8080)
+    both = frozenset((NEAR_DESTINATION, old))
+    present = Present({TCP: Server(scheduling_of("rr", 0), both)}, {}, {TCP: both})
+    servers = state.adopt({wanted.name: wanted}, (), present).servers
+    assert (servers.revived, servers.drained) == ([(TCP, NEAR_DESTINATION)], [(TCP, old)])

@@ -51,6 +51,13 @@ def test_what_only_this_node_cannot_do_has_its_event_on_the_node() -> None:
     assert event.note == "Service default/web is not served on this node: port default/web: Cannot allocate memory (ENOMEM)"
 
 
+def test_a_service_that_is_served_otherwise_than_it_asks_is_not_called_unserved() -> None:
+    refusal = Refusal(WEB.service, "the kernel has no scheduler twos", partly=True)
+    (event,), _, _ = new_events(Posted(), [refusal], [], ROOM)
+    assert (event.service, event.reason) == (None, "ServiceRefused")
+    assert event.note == "Service default/web is not served as it asks to be: the kernel has no scheduler twos"
+
+
 def test_what_there_was_no_room_for_is_new_at_the_next_call() -> None:
     many = [Refusal(ServiceName("default", f"web-{number:03}"), "no", everywhere=True) for number in range(150)]
     first, posted, left = new_events(Posted(), many, [TAKEN], ROOM)

@@ -87,8 +87,8 @@ class VirtualServers:
 
     def fill(self, delta: ServerDelta) -> None:
         """Add destinations. Raises OSError; ConflictError if a virtual server is gone."""
-        self._set(delta.added, errno.EEXIST, messages.new_destination, messages.set_destination)
-        self._set(delta.revived, errno.ENOENT, messages.set_destination, messages.new_destination)
+        self._set(delta.added, delta.weights, errno.EEXIST, messages.new_destination, messages.set_destination)
+        self._set(delta.revived, delta.weights, errno.ENOENT, messages.set_destination, messages.new_destination)
 
     def drain(self, delta: ServerDelta) -> None:
         """Take away what is not wanted. What somebody else took already is no matter. Raises OSError."""
@@ -114,12 +114,12 @@ class VirtualServers:
         self._kernel.commit(messages.set_service(server, made[server]) for server in ours)
         return {server: number for server, number in refused.items() if server not in ours}
 
-    def _set(self, pairs: Pairs, otherwise: int, first: _Weighing, second: _Weighing) -> None:
+    def _set(self, pairs: Pairs, weights: Mapping[VirtualServer, int], otherwise: int, first: _Weighing, second: _Weighing) -> None:
         """Give destinations their weight by the first command, and by the second where the kernel says `otherwise`."""
-        refused = self._kernel.commit(first(server, destination, WEIGHT) for server, destination in pairs)
+        refused = self._kernel.commit(first(server, destination, weights.get(server, WEIGHT)) for server, destination in pairs)
         again = [pairs[each.position] for each in refused if each.number == otherwise]
         lost = [(pairs[each.position][0], each.number) for each in refused if each.number != otherwise]
-        repeated = self._kernel.commit(second(server, destination, WEIGHT) for server, destination in again)
+        repeated = self._kernel.commit(second(server, destination, weights.get(server, WEIGHT)) for server, destination in again)
         lost += [(again[each.position][0], each.number) for each in repeated]
         for server, number in lost:
             raise ConflictError(f"ipvs: a destination of {text(server)} is refused ({os.strerror(number)}); a full resync repairs it")

@@ -16,14 +16,16 @@ them no meaning."""
 _TAG_MASK = 0xFFFF_0000
 WEIGHT = 1
 """Of a destination that takes new connections."""
+NO_LIMIT = 2**31 - 1
+"""The weight that `ovf` takes for the number of connections that a destination bears: with 1 it refuses all others."""
 
-MH = "mh"
+MH, OVF = "mh", "ovf"
 
 
 class Server(NamedTuple):
     scheduling: Scheduling
     destinations: frozenset[Destination]
-    """All with WEIGHT."""
+    """All with `weight_of` the scheduling."""
 
 
 Servers = dict[VirtualServer, Server]
@@ -36,6 +38,8 @@ class Present(NamedTuple):
     """With the destinations that take new connections."""
     draining: dict[VirtualServer, frozenset[Destination]]
     """The destinations with weight 0."""
+    misweighted: dict[VirtualServer, frozenset[Destination]]
+    """Those among the first that have another weight than they should."""
 
 
 def is_ours(scheduling: Scheduling) -> bool:
@@ -46,6 +50,10 @@ def scheduling_of(scheduler: str, affinity_s: int) -> Scheduling:
     """mh also hashes the client's port, as in kube-proxy: else all connections of a client go to one endpoint."""
     flags = TAG | (uapi.IP_VS_SVC_F_SCHED_MH_PORT if scheduler == MH else 0)
     return Scheduling(scheduler, flags | uapi.IP_VS_SVC_F_PERSISTENT, affinity_s) if affinity_s else Scheduling(scheduler, flags)
+
+
+def weight_of(scheduling: Scheduling) -> int:
+    return NO_LIMIT if scheduling.scheduler == OVF else WEIGHT
 
 
 def destinations(backends: Backends, family: Family) -> frozenset[Destination]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel, source
 from proxyconfig_agent.dataplane.ipvs.kernel.servers import FOREIGN, Held, NotMade, Refused, lacks_scheduler, text
 from proxyconfig_agent.dataplane.ipvs.model.base_chains import LAST_CHAIN, fixed
 from proxyconfig_agent.dataplane.ipvs.model.private import KEEPERS, PROBE_PORT
-from proxyconfig_agent.dataplane.ipvs.model.servers import Present, Server, Servers, family_of, scheduling_of
+from proxyconfig_agent.dataplane.ipvs.model.servers import Present, Server, family_of, scheduling_of, weight_of
 from proxyconfig_agent.dataplane.ipvs.model.table import table_of
 from proxyconfig_agent.dataplane.ipvs.sync.stale_udp import udp_destinations
 from proxyconfig_agent.dataplane.ipvs.table.state import FamilyState, Plan
@@ -22,7 +22,7 @@ from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO, Elements
 from proxyconfig_agent.dataplane.tables.repairs import Repairs
 from proxyconfig_agent.dataplane.tables.table_sync import TableSync
 from proxyconfig_agent.ingest.model import Address, Family, Protocol, ServiceName
-from proxyconfig_agent.netlink.ipvs import messages
+from proxyconfig_agent.ingest.services import SCHEDULER
 from proxyconfig_agent.netlink.ipvs.messages import VirtualServer
 from proxyconfig_agent.select.frontends import Frontends, PortName
 
@@ -50,7 +50,8 @@ class FullSync:
 
     def run(self, wanted: Iterable[Frontends], clock: StageTimer) -> Outcome:
         """Raises OSError, KernelError, DataplaneError."""
-        self._require_scheduler()
+        wanted = tuple(wanted)
+        self._probe_schedulers()
         held = self._kernel.servers.held()
         actual = {family: self._read(family, held) for family in self._families}
         clock.lap("read")
@@ -69,14 +70,19 @@ class FullSync:
         self._keep(plans, actual)
         clock.lap("commit")
         abandoned = tuple(each for family, plan in plans.items() for each in _abandoned(family, actual[family], plan))
-        return Outcome(self._operations, tuple(self._refused.values()), clock.took_s, str(self._repairs), abandoned)
+        partly = without_scheduler(wanted, self._refused, self._lacking, self._settings)
+        return Outcome(self._operations, (*self._refused.values(), *partly), clock.took_s, str(self._repairs), abandoned)
 
-    def _require_scheduler(self) -> None:
-        """Raises DataplaneError."""
+    def _probe_schedulers(self) -> None:
+        """Modules may have been loaded since. Raises DataplaneError."""
         name = self._settings.ipvs.scheduler
-        server = VirtualServer(Protocol.TCP, KEEPERS[self._families[0]], PROBE_PORT)
-        if self._kernel.servers.refusal_of(server, scheduling_of(name, 0)) == errno.ENOENT:
+        if not self._has_scheduler(name):
             raise DataplaneError(f"spec.ipvs.scheduler: {lacks_scheduler(name)}")
+        self._lacking -= {each for each in self._lacking if self._has_scheduler(each)}
+
+    def _has_scheduler(self, name: str) -> bool:
+        server = VirtualServer(Protocol.TCP, KEEPERS[self._families[0]], PROBE_PORT)
+        return self._kernel.servers.refusal_of(server, scheduling_of(name, 0)) != errno.ENOENT
 
     def _read(self, family: Family, held: Held) -> Actual:
         table = table_of(family)
@@ -159,16 +165,28 @@ def found_lacking(refused: Refused, settings: Settings) -> set[str]:
     return {why.scheduler for why in refused.values() if why.scheduler and why.scheduler != settings.ipvs.scheduler}
 
 
+def without_scheduler(
+    wanted: Iterable[Frontends], refused: Collection[ServiceName], lacking: Collection[str], settings: Settings
+) -> Iterator[Refusal]:
+    """Of the Services that are served with another scheduler than the one that they ask for: each once."""
+    found = {frontends.name.service: frontends.scheduler for frontends in wanted if frontends.scheduler in lacking}
+    for service, scheduler in found.items():
+        if service not in refused:
+            words = f"metadata.annotations[{SCHEDULER}]: {lacks_scheduler(scheduler)}; it has the ProxyConfig's, {settings.ipvs.scheduler}"
+            yield Refusal(service, words, partly=True)
+
+
 def _present(held: Held, family: Family) -> Present:
-    servers: Servers = {}
-    draining: dict[VirtualServer, frozenset[messages.Destination]] = {}
+    found = Present({}, {}, {})
     for server, scheduling in held.schedulings.items():
         if family_of(server) is family:
             loads = held.loads.get(server, {})
-            servers[server] = Server(scheduling, frozenset(each for each, load in loads.items() if load.weight))
+            found.servers[server] = Server(scheduling, frozenset(each for each, load in loads.items() if load.weight))
             if idle := frozenset(each for each, load in loads.items() if not load.weight):
-                draining[server] = idle
-    return Present(servers, draining)
+                found.draining[server] = idle
+            if odd := frozenset(each for each, load in loads.items() if load.weight not in (0, weight_of(scheduling))):
+                found.misweighted[server] = odd
+    return found
 
 
 def _abandoned(family: Family, actual: Actual, plan: Plan) -> Iterable[Destination]:

@@ -86,8 +86,9 @@ class FamilyState:
         """Everything that these Service ports need, where nothing is kept yet but what the kernel has. Raises RefusedError."""
         ports = {name: new for name, new in wanted.items() if name.service not in without}
         shares = [self._share(each) for each in ports.values()]
-        plan = Plan(ports=ports)
-        plan.servers = server_delta(present.servers, _servers(shares) | dict([keeper(self.family)]), present.draining)
+        plan, wanted_servers = Plan(ports=ports), _servers(shares) | dict([keeper(self.family)])
+        plan.servers = server_delta(present.servers, wanted_servers, present.draining)
+        plan.servers.reweigh(wanted_servers, present.misweighted)
         plan.addresses = _count(shares, (), lambda share: share.addresses)
         plan.on_node = _count(shares, (), lambda share: share.on_node)
         plan.draining.update(Address(server.address) for server in plan.servers.retired)
