@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.acceptance.rows import TO_COME, Proof, Row, case_counts, differences, otherwise, rows
+from tests.acceptance.rows import Proof, Row, case_counts, differences, otherwise, rows
 from tests.support.scenarios.scenario import MODES
 
 PATH = Path(__file__).parents[2] / "docs" / "compatibility.md"
@@ -30,16 +30,13 @@ def _summary() -> Iterator[str]:
         proofs = [row.proofs[mode] for row in rows() if mode in row.proofs]
         without, missing = (sum(map(bool, each)) for each in zip(*((proof.reason, proof.open) for proof in proofs), strict=True))
         yield f"| {mode} | {len(proofs)} | {len(proofs) - without - missing} | {without} | {missing} | {case_counts(mode).total():,} |"
-    for mode in TO_COME:
-        yield f"| {mode} | | not in this table yet | | | |"
 
 
 def _table() -> Iterator[str]:
-    columns = (*MODES, *TO_COME)
-    yield f"| row | what it is about | {' | '.join(columns)} |"
-    yield f"|---|---|{'---|' * len(columns)}"
+    yield f"| row | what it is about | {' | '.join(MODES)} |"
+    yield f"|---|---|{'---|' * len(MODES)}"
     for row in rows():
-        cells = [*(_cell(row, mode) for mode in MODES), *(["not in this table yet"] * len(TO_COME))]
+        cells = [_cell(row, mode) for mode in MODES]
         yield f"| {row.number} | {row.title} | {' | '.join(cells)} |"
 
 

@@ -12,12 +12,14 @@ from typing import Any
 
 import yaml
 from tests.support.scenarios.cases import rounds_of
-from tests.support.scenarios.scenario import MODES, PROXIED, load
+from tests.support.scenarios.sample import sample
+from tests.support.scenarios.scenario import MODES, load
 
 TABLE = Path(__file__).with_name("rows.yaml")
 _TESTS = Path(__file__).parents[1]
-TO_COME = ("ipvs",)
-"""Modes whose behaviour is proven elsewhere (docs/ipvs.md) until the table has them."""
+AS_THE_OTHERS = ("ipvs", "userspace")
+"""Modes of ours that do what is the same in the two that kube-proxy goes on with: it has no userspace mode any more, and an ipvs mode that
+knows neither policies by class of client nor rejects of its own."""
 KUBE_PROXYS = ("nftables", "iptables", "ipvs")
 
 
@@ -74,12 +76,19 @@ def case_counts(mode: str) -> Counter[str]:
     return Counter(case.scenario for round_ in rounds_of(load(), mode=mode) for case in round_.cases)
 
 
+@cache
+def sample_counts(mode: str) -> Counter[str]:
+    """How many of them are in the sample."""
+    return Counter(case.scenario for round_ in sample(rounds_of(load(), mode=mode)) for case in round_.cases)
+
+
 def differences() -> dict[tuple[str, tuple[str, ...]], list[str]]:
     """What kube-proxy does otherwise by the scenarios, in which modes, and where."""
     found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for scenario in load():
         for difference in (one for step in scenario.steps for line in step.expect for one in line.differences):
-            found.setdefault((difference.because, difference.modes), []).append(scenario.id)
+            modes = tuple(mode for mode in difference.modes if mode in KUBE_PROXYS)
+            found.setdefault((difference.because, modes), []).append(scenario.id)
     return found
 
 
@@ -94,8 +103,7 @@ def _row(raw: dict[str, Any]) -> Row:
     if unknown := set(raw) - {"row", "title", "modes", "scenarios", "tests", "open", "differs", *MODES}:
         raise RowsError(f"row {number}: unknown keys {sorted(unknown)}")
     about = tuple(raw.get("modes", KUBE_PROXYS))
-    # Userspace mode, which kube-proxy has no more, is to do what is the same in the two that it has.
-    ours = (*about, *(PROXIED if {"nftables", "iptables"} <= set(about) else ()))
+    ours = (*about, *(AS_THE_OTHERS if {"nftables", "iptables"} <= set(about) else ()))
     proofs = {mode: _proof(raw, mode) for mode in MODES if mode in ours}
     if unproven := [mode for mode, proof in proofs.items() if not proof]:
         raise RowsError(f"row {number}: neither cases nor tests nor a reason in {', '.join(unproven)}")

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 
-from tests.acceptance.rows import Proof, case_counts, rows
+from tests.acceptance.rows import Proof, case_counts, rows, sample_counts
 from tests.support.scenarios.scenario import MODES
 
 TRAFFIC = "tests/kernel/traffic/test_traffic.py::test_traffic"
-REAL_PACKETS = "tests/kernel/"
+_TRAFFIC = re.compile(r"tests/kernel/traffic/\w+\.py::test_traffic\[")
+REAL_PACKETS = ("tests/kernel/", "tests/kernels/")
 Outcomes = Mapping[str, bool]
 """Whether a test passed, by its node id."""
 
@@ -32,12 +33,23 @@ def lines(outcomes: Outcomes) -> Iterator[str]:
         scenarios, tests = _by_scenario(outcomes, mode), _by_test(outcomes, mode)
         if not scenarios:
             continue
-        complete = {scenario: results for scenario, results in scenarios.items() if len(results) == case_counts(mode)[scenario]}
+        enough = (case_counts(mode), sample_counts(mode))
+        complete = {scenario: results for scenario, results in scenarios.items() if len(results) in {each[scenario] for each in enough}}
         verdicts = [_verdict(row.proofs[mode], complete, tests) for row in rows() if mode in row.proofs]
         passed = sum(verdict in (Verdict.BY_PACKETS, Verdict.OTHERWISE) for verdict in verdicts)
         words = [f"{count} {verdict.value}" for verdict in Verdict if (count := verdicts.count(verdict))]
-        cases = sum(len(results) for results in scenarios.values())
-        yield f"rows of kube-proxy's behaviour, {mode} mode: {passed} of {len(verdicts)} pass, with {cases:,} cases ({', '.join(words)})"
+        counted = f"{passed} of {len(verdicts)} pass, with {_cases(scenarios, mode)}"
+        yield f"rows of kube-proxy's behaviour, {mode} mode: {counted} ({', '.join(words)})"
+
+
+def _cases(scenarios: Mapping[str, list[bool]], mode: str) -> str:
+    run, all_ = sum(map(len, scenarios.values())), case_counts(mode).total()
+    return f"{run:,} cases" if run == all_ else f"{run:,} of {all_:,} cases"
+
+
+def is_traffic(id_: str) -> bool:
+    """Whether this test is a case of the table, of any subject."""
+    return _TRAFFIC.match(id_) is not None
 
 
 def _verdict(proof: Proof, scenarios: Mapping[str, list[bool]], tests: Mapping[str, list[bool]]) -> Verdict:
@@ -57,8 +69,8 @@ def _by_scenario(outcomes: Outcomes, mode: str) -> dict[str, list[bool]]:
     """The cases of our own mode. `row-006.1:pod->…-nftables` is one of scenario row-006."""
     found: dict[str, list[bool]] = {}
     for id_, passed in outcomes.items():
-        if id_.startswith(f"{TRAFFIC}[") and re.search(rf"/(tcp|udp|sctp)-{mode}\]$", id_):
-            scenario = re.split("[.:]", id_.removeprefix(f"{TRAFFIC}["), maxsplit=1)[0]
+        if (traffic := _TRAFFIC.match(id_)) and re.search(rf"/(tcp|udp|sctp)-{mode}\]$", id_):
+            scenario = re.split("[.:]", id_[traffic.end() :], maxsplit=1)[0]
             found.setdefault(scenario, []).append(passed)
     return found
 

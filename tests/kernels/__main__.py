@@ -23,6 +23,7 @@ def main(words: Sequence[str]) -> int:
     boot = commands.add_parser("run", help="run a command on a kernel, in the repository, as root")
     boot.add_argument("kernel", choices=[kernel.name for kernel in KERNELS])
     boot.add_argument("--parameter", action="append", default=[], metavar="WORD", help="for its command line: ipv6.disable=1")
+    boot.add_argument("--bound", type=float, default=machine.BOUND_S, metavar="SECONDS", help="until it is ended (%(default)s)")
     boot.add_argument("words", nargs="+", metavar="COMMAND", help="after --, the command with its arguments")
     chosen = parser.parse_args(words)
     try:
@@ -37,7 +38,7 @@ def _run(chosen: argparse.Namespace) -> int:
     match chosen.command:
         case "run":
             with machine.shared() as folder:
-                return machine.run(programs[chosen.kernel], Task(chosen.words, chosen.parameter), folder)
+                return machine.run(programs[chosen.kernel], Task(chosen.words, chosen.parameter), folder, chosen.bound)
         case "test":
             return suite.run(programs, chosen.junit_xml)
     print("\n".join(f"{name}\t{program}" for name, program in programs.items()))

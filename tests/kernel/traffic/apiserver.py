@@ -17,6 +17,7 @@ from tests.kernel.traffic.clusterobjects import node_object
 from tests.kernel.traffic.inprocess import empty
 from tests.kernel.traffic.manifest import EVERYWHERE, proxy_config
 from tests.kernel.traffic.subject import Running
+from tests.support.netns import ipvs
 from tests.support.netns.namespace import run
 from tests.support.netns.peers import Prober
 from tests.support.netns.process import ended, start
@@ -67,6 +68,8 @@ class KubeProxy:
     def running(self, config: Config) -> Iterator[Running]:
         with self.started(config) as cluster:
             yield cluster
+        if self.mode == "ipvs":
+            ipvs.empty(self._topology.node)
         self._topology.node.run("nft", "flush", "ruleset")
         self._topology.node.sysctl({"net.ipv4.conf.all.route_localnet": "0"})
 
@@ -111,6 +114,10 @@ def agent_argv(kubeconfig: Path, config: Path) -> tuple[str, ...]:
 
 def _kube_proxy_configuration(config: Config, mode: str, kubeconfig: Path) -> Object:
     localhost = {"localhostNodePorts": config.localhost_node_ports} if mode == "iptables" else {}
+    # In ipvs mode it takes whether to masquerade all from the section of iptables.
+    masquerading = "nftables" if mode == "nftables" else "iptables"
+    sections: dict[str, Object] = {mode: {"minSyncPeriod": "0.1s"}}
+    sections.setdefault(masquerading, {}).update(localhost, masqueradeAll=config.masquerade_all)
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
@@ -120,7 +127,7 @@ def _kube_proxy_configuration(config: Config, mode: str, kubeconfig: Path) -> Ob
         "detectLocalMode": config.detect or "ClusterCIDR",
         "clusterCIDR": ",".join(CLUSTER_CIDR.both) if config.detect == "ClusterCIDR" else "",
         "detectLocal": {"bridgeInterface": POD_INTERFACE, "interfaceNamePrefix": POD_INTERFACES},
-        mode: {"masqueradeAll": config.masquerade_all, "minSyncPeriod": "0.1s", **localhost},
+        **sections,
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
     }
 

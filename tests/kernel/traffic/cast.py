@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 
+import pytest
+from _pytest.mark import ParameterSet
 from tests.kernel.traffic.inprocess import DATAPLANES
+from tests.support.netns import ipvs
 from tests.support.scenarios.cases import Round, rounds_of
+from tests.support.scenarios.sample import sample
 from tests.support.scenarios.scenario import MODES, Scenario, load
 
+IPVS = "ipvs"
 LEGACY = "iptables-legacy"
 """Our iptables mode where the node uses the other back end."""
 
@@ -28,11 +33,12 @@ def _of_a_process(scenario: Scenario) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A subject by name, in one mode, and the scenarios that it plays."""
+    """A subject by name, in one mode, and what it plays: the cases that `chosen` leaves of the scenarios that `plays` admits."""
 
     subject: str
     mode: str
     plays: Callable[[Scenario], bool] = _everything
+    chosen: Callable[[Iterable[Round]], list[Round]] = list
 
     def __str__(self) -> str:
         return self.subject
@@ -47,12 +53,22 @@ class Part:
 
 @cache
 def _rounds(part: Part) -> list[Round]:
-    return rounds_of(filter(part.plays, load()), mode=part.mode)
+    return part.chosen(rounds_of(filter(part.plays, load()), mode=part.mode))
 
 
+_HERE = tuple(mode for mode in MODES if mode in DATAPLANES and mode != IPVS)
 PARTS = (
-    *(Part(mode, mode) for mode in MODES if mode in DATAPLANES),
+    *(Part(mode, mode) for mode in _HERE),
     Part(LEGACY, "iptables", _of_a_process),
-    *(Part(f"agent-{mode}", mode, _of_a_process) for mode in MODES if mode in DATAPLANES),
+    *(Part(f"agent-{mode}", mode, _of_a_process) for mode in _HERE),
     *(Part(f"kube-proxy-{mode}", mode) for mode in KUBE_PROXY),
 )
+# Apart from the others: a kernel that has IPVS may be user-mode Linux, where collecting the cases of all others takes minutes.
+IPVS_SAMPLE = (Part(IPVS, IPVS, chosen=sample),) if ipvs.is_there() else ()
+IPVS_WHOLE = (Part(IPVS, IPVS), Part(f"kube-proxy-{IPVS}", IPVS)) if ipvs.is_there() else ()
+
+
+def cases_of(parts: Iterable[Part]) -> list[ParameterSet]:
+    """Every case that they play: the parameters of a test."""
+    played = ((part, round_, case) for part in parts for round_ in part.rounds() for case in round_.cases)
+    return [pytest.param(part, round_, case, id=f"{case.id}-{part}") for part, round_, case in played]

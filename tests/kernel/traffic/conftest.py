@@ -9,7 +9,7 @@ import pytest
 from tests.acceptance import tally
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.traffic.apiserver import AgentProcess, KubeProxy
-from tests.kernel.traffic.cast import LEGACY, PARTS, Part
+from tests.kernel.traffic.cast import IPVS_WHOLE, LEGACY, PARTS, Part
 from tests.kernel.traffic.inprocess import DATAPLANES, InProcess, Legacy, Pipeline, dataplane
 from tests.kernel.traffic.stage import Theatre
 from tests.kernel.traffic.subject import Subject
@@ -49,8 +49,8 @@ def live(request: pytest.FixtureRequest, world: Topology) -> Iterator[Pipeline]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many cases of the behaviour table passed for each subject, and how many rows in each mode."""
     of = {outcome: [report.nodeid for report in terminalreporter.stats.get(outcome, ())] for outcome in ("passed", "failed", "error")}
-    for part in PARTS:
-        counts = {outcome: sum(id_.startswith(tally.TRAFFIC) and _is_of(id_, part) for id_ in ids) for outcome, ids in of.items()}
+    for part in (*PARTS, *IPVS_WHOLE):
+        counts = {outcome: sum(tally.is_traffic(id_) and _is_of(id_, part) for id_ in ids) for outcome, ids in of.items()}
         if any(counts.values()):
             words = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items() if count or outcome == "passed")
             terminalreporter.write_line(f"traffic cases with real packets, {part}: {words}")

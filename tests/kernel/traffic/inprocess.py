@@ -12,14 +12,17 @@ from tests.kernel.traffic.clusterobjects import node_object
 from tests.kernel.traffic.manifest import proxy_config
 from tests.kernel.traffic.subject import Running
 from tests.support.at_once import finished, inline
+from tests.support.netns import ipvs
 from tests.support.netns.namespace import Namespace
 from tests.support.netns.topology import NODE, NODE_NAME, POD_CIDR, SERVICE_CIDR, Topology
-from tests.support.scenarios.configs import Config
+from tests.support.scenarios.configs import CONFIGS, Config
 from tests.support.scenarios.objects import Key
 from tests.support.scenarios.scenario import Object
 
 from proxyconfig_agent.dataplane.iptables.iptables import Iptables
 from proxyconfig_agent.dataplane.iptables.mode import ROUTE_LOCALNET
+from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs
+from proxyconfig_agent.dataplane.ipvs.mode import sysctls
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.dataplane.port import Dataplane, ModeInstance, Settings
 from proxyconfig_agent.dataplane.userspace.userspace import Userspace
@@ -158,14 +161,22 @@ def empty(node: Namespace) -> None:
     node.run("nft", "flush", "ruleset")
 
 
-DATAPLANES: Mapping[str, Callable[[], ModeInstance]] = {"nftables": Nftables, "iptables": Iptables, "userspace": Userspace}
-"""What each mode that is built is made of."""
+DATAPLANES: Mapping[str, Callable[[], ModeInstance]] = {
+    "nftables": Nftables,
+    "iptables": Iptables,
+    **({"ipvs": Ipvs} if ipvs.is_there() else {}),
+    "userspace": Userspace,
+}
+"""What each mode is made of that this kernel can do."""
+_IPVS_SYSCTLS = sysctls(ProxyConfig.parse(proxy_config(CONFIGS["default"], "ipvs")).spec)
 
 
 @contextlib.contextmanager
 def dataplane(topology: Topology, mode: str) -> Iterator[ModeInstance]:
     """The data plane on the node under test; it removes all of its state at the end."""
     made = Entered(topology.node, DATAPLANES[mode])
+    if mode == "ipvs":
+        topology.node.sysctl(_IPVS_SYSCTLS)
     try:
         yield made
         made.remove()

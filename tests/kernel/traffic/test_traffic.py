@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from tests.kernel.traffic.cast import PARTS, Part
+from tests.kernel.traffic.cast import PARTS, Part, cases_of
 from tests.kernel.traffic.stage import Theatre, expected
 from tests.support.scenarios.cases import Case, Round
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
 
-CASES = [
-    pytest.param(part, round_, case, id=f"{case.id}-{part}")
-    for part in PARTS
-    for round_ in part.rounds()
-    for case in round_.cases
-]  # fmt: skip
 
-
-@pytest.mark.parametrize(("part", "round_", "case"), CASES)
+@pytest.mark.parametrize(("part", "round_", "case"), cases_of(PARTS))
 def test_traffic(part: Part, round_: Round, case: Case, theatre: Theatre) -> None:
     answers = theatre.stage(part).answers_of(case, round_)
 

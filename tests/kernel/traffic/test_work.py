@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.kernel.traffic.clusterobjects import many_services
-from tests.kernel.traffic.inprocess import Pipeline, dataplane
+from tests.kernel.traffic.inprocess import DATAPLANES, Pipeline, dataplane
 from tests.support.netns.topology import Topology
 from tests.support.scenarios.configs import CONFIGS
 from tests.support.scenarios.objects import Key
@@ -26,7 +26,7 @@ A_FEW = 16
 Objects = dict[Key, Object]
 
 
-@pytest.fixture(params=["nftables", "userspace"])
+@pytest.fixture(params=[mode for mode in ("nftables", "ipvs", "userspace") if mode in DATAPLANES])
 def pipeline(request: pytest.FixtureRequest, world: Topology) -> Iterator[Pipeline]:
     """Our pipeline on an empty node, in the modes that write to sets."""
     with dataplane(world, request.param) as made:

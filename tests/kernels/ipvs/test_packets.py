@@ -96,6 +96,16 @@ def test_source_ranges_protect_load_balancers(dataplane: Entered, world: Served,
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_an_external_address_that_the_node_has_is_served_and_stays(dataplane: Entered, world: Served, family: int) -> None:
+    external = service(family, 1, "near1", external_ips=(ip(NODE[family]),))
+    dataplane.resync(SETTINGS, [external])
+    for client in ("client", "outside", "node"):
+        assert set(world.asked(client, NODE[family])) == {"near1"}
+    dataplane.apply([Change(external, None)])
+    assert set(world.asked("outside", NODE[family], 9999)) == {"host"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_session_affinity_is_shared_by_all_addresses(dataplane: Entered, world: Served, family: int) -> None:
     sticky = service(family, 1, "near1", "far1", affinity_s=600, external_ips=(ip(public_ip(family, 1)),))
     dataplane.resync(SETTINGS, [sticky])

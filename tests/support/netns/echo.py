@@ -1,4 +1,5 @@
-"""A server that says who it is and whom it sees: `NAME CLIENT PORT`, on TCP, UDP and SCTP (raw), in both families.
+"""A server that says who it is and whom it sees: `NAME CLIENT PORT`, on TCP, UDP and SCTP (raw where the kernel has no sockets for it), in
+both families.
 
 Runs as a process in a namespace or in a pod: `python -m tests.support.netns.echo NAME --address A … --port P …`. Prints `ready` when it
 listens on everything, and ends when its standard input does, so it never outlives the test that started it. Standard library only.
@@ -13,7 +14,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 
-from tests.support.netns import sctp
+from tests.support.netns import associations, sctp
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 BATCH = 64
@@ -30,12 +31,14 @@ class Echo:
     def listen(self, address: str, ports: Sequence[int], protocols: Sequence[str]) -> None:
         """Open the sockets of one address."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        if "sctp" in protocols:
+        if "sctp" in protocols and not associations.are_there():
             raw = socket.socket(family, socket.SOCK_RAW, sctp.PROTOCOL)
             self._add(raw, address, 0, lambda: self._answer_sctp(raw, frozenset(ports)))
         for port in ports:
             if "tcp" in protocols:
-                self._listen_tcp(family, address, port)
+                self._listen(socket.socket(family, socket.SOCK_STREAM), address, port)
+            if "sctp" in protocols and associations.are_there():
+                self._listen(associations.opened(family), address, port)
             if "udp" in protocols:
                 datagrams = socket.socket(family, socket.SOCK_DGRAM)
                 self._add(datagrams, address, port, self._udp_answerer(datagrams, port))
@@ -60,13 +63,12 @@ class Echo:
         sock.setblocking(False)
         self._selector.register(sock, selectors.EVENT_READ, answer)
 
-    def _listen_tcp(self, family: socket.AddressFamily, address: str, port: int) -> None:
-        listener = socket.socket(family, socket.SOCK_STREAM)
+    def _listen(self, listener: socket.socket, address: str, port: int) -> None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._add(listener, address, port, lambda: self._answer_tcp(listener, port))
+        self._add(listener, address, port, lambda: self._answer_connection(listener, port))
         listener.listen(1024)
 
-    def _answer_tcp(self, listener: socket.socket, port: int) -> None:
+    def _answer_connection(self, listener: socket.socket, port: int) -> None:
         connection, peer = listener.accept()
         with connection:
             connection.sendall(self._words(peer[0], port))

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tests.support.netns import sctp
+from tests.support.netns import associations, sctp
 
 REJECT, DROP = "REJECT", "DROP"
 NO_SUCH_PROTOCOL = (errno.ENOPROTOOPT, errno.EPROTO)
@@ -31,7 +31,8 @@ PATIENCE_S = 15
 """How long an answer is waited for, unless the flow says otherwise: a server that has no processor for seconds is not silent."""
 LATE_S = 60
 """So much longer than `for_s` a flow may take to get its answers."""
-IP_RECVERR, IPV6_RECVERR = 11, 25
+_TELL_ERRORS = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
+"""IP_RECVERR and IPV6_RECVERR, with their levels."""
 # A port of its own for every UDP and SCTP flow: conntrack would send a reused one to the endpoint of before.
 _ports = itertools.islice(itertools.cycle(range(20000, 60000)), random.randrange(40000), None)
 _next_port = threading.Lock()
@@ -63,7 +64,7 @@ def ask(flow: Mapping[str, Any]) -> dict[str, int]:
 
 def once(flow: Mapping[str, Any]) -> str:
     """Open one connection (or send one datagram) and wait for the answer."""
-    opener = {"tcp": _tcp, "udp": _udp, "sctp": _sctp}[flow.get("protocol", "tcp")]
+    opener = {"tcp": _tcp, "udp": _udp, "sctp": _association if associations.are_there() else _sctp}[flow.get("protocol", "tcp")]
     try:
         return opener(flow)
     except (ConnectionRefusedError, ConnectionResetError):
@@ -83,13 +84,28 @@ def _tcp(flow: Mapping[str, Any]) -> str:
         if flow.get("source_port") or flow.get("source"):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((flow.get("source", ""), flow.get("source_port", 0)))
-        patience_s = flow.get("patience_s", PATIENCE_S)
-        sock.settimeout(patience_s)
-        sock.connect((flow["address"], flow["port"]))
-        # Kernels alone have connected. The words come from a process, which may have to wait for its turn.
-        sock.settimeout(max(patience_s, PATIENCE_S))
-        words = sock.recv(256)
-        return words.decode() if words else "ERROR closed without a word"
+        return _heard(sock, flow)
+
+
+def _association(flow: Mapping[str, Any]) -> str:
+    own = associations.source(flow["address"], flow["port"])
+    with associations.opened(_family(flow)) as sock:
+        # Its end is an ABORT as TCP's is a RST, and a refusal by ICMP is reported as one.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.setsockopt(*_TELL_ERRORS[sock.family], 1)
+        _bind_fresh(sock, {"source": own, **flow})
+        return _heard(sock, flow)
+
+
+def _heard(sock: socket.socket, flow: Mapping[str, Any]) -> str:
+    """Connect, and return the words that the other end says."""
+    patience_s = flow.get("patience_s", PATIENCE_S)
+    sock.settimeout(patience_s)
+    sock.connect((flow["address"], flow["port"]))
+    # Kernels alone have connected. The words come from a process, which may have to wait for its turn.
+    sock.settimeout(max(patience_s, PATIENCE_S))
+    words = sock.recv(256)
+    return words.decode() if words else "ERROR closed without a word"
 
 
 def _udp(flow: Mapping[str, Any]) -> str:
@@ -106,8 +122,7 @@ def _sctp(flow: Mapping[str, Any]) -> str:
     with socket.socket(family, socket.SOCK_RAW, sctp.PROTOCOL) as sock:
         if flow.get("source"):
             sock.bind((flow["source"], 0))
-        level, option = (socket.IPPROTO_IPV6, IPV6_RECVERR) if family == socket.AF_INET6 else (socket.IPPROTO_IP, IP_RECVERR)
-        sock.setsockopt(level, option, 1)
+        sock.setsockopt(*_TELL_ERRORS[family], 1)
         sock.connect((flow["address"], 0))
         ends = time.monotonic() + flow.get("patience_s", PATIENCE_S)
         own = flow.get("source_port") or _fresh_port()

@@ -15,7 +15,7 @@ import yaml
 HERE = Path(__file__).parent
 Object = dict[str, Any]
 
-MODES = ("nftables", "iptables", "userspace")
+MODES = ("nftables", "iptables", "ipvs", "userspace")
 """The modes that scenarios know of. One more joins here; scenarios then say where it differs."""
 BEYOND = "beyond"
 """Who answers where no proxy serves: the network behind the node, which the packet goes on to."""

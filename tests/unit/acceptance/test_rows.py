@@ -11,6 +11,7 @@ from tests.acceptance import document
 from tests.acceptance.rows import case_counts, otherwise, rows
 from tests.acceptance.tally import TRAFFIC, lines
 from tests.support.scenarios.cases import rounds_of
+from tests.support.scenarios.sample import sample
 from tests.support.scenarios.scenario import MODES, load
 
 REPOSITORY = Path(__file__).parents[3]
@@ -56,6 +57,19 @@ def test_a_row_passes_if_all_of_its_cases_do() -> None:
     assert "failed" not in everything[0]
     assert "1 failed" in next(lines(without_one))
     assert not [line for line in everything if "iptables" in line]
+
+
+def test_the_sample_of_a_mode_tells_its_rows_too() -> None:
+    ids = [
+        f"tests/kernel/traffic/test_ipvs.py::test_traffic[{case.id}-ipvs]"
+        for round_ in sample(rounds_of(load(), mode="ipvs"))
+        for case in round_.cases
+    ]
+    (line,) = lines(dict.fromkeys(ids, True))
+
+    assert f"with {len(ids):,} of {case_counts('ipvs').total():,} cases" in line
+    assert "by real packets" in line
+    assert "failed" not in line
 
 
 def test_cases_of_kube_proxy_prove_nothing_of_ours() -> None:
