@@ -13,6 +13,9 @@ from tests.e2e.table import CHOSEN, Judged, book_of, play
 from tests.support.netns.peers import Prober
 from tests.support.netns.topology import Pair
 from tests.support.scenarios.apiobjects import ApiObjects
+from tests.support.scenarios.apiwriter import ApiWriter
+
+from proxyconfig_client.config import from_kubeconfig
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -31,7 +34,7 @@ def judged(
     product.ready()
     lead_outside_to(local, product, nodes_of(product)[number - 1])
     book = book_of(product, local, peers, number)
-    objects = ApiObjects(product.kubectl, book, [probers["client-on-1"], probers["client-on-2"]])
+    objects = ApiObjects(ApiWriter(from_kubeconfig(product.kubeconfig)), book, [probers["client-on-1"], probers["client-on-2"]])
     names = {pod: place for place, address in book.places.items() for pod, other in peers.items() if other == address}
     try:
         yield play(book, objects, probers, names, mode)

@@ -31,7 +31,7 @@ def test_services_come_back_after_a_boot_without_an_api_server(
         agent.serves()
         agent.stop()
         key = ("EndpointSlice", "matrix-load-balancer", "web-4")
-        api_cluster.write([merged(web.objects[key], {"endpoints": web.objects[key]["endpoints"][:1]})])
+        api_cluster.writer.apply([merged(web.objects[key], {"endpoints": web.objects[key]["endpoints"][:1]})])
         plane.stop_server()
         try:
             world.node.run("nft", "flush", "ruleset")

@@ -27,7 +27,7 @@ def _differences(world: Topology, cluster: Cluster) -> int:
     """What a fresh pipeline would change in the kernel."""
     with contextlib.closing(world.node.call(Nftables)) as dataplane:
         pipeline = Pipeline(world, dataplane, CONFIGS["default"])
-        pipeline.apply(cluster.everything())
+        pipeline.apply(cluster.writer.everything())
         return pipeline.syncs[0].operations
 
 

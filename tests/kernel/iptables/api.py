@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import NamedTuple
 
-import msgspec
 from tests.support.netns.topology import NODE_NAME
+from tests.support.scenarios.apiwriter import ApiWriter
 from tests.support.scenarios.objects import SERVICE_LABEL, Key
 from tests.support.scenarios.scenario import Object
 
-from proxyconfig_client.api import ApiClient, path_of
-from proxyconfig_client.config import from_kubeconfig
-from proxyconfig_client.errors import ApiError
-
-AT_ONCE = 8
-PLURALS = {"Service": ("v1", "services"), "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices")}
 MARK = "mark"
 """The name of the Service that is written last, and of its namespace."""
 
@@ -34,10 +26,10 @@ class Mark(NamedTuple):
 
 
 class Api:
-    """The objects of the test in an API server. Everything is written over one connection at a time."""
+    """The objects of the test in an API server."""
 
-    def __init__(self, kubeconfig: Path) -> None:
-        self._kubeconfig = kubeconfig
+    def __init__(self, writer: ApiWriter) -> None:
+        self._writer = writer
         self._present: dict[Key, Object] = {}
         self._namespaces: set[str] = set()
         self._generation = 0
@@ -46,84 +38,21 @@ class Api:
         """Make these the only ones; return what a proxy's rules have in both families once it knows all of them."""
         self._generation += 1
         marks = _marks(self._generation)
-        asyncio.run(self._put({**objects, **marks}, marks))
+        self._place({namespace for _, namespace, _ in (*objects, *marks)} - self._namespaces)
+        self._writer.delete(set(self._present) - set(objects) - set(marks))
+        self._writer.apply(one for key, one in objects.items() if self._present.get(key) != one)
+        for one in marks.values():
+            self._writer.apply([one])
         self._present = {**objects, **marks}
         return Mark(str(self._generation), str(9000 + self._generation))
 
     def everything(self) -> dict[Key, Object]:
         """All Services and EndpointSlices as the API server has them."""
-        return asyncio.run(self._everything())
+        return self._writer.everything()
 
-    async def _put(self, objects: Mapping[Key, Object], last: Mapping[Key, Object]) -> None:
-        async with ApiClient(from_kubeconfig(self._kubeconfig), user_agent="comparison") as api:
-            for namespace in sorted({key[1] for key in objects} - self._namespaces):
-                await _create(api, path_of("v1", "namespaces"), {"metadata": {"name": namespace}})
-                self._namespaces.add(namespace)
-            await _together(_delete(api, key) for key in set(self._present) - set(objects))
-            changed = {key: one for key, one in objects.items() if self._present.get(key) != one}
-            await _together(self._write(api, key, one) for key, one in changed.items() if key not in last)
-            for key, one in last.items():
-                await self._write(api, key, one)
-
-    async def _write(self, api: ApiClient, key: Key, one: Object) -> None:
-        """Create or replace an object, with its status."""
-        if key in self._present:
-            await api.call("PUT", _path(key), body=one)
-        else:
-            await _create(api, _path((key[0], key[1], "")), one)
-        if "status" in one:
-            await _write_status(api, _path(key), one)
-
-    async def _everything(self) -> dict[Key, Object]:
-        found: dict[Key, Object] = {}
-        async with ApiClient(from_kubeconfig(self._kubeconfig), user_agent="comparison") as api:
-            for kind, (version, plural) in PLURALS.items():
-                for one in msgspec.json.decode(await api.get(path_of(version, plural)))["items"]:
-                    found[kind, one["metadata"]["namespace"], one["metadata"]["name"]] = {"kind": kind, **one}
-        return found
-
-
-def place_node(kubeconfig: Path, node: Object) -> None:
-    """Have a Node with its status."""
-
-    async def write() -> None:
-        async with ApiClient(from_kubeconfig(kubeconfig), user_agent="comparison") as api:
-            await _create(api, path_of("v1", "nodes"), node)
-            await _write_status(api, path_of("v1", "nodes", node["metadata"]["name"]), node)
-
-    asyncio.run(write())
-
-
-async def _create(api: ApiClient, path: str, one: Object) -> None:
-    try:
-        await api.call("POST", path, body=one)
-    except ApiError as error:
-        raise AssertionError(f"{error}: {one}") from error
-
-
-async def _delete(api: ApiClient, key: Key) -> None:
-    await api.call("DELETE", _path(key))
-
-
-async def _write_status(api: ApiClient, path: str, one: Object) -> None:
-    await api.call("PATCH", f"{path}/status", body={"status": one["status"]}, content_type="application/merge-patch+json")
-
-
-async def _together(calls: Iterable[Awaitable[None]]) -> None:
-    """A few at once."""
-    free = asyncio.Semaphore(AT_ONCE)
-
-    async def one(call: Awaitable[None]) -> None:
-        async with free:
-            await call
-
-    await asyncio.gather(*map(one, calls))
-
-
-def _path(key: Key) -> str:
-    kind, namespace, name = key
-    version, plural = PLURALS[kind]
-    return path_of(version, plural, name, namespace=namespace)
+    def _place(self, namespaces: set[str]) -> None:
+        self._writer.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in namespaces)
+        self._namespaces |= namespaces
 
 
 def _marks(generation: int) -> dict[Key, Object]:

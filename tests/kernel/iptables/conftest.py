@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.controlplane import ControlPlane, controlplane
-from tests.kernel.iptables.api import Api, place_node
+from tests.kernel.iptables.api import Api
 from tests.kernel.iptables.comparison import Laboratory
 from tests.kernel.traffic.clusterobjects import node_object
 from tests.support.netns.topology import NODE, NODE_ALTERNATIVE, NODE_NAME, POD_CIDR
+from tests.support.scenarios.apiwriter import ApiWriter
+
+from proxyconfig_client.config import from_kubeconfig
 
 LENIENT = "--feature-gates=StrictIPCIDRValidation=false"
 """Kubernetes 1.36 refuses such addresses in new objects; clusters have them in old ones."""
@@ -22,14 +25,14 @@ def lenient() -> Iterator[ControlPlane]:
     with controlplane(server_flags=(LENIENT,)) as api:
         node = node_object(NODE_NAME, POD_CIDR, NODE)
         node["status"]["addresses"] += [{"type": "InternalIP", "address": text} for text in NODE_ALTERNATIVE.both]
-        place_node(api.kubeconfig, node)
+        ApiWriter(from_kubeconfig(api.kubeconfig)).place_node(node)
         yield api
 
 
 @pytest.fixture(scope="session")
 def api(lenient: ControlPlane) -> Api:
     """The objects that both sides serve."""
-    return Api(lenient.kubeconfig)
+    return Api(ApiWriter(from_kubeconfig(lenient.kubeconfig)))
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -24,9 +23,12 @@ from tests.support.netns.process import ended, start
 from tests.support.netns.topology import NODE, NODE2, NODE2_NAME, NODE_NAME, POD2_CIDR, POD_CIDR, Topology
 from tests.support.polling import eventually
 from tests.support.scenarios.apiobjects import ApiObjects
+from tests.support.scenarios.apiwriter import ApiWriter
 from tests.support.scenarios.book import NETNS
 from tests.support.scenarios.configs import CLUSTER_CIDR, POD_INTERFACE, POD_INTERFACES, Config
 from tests.support.scenarios.scenario import Object
+
+from proxyconfig_client.config import from_kubeconfig
 
 HEALTH_PORT = 10256
 HOST = 240
@@ -37,14 +39,10 @@ class Cluster(ApiObjects):
     """The API objects of the node under test, and whether a proxy has caught up with them."""
 
     def __init__(self, api: ControlPlane, topology: Topology, pod: Prober) -> None:
-        super().__init__(api.kubectl, NETNS, [pod])
+        super().__init__(ApiWriter(from_kubeconfig(api.kubeconfig)), NETNS, [pod])
         _plug(api, topology)
         for node in (node_object(NODE_NAME, POD_CIDR, NODE), node_object(NODE2_NAME, POD2_CIDR, NODE2)):
-            status = node.pop("status")
-            self.write([node])
-            # A merge patch: server-side apply refuses two addresses of one type.
-            patch = json.dumps({"status": status})
-            api.kubectl("patch", "node", node["metadata"]["name"], "--subresource=status", "--type=merge", "-p", patch)
+            self.writer.place_node(node)
 
 
 class KubeProxy:

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.cluster.errors import CommandError
 from tests.support.netns.peers import Prober
 from tests.support.polling import eventually
+from tests.support.scenarios.apiwriter import ApiWriter
 from tests.support.scenarios.book import Book
 from tests.support.scenarios.objects import SERVICE_LABEL, Key, sentinel_addresses
 from tests.support.scenarios.scenario import Object
 
 SYNC_WITHIN_S = 60
-WRITTEN_WITHIN_S = 60
 SENTINEL = "sentinel"
 TURNS, TURN_PORT, TURN_TARGET = ("turn-0", "turn-1"), 999, 8080
-COLLECTIONS = {
-    "Service": "/api/v1/namespaces/{namespace}/services",
-    "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices",
-}
 
 
 class ApiObjects:
     """All Services and EndpointSlices of scenarios. `pods` are clients, one behind each proxy that has to catch up."""
 
-    def __init__(self, kubectl: Callable[..., str], book: Book, pods: Sequence[Prober]) -> None:
-        self._kubectl, self._pods = kubectl, pods
+    def __init__(self, writer: ApiWriter, book: Book, pods: Sequence[Prober]) -> None:
+        self.writer, self._pods = writer, pods
         self._present: dict[Key, Object] = {}
         self._generation = 0
         self._endpoint, self._node = book.places["near1"], book.nodes["near1"]
@@ -47,29 +40,21 @@ class ApiObjects:
         moved = {key for key, one in objects.items() if key in self._present and _moves(self._present[key], one)}
         self._delete(set(self._present) - set(objects) | moved, {key[:2] for key in objects})
         namespaces = ({namespace for _, namespace, _ in objects} | {SENTINEL}) - self.namespaces
-        self.write({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(namespaces))
+        self.writer.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in namespaces)
         self.namespaces |= namespaces
-        self.write(one for key, one in objects.items() if self._present.get(key) != one)
+        self.writer.apply(one for key, one in objects.items() if self._present.get(key) != one)
         self._present = dict(objects)
         self._generation += 1
-        self.write(self._sentinel())
+        for one in self._sentinel():
+            self.writer.apply([one])
 
     def _delete(self, gone: set[Key], staying: set[tuple[str, str]]) -> None:
-        """Delete objects; all of a kind in a namespace at once where none stays, as kubectl takes long for one after the other."""
+        """Delete objects; all of a kind in a namespace at once where none stays."""
         for (kind, namespace), keys in itertools.groupby(sorted(gone), key=lambda key: key[:2]):
             if (kind, namespace) in staying:
-                words = (kind, "-n", namespace, "--wait=false", "--ignore-not-found", *(name for _, _, name in keys))
+                self.writer.delete(keys)
             else:
-                words = ("--raw", COLLECTIONS[kind].format(namespace=namespace))
-            eventually(partial(self._taken, "delete", *words), within_s=WRITTEN_WITHIN_S, every_s=1)
-
-    def everything(self) -> dict[Key, Object]:
-        """All Services and EndpointSlices that the API has now, those that it made itself, too."""
-        try:
-            listed = json.loads(self._kubectl("get", "services,endpointslices", "-A", "-o", "json"))["items"]
-        except CommandError as error:
-            raise AssertionError(str(error)) from error
-        return {(one["kind"], one["metadata"]["namespace"], one["metadata"]["name"]): one for one in listed}
+                self.writer.delete_all(kind, namespace)
 
     def caught_up(self) -> bool:
         """Whether every pod reaches the newest sentinel in both families, and of the two others the one whose turn it is."""
@@ -82,23 +67,6 @@ class ApiObjects:
         flows = [{"address": address, "port": port, "patience_s": 0.5} for address, port, _ in targets]
         answers = [zip(pod.ask(flows), targets, strict=True) for pod in self._pods]
         return all(next(iter(answer)).endswith(f" {target}") for each in answers for answer, (_, _, target) in each)
-
-    def write(self, objects: Iterable[Object]) -> None:
-        """Write objects and, where they have one, their status."""
-        listed = list(objects)
-        for part, options in ((listed, ()), ([one for one in listed if "status" in one], ("--subresource=status",))):
-            if part:
-                given = json.dumps({"apiVersion": "v1", "kind": "List", "items": part})
-                words = ("apply", "--server-side", "--force-conflicts", *options, "-f", "-")
-                eventually(partial(self._taken, *words, given=given), within_s=WRITTEN_WITHIN_S, every_s=1)
-
-    def _taken(self, *words: str, given: str | None = None) -> bool:
-        """Whether the API server took it all; a busy one answers some requests with a time-out."""
-        try:
-            self._kubectl(*words, given=given)
-        except CommandError as error:
-            raise AssertionError(str(error)) from error
-        return True
 
     @property
     def _port(self) -> int:

@@ -1,0 +1,106 @@
+"""Objects of scenarios in an API server: applied server-side, deleted and listed over connections of our own.
+
+A kubectl for each of these would compute for longer than the proxies under test do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import msgspec
+from tests.support.polling import eventually
+from tests.support.scenarios.objects import Key
+from tests.support.scenarios.scenario import Object
+
+from proxyconfig_client.api import ApiClient, path_of
+from proxyconfig_client.apply import apply
+from proxyconfig_client.config import ClientConfig
+from proxyconfig_client.errors import ClientError, is_missing
+
+WITHIN_S = 60
+AT_ONCE = 8
+MANAGER = "scenarios"
+VERSIONS = {"Namespace": "v1", "Node": "v1", "Service": "v1", "EndpointSlice": "discovery.k8s.io/v1"}
+LISTED = ("Service", "EndpointSlice")
+Request = Callable[[ApiClient], Awaitable[bytes]]
+
+
+class ApiWriter:
+    """Writes objects, a few at once. A busy API server answers some requests with a time-out: what failed is repeated for a minute."""
+
+    def __init__(self, config: ClientConfig) -> None:
+        self._config = config
+
+    def apply(self, objects: Iterable[Object]) -> None:
+        """Write objects, in no order, and then the status of those that have one."""
+        listed = list(objects)
+        self._do(_application(one) for one in listed)
+        self._do(_application(one, "status") for one in listed if "status" in one)
+
+    def place_node(self, node: Object) -> None:
+        """Write a Node, and merge its status: server-side apply refuses two addresses of one type."""
+        path, body = _path_of(node, "status"), {"status": node["status"]}
+        self.apply([{key: part for key, part in node.items() if key != "status"}])
+        self._do([lambda api: api.call("PATCH", path, body=body, content_type="application/merge-patch+json")])
+
+    def delete(self, keys: Iterable[Key]) -> None:
+        """Delete objects, if they are there."""
+        self._do(_deletion(_path(*key)) for key in keys)
+
+    def delete_all(self, kind: str, namespace: str) -> None:
+        """Delete all objects of a kind in a namespace, in one request."""
+        self._do([_deletion(_path(kind, namespace))])
+
+    def everything(self) -> dict[Key, Object]:
+        """Return all Services and EndpointSlices, those that the API server made itself, too."""
+        bodies = self._do(_listing(kind) for kind in LISTED)
+        listed = [{"kind": kind, **one} for kind, body in zip(LISTED, bodies, strict=True) for one in msgspec.json.decode(body)["items"]]
+        return {(one["kind"], one["metadata"]["namespace"], one["metadata"]["name"]): one for one in listed}
+
+    def _do(self, requests: Iterable[Request]) -> list[bytes]:
+        listed = list(requests)
+        return eventually(lambda: asyncio.run(self._answers(listed)), within_s=WITHIN_S, every_s=1, until=lambda _: True)
+
+    async def _answers(self, requests: Iterable[Request]) -> list[bytes]:
+        free = asyncio.Semaphore(AT_ONCE)
+
+        async def answer(request: Request) -> bytes:
+            async with free:
+                return await request(api)
+
+        async with ApiClient(self._config, user_agent=MANAGER) as api:
+            try:
+                return await asyncio.gather(*map(answer, requests))
+            except (ClientError, OSError) as error:
+                raise AssertionError(str(error)) from error
+
+
+def _application(one: Object, subresource: str = "") -> Request:
+    return lambda api: apply(api, _path_of(one, subresource), one, manager=MANAGER)
+
+
+def _deletion(path: str) -> Request:
+    async def delete(api: ApiClient) -> bytes:
+        try:
+            return await api.call("DELETE", path)
+        except ClientError as error:
+            if is_missing(error):
+                return b""
+            raise
+
+    return delete
+
+
+def _listing(kind: str) -> Request:
+    return lambda api: api.get(_path(kind, ""))
+
+
+def _path_of(one: Object, subresource: str = "") -> str:
+    metadata: dict[str, Any] = one["metadata"]
+    return _path(one["kind"], metadata.get("namespace", ""), metadata["name"], subresource)
+
+
+def _path(kind: str, namespace: str, name: str = "", subresource: str = "") -> str:
+    return path_of(VERSIONS[kind], f"{kind.lower()}s", name, namespace=namespace, subresource=subresource)
