@@ -7,6 +7,7 @@ does not run on top of failing checks or unit tests.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -33,6 +34,8 @@ def main(chosen: list[str]) -> int:
     if unknown := set(chosen) - names:
         sys.exit(f"there is no suite {', '.join(sorted(unknown))}; there are {', '.join(sorted(names))}")
     signal.signal(signal.SIGTERM, _interrupt)
+    # Where it is set, each of the many processes of the tests compiles all of its modules anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     results = list[Result]()
     for phase in PHASES:
         results += side_by_side([[_suite(name) for name in lane if not chosen or name in chosen] for lane in phase])

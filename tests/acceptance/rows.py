@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from tests.support.documents import document
 from tests.support.scenarios.cases import rounds_of
 from tests.support.scenarios.sample import sample
 from tests.support.scenarios.scenario import MODES, load
@@ -67,7 +67,7 @@ class Otherwise:
 @cache
 def rows() -> tuple[Row, ...]:
     """All of them, in order. Raises RowsError."""
-    return tuple(_row(raw) for raw in yaml.safe_load(TABLE.read_text()))
+    return tuple(_row(raw) for raw in document(TABLE))
 
 
 @cache
@@ -94,7 +94,7 @@ def differences() -> dict[tuple[str, tuple[str, ...]], list[str]]:
 
 def otherwise() -> list[Otherwise]:
     """The differences apart from the rows."""
-    listed = yaml.safe_load(TABLE.with_name("differences.yaml").read_text())
+    listed = document(TABLE.with_name("differences.yaml"))
     return [Otherwise(raw["about"], raw["kube-proxy"], raw["agent"], tuple(map(_node_id, raw["tests"]))) for raw in listed]
 
 

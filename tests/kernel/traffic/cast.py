@@ -48,12 +48,12 @@ class Part:
         return self.subject.startswith("kube-proxy")
 
     def rounds(self) -> list[Round]:
-        return _rounds(self)
+        return _rounds(self.plays, self.chosen, self.mode)
 
 
 @cache
-def _rounds(part: Part) -> list[Round]:
-    return part.chosen(rounds_of(filter(part.plays, load()), mode=part.mode))
+def _rounds(plays: Callable[[Scenario], bool], chosen: Callable[[list[Round]], list[Round]], mode: str) -> list[Round]:
+    return chosen(rounds_of(filter(plays, load()), mode=mode))
 
 
 _HERE = tuple(mode for mode in MODES if mode in DATAPLANES and mode != IPVS)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from tests.support.documents import document
 
 HERE = Path(__file__).parent
 Object = dict[str, Any]
@@ -108,9 +109,10 @@ class Scenario:
     modes: tuple[str, ...] = MODES
 
 
+@cache
 def load(folder: Path = HERE) -> list[Scenario]:
     """All scenarios of the folder's YAML files, in order. Raises ScenarioError."""
-    scenarios = [_scenario(raw) for path in sorted(folder.glob("*.yaml")) for raw in yaml.safe_load(path.read_text())]
+    scenarios = [_scenario(raw) for path in sorted(folder.glob("*.yaml")) for raw in document(path)]
     ids = [scenario.id for scenario in scenarios]
     if twice := {id_ for id_ in ids if ids.count(id_) > 1}:
         raise ScenarioError(f"ids that occur twice: {sorted(twice)}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
+from tests.support.documents import document
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "api.md"
@@ -23,7 +23,7 @@ def page() -> str:
 
 
 def _kind(plural: str) -> str:
-    crd = yaml.safe_load((ROOT / "crds" / f"{plural}.yaml").read_text())["spec"]
+    crd = document(ROOT / "crds" / f"{plural}.yaml")["spec"]
     schema = crd["versions"][0]["schema"]["openAPIV3Schema"]
     names = crd["names"]
     head = f"\n## {names['kind']} (`{names['plural']}`, `{names['shortNames'][0]}`)\n{schema['description']}\n"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.support.documents import document
 
 from proxyconfig_api import modes
 from proxyconfig_api.modes import ORDER, HostPath, PodNeeds, candidates, is_built, pod_needs
@@ -26,7 +27,7 @@ def test_the_warning_about_a_mode_names_the_modes_that_the_operator_takes() -> N
 
 
 def test_every_mode_of_the_api_is_in_this_version() -> None:
-    crd: dict[str, Any] = yaml.safe_load((ROOT / "crds" / "proxyconfigs.yaml").read_text())
+    crd: dict[str, Any] = document(ROOT / "crds" / "proxyconfigs.yaml")
     spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     assert {Mode(word) for word in spec["properties"]["mode"]["enum"]} == {mode for mode in Mode if is_built(mode)}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
+from tests.support.documents import document
 
 HERE = Path(__file__).parent
 CRDS = HERE.parents[2] / "crds"
@@ -16,7 +16,7 @@ SHARED_WITH_ISTIO = {"proxyconfigs", "proxyconfig"}
 
 def ours() -> Iterator[dict[str, Any]]:
     for path in CRDS.glob("*.yaml"):
-        yield yaml.safe_load(path.read_text())["spec"]["names"]
+        yield document(path)["spec"]["names"]
 
 
 def resource_names() -> set[str]:
@@ -29,7 +29,7 @@ def categories() -> set[str]:
 
 def well_known() -> tuple[dict[str, set[str]], set[str]]:
     """Per group the names of its resources; and all categories."""
-    known = yaml.safe_load((HERE / "wellknown.yaml").read_text())
+    known = document(HERE / "wellknown.yaml")
     names = {group: {name for line in lines for name in line.split()} for group, lines in known["names"].items()}
     return names, {name for line in known["categories"] for name in line.split()}
 

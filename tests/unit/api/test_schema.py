@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin
 import jsonschema
 import msgspec
 import pytest
-import yaml
+from tests.support.documents import document
 from tests.unit.api.refusals import REFUSALS, SERVER_ONLY
 
 from proxyconfig_api import codec
@@ -29,7 +29,7 @@ Schema = dict[str, Any]
 
 
 def schema_of(plural: str) -> Schema:
-    crd = yaml.safe_load((CRDS / f"{plural}.yaml").read_text())
+    crd = document(CRDS / f"{plural}.yaml")
     return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]  # type: ignore[no-any-return]
 
 
