@@ -24,6 +24,8 @@ class Suite:
     name: str
     command: tuple[str, ...]
     report: Path
+    stands_on: frozenset[str] = frozenset()
+    """Suites of other lanes: it starts when all of them have passed, and never if one of them failed."""
 
     @property
     def log(self) -> Path:
@@ -52,18 +54,21 @@ class Running:
 
 
 def side_by_side(lanes: Sequence[Sequence[Suite]]) -> Iterator[Result]:
-    """Run the suites of each lane one after the other, and the lanes at the same time; yield each result when it is there.
+    """Run the suites of each lane one after the other, and the lanes at the same time; yield the result of each that ran when it is there.
 
     When this is interrupted, the suites that run are, too: they clean up, and end.
     """
-    due, running = [list(lane) for lane in lanes], dict[int, Running]()
+    due, running, statuses = [list(lane) for lane in lanes], dict[int, Running](), dict[str, int]()
     started = reported = time.monotonic()
     try:
         while running or any(due):
             for lane in range(len(due)):
                 if lane in running and running[lane].process.poll() is not None:
-                    yield running.pop(lane).end()
-                if lane not in running and due[lane]:
+                    ended = running.pop(lane).end()
+                    statuses[ended.suite] = ended.status
+                    yield ended
+                due[lane] = [suite for suite in due[lane] if not any(statuses.get(name) for name in suite.stands_on)]
+                if lane not in running and due[lane] and due[lane][0].stands_on <= statuses.keys():
                     running[lane] = _start(due[lane].pop(0))
             if (now := time.monotonic()) - reported > REPORT_EVERY_S:
                 reported = now

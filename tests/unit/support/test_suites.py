@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.__main__ import PHASES
+from tests.__main__ import LANES
 from tests.kernels.build import OTHERS
 from tests.support.polling import eventually
 from tests.support.results import outcomes
@@ -35,6 +36,25 @@ def test_lanes_run_at_the_same_time_and_the_suites_of_one_in_their_order(tmp_pat
         assert whole in printed
 
 
+def test_a_suite_waits_for_those_that_it_stands_on(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    base = suite(tmp_path, "base", f"cat {tmp_path}/pipe; touch {tmp_path}/stands")
+    beside = suite(tmp_path, "beside", f"echo go on > {tmp_path}/pipe")
+    above = replace(suite(tmp_path, "above", f"test -e {tmp_path}/stands"), stands_on=frozenset({"base"}))
+
+    results = list(side_by_side([[above], [base], [beside]]))
+
+    assert {result.suite: result.status for result in results} == {"base": 0, "beside": 0, "above": 0}
+
+
+def test_what_stands_on_a_failed_suite_does_not_run_and_all_others_do(tmp_path: Path) -> None:
+    above = replace(suite(tmp_path, "above", "true"), stands_on=frozenset({"base"}))
+
+    results = list(side_by_side([[suite(tmp_path, "base", "exit 1"), above, suite(tmp_path, "other", "true")]]))
+
+    assert [(result.suite, result.status) for result in results] == [("base", 1), ("other", 0)]
+
+
 def test_what_a_report_counts_is_the_result_and_no_report_is_no_tests(tmp_path: Path) -> None:
     report = '<testsuites><testsuite tests="5" failures="1" errors="1" skipped="1"/><testsuite tests="2"/></testsuites>'
     counted = suite(tmp_path, "counted", f"echo '{report}' > {tmp_path}/counted.xml; exit 1")
@@ -47,7 +67,7 @@ def test_what_a_report_counts_is_the_result_and_no_report_is_no_tests(tmp_path: 
 
 
 def test_a_machine_that_can_have_no_other_kernels_is_told_all_suites_but_that_one() -> None:
-    assert set(OTHERS.partition("-m tests ")[2].split()) == {suite for phase in PHASES for lane in phase for suite in lane} - {"kernels"}
+    assert set(OTHERS.partition("-m tests ")[2].split()) == {suite for lane in LANES for suite in lane} - {"kernels"}
 
 
 def test_an_interrupted_run_lets_its_suites_clean_up_and_leaves_none(tmp_path: Path) -> None:
