@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.cluster import cluster
 from tests.cluster.command import run
 from tests.cluster.node import SOCKET
-from tests.e2e.installed import Installed, Object
+from tests.e2e.installed import Installed
+from tests.e2e.reader import Object
 from tests.support.polling import eventually
 
 
@@ -28,7 +29,7 @@ def await_restart(product: Installed, before: Object) -> None:
     name, namespace = before["metadata"]["name"], before["metadata"]["namespace"]
 
     def again() -> bool:
-        pod = product.get("pod", name, namespace)
+        pod = product.get("pods", name, namespace)
         return restarts(pod) > restarts(before) and all(container["ready"] for container in pod["status"]["containerStatuses"])
 
     eventually(again, within_s=180, every_s=0.5)

@@ -11,11 +11,11 @@ from typing import Any
 
 from tests.cluster import cluster, deploy, kubectl
 from tests.cluster.command import run
+from tests.e2e.reader import Object, Reader, reader
 from tests.support.polling import eventually
 
 CONFIG = "default"
 WITHIN_S = 120
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Installed:
     """The cluster that is tested; `local` if it is one of this machine's own."""
 
     kubeconfig: Path
+    reader: Reader
     local: cluster.Cluster | None
     agent_image: str = ""
     """What was deployed."""
@@ -39,23 +40,22 @@ class Installed:
         listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=listed)
 
-    def get(self, kind: str, name: str, namespace: str = "default") -> Object:
+    def get(self, plural: str, name: str, namespace: str = "default") -> Object:
         """Return an object; an empty one if there is none."""
-        found = self.kubectl("get", kind, name, "--namespace", namespace, "--ignore-not-found", "-o", "json")
-        return dict(json.loads(found)) if found else {}
+        return self.reader.get(plural, name, namespace)
 
-    def objects(self, kind: str, *words: str) -> list[Object]:
-        """Return the objects of a kind."""
-        return list(json.loads(self.kubectl("get", kind, *words, "-o", "json"))["items"])
+    def objects(self, plural: str, namespace: str = "default", *, labels: str = "", fields: str = "") -> list[Object]:
+        """Return the objects of a kind in a namespace (in all of them if it is empty) that have these labels and fields."""
+        return self.reader.list(plural, namespace, labels, fields)
 
     def events(self, reason: str, about: Mapping[str, Any]) -> list[Object]:
         """Return the Events with that reason about an object, which may be gone."""
-        found, uid = self.objects("events.events.k8s.io"), about["metadata"]["uid"]
+        found, uid = self.objects("events"), about["metadata"]["uid"]
         return [each for each in found if each["reason"] == reason and each["regarding"].get("uid") == uid]
 
     def config(self, name: str = CONFIG) -> Object:
         """Return a ProxyConfig."""
-        return self.get("proxyconfigs.proxyconfig.dev", name)
+        return self.get("proxyconfigs", name)
 
     def patch(self, change: Mapping[str, Any], name: str = CONFIG) -> None:
         """Merge a change into a ProxyConfig's spec."""
@@ -64,7 +64,7 @@ class Installed:
     def agents(self, config: str = CONFIG) -> list[Object]:
         """Return the pods of a ProxyConfig's agents."""
         chosen = f"app.kubernetes.io/name=proxyconfig-agent,proxyconfig.dev/config={config}"
-        return self.objects("pods", "--namespace", deploy.NAMESPACE, "-l", chosen)
+        return self.objects("pods", deploy.NAMESPACE, labels=chosen)
 
     def is_rolled_out(self) -> bool:
         """Return whether every agent has the image that was deployed, and runs: the cluster may be one that had another before."""
@@ -106,9 +106,10 @@ def installed(name: str) -> Iterator[Installed]:
     target = deploy.given()
     if target is not None:
         deploy.apply(target)
-        yield Installed(target.kubeconfig, cluster.of_kubeconfig(target.kubeconfig), target.agent)
+        with reader(target.kubeconfig) as reads:
+            yield Installed(target.kubeconfig, reads, cluster.of_kubeconfig(target.kubeconfig), target.agent)
         return
-    with cluster.provided(name, 2) as local:
+    with cluster.provided(name, 2) as local, reader(local.kubeconfig) as reads:
         target = deploy.load(local)
         deploy.apply(target)
-        yield Installed(local.kubeconfig, local, target.agent)
+        yield Installed(local.kubeconfig, reads, local, target.agent)

@@ -43,12 +43,12 @@ def test_a_dead_node_does_not_hold_up_the_deletion_and_is_cleaned_when_it_return
     assert "proxyconfig" in on_node(local, 1, "nft", "list", "tables"), "a dead node's Services go on as they were"
     (unproven,) = eventually(lambda: everywhere.events("RemovalNotProven", lost), within_s=60, every_s=0.5)
     assert unproven["note"].startswith(f"cleanup of node {dead.name} not confirmed: neither the node nor its agent")
-    (left,) = everywhere.objects("nodeproxies.proxyconfig.dev")
+    (left,) = everywhere.objects("nodeproxies")
     assert (left["metadata"]["name"], left["spec"]["action"]) == (dead.name, "Remove")
 
     dead.join()
 
-    eventually(lambda: everywhere.objects("nodeproxies.proxyconfig.dev"), within_s=300, every_s=0.5, until=lambda found: found == [])
+    eventually(lambda: everywhere.objects("nodeproxies"), within_s=300, every_s=0.5, until=lambda found: found == [])
     assert "proxyconfig" not in on_node(local, 1, "nft", "list", "tables")
 
 

@@ -62,13 +62,16 @@ def test_an_operator_that_is_killed_in_a_rollout_has_it_finished_by_the_next(ser
 
 def test_a_table_that_was_deleted_by_hand_is_repaired_counted_and_told(served: Web) -> None:
     name = served.local.nodes[0].name
-    before = served.product.get("npx", name)["status"].get("drift", {}).get("repairs", 0)
+    before = served.product.get("nodeproxies", name)["status"].get("drift", {}).get("repairs", 0)
     on_node(served.local, 0, "nft", "delete", "table", "ip", "proxyconfig")
     eventually(lambda: served.answered_by(3, served.outside(0)), within_s=180, every_s=0.3)
-    served.product.eventually(lambda: served.product.get("npx", name), lambda found: found["status"]["drift"]["repairs"] > before)
-    events = ("--field-selector", f"involvedObject.name={name}", "-A")
+    served.product.eventually(lambda: served.product.get("nodeproxies", name), lambda found: found["status"]["drift"]["repairs"] > before)
+    about = f"regarding.name={name}"
     eventually(
-        lambda: served.product.objects("events", *events), until=lambda found: "repair" in str(found).lower(), within_s=60, every_s=0.3
+        lambda: served.product.objects("events", "", fields=about),
+        until=lambda found: "repair" in str(found).lower(),
+        within_s=60,
+        every_s=0.3,
     )
 
 
@@ -78,7 +81,7 @@ def test_a_node_that_is_deleted_is_forgotten_and_taken_up_again_when_it_returns(
     served.product.kubectl("delete", "node", node.name)
     gone = served.product.eventually(served.product.config, lambda found: found["status"]["nodes"]["desired"] == 1)
     assert gone["status"]["nodes"]["ready"] == 1
-    eventually(lambda: served.product.get("npx", node.name), until=lambda found: not found, within_s=60, every_s=0.3)
+    eventually(lambda: served.product.get("nodeproxies", node.name), until=lambda found: not found, within_s=60, every_s=0.3)
     local.plane.apply(node.manifest())
     node.join()
     served.product.eventually(served.product.config, lambda found: found["status"]["nodes"]["ready"] == 2, within_s=240)

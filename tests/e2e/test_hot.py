@@ -40,8 +40,8 @@ def test_conntrack_is_set_on_every_node(everywhere: Installed, local: cluster.Cl
 
 def test_masquerading_of_everything_hides_pods_behind_their_node_and_stops_again(everywhere: Installed, served: Web) -> None:
     eventually(lambda: served.answered_by(3, served.from_pod()), within_s=180, every_s=0.5)
-    pod = everywhere.get("pod", "client")
-    url = f"http://{everywhere.get('service', 'web')['spec']['clusterIP']}/"
+    pod = everywhere.get("pods", "client")
+    url = f"http://{everywhere.get('services', 'web')['spec']['clusterIP']}/"
 
     def who() -> str:
         return everywhere.kubectl("exec", "client", "--", "python3", "-c", WHO_ASKS, url).strip()
@@ -59,7 +59,7 @@ def _changes_hot(product: Installed, change: dict[str, dict[str, object]], holds
     eventually(holds, within_s=WITHIN_S, every_s=0.2)
     told = product.ready(within_s=WITHIN_S + patched - time.monotonic())["status"]["revision"]
     assert told != before
-    assert {proxy["status"]["observedRevision"] for proxy in product.objects("nodeproxies.proxyconfig.dev")} == {told}
+    assert {proxy["status"]["observedRevision"] for proxy in product.objects("nodeproxies")} == {told}
     assert _agents(product) == agents
 
 

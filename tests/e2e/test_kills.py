@@ -7,7 +7,8 @@ import json
 import pytest
 from tests.cluster import deploy
 from tests.e2e.containers import await_restart, kill
-from tests.e2e.installed import Installed, Object
+from tests.e2e.installed import Installed
+from tests.e2e.reader import Object
 from tests.e2e.web import Web, on_node
 from tests.support.polling import eventually
 
@@ -46,7 +47,7 @@ def test_the_leading_operator_is_killed_in_a_rollout_and_another_one_finishes_it
     leader = _leader(everywhere)
     try:
         everywhere.patch({"conntrack": {"udpStreamTimeout": "155s"}})
-        kill(served.local, everywhere.get("pod", leader.partition("_")[0], deploy.NAMESPACE))
+        kill(served.local, everywhere.get("pods", leader.partition("_")[0], deploy.NAMESPACE))
         everywhere.eventually(everywhere.config, lambda found: found["spec"]["conntrack"]["udpStreamTimeout"] == "155s")
         everywhere.ready(within_s=120)
         for node in range(len(served.local.nodes)):
@@ -59,4 +60,4 @@ def test_the_leading_operator_is_killed_in_a_rollout_and_another_one_finishes_it
 
 
 def _leader(product: Installed) -> str:
-    return str(product.get("lease", LEASE, deploy.NAMESPACE)["spec"]["holderIdentity"])
+    return str(product.get("leases", LEASE, deploy.NAMESPACE)["spec"]["holderIdentity"])

@@ -31,25 +31,25 @@ def test_a_hot_field_is_applied_without_a_restart_and_without_a_lost_request(ser
         everywhere.eventually(everywhere.config, lambda found: found["status"]["revision"] != revision)
         ready = everywhere.ready()
         for node in served.local.nodes:
-            assert everywhere.get("npx", node.name)["status"]["observedRevision"] == ready["status"]["revision"]
+            assert everywhere.get("nodeproxies", node.name)["status"]["observedRevision"] == ready["status"]["revision"]
         everywhere.patch({"conntrack": None, "masquerade": None})
         everywhere.ready()
     assert agents() == before
 
 
 def test_a_backend_is_deleted_without_a_lost_request(served: Web, everywhere: Installed) -> None:
-    leaving = everywhere.objects("pods", "-l", "app=web")[0]["metadata"]["name"]
+    leaving = everywhere.objects("pods", labels="app=web")[0]["metadata"]["name"]
     with served.under_traffic(seconds=18):
         everywhere.kubectl("delete", "pod", leaving)
-    assert leaving not in [pod["metadata"]["name"] for pod in everywhere.objects("pods", "-l", "app=web")]
+    assert leaving not in [pod["metadata"]["name"] for pod in everywhere.objects("pods", labels="app=web")]
 
 
 def test_all_backends_are_replaced_one_by_one_without_a_lost_request(served: Web, everywhere: Installed) -> None:
-    before = {pod["metadata"]["name"] for pod in everywhere.objects("pods", "-l", "app=web")}
+    before = {pod["metadata"]["name"] for pod in everywhere.objects("pods", labels="app=web")}
     with served.under_traffic(seconds=30):
         everywhere.kubectl("rollout", "restart", "deployment/web")
         everywhere.kubectl("rollout", "status", "deployment/web", "--timeout=120s", timeout_s=150)
-    running = everywhere.objects("pods", "-l", "app=web", "--field-selector=status.phase=Running")
+    running = everywhere.objects("pods", labels="app=web", fields="status.phase=Running")
     assert not before & {pod["metadata"]["name"] for pod in running if "deletionTimestamp" not in pod["metadata"]}
 
 
@@ -71,10 +71,10 @@ def test_a_node_goes_from_one_proxyconfig_to_another_and_back_without_a_lost_req
     with served.under_traffic(seconds=20):
         everywhere.apply(proxy_config("second", priority=10, nodeSelector={"matchLabels": {"kubernetes.io/hostname": node}}))
         everywhere.ready("second")
-        assert everywhere.get("npx", node)["spec"]["configName"] == "second"
+        assert everywhere.get("nodeproxies", node)["spec"]["configName"] == "second"
         everywhere.eventually(everywhere.config, lambda found: condition(found, "Overlapping").get("status") == "True")
         assert len(everywhere.agents("second")) == 1
         everywhere.ready()
     everywhere.kubectl("delete", "kpx", "second", "--timeout=90s")
-    everywhere.eventually(lambda: everywhere.get("npx", node), lambda found: found.get("spec", {}).get("configName") == CONFIG)
+    everywhere.eventually(lambda: everywhere.get("nodeproxies", node), lambda found: found.get("spec", {}).get("configName") == CONFIG)
     everywhere.ready()

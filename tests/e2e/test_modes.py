@@ -21,7 +21,7 @@ def test_from_nftables_to_iptables_and_back_under_traffic(everywhere: Installed,
         everywhere.apply(proxy_config(mode="iptables"))
         everywhere.ready()
     assert "iptables" in everywhere.kubectl("get", "kpx", CONFIG)
-    assert {proxy["status"]["mode"]["effective"] for proxy in everywhere.objects("nodeproxies.proxyconfig.dev")} == {"iptables"}
+    assert {proxy["status"]["mode"]["effective"] for proxy in everywhere.objects("nodeproxies")} == {"iptables"}
     for node in range(len(local.nodes)):
         assert "proxyconfig" not in on_node(local, node, "nft", "list", "tables")
         assert "default/web" in on_node(local, node, "iptables-save", "-t", "nat")

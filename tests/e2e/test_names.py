@@ -33,7 +33,7 @@ def clients(product: Installed, nodes: list[NodeAddress]) -> Iterator[list[str]]
     """The names of a pod on each node, each as a user's pod would be."""
     product.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s")
     product.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    eventually(lambda: product.objects("serviceaccounts", "-n", NAMESPACE), within_s=60, every_s=0.3)
+    eventually(lambda: product.objects("serviceaccounts", NAMESPACE), within_s=60, every_s=0.3)
     product.apply(*(_pod(product.agent_image, f"client-{number}", node.name) for number, node in enumerate(nodes, 1)))
     product.kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", "--timeout=180s", "pods", "--all", timeout_s=200)
     yield [f"client-{number}" for number in range(1, len(nodes) + 1)]
@@ -54,7 +54,7 @@ def _pod(image: str, name: str, node: str) -> dict[str, object]:
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_names_of_services_are_looked_up_from_a_pod_on_each_node(product: Installed, clients: list[str], transport: str) -> None:
     option = "use-vc" if transport == "tcp" else "timeout:2"
-    address = product.get("service", "kubernetes")["spec"]["clusterIP"]
+    address = product.get("services", "kubernetes")["spec"]["clusterIP"]
     for client in clients:
         for name in ("kubernetes.default", "kubernetes.default.svc.cluster.local"):
             _finds(product, client, name, address, option)
@@ -62,7 +62,7 @@ def test_names_of_services_are_looked_up_from_a_pod_on_each_node(product: Instal
 
 @pytest.mark.parametrize("by", ["name", "address"])
 def test_the_api_server_is_reached_through_its_service_from_a_pod_on_each_node(product: Installed, clients: list[str], by: str) -> None:
-    host = "kubernetes.default.svc" if by == "name" else product.get("service", "kubernetes")["spec"]["clusterIP"]
+    host = "kubernetes.default.svc" if by == "name" else product.get("services", "kubernetes")["spec"]["clusterIP"]
     for client in clients:
         assert _run(product, client, ASK_THE_API_SERVER, host, option="timeout:20") == "200"
 
@@ -72,11 +72,11 @@ def test_headless_and_external_name_services_are_left_to_dns(product: Installed,
         _service("pods", clusterIP="None", selector={"role": "client"}, ports=[{"port": 80}], ipFamilyPolicy="PreferDualStack"),
         _service("elsewhere", type="ExternalName", externalName="kubernetes.default.svc.cluster.local"),
     )
-    pods = product.objects("pods", "-n", NAMESPACE)
+    pods = product.objects("pods", NAMESPACE)
     addresses = " ".join(sorted(entry["ip"] for pod in pods for entry in pod["status"]["podIPs"]))
     for client in clients:
         _finds(product, client, "pods", addresses)
-        _finds(product, client, "elsewhere", product.get("service", "kubernetes")["spec"]["clusterIP"])
+        _finds(product, client, "elsewhere", product.get("services", "kubernetes")["spec"]["clusterIP"])
 
 
 def _finds(product: Installed, client: str, name: str, addresses: str, option: str = "timeout:2") -> None:

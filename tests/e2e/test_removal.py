@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 from tests.cluster import cluster, deploy
-from tests.e2e.installed import CONFIG, Installed, Object
+from tests.e2e.installed import CONFIG, Installed
+from tests.e2e.reader import Object
 from tests.e2e.web import on_node
 from tests.support.polling import eventually
 
@@ -22,7 +23,7 @@ DEADLINE_S = 20
 @pytest.fixture
 def away(everywhere: Installed) -> Iterator[None]:
     """No operator; afterwards the usual ones."""
-    before = everywhere.get("deployment", "proxyconfig-operator", deploy.NAMESPACE)["spec"]["replicas"]
+    before = everywhere.get("deployments", "proxyconfig-operator", deploy.NAMESPACE)["spec"]["replicas"]
     scale(everywhere, 0)
     eventually(lambda: operators(everywhere), within_s=120, every_s=0.5, until=lambda pods: pods == [])
     yield
@@ -49,7 +50,7 @@ def test_an_operator_that_comes_back_after_the_deadline_leaves_no_rules_on_any_n
     assert requested["note"].endswith("asked to remove all rules")
     (released,) = eventually(lambda: everywhere.events("Removed", deleting), within_s=60, every_s=0.5)
     assert released["note"] == "released, every node has confirmed its cleanup"
-    assert everywhere.objects("nodeproxies.proxyconfig.dev") == []
+    assert everywhere.objects("nodeproxies") == []
 
 
 def tables(local: cluster.Cluster, node: int) -> bool:
@@ -58,7 +59,7 @@ def tables(local: cluster.Cluster, node: int) -> bool:
 
 
 def operators(product: Installed) -> list[Object]:
-    return product.objects("pods", "--namespace", deploy.NAMESPACE, "-l", "app.kubernetes.io/name=proxyconfig-operator")
+    return product.objects("pods", deploy.NAMESPACE, labels="app.kubernetes.io/name=proxyconfig-operator")
 
 
 def scale(product: Installed, replicas: int) -> None:

@@ -74,5 +74,5 @@ def test_deleting_it_removes_its_state_from_the_kernel_first(everywhere: Install
     everywhere.kubectl("delete", "kpx", CONFIG, "--timeout=90s", timeout_s=100)
     for node in range(len(local.nodes)):
         assert "proxyconfig" not in on_node(local, node, "nft", "list", "tables")
-    eventually(lambda: everywhere.objects("nodeproxies.proxyconfig.dev"), within_s=60, every_s=0.3, until=lambda found: found == [])
+    eventually(lambda: everywhere.objects("nodeproxies"), within_s=60, every_s=0.3, until=lambda found: found == [])
     everywhere.apply({"apiVersion": "proxyconfig.dev/v1alpha1", "kind": "ProxyConfig", "metadata": {"name": CONFIG}, "spec": spec})

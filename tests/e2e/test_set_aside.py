@@ -41,7 +41,7 @@ def test_an_address_of_the_wrong_family_is_told_where_users_look_and_harms_nothi
     everywhere: Installed, served: Web, wrong: str
 ) -> None:
     def told_by_nodes() -> bool:
-        proxies = everywhere.objects("nodeproxies.proxyconfig.dev")
+        proxies = everywhere.objects("nodeproxies")
         return all(proxy["status"].get("quarantined") == [{"service": f"default/{wrong}", "reason": SENTENCE}] for proxy in proxies)
 
     eventually(told_by_nodes, within_s=60, every_s=0.5)

@@ -32,7 +32,7 @@ class Web:
 
     def from_pod(self) -> Sequence[str]:
         """Return the command that fetches through the cluster IP from a pod."""
-        address = self.product.get("service", "web")["spec"]["clusterIP"]
+        address = self.product.get("services", "web")["spec"]["clusterIP"]
         kubectl = (str(self.local.plane.program("kubectl")), "--kubeconfig", str(self.product.kubeconfig))
         return (*kubectl, "exec", "client", "--", "python3", "/fetch.py", f"http://{address}/")
 

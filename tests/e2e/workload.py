@@ -31,14 +31,12 @@ def create(product: Installed, nodes: list[NodeAddress]) -> dict[str, Pair]:
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}},
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "programs", "namespace": NAME}, "data": programs},
     )
-    eventually(lambda: product.objects("serviceaccounts", "-n", NAME), within_s=60)
+    eventually(lambda: product.objects("serviceaccounts", NAME), within_s=60)
     product.apply(*pods)
     product.kubectl("-n", NAME, "wait", "--for=condition=Ready", "--timeout=180s", "pods", "--all", timeout_s=200)
     for pod in (pod_name(role, number) for number, _ in enumerate(nodes, 1) for role in ROLES if role.startswith("backend")):
         eventually(lambda pod=pod: product.kubectl("-n", NAME, "logs", pod) == "ready\n", within_s=60, every_s=0.3)  # type: ignore[misc]
-    return {
-        pod["metadata"]["name"]: pair_of([entry["ip"] for entry in pod["status"]["podIPs"]]) for pod in product.objects("pods", "-n", NAME)
-    }
+    return {pod["metadata"]["name"]: pair_of([entry["ip"] for entry in pod["status"]["podIPs"]]) for pod in product.objects("pods", NAME)}
 
 
 def delete(product: Installed) -> None:
