@@ -39,11 +39,10 @@ class Api:
         self._generation += 1
         marks = _marks(self._generation)
         self._place({namespace for _, namespace, _ in (*objects, *marks)} - self._namespaces)
-        self._writer.delete(set(self._present) - set(objects) - set(marks))
-        self._writer.apply(one for key, one in objects.items() if self._present.get(key) != one)
+        self._writer.replace(self._present, objects)
         for one in marks.values():
             self._writer.apply([one])
-        self._present = {**objects, **marks}
+        self._present = dict(objects)
         return Mark(str(self._generation), str(9000 + self._generation))
 
     def everything(self) -> dict[Key, Object]:

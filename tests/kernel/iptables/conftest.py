@@ -35,10 +35,15 @@ def api(lenient: ControlPlane) -> Api:
     return Api(ApiWriter(from_kubeconfig(lenient.kubeconfig)))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def empty(api: Api) -> None:
+    """A module begins without Services: those of another one have the ports of its own."""
+    api.put({})
+
+
 @pytest.fixture
 def laboratory(lenient: ControlPlane, api: Api, tmp_path: Path) -> Laboratory:
-    """Two nodes' worth of everything, and no Services yet."""
-    api.put({})
+    """Two nodes' worth of everything; the Services of the test before are still there."""
     return Laboratory(lenient, api, tmp_path)
 
 

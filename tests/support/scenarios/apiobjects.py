@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,24 +36,14 @@ class ApiObjects:
 
     def put(self, objects: Mapping[Key, Object]) -> None:
         """Make these the only Services and EndpointSlices; do not wait."""
-        moved = {key for key, one in objects.items() if key in self._present and _moves(self._present[key], one)}
-        self._delete(set(self._present) - set(objects) | moved, {key[:2] for key in objects})
         namespaces = ({namespace for _, namespace, _ in objects} | {SENTINEL}) - self.namespaces
         self.writer.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in namespaces)
         self.namespaces |= namespaces
-        self.writer.apply(one for key, one in objects.items() if self._present.get(key) != one)
+        self.writer.replace(self._present, objects)
         self._present = dict(objects)
         self._generation += 1
         for one in self._sentinel():
             self.writer.apply([one])
-
-    def _delete(self, gone: set[Key], staying: set[tuple[str, str]]) -> None:
-        """Delete objects; all of a kind in a namespace at once where none stays."""
-        for (kind, namespace), keys in itertools.groupby(sorted(gone), key=lambda key: key[:2]):
-            if (kind, namespace) in staying:
-                self.writer.delete(keys)
-            else:
-                self.writer.delete_all(kind, namespace)
 
     def caught_up(self) -> bool:
         """Whether every pod reaches the newest sentinel in both families, and of the two others the one whose turn it is."""
@@ -109,9 +98,3 @@ class ApiObjects:
                     }
                 )
         return sorted(made, key=lambda one: one["metadata"]["name"].startswith(SENTINEL))
-
-
-def _moves(before: Object, after: Object) -> bool:
-    """Whether a Service has another cluster IP, which the API takes only for a new one."""
-    old, new = (one.get("spec", {}).get("clusterIPs") for one in (before, after))
-    return bool(old and new and old != new)

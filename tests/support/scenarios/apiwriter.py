@@ -6,7 +6,7 @@ A kubectl for each of these would compute for longer than the proxies under test
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -45,13 +45,11 @@ class ApiWriter:
         self.apply([{key: part for key, part in node.items() if key != "status"}])
         self._do([lambda api: api.call("PATCH", path, body=body, content_type="application/merge-patch+json")])
 
-    def delete(self, keys: Iterable[Key]) -> None:
-        """Delete objects, if they are there."""
-        self._do(_deletion(_path(*key)) for key in keys)
-
-    def delete_all(self, kind: str, namespace: str) -> None:
-        """Delete all objects of a kind in a namespace, in one request."""
-        self._do([_deletion(_path(kind, namespace))])
+    def replace(self, before: Mapping[Key, Object], after: Mapping[Key, Object]) -> None:
+        """Write what differs, and delete what is gone. A Service with another cluster IP is made anew, as the API asks for it."""
+        moved = {key for key, one in after.items() if key in before and _moves(before[key], one)}
+        self._do(_deletion(_path(*key)) for key in before.keys() - after.keys() | moved)
+        self.apply(one for key, one in after.items() if before.get(key) != one)
 
     def everything(self) -> dict[Key, Object]:
         """Return all Services and EndpointSlices, those that the API server made itself, too."""
@@ -64,6 +62,7 @@ class ApiWriter:
         return eventually(lambda: asyncio.run(self._answers(listed)), within_s=WITHIN_S, every_s=1, until=lambda _: True)
 
     async def _answers(self, requests: Iterable[Request]) -> list[bytes]:
+        """Return the bodies when all have an answer: one request may free the port of another. Raises AssertionError if one failed."""
         free = asyncio.Semaphore(AT_ONCE)
 
         async def answer(request: Request) -> bytes:
@@ -71,10 +70,12 @@ class ApiWriter:
                 return await request(api)
 
         async with ApiClient(self._config, user_agent=MANAGER) as api:
-            try:
-                return await asyncio.gather(*map(answer, requests))
-            except (ClientError, OSError) as error:
-                raise AssertionError(str(error)) from error
+            answers = await asyncio.gather(*map(answer, requests), return_exceptions=True)
+        failed = [each for each in answers if isinstance(each, BaseException)]
+        if unexpected := [each for each in failed if not isinstance(each, ClientError | OSError)]:
+            raise unexpected[0]
+        assert not failed, f"{len(failed)} of {len(answers)} requests failed, the first with: {failed[0]}"
+        return [each for each in answers if isinstance(each, bytes)]
 
 
 def _application(one: Object, subresource: str = "") -> Request:
@@ -104,3 +105,8 @@ def _path_of(one: Object, subresource: str = "") -> str:
 
 def _path(kind: str, namespace: str, name: str = "", subresource: str = "") -> str:
     return path_of(VERSIONS[kind], f"{kind.lower()}s", name, namespace=namespace, subresource=subresource)
+
+
+def _moves(before: Object, after: Object) -> bool:
+    old, new = (one.get("spec", {}).get("clusterIPs") for one in (before, after))
+    return bool(old and new and old != new)
