@@ -52,7 +52,7 @@ class Part:
 
 
 @cache
-def _rounds(plays: Callable[[Scenario], bool], chosen: Callable[[list[Round]], list[Round]], mode: str) -> list[Round]:
+def _rounds(plays: Callable[[Scenario], bool], chosen: Callable[[Iterable[Round]], list[Round]], mode: str) -> list[Round]:
     return chosen(rounds_of(filter(plays, load()), mode=mode))
 
 
