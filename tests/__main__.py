@@ -19,10 +19,10 @@ from tests.support.suites import Suite, side_by_side
 
 LANES = (
     # Other kernels compute on one processor and share nothing with the machine.
-    ("check", "kernels"),
+    ("check", "kernels", "apiserver"),
     ("unit", "kernel"),
     # Whole clusters share settings of the machine, so they are in one lane.
-    ("e2e", "cluster", "apiserver"),
+    ("e2e", "cluster"),
 )
 BASE = frozenset({"check", "unit"})
 """What all others but the kernels stand on: those use a processor that is idle while the unit tests run."""
