@@ -30,11 +30,11 @@ RUNS = (
     # Not test_speed: the clock of CPU time has steps of 10 ms on these kernels (HZ=100), and what it measures takes less.
     Run("complete", ("tests/kernel/nftables", "--ignore=tests/kernel/nftables/test_speed.py")),
     Run("complete", ("tests/kernels/ipvs", "tests/kernel/traffic/test_ipvs.py")),
-    Run("complete", ("tests/kernels/ipv6_disabled",), ("ipv6.disable=1",)),
+    Run("complete", ("tests/kernels/ipv4_alone",), ("ipv6.disable=1",)),
     Run("without-fib-ipv6", ("tests/kernels/without_fib_ipv6",)),
     Run("without-ctnetlink", ("tests/kernels/without_ctnetlink",)),
     Run("without-nf-tables", ("tests/kernels/without_nf_tables",)),
-    Run("without-ipv6", ("tests/kernels/without_ipv6",)),
+    Run("without-ipv6", ("tests/kernels/ipv4_alone",)),
 )
 _HARNESS = "tests/kernels/harness"
 _REPORT = "report.xml"

@@ -1,4 +1,4 @@
-"""A kernel that was built without CONFIG_IPV6: IPv4 is served, in both modes and through both back ends of iptables."""
+"""Kernels without CONFIG_IPV6, or booted with ipv6.disable=1: IPv4 is served, in both modes and through both back ends of iptables."""
 
 from __future__ import annotations
 
