@@ -1,4 +1,4 @@
-"""What a sync was: told by the runner to everything that reports (status, Events, health, metrics, benchmarks)."""
+"""What a sync did, for everything that reports it: status, Events, health, metrics, benchmarks."""
 
 from __future__ import annotations
 

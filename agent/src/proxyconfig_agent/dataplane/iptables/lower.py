@@ -41,7 +41,7 @@ def _list(targets: ServiceChains, settings: Settings, chain: str, endpoints: tup
 
 
 def _masquerade(targets: ServiceChains, settings: Settings) -> Rules:
-    """Whoever comes to the ClusterIP from outside may have come through any node; the answer has to come back through this one."""
+    """A client outside of the cluster may reach the ClusterIP through any node; the answer has to come back through this one."""
     frontends = targets.frontends
     others = f"-j {MARK_MASQ}" if settings.masquerade_all else local_detector.masquerade_others(settings.local_traffic, frontends.family)
     return (f"{destination(targets, 'cluster IP', frontends.cluster_ip)} {others}",) if others and frontends.cluster_ip else ()

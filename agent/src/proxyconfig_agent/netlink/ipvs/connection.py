@@ -53,7 +53,7 @@ class Connection:
         return refused
 
     def services(self) -> dict[VirtualServer, Scheduling]:
-        """Every virtual server of the network namespace, whoever made it, except firewall-mark services. Raises OSError."""
+        """Every virtual server of the network namespace, those of others too, except firewall-mark services. Raises OSError."""
         listed = map(messages.listed_service, self._exchange(uapi.IPVS_CMD_GET_SERVICE, uapi.NLM_F_DUMP))
         return dict(service for service in listed if service is not None)
 

@@ -101,7 +101,7 @@ class NftRules:
     def state(self) -> int:
         return nfnetlink.generation(self._socket)
 
-    def may_affect_us(self, before: int, after: int) -> bool:  # noqa: ARG002 - a commit that goes on is known before it is told of
+    def may_affect_us(self, before: int, after: int) -> bool:  # noqa: ARG002 - a commit of ours is known before the kernel announces it
         return self._monitor.may_affect_us()
 
     def follows(self, before: int, after: int, commits: int) -> bool:

@@ -66,7 +66,7 @@ class TableDiff:
         return edits
 
     def port(self, rules: PortRules) -> Edits:
-        """What one Service port lacks. It is wanted from now on."""
+        """What one Service port lacks; it is part of the desired rules from now on."""
         self._own.update(rules.own)
         edits = Edits({Chain(Table.NAT, name): each for name, each in rules.own.items() if self._differs(name, each)})
         for chain, wanted in by_chain(rules).items():

@@ -63,7 +63,7 @@ def pour(argv: list[str], text: Iterable[bytes]) -> None:
 
 
 def _write(pipe: IO[bytes], text: Iterable[bytes]) -> None:
-    """Whoever makes the text goes on to its end, also where nobody reads it any more."""
+    """The text is made to its end, even when the program reads no more of it."""
     parts = iter(text)
     with contextlib.suppress(BrokenPipeError), pipe:
         for part in parts:

@@ -1,4 +1,4 @@
-"""Virtual servers as values, and the mark by which ours are told from everybody else's."""
+"""Virtual servers as values, and the mark that distinguishes ours from those of others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A full resync of both families: read the kernel, adopt what is there, send the difference to exactly what is wanted."""
+"""A full resync of both families: read the kernel, adopt what is there, send the difference."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ ANSWER_S = 30.0
 """A process that is silent for so long serves nobody either: it is ended."""
 _PIECE = 1 << 16
 _left: list[subprocess.Popen[bytes]] = []
-"""Processes that were left to themselves: whoever starts one has to take note of its end."""
+"""Processes without an owner: the process that started one has to wait for its end."""
 
 
 class ProxyClient:

@@ -1,4 +1,4 @@
-"""The name by which a proxy process is found in its network namespace, whoever started it: an abstract Unix socket, see unix(7)."""
+"""The name of a proxy process in its network namespace, for agents that did not start it: an abstract Unix socket, see unix(7)."""
 
 from __future__ import annotations
 
