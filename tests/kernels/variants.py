@@ -1,4 +1,4 @@
-"""The kernels that tests run on: a complete one, and others that each lack one thing."""
+"""The kernels that tests run on: a complete one, and others that each lack something."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ CONFIG = Path(__file__).with_name("config")
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A kernel of that series; `without` is the option of its configuration that is off here, and on in CONFIG."""
+    """A kernel of that series; `without`: the options of its configuration that are off here, and on in CONFIG."""
 
     name: str
-    without: str = ""
+    without: tuple[str, ...] = ()
 
     def configuration(self) -> str:
         """Return the text that Kconfig reads: every option that differs from the smallest kernel that can be."""
@@ -27,14 +27,15 @@ class Kernel:
         for line in CONFIG.read_text().splitlines():
             option, is_set, value = line.partition("=")
             if is_set:
-                yield option, "n" if option == self.without else value
+                yield option, "n" if option in self.without else value
 
 
 # Each is built in the tree of the one before it: first the one that has all, last the one that differs most.
 KERNELS = (
     Kernel("complete"),
-    Kernel("without-fib-ipv6", "CONFIG_NFT_FIB_IPV6"),
-    Kernel("without-ctnetlink", "CONFIG_NF_CT_NETLINK"),
-    Kernel("without-nf-tables", "CONFIG_NF_TABLES"),
-    Kernel("without-ipv6", "CONFIG_IPV6"),
+    Kernel("without-fib-ipv6", ("CONFIG_NFT_FIB_IPV6",)),
+    Kernel("without-ctnetlink", ("CONFIG_NF_CT_NETLINK",)),
+    Kernel("without-nf-tables", ("CONFIG_NF_TABLES",)),
+    Kernel("without-nf-tables-and-statistic", ("CONFIG_NF_TABLES", "CONFIG_NETFILTER_XT_MATCH_STATISTIC")),
+    Kernel("without-ipv6", ("CONFIG_IPV6",)),
 )

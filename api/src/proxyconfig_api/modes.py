@@ -27,12 +27,15 @@ class PodNeeds:
     host_paths: tuple[HostPath, ...] = ()
 
 
+# iptables-legacy reads and writes its tables through a raw socket; all users of it wait for each other at the lock file.
+_IPTABLES = PodNeeds(("NET_ADMIN", "NET_RAW"), (HostPath("xtables-lock", "/run/xtables.lock", "FileOrCreate"),))
+
 BUILT: dict[Mode, PodNeeds] = {
     Mode.NFTABLES: PodNeeds(),
-    # iptables-legacy reads and writes its tables through a raw socket; all users of it wait for each other at the lock file.
-    Mode.IPTABLES: PodNeeds(("NET_ADMIN", "NET_RAW"), (HostPath("xtables-lock", "/run/xtables.lock", "FileOrCreate"),)),
+    Mode.IPTABLES: _IPTABLES,
     Mode.IPVS: PodNeeds(),
-    Mode.USERSPACE: PodNeeds(),
+    # On a node whose kernel has no nf_tables, chains of iptables lead to its process.
+    Mode.USERSPACE: _IPTABLES,
 }
 
 

@@ -18,6 +18,9 @@ IPVS = "ipvs"
 LEGACY = "iptables-legacy"
 """Our iptables mode where the node uses the other back end."""
 
+BY_IPTABLES = "userspace-iptables"
+"""Our userspace mode where the kernel has no nf_tables."""
+
 KUBE_PROXY = ("nftables", "iptables")
 """The modes of ours that the real kube-proxy has, too."""
 
@@ -39,6 +42,8 @@ class Part:
     mode: str
     plays: Callable[[Scenario], bool] = _everything
     chosen: Callable[[Iterable[Round]], list[Round]] = list
+    rules: str = ""
+    """The mode whose rules it has, if that is not its own."""
 
     def __str__(self) -> str:
         return self.subject
@@ -48,18 +53,19 @@ class Part:
         return self.subject.startswith("kube-proxy")
 
     def rounds(self) -> list[Round]:
-        return _rounds(self.plays, self.chosen, self.mode)
+        return _rounds(self.plays, self.chosen, self.mode, self.rules)
 
 
 @cache
-def _rounds(plays: Callable[[Scenario], bool], chosen: Callable[[Iterable[Round]], list[Round]], mode: str) -> list[Round]:
-    return chosen(rounds_of(filter(plays, load()), mode=mode))
+def _rounds(plays: Callable[[Scenario], bool], chosen: Callable[[Iterable[Round]], list[Round]], mode: str, rules: str) -> list[Round]:
+    return chosen(rounds_of(filter(plays, load()), mode=mode, rules=rules))
 
 
 _HERE = tuple(mode for mode in MODES if mode in DATAPLANES and mode != IPVS)
 PARTS = (
     *(Part(mode, mode) for mode in _HERE),
     Part(LEGACY, "iptables", _of_a_process),
+    Part(BY_IPTABLES, "userspace", _of_a_process, rules="iptables"),
     *(Part(f"agent-{mode}", mode, _of_a_process) for mode in _HERE),
     *(Part(f"kube-proxy-{mode}", mode) for mode in KUBE_PROXY),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import msgspec
 from tests.kernel.in_namespace import Entered
@@ -19,6 +20,7 @@ from tests.support.scenarios.configs import CONFIGS, Config
 from tests.support.scenarios.objects import Key
 from tests.support.scenarios.scenario import Object
 
+from proxyconfig_agent.dataplane.combined.userspace_by_iptables import UserspaceByIptables
 from proxyconfig_agent.dataplane.iptables.iptables import Iptables
 from proxyconfig_agent.dataplane.iptables.mode import ROUTE_LOCALNET
 from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs
@@ -128,11 +130,14 @@ class InProcess:
 
     @contextlib.contextmanager
     def running(self, config: Config) -> Iterator[Running]:
-        with dataplane(self._topology, self.mode) as made:
+        with self._dataplane() as made:
             self._topology.node.sysctl({ROUTE_LOCALNET: str(int(config.localhost_node_ports))})
             yield Pipeline(self._topology, made, config, self.mode)
         self._topology.node.sysctl({ROUTE_LOCALNET: "0"})
         empty(self._topology.node)
+
+    def _dataplane(self) -> contextlib.AbstractContextManager[ModeInstance]:
+        return dataplane(self._topology, self.mode)
 
 
 class Legacy(InProcess):
@@ -154,6 +159,17 @@ class Legacy(InProcess):
                 assert "KUBE-SERVICES" in node.run("iptables-legacy-save", "-t", "nat")
 
 
+class ByIptables(InProcess):
+    """Our userspace mode as where the kernel has no nf_tables: chains of iptables lead to the proxy process."""
+
+    def __init__(self, topology: Topology) -> None:
+        super().__init__(topology, "userspace")
+        self.name = "userspace-iptables"
+
+    def _dataplane(self) -> contextlib.AbstractContextManager[ModeInstance]:
+        return removed_at_the_end(self._topology, partial(UserspaceByIptables, ""))
+
+
 def empty(node: Namespace) -> None:
     """Leave no rules on a node, and find none that ours should have taken away: iptables' own tables stay."""
     left = node.run("nft", "list", "ruleset")
@@ -171,12 +187,17 @@ DATAPLANES: Mapping[str, Callable[[], ModeInstance]] = {
 _IPVS_SYSCTLS = sysctls(ProxyConfig.parse(proxy_config(CONFIGS["default"], "ipvs")).spec)
 
 
-@contextlib.contextmanager
-def dataplane(topology: Topology, mode: str) -> Iterator[ModeInstance]:
-    """The data plane on the node under test; it removes all of its state at the end."""
-    made = Entered(topology.node, DATAPLANES[mode])
+def dataplane(topology: Topology, mode: str) -> contextlib.AbstractContextManager[ModeInstance]:
+    """The data plane of a mode on the node under test; it removes all of its state at the end."""
     if mode == "ipvs":
         topology.node.sysctl(_IPVS_SYSCTLS)
+    return removed_at_the_end(topology, DATAPLANES[mode])
+
+
+@contextlib.contextmanager
+def removed_at_the_end(topology: Topology, make: Callable[[], ModeInstance]) -> Iterator[ModeInstance]:
+    """A data plane on the node under test, which leaves nothing there."""
+    made = Entered(topology.node, make)
     try:
         yield made
         made.remove()

@@ -93,17 +93,17 @@ class Round:
         return f"{self.config}-{self.number}"
 
 
-def rounds_of(scenarios: Iterable[Scenario], book: Book = NETNS, mode: str = "nftables") -> list[Round]:
+def rounds_of(scenarios: Iterable[Scenario], book: Book = NETNS, mode: str = "nftables", rules: str = "") -> list[Round]:
     """The scenarios of one configuration side by side, step by step. All configurations one after the other."""
     by_config: dict[str, list[Scenario]] = {}
     for scenario in scenarios:
         if mode in scenario.modes:
-            by_config.setdefault(scenario.config, []).append(_in_mode(scenario, mode))
+            by_config.setdefault(scenario.config, []).append(_in_mode(scenario, mode, rules))
     return [round_ for config, members in by_config.items() for round_ in _rounds(config, members, book)]
 
 
-def _in_mode(scenario: Scenario, mode: str) -> Scenario:
-    steps = tuple(replace(step, expect=tuple(filter(None, (one.in_mode(mode) for one in step.expect)))) for step in scenario.steps)
+def _in_mode(scenario: Scenario, mode: str, rules: str) -> Scenario:
+    steps = tuple(replace(step, expect=tuple(filter(None, (one.in_mode(mode, rules) for one in step.expect)))) for step in scenario.steps)
     return replace(scenario, modes=(mode,), steps=steps)
 
 

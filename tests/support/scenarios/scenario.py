@@ -74,12 +74,12 @@ class Expectation:
     """What is to happen instead of `result` in a mode that decides something else."""
     differences: tuple[Difference, ...] = ()
 
-    def in_mode(self, mode: str) -> Expectation | None:
-        """What is expected in this mode alone; None if it says nothing about the mode."""
+    def in_mode(self, mode: str, rules: str = "") -> Expectation | None:
+        """What is expected in this mode alone, if its rules are those of another one; None if it says nothing about the mode."""
         if mode not in self.modes:
             return None
         differences = tuple(difference for difference in self.differences if mode in difference.modes)
-        result = self.by_mode.get(mode, self.result)
+        result = self.by_mode.get(mode, self.by_mode.get(rules, self.result))
         return replace(self, modes=(mode,), result=result.proxied() if mode in PROXIED else result, by_mode={}, differences=differences)
 
     @property

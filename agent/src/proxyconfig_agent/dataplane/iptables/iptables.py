@@ -10,6 +10,7 @@ from proxyconfig_agent.dataplane.iptables.delta import delta
 from proxyconfig_agent.dataplane.iptables.kernel import nfacct
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Features
 from proxyconfig_agent.dataplane.iptables.model.static_rules import JUMPS
+from proxyconfig_agent.dataplane.iptables.programming import TO_ENDPOINTS, Programming
 from proxyconfig_agent.dataplane.iptables.sync import reconcile
 from proxyconfig_agent.dataplane.iptables.sync.batches import BATCH, batches, by_family, portions
 from proxyconfig_agent.dataplane.iptables.sync.bisect import Bisection
@@ -34,8 +35,9 @@ _LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"
 class Iptables:
     """One node's Services in kube-proxy's chains, in the network namespace of the threads that use it."""
 
-    def __init__(self) -> None:
-        self._owned = Ownership()
+    def __init__(self, programming: Programming = TO_ENDPOINTS) -> None:
+        self._programming = programming
+        self._owned = Ownership(owner=programming.owner)
         self._lowerings: dict[Family, RuleRenderer] = {}
         self._lacking: Mapping[Family, str] = {}
         self._served = frozenset(Family)
@@ -45,7 +47,7 @@ class Iptables:
     def probe(self) -> ProbeResult:
         with _told():
             tools = self._writer.tools
-            found = probe(tools.values(), self._lacking)
+            found = probe(tools.values(), self._lacking, self._programming.unneeded)
             self._served = frozenset(tools) - found.unserved.keys()
             programs = next(iter(tools.values()))
             version, counters = f"{programs.version()} ({programs.backend})", "available" if self._counters() else "missing"
@@ -57,7 +59,7 @@ class Iptables:
         clock.lap("lower")
         with _told(), self._anew() as writer:
             refused, drift = dict[ServiceName, Refusal](), Drift()
-            lowerings = {family: RuleRenderer(family, settings, self._features()) for family in writer.tools if family in self._served}
+            lowerings = {family: self._renderer(family, settings) for family in writer.tools if family in self._served}
             fills = [self._fill(lowering, ports, refused, clock, drift) for lowering in lowerings.values()]
             for fill in fills:
                 fill.end([port for port in ports if port.name.service in refused and port.family is fill.family])
@@ -138,6 +140,9 @@ class Iptables:
 
     def _rules(self) -> dict[tuple[Family, str], Rules]:
         return {key: rules for lowering in self._lowerings.values() for key, rules in lowering.counted().items()}
+
+    def _renderer(self, family: Family, settings: Settings) -> RuleRenderer:
+        return RuleRenderer(family, settings, self._features(), self._programming)
 
     def _features(self) -> Features:
         return Features(liberal=_is_liberal(), counters=self._counters())

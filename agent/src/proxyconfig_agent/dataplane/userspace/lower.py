@@ -40,7 +40,13 @@ def lower(frontends: Frontends, settings: Settings) -> Share:
     if frontends.is_accessible:
         for name, some in _external(frontends, cluster, local, comment):
             elements.setdefault(name, {}).update(some)
-    return Share(elements, frontends.cluster_ip, _route(frontends, cluster, local) if cluster or local else None)
+    return Share(elements, frontends.cluster_ip, route_of(frontends))
+
+
+def route_of(frontends: Frontends) -> Route | None:
+    """What the proxy process knows of one Service port; None: nothing of it goes there."""
+    cluster, local = _lists(frontends)
+    return _route(frontends, cluster, local) if cluster or local else None
 
 
 def key_of(frontends: Frontends) -> str:

@@ -5,32 +5,27 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-import structlog
-
 from proxyconfig_agent.dataplane.modes import ModeSpec
-from proxyconfig_agent.dataplane.port import DataplaneError, Lifecycle, ModeInstance
+from proxyconfig_agent.dataplane.port import Lifecycle, ModeInstance
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_api.spec import ProxyConfigSpec
 
 _LOOPBACK = ipaddress.ip_address("127.0.0.1")
 
-_log = structlog.get_logger("userspace")
+_NF_TABLES = ("nf_tables", "nft_chain_nat", "nft_ct", "nft_nat", "nft_fib_ipv4", "nft_fib_ipv6", "nft_reject_ipv4", "nft_reject_ipv6")
+_XTABLES = ("xt_addrtype", "xt_comment", "xt_conntrack", "xt_mark", "xt_nat", "xt_tcpudp", "ipt_REJECT", "ip6t_REJECT")
 
 
 def _make() -> ModeInstance:
-    from proxyconfig_agent.dataplane.userspace.userspace import Userspace  # noqa: PLC0415 - costs memory in other modes
+    from proxyconfig_agent.dataplane.combined import userspace_rules  # noqa: PLC0415 - costs memory in other modes
 
-    return Userspace()
+    return userspace_rules.made()
 
 
 def _left_behind() -> Iterator[Lifecycle]:
-    """A kernel without nf_tables has nothing of it, which proves the removal."""
-    try:
-        dataplane = _make()
-    except DataplaneError as error:
-        _log.info("nothing of userspace mode can be in this kernel", reason=str(error))
-    else:
-        yield dataplane
+    from proxyconfig_agent.dataplane.combined import userspace_rules  # noqa: PLC0415
+
+    return userspace_rules.left_behind()
 
 
 def localhost_node_ports(spec: ProxyConfigSpec) -> bool:
@@ -46,7 +41,6 @@ SPEC = ModeSpec(
     left_behind=_left_behind,
     localhost_node_ports=localhost_node_ports,
     localhost_families=tuple(Family),
-    modules=("nf_tables", "nft_chain_nat", "nft_ct", "nft_nat", "nf_conntrack_netlink"),
-    # Without those of one family the other is served.
-    optional_modules=("nft_fib_ipv4", "nft_fib_ipv6", "nft_reject_ipv4", "nft_reject_ipv6"),
+    modules=("nf_conntrack_netlink",),
+    optional_modules=(*_NF_TABLES, "ip_tables", "ip6_tables", *_XTABLES),
 )

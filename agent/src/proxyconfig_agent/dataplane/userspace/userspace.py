@@ -22,10 +22,11 @@ from proxyconfig_agent.dataplane.userspace.model.entrances import Entrances
 from proxyconfig_agent.dataplane.userspace.model.table import table_of
 from proxyconfig_agent.dataplane.userspace.sync.full_sync import FullSync
 from proxyconfig_agent.dataplane.userspace.table.state import FamilyState, Plan
+from proxyconfig_agent.dataplane.userspace.table.unserved import refusals
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.netlink.nftables.connection import Connection, KernelError
 from proxyconfig_agent.netlink.nftables.messages import Message, delete_table
-from proxyconfig_agent.select.frontends import Frontends, PortName
+from proxyconfig_agent.select.frontends import Frontends
 
 
 class Userspace:
@@ -148,19 +149,9 @@ class Userspace:
     def _outcome(
         self, operations: int, refused: Mapping[ServiceName, Refusal], services: Iterable[ServiceName], clock: StageTimer
     ) -> Outcome:
-        unserved = [partly for service in services if service not in refused and (partly := self._unserved(service))]
+        served = (service for service in services if service not in refused)
+        unserved = refusals(served, (state.unserved for state in self._states.values()))
         return Outcome(operations, (*refused.values(), *unserved), clock.took_s, relays=self._entrances.packed())
-
-    def _unserved(self, service: ServiceName) -> Refusal | None:
-        """What of a Service the proxy does not have."""
-        ports = sorted({port for state in self._states.values() for port in state.unserved(service)})
-        return _partly(service, ports) if ports else None
-
-
-def _partly(service: ServiceName, ports: Iterable[PortName]) -> Refusal:
-    names = ", ".join(f"{port} ({port.protocol.name})" for port in ports)
-    words = f"not served in mode userspace, whose proxy has TCP and UDP only: {names}; choose another mode for SCTP"
-    return Refusal(service, words, everywhere=True, partly=True)
 
 
 def _messages(plans: Mapping[Family, Plan]) -> Iterator[Message]:

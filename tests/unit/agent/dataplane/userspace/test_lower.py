@@ -107,6 +107,6 @@ def test_ports_that_the_proxy_does_not_have_are_remembered_by_service() -> None:
     state = FamilyState(Family.IPV4, Settings())
     sctp = frontends(cluster=(FAR,), protocol=Protocol.SCTP)
     state.keep(state.plan({sctp.name: sctp}))
-    assert state.unserved(sctp.name.service) == {sctp.name}
+    assert state.unserved.of(sctp.name.service) == {sctp.name}
     state.keep(state.plan({sctp.name: None}))
-    assert not state.unserved(sctp.name.service)
+    assert not state.unserved.of(sctp.name.service)

@@ -47,8 +47,13 @@ def fixed(settings: Settings, family: Family, features: Features) -> Fixed:
 
     The kubelet's chain is among the chains only where we have a rule in it. The jumps to it are there always, as kube-proxy's are:
     elsewhere it is made if it is missing, and what the kubelet has in it stays."""
-    node_ports = tuple(f"{_LAST} {where} -j {chain_names.NODE_PORTS}" for where in _node_port_matches(settings, family))
+    node_ports = node_port_rules(settings, family, localhost=serves_localhost(settings, family))
     return Fixed(JUMPS, _chains(settings, family, features), {Chain(Table.NAT, chain_names.SERVICES): node_ports})
+
+
+def node_port_rules(settings: Settings, family: Family, *, localhost: bool) -> Rules:
+    """What is behind the rules of all Services: NodePorts on the addresses that serve them, loopback ones if they do as well."""
+    return tuple(f"{_LAST} {where} -j {chain_names.NODE_PORTS}" for where in _node_port_matches(settings, family, localhost=localhost))
 
 
 def serves_localhost(settings: Settings, family: Family) -> bool:
@@ -103,9 +108,8 @@ def _postrouting(mark: str, features: Features) -> Rules:
     )
 
 
-def _node_port_matches(settings: Settings, family: Family) -> tuple[str, ...]:
+def _node_port_matches(settings: Settings, family: Family, *, localhost: bool) -> tuple[str, ...]:
     """What NodePorts are served on: every local address, or each of those that were chosen."""
-    localhost = serves_localhost(settings, family)
     if ANY[family] in settings.node_port_addresses:
         loopback = "::1/128" if family is Family.IPV6 else "127.0.0.0/8"
         return ("-m addrtype --dst-type LOCAL" if localhost else f"-m addrtype --dst-type LOCAL ! -d {loopback}",)

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from proxyconfig_agent.dataplane.iptables.delta import NONE
-from proxyconfig_agent.dataplane.iptables.lower import lower
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Features, Fixed, PortRules, Table
-from proxyconfig_agent.dataplane.iptables.model.static_rules import fixed
+from proxyconfig_agent.dataplane.iptables.programming import TO_ENDPOINTS, Programming
 from proxyconfig_agent.dataplane.iptables.tools.restore import Input
 from proxyconfig_agent.dataplane.port import Change, Rules, Settings
 from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
@@ -22,9 +21,9 @@ LARGE = 1000
 class RuleRenderer:
     """Rules are made anew from what a Service port was whenever they are needed: to keep them would take most of the memory."""
 
-    def __init__(self, family: Family, settings: Settings, features: Features) -> None:
-        self.family, self._settings, self._features = family, settings, features
-        self.fixed = fixed(settings, family, features)
+    def __init__(self, family: Family, settings: Settings, features: Features, programming: Programming = TO_ENDPOINTS) -> None:
+        self.family, self._settings, self._features, self._lower = family, settings, features, programming.lower
+        self.fixed = programming.fixed(settings, family, features)
         self._endpoints = 0
         self._total = Counter({table: sum(_rules(self.fixed, table)) for table in (Table.FILTER, Table.NAT)})
         self._written = Counter[Table]()
@@ -53,7 +52,7 @@ class RuleRenderer:
         if frontends is None:
             return NONE
         try:
-            return lower(frontends, self._settings, self._features, large=self._endpoints > LARGE)
+            return self._lower(frontends, self._settings, self._features, large=self._endpoints > LARGE)
         except Exception as error:  # a fault of the agent, which concerns this Service alone
             raise RefusedError(refusal_of(frontends.name.service, error)) from error
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, ToolError, file, pour, run
+from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, ToolError, file, pour, rehearse, run
 from proxyconfig_agent.ingest.model import Family
 
 LOCK_S = 5
@@ -63,7 +63,10 @@ class Tool:
             for attempt in range(LOCK_ATTEMPTS):
                 given.seek(0)
                 try:
-                    run(argv, given).close()
+                    if test:
+                        rehearse(argv, given)
+                    else:
+                        run(argv, given).close()
                 except LockedError as error:
                     if attempt == LOCK_ATTEMPTS - 1:
                         raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend, Tool, backends
 from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, ToolError
@@ -33,20 +33,26 @@ def features(family: Family) -> dict[str, tuple[str, str]]:
     }
 
 
-def probe(tools: Iterable[Tool], lacking: Mapping[Family, str]) -> ProbeResult:
-    """Every extension by name, and the families that lack one, or the tables (`lacking`). Raises DataplaneError if all of them do."""
+def probe(tools: Iterable[Tool], lacking: Mapping[Family, str], unneeded: Collection[str] = ()) -> ProbeResult:
+    """Every extension by name, without those that are `unneeded`, and the families that lack one, or the tables (`lacking`).
+
+    Raises DataplaneError if all of them do."""
     tools = tuple(tools)
-    lacks = {**lacking, **{tool.family: lack for tool in tools if (lack := _lack(tool))}}
+    lacks = {**lacking, **{tool.family: lack for tool in tools if (lack := _lack(tool, unneeded))}}
     if len(lacks) == len(Family):
         raise DataplaneError(f"iptables: {'; '.join(lacks.values())}; {_FIX}")
     found = {f"IPv{family.value}": f"missing: {lacks[family]}" if family in lacks else _AVAILABLE for family in Family}
     served = next(family for family in Family if family not in lacks)
-    return ProbeResult(found | dict.fromkeys(features(served), _AVAILABLE), lacks)
+    return ProbeResult(found | dict.fromkeys(_needed(served, unneeded), _AVAILABLE), lacks)
 
 
-def _lack(tool: Tool) -> str:
+def _needed(family: Family, unneeded: Collection[str]) -> dict[str, tuple[str, str]]:
+    return {name: feature for name, feature in features(family).items() if name not in unneeded}
+
+
+def _lack(tool: Tool, unneeded: Collection[str]) -> str:
     """The first extension that the kernel does not have in this family, with iptables' words; empty if it has them all."""
-    asked = features(tool.family)
+    asked = _needed(tool.family, unneeded)
     # All at once first: each process takes its time.
     if not (whole := _refusal(tool, *asked.values())):
         return ""

@@ -16,6 +16,7 @@ PIPE_BYTES = 1 << 20
 """What is made while the program reads may be so far ahead."""
 
 _LOCKED = 4
+_WITHOUT = b"missing kernel module"
 
 
 class ToolError(Exception):
@@ -30,17 +31,33 @@ def run(argv: list[str], given: BinaryIO | None = None) -> BinaryIO:
     """What the process printed. Raises ToolError, after TIMEOUT_S at the latest."""
     output = file()
     try:
+        _said(argv, given, output)
+    except ToolError:
+        output.close()
+        raise
+    output.seek(0)
+    return output
+
+
+def rehearse(argv: list[str], given: BinaryIO) -> None:
+    """Raises ToolError for an input that the kernel would not take, too: the program asks it for each extension, and only warns."""
+    with file() as output:
+        said = _said(argv, given, output)
+    if _WITHOUT in said:
+        raise _error(argv, 0, said)
+
+
+def _said(argv: list[str], given: BinaryIO | None, output: BinaryIO) -> bytes:
+    """The errors and warnings that the process printed. Raises ToolError."""
+    try:
         done = subprocess.run(
             argv, stdin=given or subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, timeout=TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        output.close()
         raise ToolError(f"{argv[0]}: {error}") from error
     if done.returncode:
-        output.close()
         raise _error(argv, done.returncode, done.stderr)
-    output.seek(0)
-    return output
+    return done.stderr
 
 
 def pour(argv: list[str], text: Iterable[bytes]) -> None:

@@ -22,7 +22,7 @@ _SOME = Entrances({Entrance(family, protocol, local): 9 for family in Family for
 
 def probe(connection: Connection) -> ProbeResult:
     """The families that can be served. Raises DataplaneError if none can, or UDP cannot."""
-    _find_flows()
+    find_flows()
     lacks = {family: lack for family in Family if (lack := _lack(connection, family))}
     if len(lacks) == len(Family):
         raise DataplaneError(f"userspace: {'; '.join(lacks.values())}; load the module, use a kernel that has it, or choose another mode")
@@ -30,7 +30,7 @@ def probe(connection: Connection) -> ProbeResult:
     return ProbeResult(found, lacks)
 
 
-def _find_flows() -> None:
+def find_flows() -> None:
     """Raises DataplaneError where the kernel does not tell what a UDP flow's destination was."""
     try:
         with contextlib.closing(UdpFlows()) as flows:

@@ -38,10 +38,10 @@ class Proxy:
             raise DataplaneError(f"userspace: the proxy process cannot be started: {error}") from error
         return Entrances(self._listeners.ports, addresses)
 
-    def replace(self, routes: Mapping[str, Route], udp_idle_s: float) -> list[str]:
+    def replace(self, routes: Mapping[str, Route], udp_idle_s: float, mark: int = 0) -> list[str]:
         """Serve all of these. Keys of other routes that are served still: `drop` them when nothing leads to them any more."""
         client = self._running()
-        client.configure(udp_idle_s)
+        client.configure(udp_idle_s, mark)
         self.put(route for key, route in routes.items() if self._routes.get(key) != route)
         client.serve()
         return [key for key in self._routes if key not in routes]

@@ -55,9 +55,9 @@ class ProxyClient:
             self._exchange(Update(serial=next(self._serials), listeners=self._listeners))
             self._serves = True
 
-    def configure(self, udp_idle_s: float) -> None:
+    def configure(self, udp_idle_s: float, mark: int = 0) -> None:
         """Raises DataplaneError."""
-        self._exchange(Update(serial=next(self._serials), udp_idle_s=udp_idle_s))
+        self._exchange(Update(serial=next(self._serials), udp_idle_s=udp_idle_s, mark=mark))
 
     def update(self, put: Iterable[Route] = (), drop: Sequence[str] = ()) -> None:
         """Return when the process serves these, and does not serve those. Raises DataplaneError."""

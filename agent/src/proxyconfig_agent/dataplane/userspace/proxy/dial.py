@@ -10,7 +10,7 @@ from proxyconfig_agent.dataplane.userspace.proxy import connection
 from proxyconfig_agent.dataplane.userspace.proxy.endpoints import Failures
 from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop, Timer
 from proxyconfig_agent.dataplane.userspace.proxy.routes import ServicePort
-from proxyconfig_agent.dataplane.userspace.proxy.sockets import outgoing, sockaddr_of
+from proxyconfig_agent.dataplane.userspace.proxy.sockets import Outgoing, sockaddr_of
 from proxyconfig_agent.ingest.model import Protocol
 
 FIRST_S = 0.25
@@ -31,13 +31,14 @@ class Dial:
         port: ServicePort,
         client: str,
         failures: Failures,
+        outgoing: Outgoing,
         *,
         local: bool,
         connected: Connected,
         failed: Callable[[], None],
     ) -> None:
         self._loop, self._port, self._client, self._failures, self._local = loop, port, client, failures, local
-        self._connected, self._failed = connected, failed
+        self._outgoing, self._connected, self._failed = outgoing, connected, failed
         self._ends = loop.now() + DEADLINE_S
         self._tried: tuple[bytes, ...] = ()
         self._socket: socket.socket | None = None
@@ -66,7 +67,7 @@ class Dial:
     def _attempt(self, endpoint: bytes) -> int:
         """Begin to connect; the error number."""
         try:
-            self._socket = outgoing(self._port.route.family, Protocol.TCP)
+            self._socket = self._outgoing.opened(self._port.route.family, Protocol.TCP)
             connection.prepare(self._socket)
             number = self._socket.connect_ex(sockaddr_of(endpoint))
             self._loop.register(self._socket.fileno(), connection.EDGES, self._on_events)

@@ -54,7 +54,9 @@ class Update(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     drop: tuple[str, ...] = ()
     """Keys of routes."""
     udp_idle_s: float | None = None
-    """None: as before."""
+    """None: as before; so is the next one."""
+    mark: int | None = None
+    """SO_MARK of connections to endpoints; 0: none."""
 
 
 class Done(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from proxyconfig_agent.dataplane.userspace.proxy.original_destination import Udp
 from proxyconfig_agent.dataplane.userspace.proxy.pipes import Pipes
 from proxyconfig_agent.dataplane.userspace.proxy.rendezvous import Rendezvous
 from proxyconfig_agent.dataplane.userspace.proxy.routes import Routes
+from proxyconfig_agent.dataplane.userspace.proxy.sockets import Outgoing
 from proxyconfig_agent.dataplane.userspace.proxy.tcp import Acceptor, Tcp
 from proxyconfig_agent.dataplane.userspace.proxy.udp import IdleTime, Udp, UdpProxy
 from proxyconfig_agent.ingest.model import Protocol
@@ -30,9 +31,9 @@ class ProxyProcess:
     def __init__(self, control: socket.socket, limits: Limits) -> None:
         self._loop = loop = EventLoop()
         self._routes = routes = Routes(loop.now)
-        self._idle = IdleTime()
-        self._tcp = Tcp(loop, routes, Failures(loop.now), Pipes(limits.pipes), Slots(limits.connections))
-        self._udp = Udp(loop, routes, Failures(loop.now), UdpFlows(), Slots(limits.flows), self._idle)
+        self._idle, self._outgoing = IdleTime(), Outgoing()
+        self._tcp = Tcp(loop, routes, Failures(loop.now), Pipes(limits.pipes), Slots(limits.connections), self._outgoing)
+        self._udp = Udp(loop, routes, Failures(loop.now), UdpFlows(), Slots(limits.flows), self._idle, self._outgoing)
         self._full = limits
         self._control = Control(loop, control, self._apply, self._orphaned)
         self._rendezvous = Rendezvous(loop, self._end)
@@ -46,6 +47,8 @@ class ProxyProcess:
     def _apply(self, update: Update) -> None:
         if update.udp_idle_s is not None:
             self._idle.seconds = update.udp_idle_s
+        if update.mark is not None:
+            self._outgoing.mark = update.mark
         for key in update.drop:
             self._routes.drop(key)
         for route in update.put:

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 
 from proxyconfig_agent.ingest.model import Family, Protocol
 
 TAG = 0x80000000
-"""SO_PRIORITY of what the process sends to endpoints: rules leave it alone, also if an endpoint has a Service's address."""
+"""SO_PRIORITY of what the process sends to endpoints: rules of nf_tables leave it alone, also if an endpoint has a Service's address."""
 FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 KINDS = {Protocol.TCP: socket.SOCK_STREAM, Protocol.UDP: socket.SOCK_DGRAM}
 
 
-def outgoing(family: Family, protocol: Protocol) -> socket.socket:
-    """A socket that does not block, for a connection to an endpoint. Raises OSError; SO_PRIORITY takes CAP_NET_ADMIN."""
-    made = socket.socket(FAMILIES[family], KINDS[protocol] | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, TAG - (1 << 32))
-    except OSError:
-        made.close()
-        raise
-    return made
+@dataclass(slots=True)
+class Outgoing:
+    """Makes sockets for connections to endpoints."""
+
+    mark: int = 0
+    """SO_MARK of what they send, for rules of iptables, which do not see priorities; 0: none."""
+
+    def opened(self, family: Family, protocol: Protocol) -> socket.socket:
+        """One that does not block. Raises OSError; both options take CAP_NET_ADMIN."""
+        made = socket.socket(FAMILIES[family], KINDS[protocol] | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, TAG - (1 << 32))
+            if self.mark:
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, self.mark)
+        except OSError:
+            made.close()
+            raise
+        return made
 
 
 def sockaddr_of(packed: bytes) -> tuple[str, int]:

@@ -15,6 +15,7 @@ from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop
 from proxyconfig_agent.dataplane.userspace.proxy.limits import Slots
 from proxyconfig_agent.dataplane.userspace.proxy.pipes import Pipes
 from proxyconfig_agent.dataplane.userspace.proxy.routes import Routes, ServicePort
+from proxyconfig_agent.dataplane.userspace.proxy.sockets import Outgoing
 from proxyconfig_agent.ingest.model import Family, Protocol
 
 TURN = 32
@@ -32,6 +33,7 @@ class Tcp:
     failures: Failures
     pipes: Pipes
     slots: Slots
+    outgoing: Outgoing
 
 
 class Acceptor:
@@ -90,7 +92,8 @@ class Acceptor:
             Connection(self._tcp.loop, client, made, self._tcp.pipes, self._tcp.slots.give_back).begin()
 
         failed = partial(self._refused, client)
-        Dial(self._tcp.loop, port, host, self._tcp.failures, local=self._local, connected=connected, failed=failed).begin()
+        tcp = self._tcp
+        Dial(tcp.loop, port, host, tcp.failures, tcp.outgoing, local=self._local, connected=connected, failed=failed).begin()
 
     def _refused(self, client: socket.socket) -> None:
         connection.refuse(client)

@@ -17,7 +17,7 @@ from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop
 from proxyconfig_agent.dataplane.userspace.proxy.limits import Slots
 from proxyconfig_agent.dataplane.userspace.proxy.original_destination import UdpFlows
 from proxyconfig_agent.dataplane.userspace.proxy.routes import Routes, ServicePort
-from proxyconfig_agent.dataplane.userspace.proxy.sockets import outgoing, packed_of, sockaddr_of
+from proxyconfig_agent.dataplane.userspace.proxy.sockets import Outgoing, packed_of, sockaddr_of
 from proxyconfig_agent.ingest.model import Family, Protocol
 
 TURN = 64
@@ -78,6 +78,7 @@ class Udp:
     conntrack: UdpFlows
     slots: Slots
     idle: IdleTime
+    outgoing: Outgoing
 
 
 class UdpProxy:
@@ -177,7 +178,7 @@ class UdpProxy:
         while (endpoint := flow.port.choose(flow.client[0], self._udp.failures, flow.tried, local=self._local)) is not None:
             flow.tried = (*flow.tried, endpoint)
             try:
-                made = outgoing(self._family, Protocol.UDP)
+                made = self._udp.outgoing.opened(self._family, Protocol.UDP)
                 made.connect(sockaddr_of(endpoint))
                 self._udp.loop.register(made.fileno(), select.EPOLLIN, lambda _: self._on_answer(flow))
             except OSError:

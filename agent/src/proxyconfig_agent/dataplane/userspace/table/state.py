@@ -13,8 +13,9 @@ from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
 from proxyconfig_agent.dataplane.tables.delta import Delta, delta
 from proxyconfig_agent.dataplane.tables.model import address_sets
-from proxyconfig_agent.dataplane.userspace.lower import NOTHING, Share, is_served, key_of, lower
+from proxyconfig_agent.dataplane.userspace.lower import NOTHING, Share, key_of, lower
 from proxyconfig_agent.dataplane.userspace.proxy.messages import Route
+from proxyconfig_agent.dataplane.userspace.table.unserved import Unserved
 from proxyconfig_agent.ingest.model import Address, Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends, PortName
 
@@ -45,7 +46,7 @@ class FamilyState:
         self.family, self._settings = family, settings
         self.ports: dict[PortName, Frontends] = {}
         self._cluster_ips: Counter[Address] = Counter()
-        self._unserved: dict[ServiceName, set[PortName]] = {}
+        self.unserved = Unserved()
 
     def plan(self, wanted: Ports, without: Collection[ServiceName] = ()) -> Plan:
         """What these Service ports need. The Services `without` are to have nothing. Raises RefusedError."""
@@ -65,24 +66,11 @@ class FamilyState:
                 self.ports.pop(name, None)
             else:
                 self.ports[name] = new
-            self._note_unserved(name, new)
+            self.unserved.note(name, new)
         self._cluster_ips.update(plan.cluster_ips)
         for address in plan.cluster_ips:
             if not self._cluster_ips[address]:
                 del self._cluster_ips[address]
-
-    def unserved(self, service: ServiceName) -> Collection[PortName]:
-        """Ports of a protocol that the proxy does not have."""
-        return self._unserved.get(service, ())
-
-    def _note_unserved(self, name: PortName, new: Frontends | None) -> None:
-        ports = self._unserved.setdefault(name.service, set())
-        if new is None or is_served(new):
-            ports.discard(name)
-        else:
-            ports.add(name)
-        if not ports:
-            del self._unserved[name.service]
 
     def _add(self, plan: Plan, old: Frontends | None, new: Frontends | None) -> None:
         before, after = self._share(old), self._share(new)

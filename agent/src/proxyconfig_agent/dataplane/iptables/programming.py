@@ -1,0 +1,33 @@
+"""What the chains of iptables mode are programmed for: to translate to endpoints, or to lead elsewhere for another mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from proxyconfig_agent.dataplane.iptables import lower
+from proxyconfig_agent.dataplane.iptables.model import static_rules
+from proxyconfig_agent.dataplane.iptables.model.ruleset import Features, Fixed, PortRules
+from proxyconfig_agent.dataplane.port import Settings
+from proxyconfig_agent.ingest.model import Family
+from proxyconfig_agent.select.frontends import Frontends
+
+
+class Lower(Protocol):
+    def __call__(self, frontends: Frontends, settings: Settings, features: Features, *, large: bool) -> PortRules:
+        """Everything that one Service port has in the tables."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Programming:
+    owner: str
+    """The mode that the rules belong to; another one removes or adopts them."""
+    fixed: Callable[[Settings, Family, Features], Fixed] = static_rules.fixed
+    lower: Lower = lower.lower
+    unneeded: frozenset[str] = frozenset()
+    """Extensions that these rules do without, by their names in `tools.probe.features`."""
+
+
+TO_ENDPOINTS = Programming("iptables")

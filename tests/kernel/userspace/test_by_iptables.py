@@ -1,0 +1,130 @@
+"""The userspace mode as on a kernel without nf_tables: what is special about chains of iptables that lead to the proxy process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import cast
+
+import pytest
+from tests.kernel.in_namespace import Entered
+from tests.kernel.traffic.inprocess import Pipeline, removed_at_the_end
+from tests.kernel.traffic.stories import endpoint, service, slices, story, the_service
+from tests.support.netns.peers import Prober
+from tests.support.netns.topology import Topology
+from tests.support.polling import eventually
+from tests.support.scenarios.configs import CONFIGS
+
+from proxyconfig_agent.dataplane import modes
+from proxyconfig_agent.dataplane.combined.userspace_by_iptables import UserspaceByIptables
+from proxyconfig_agent.dataplane.iptables.iptables import Iptables
+from proxyconfig_agent.dataplane.port import Installed, Lifecycle, ModeInstance
+from proxyconfig_agent.dataplane.takeover import AllModes, Takeover
+from proxyconfig_agent.dataplane.userspace.kernel import processes
+from proxyconfig_agent.sync.result import SyncReason
+from proxyconfig_api.spec import Mode
+
+pytestmark = pytest.mark.kernel
+
+by_iptables = partial(UserspaceByIptables, "")
+
+
+@pytest.fixture
+def mode(world: Topology) -> Iterator[ModeInstance]:
+    with removed_at_the_end(world, by_iptables) as made:
+        yield made
+
+
+@pytest.fixture
+def pipeline(world: Topology, mode: ModeInstance) -> Pipeline:
+    return Pipeline(world, mode, CONFIGS["default"], "userspace")
+
+
+def reached(prober: Prober, address: str) -> set[str]:
+    (answers,) = prober.ask([{"address": address, "port": 80, "protocol": "tcp", "again": 4, "patience_s": 10}])
+    return {answer.split()[0] for answer in answers}
+
+
+def entered(world: Topology, other: Lifecycle) -> Lifecycle:
+    return Entered(world.node, lambda: cast(ModeInstance, other))
+
+
+def installed(world: Topology, mode: Mode) -> Installed:
+    """As the agent does it, but for the rules of userspace mode, on this kernel that has nf_tables."""
+    make = by_iptables if mode is Mode.USERSPACE else Iptables
+    made = Entered(world.node, make)
+
+    def others() -> Iterator[Lifecycle]:
+        for other in world.node.call(lambda: list(modes.left_behind(besides=mode))):
+            yield entered(world, other)
+
+    takeover = Takeover(made, others)
+    return Installed(takeover, AllModes(made, others, takeover))
+
+
+def test_a_change_of_an_endpoint_is_the_processs_business_alone(pipeline: Pipeline, probers: Mapping[str, Prober]) -> None:
+    before, after = story((service(), slices(endpoint("near1"))), (slices(endpoint("far1")),))
+    pipeline.apply(before)
+    address = the_service(before)["spec"]["clusterIPs"][0]
+    assert reached(probers["client"], address) == {"near1"}
+
+    pipeline.apply(after)
+    assert reached(probers["client"], address) == {"far1"}
+    assert pipeline.syncs[-1].operations == 0
+
+
+def test_an_endpoint_that_is_the_service_itself_does_not_go_round_in_circles(pipeline: Pipeline, world: Topology) -> None:
+    (objects,) = story((service(), slices(endpoint("near1"))))
+    address = the_service(objects)["spec"]["clusterIPs"][0]
+    for (kind, _, _), one in objects.items():
+        if kind == "EndpointSlice" and one["addressType"] == "IPv4":
+            one["ports"] = [{**port, "port": 80} for port in one["ports"]]
+            one["endpoints"][0]["addresses"] = [address]
+    pipeline.apply(objects)
+
+    (process,) = (name.rpartition("/")[2] for name in world.node.call(processes.found))
+    with world["client"].call(socket.socket) as client:
+        client.settimeout(30)
+        with contextlib.suppress(OSError):
+            client.connect((address, 80))
+            client.recv(1)
+    assert len(os.listdir(f"/proc/{process}/fd")) < 100
+
+
+def test_what_somebody_deletes_comes_back_and_so_does_the_process(pipeline: Pipeline, world: Topology, mode: ModeInstance) -> None:
+    (objects,) = story((service(), slices(endpoint("near1"))))
+    pipeline.apply(objects)
+    assert not mode.disturbed()
+    world.node.run("iptables", "-t", "nat", "-F", "KUBE-SERVICES")
+    for name in world.node.call(processes.found):
+        os.kill(int(name.rpartition("/")[2]), 9)
+    eventually(lambda: not world.node.call(processes.found))
+    assert mode.disturbed()
+
+    pipeline.runner.resync(SyncReason.PERIOD)
+    sync = pipeline.sync()
+    assert sync is not None
+    assert "proxy processes" in sync.repaired
+    assert "rules" in sync.repaired
+    assert not mode.disturbed()
+
+
+def test_iptables_mode_and_userspace_mode_take_the_chains_over_from_each_other(world: Topology, probers: Mapping[str, Prober]) -> None:
+    (objects,) = story((service(), slices(endpoint("near1"))))
+    address = the_service(objects)["spec"]["clusterIPs"][0]
+    for each, has_process in ((Mode.IPTABLES, False), (Mode.USERSPACE, True), (Mode.IPTABLES, False)):
+        made = installed(world, each)
+        Pipeline(world, made.dataplane, CONFIGS["default"], each.value).apply(objects)
+        assert reached(probers["client"], address) == {"near1"}
+        assert bool(world.node.call(processes.found)) is has_process
+        assert ("-j MASQUERADE" in world.node.run("iptables-save", "-t", "nat")) is not has_process
+        made.lifecycle.close()
+
+    last = installed(world, Mode.IPTABLES)
+    last.lifecycle.remove()
+    assert last.lifecycle.scan() == []
+    last.lifecycle.close()
+    assert "KUBE-" not in world.node.run("iptables-save")
