@@ -53,7 +53,7 @@ def _name(name: str) -> Iterator[Problem]:
 
 
 def _mode_sections(spec: ProxyConfigSpec) -> Iterator[Problem]:
-    for mode in (Mode.IPTABLES, Mode.IPVS, Mode.USERSPACE):
+    for mode in (Mode.NFTABLES, Mode.IPTABLES, Mode.IPVS, Mode.USERSPACE):
         if getattr(spec, mode.value) is not None and spec.mode not in (mode, Mode.AUTO):
             yield Problem(f"spec.{mode}", f"is for mode {mode} or auto: remove it, or set mode to {mode} instead of {spec.mode}")
 

@@ -79,6 +79,10 @@ class Sync(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """How often to ask the kernel whether another program changed its rules; 0: never."""
 
 
+class Nftables(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    localhost_node_ports: bool = False
+
+
 class Iptables(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     localhost_node_ports: bool = True
 
@@ -110,6 +114,7 @@ class ProxyConfigSpec(msgspec.Struct, frozen=True, rename="camel", kw_only=True)
     local_traffic: LocalTraffic = LocalTraffic()
     node_ports: NodePorts = NodePorts()
     sync: Sync = Sync()
+    nftables: Nftables | None = None
     iptables: Iptables | None = None
     ipvs: Ipvs | None = None
     userspace: Userspace | None = None

@@ -20,6 +20,8 @@ def proxy_config(config: Config, mode: str = "nftables") -> Object:
         "masquerade": {"all": config.masquerade_all},
         "nodePorts": {"addresses": list(config.node_port_addresses or EVERYWHERE)},
     }
+    if mode == "nftables" and config.localhost_node_ports:
+        spec["nftables"] = {"localhostNodePorts": True}
     if mode == "iptables":
         spec["iptables"] = {"localhostNodePorts": config.localhost_node_ports}
     if config.detect:

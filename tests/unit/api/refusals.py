@@ -50,7 +50,7 @@ REFUSALS = [
             f"spec.{section}",
             f"is for mode {section} or auto: remove it, or set mode to {section} instead of {mode}",
         )
-        for section, mode in (("iptables", "nftables"), ("ipvs", "userspace"), ("userspace", "iptables"))
+        for section, mode in (("nftables", "iptables"), ("iptables", "nftables"), ("ipvs", "userspace"), ("userspace", "iptables"))
     ),
     _case(
         "in-without-values",

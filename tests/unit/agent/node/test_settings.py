@@ -12,7 +12,7 @@ from proxyconfig_agent.ingest.model import Address, Network, Node, NodeName
 from proxyconfig_agent.node.local_address import LocalAddress
 from proxyconfig_agent.node.settings import resolve
 from proxyconfig_agent.state.findings import Finding
-from proxyconfig_api.spec import DetectLocalMode, Iptables, Mode, NodePorts, ProxyConfigSpec
+from proxyconfig_api.spec import DetectLocalMode, Iptables, Mode, Nftables, NodePorts, ProxyConfigSpec
 from proxyconfig_api.spec import LocalTraffic as LocalTrafficSpec
 from proxyconfig_api.values.cidr import Cidr, NodeAddresses
 
@@ -169,6 +169,7 @@ def test_service_networks_are_sorted() -> None:
     [
         pytest.param(ProxyConfigSpec(mode=Mode.IPTABLES), True, id="everywhere"),
         pytest.param(ProxyConfigSpec(), False, id="nftables"),
+        pytest.param(ProxyConfigSpec(nftables=Nftables(localhost_node_ports=True)), True, id="nftables-by-a-process"),
         pytest.param(ProxyConfigSpec(mode=Mode.IPTABLES, iptables=Iptables(localhost_node_ports=False)), False, id="switched-off"),
         pytest.param(node_ports("10.0.0.0/24", mode=Mode.IPTABLES), False, id="addresses-without-loopback"),
         pytest.param(node_ports("10.0.0.0/24", "127.0.0.0/8", mode=Mode.IPTABLES), True, id="addresses-with-loopback"),

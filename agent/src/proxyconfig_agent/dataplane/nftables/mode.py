@@ -8,14 +8,17 @@ import structlog
 
 from proxyconfig_agent.dataplane.modes import ModeSpec
 from proxyconfig_agent.dataplane.port import DataplaneError, Lifecycle, ModeInstance
+from proxyconfig_agent.ingest.model import Family
+from proxyconfig_api.spec import Nftables as NftablesSpec
+from proxyconfig_api.spec import ProxyConfigSpec
 
 _log = structlog.get_logger("nftables")
 
 
 def _make() -> ModeInstance:
-    from proxyconfig_agent.dataplane.nftables.nftables import Nftables  # noqa: PLC0415 - costs memory in other modes
+    from proxyconfig_agent.dataplane.combined import nftables_with_localhost  # noqa: PLC0415 - costs memory in other modes
 
-    return Nftables()
+    return nftables_with_localhost.NftablesWithLocalhost()
 
 
 def _left_behind() -> Iterator[Lifecycle]:
@@ -28,9 +31,16 @@ def _left_behind() -> Iterator[Lifecycle]:
         yield dataplane
 
 
+def localhost_node_ports(spec: ProxyConfigSpec) -> bool:
+    """Where the spec asks for a proxy process, whatever the addresses of NodePorts are: by default they are the primary ones."""
+    return (spec.nftables or NftablesSpec()).localhost_node_ports
+
+
 SPEC = ModeSpec(
     make=_make,
     left_behind=_left_behind,
+    localhost_node_ports=localhost_node_ports,
+    localhost_families=tuple(Family),
     # The kernel loads them itself when rules need them, unless autoloading is off.
     modules=("nf_tables", "nft_chain_nat", "nft_ct", "nft_masq", "nft_nat", "nft_numgen"),
     # Without those of one family the other is served.

@@ -39,7 +39,7 @@ class Nftables:
         if not self._kernel.has_nf_tables():
             self._kernel.close()
             raise _lacks("nf_tables (Linux 3.13 and later, CONFIG_NF_TABLES, module nf_tables)")
-        self._writer = Writer(self._kernel)
+        self.writer = Writer(self._kernel)
         self._now = now
         self._settings = Settings()
         self._families: tuple[Family, ...] = ()
@@ -54,10 +54,10 @@ class Nftables:
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
         clock = StageTimer()
         try:
-            with self._writer.begin_read():
+            with self.writer.begin_read():
                 resyncs = {family: self._read(family, settings) for family in self._supported()}
                 clock.lap("read")
-                outcome = FullSync(self._writer, settings, resyncs, clock).run(wanted)
+                outcome = FullSync(self.writer, settings, resyncs, clock).run(wanted)
         except KernelError as error:
             raise DataplaneError(f"nftables: {error}") from error
         self._settings = settings
@@ -77,14 +77,14 @@ class Nftables:
 
     def disturbed(self) -> bool:
         try:
-            return self._writer.changed_externally()
+            return self.writer.changed_externally()
         except KernelError as error:
             raise DataplaneError(f"nftables: {error}") from error
 
     def remove(self) -> None:
         """Take both tables away, and forget them. Raises DataplaneError."""
         try:
-            self._writer.commit([wire.delete_table(table) for table in map(table_of, Family) if actual_table(self._kernel, table)])
+            self.writer.commit([wire.delete_table(table) for table in map(table_of, Family) if actual_table(self._kernel, table)])
         except KernelError as error:
             raise DataplaneError(f"nftables: {error}") from error
         self._tables = {}
@@ -137,7 +137,7 @@ class Nftables:
             self._raise_if_stale(error)
             operations = self._one_by_one(wanted, refused)
             # What went from one Service to another may have gone with the first: it takes one transaction for both.
-            self._writer.invalidate()
+            self.writer.invalidate()
         clock.lap("commit")
         return operations
 
@@ -161,7 +161,7 @@ class Nftables:
         """One transaction for both families; how many operations. If the kernel refuses it, the books are as before: KernelError."""
         fresh = {family: self._tables[family].classes.fresh() for family in deltas}
         try:
-            self._writer.commit(message for family, delta in deltas.items() for message in changes.changed(family, fresh[family], [delta]))
+            self.writer.commit(message for family, delta in deltas.items() for message in changes.changed(family, fresh[family], [delta]))
         except Exception:
             self._rollback()
             raise
@@ -201,14 +201,14 @@ class Nftables:
         try:
             return self._commit(self._deltas(self._lower({}, refused)))
         except KernelError as error:
-            self._writer.invalidate()
+            self.writer.invalidate()
             names = ", ".join(map(str, refused))
             raise DataplaneError(f"nftables: {names} cannot be taken out: {error}; a full resync repairs it") from error
 
     def _refuse(self, refusal: Refusal, refused: dict[ServiceName, Refusal]) -> None:
         """Leave a Service out. Raises DataplaneError if that is what fails."""
         if refusal.service in refused:
-            self._writer.invalidate()
+            self.writer.invalidate()
             raise DataplaneError(f"nftables: {refusal.service} cannot be taken out: {refusal.reason}; a full resync repairs it")
         refused[refusal.service] = refusal
 
@@ -217,7 +217,7 @@ class Nftables:
         if isinstance(error, (DataplaneError, OSError)):
             raise error
         if isinstance(error, KernelError) and error.is_missing:
-            self._writer.invalidate()
+            self.writer.invalidate()
             raise ConflictError(f"nftables: somebody changed table proxyconfig ({error}); a full resync repairs it") from error
 
 

@@ -20,6 +20,7 @@ from proxyconfig_agent.dataplane.userspace.kernel.proxy import Proxy
 from proxyconfig_agent.dataplane.userspace.model.base_chains import LAST_CHAIN, fixed
 from proxyconfig_agent.dataplane.userspace.model.entrances import Entrances
 from proxyconfig_agent.dataplane.userspace.model.table import table_of
+from proxyconfig_agent.dataplane.userspace.proxy.names import ALL_SERVICES
 from proxyconfig_agent.dataplane.userspace.sync.full_sync import FullSync
 from proxyconfig_agent.dataplane.userspace.table.state import FamilyState, Plan
 from proxyconfig_agent.dataplane.userspace.table.unserved import refusals
@@ -30,12 +31,15 @@ from proxyconfig_agent.select.frontends import Frontends
 
 
 class Userspace:
-    """One node's Services behind a proxy process, in the network namespace of the thread that makes it."""
+    """One node's Services behind a proxy process, in the network namespace of the thread that makes it.
 
-    def __init__(self, connection: Connection | None = None) -> None:
+    `purpose`: what of them, by the name of table and process (`proxy.names`)."""
+
+    def __init__(self, connection: Connection | None = None, purpose: str = ALL_SERVICES) -> None:
         """Raises DataplaneError where the kernel has no nf_tables."""
+        self._purpose, self._tables = purpose, {family: table_of(family, purpose) for family in Family}
         self._kernel = connection or connected("userspace")
-        self._writer, self._proxy = Writer(self._kernel), Proxy()
+        self.writer, self._proxy = Writer(self._kernel), Proxy(purpose)
         self._families: tuple[Family, ...] = ()
         self._states: dict[Family, FamilyState] = {}
         self._entrances = Entrances()
@@ -56,7 +60,7 @@ class Userspace:
             except KernelError:
                 # A Service that the kernel does not take is found with those that it takes in place; if it is none of them, this fails.
                 sync = self._full_sync(settings, (), clock)
-                isolation = FaultIsolation("userspace", self._states, self._writer, self._commit, sync.refused)
+                isolation = FaultIsolation("userspace", self._states, self.writer, self._commit, sync.refused)
                 sync.operations += isolation.one_by_one(by_family(Change(None, frontends) for frontends in wanted))
         if ended:
             sync.operations += 1
@@ -69,7 +73,7 @@ class Userspace:
         if not self._states:
             raise DataplaneError("userspace: changes came before the first full sync; call resync first")
         clock, changes = StageTimer(), tuple(changes)
-        isolation = FaultIsolation("userspace", self._states, self._writer, self._commit)
+        isolation = FaultIsolation("userspace", self._states, self.writer, self._commit)
         with _translated():
             operations = isolation.apply(changes)
         clock.lap("commit")
@@ -82,13 +86,13 @@ class Userspace:
 
     def disturbed(self) -> bool:
         with _translated():
-            changed = self._writer.changed_externally()
+            changed = self.writer.changed_externally()
         return changed or (bool(self._states) and not self._proxy.is_running)
 
     def remove(self) -> None:
         """Take both tables away, end every proxy process, and forget what was there. Raises DataplaneError and OSError."""
         with _translated():
-            self._writer.commit([delete_table(table) for table in map(table_of, Family) if dump.actual_table(self._kernel, table)])
+            self.writer.commit([delete_table(table) for table in self._tables.values() if dump.actual_table(self._kernel, table)])
         self._proxy.end()
         self._states = {}
 
@@ -99,8 +103,8 @@ class Userspace:
 
     def scan(self) -> list[str]:
         with _translated():
-            tables = [line for table in map(table_of, Family) for line in dump.scanned(self._kernel, table)]
-        return [*tables, *processes.lines()]
+            tables = [line for table in self._tables.values() for line in dump.scanned(self._kernel, table)]
+        return [*tables, *processes.lines(self._purpose)]
 
     def close(self) -> None:
         """The rules and the process stay; the process does not for long."""
@@ -114,16 +118,16 @@ class Userspace:
 
     def _full_sync(self, settings: Settings, wanted: Iterable[Frontends], clock: StageTimer) -> FullSync:
         """Raises KernelError and DataplaneError."""
-        with self._writer.begin_read():
+        with self.writer.begin_read():
             tables = {family: self._table_sync(settings, family) for family in self._supported()}
             clock.lap("read")
-            sync = FullSync(self._writer, self._proxy, settings, tables)
+            sync = FullSync(self.writer, self._proxy, settings, tables, self._purpose)
             sync.run(wanted)
         self._states = sync.states
         return sync
 
     def _table_sync(self, settings: Settings, family: Family) -> TableSync:
-        table = table_of(family)
+        table = self._tables[family]
         held = dump.actual_table(self._kernel, table)
         lengths = {name: each.key_length for name, each in held.containers.items()} if held else {}
         elements = {name: dict(dump.elements(self._kernel, table, name, length)) for name, length in lengths.items()}
@@ -136,7 +140,7 @@ class Userspace:
         before = {key: route for plan in plans.values() for key, route in plan.before.items()}
         self._proxy.put(route for route in routes.values() if route is not None)
         try:
-            self._writer.commit(_messages(plans))
+            self.writer.commit(self._messages(plans))
         except KernelError:
             self._proxy.put(route for route in before.values() if route is not None)
             self._proxy.drop(key for key, route in before.items() if route is None)
@@ -146,18 +150,17 @@ class Userspace:
             self._states[family].keep(plan)
         return sum(map(len, plans.values()))
 
+    def _messages(self, plans: Mapping[Family, Plan]) -> Iterator[Message]:
+        for family, plan in plans.items():
+            yield from transaction.deleted(self._tables[family], [plan.elements.deleted])
+            yield from transaction.added(self._tables[family], [plan.elements.added])
+
     def _outcome(
         self, operations: int, refused: Mapping[ServiceName, Refusal], services: Iterable[ServiceName], clock: StageTimer
     ) -> Outcome:
         served = (service for service in services if service not in refused)
         unserved = refusals(served, (state.unserved for state in self._states.values()))
         return Outcome(operations, (*refused.values(), *unserved), clock.took_s, relays=self._entrances.packed())
-
-
-def _messages(plans: Mapping[Family, Plan]) -> Iterator[Message]:
-    for family, plan in plans.items():
-        yield from transaction.deleted(table_of(family), [plan.elements.deleted])
-        yield from transaction.added(table_of(family), [plan.elements.added])
 
 
 @contextmanager

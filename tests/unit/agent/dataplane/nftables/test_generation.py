@@ -82,3 +82,14 @@ def test_what_is_invalidated_stays_so_whatever_is_committed(writer: Writer) -> N
     writer.invalidate()
     writer.commit([OURS])
     assert writer.changed_externally()
+
+
+def test_a_commit_of_another_writer_of_this_agent_is_none(kernel: SimulatedKernel, writer: Writer) -> None:
+    other = Writer(kernel)
+    with other.begin_read():
+        pass
+    writer.join(other)
+    writer.commit([OURS])
+    other.commit([CHAIN])
+    assert not writer.changed_externally()
+    assert not other.changed_externally()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.unit.agent.dataplane.nftables.frontends import frontends, ip
 
 from proxyconfig_agent.dataplane.combined.redirection import TO_PROCESS, redirected
@@ -18,7 +20,7 @@ ENTRANCES = Entrances(
 )
 
 
-def rules(*ports: str, **fields: object) -> list[str]:
+def rules(*ports: str, **fields: Any) -> list[str]:
     port = redirected(frontends(cluster=ports, **fields), ENTRANCES)
     made = TO_PROCESS.lower(port, Settings(), Features(), large=False)
     return [*(rule for _, rule in made.shared), *(rule for own in made.own.values() for rule in own)]

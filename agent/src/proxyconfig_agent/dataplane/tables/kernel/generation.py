@@ -17,6 +17,12 @@ class Writer:
     def __init__(self, kernel: Connection) -> None:
         self._kernel = kernel
         self._expected: int | None = None
+        self.beside: list[Writer] = []
+
+    def join(self, other: Writer) -> None:
+        """Another writer of this agent, to other tables: what one of them commits is no external change to the other."""
+        self.beside.append(other)
+        other.beside.append(self)
 
     @contextmanager
     def begin_read(self) -> Iterator[None]:
@@ -42,7 +48,13 @@ class Writer:
 
     def commit(self, messages: Iterable[Message]) -> None:
         """One atomic transaction; nothing at all if there are no messages. Raises KernelError."""
-        if self._kernel.commit(messages) and self._expected is not None:
+        if self._kernel.commit(messages):
+            for each in (self, *self.beside):
+                each.count()
+
+    def count(self) -> None:
+        """One of them has committed."""
+        if self._expected is not None:
             self._expected = generation_after(self._expected)
 
     def attempt(self, messages: Iterable[Message]) -> bool:

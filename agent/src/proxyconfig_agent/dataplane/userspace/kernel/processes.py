@@ -8,33 +8,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from proxyconfig_agent.dataplane.port import DataplaneError
-from proxyconfig_agent.dataplane.userspace.proxy.names import END, PREFIX, address_of
+from proxyconfig_agent.dataplane.userspace.proxy.names import ALL_SERVICES, END, address_of
 
 _SOCKETS = Path("/proc/thread-self/net/unix")
 _PATIENCE_S = 10.0
 _PAUSE_S = 0.02
 
 
-def found() -> list[str]:
-    """Their names. Raises OSError."""
+def found(purpose: str = ALL_SERVICES) -> list[str]:
+    """The names of those that have this purpose (`proxy.names`). Raises OSError."""
     words = (line.split()[-1] for line in _SOCKETS.read_text().splitlines())
-    return sorted({word.removeprefix("@") for word in words if word.startswith(f"@{PREFIX}")})
+    return sorted({word.removeprefix("@") for word in words if word.startswith(f"@{purpose}/")})
 
 
-def end() -> None:
+def end(purpose: str = ALL_SERVICES) -> None:
     """End them all, with their connections. Raises DataplaneError if one does not end."""
-    for name in found():
+    for name in found(purpose):
         _call(name)
     deadline = time.monotonic() + _PATIENCE_S
-    while left := found():
+    while left := found(purpose):
         if time.monotonic() > deadline:
             raise DataplaneError(f"userspace: {', '.join(left)} has not ended after {_PATIENCE_S:g} s; end the process with that number")
         time.sleep(_PAUSE_S)
 
 
-def lines() -> Iterator[str]:
+def lines(purpose: str = ALL_SERVICES) -> Iterator[str]:
     """One per process, for a scan."""
-    return (f"process {name}" for name in found())
+    return (f"process {name}" for name in found(purpose))
 
 
 def _call(name: str) -> None:

@@ -10,13 +10,15 @@ from proxyconfig_agent.dataplane.userspace.kernel.listeners import Listeners
 from proxyconfig_agent.dataplane.userspace.kernel.proxy_client import ProxyClient
 from proxyconfig_agent.dataplane.userspace.model.entrances import Entrances
 from proxyconfig_agent.dataplane.userspace.proxy.messages import Route
+from proxyconfig_agent.dataplane.userspace.proxy.names import ALL_SERVICES
 from proxyconfig_agent.ingest.model import Address
 
 
 class Proxy:
     """Nothing is opened or started before `start`."""
 
-    def __init__(self) -> None:
+    def __init__(self, purpose: str = ALL_SERVICES) -> None:
+        self._purpose = purpose
         self._listeners: Listeners | None = None
         self._client: ProxyClient | None = None
         self._routes: dict[str, Route] = {}
@@ -60,11 +62,11 @@ class Proxy:
             self._routes.pop(key, None)
 
     def end(self) -> None:
-        """End the process, and every other one in this network namespace. Raises DataplaneError and OSError."""
+        """End the process, and every other one of its purpose in this network namespace. Raises DataplaneError and OSError."""
         if self._client is not None:
             self._client.kill()
         self.close()
-        processes.end()
+        processes.end(self._purpose)
 
     def close(self) -> None:
         """Leave the process to itself; see `ProxyClient.close`."""
@@ -79,7 +81,7 @@ class Proxy:
         if self._client is not None:
             self._client.kill()
         self._client, self._routes = None, {}
-        self._client = ProxyClient(listeners)
+        self._client = ProxyClient(listeners, self._purpose)
 
     def _running(self) -> ProxyClient:
         if self._client is None:

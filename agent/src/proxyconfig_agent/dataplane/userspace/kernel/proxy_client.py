@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from proxyconfig_agent.dataplane.port import DataplaneError
 from proxyconfig_agent.dataplane.userspace.kernel.listeners import Listeners
 from proxyconfig_agent.dataplane.userspace.proxy.messages import Done, Incoming, Route, Update, encoded
+from proxyconfig_agent.dataplane.userspace.proxy.names import ALL_SERVICES
 
 PACKAGE = "proxyconfig_agent.dataplane.userspace.proxy"
 BATCH = 500
@@ -25,7 +26,7 @@ _left: list[subprocess.Popen[bytes]] = []
 class ProxyClient:
     """The process runs from the beginning, in the network namespace of the thread that makes it, until `close`. Raises OSError."""
 
-    def __init__(self, listeners: Listeners) -> None:
+    def __init__(self, listeners: Listeners, purpose: str = ALL_SERVICES) -> None:
         self._serials = itertools.count(1)
         self._incoming = Incoming(Done)
         _left[:] = [each for each in _left if each.poll() is None]
@@ -36,7 +37,7 @@ class ProxyClient:
             descriptors = (theirs.fileno(), *(each.descriptor for each in inherited))
             # A session of its own: a signal to the agent's group is not for it.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", PACKAGE, str(theirs.fileno())], pass_fds=descriptors, start_new_session=True
+                [sys.executable, "-m", PACKAGE, str(theirs.fileno()), purpose], pass_fds=descriptors, start_new_session=True
             )
         self._listeners = inherited
         self._serves = False

@@ -1,4 +1,4 @@
-"""`python -m proxyconfig_agent.dataplane.userspace.proxy DESCRIPTOR`: the agent's end of the control socket is inherited."""
+"""`python -m proxyconfig_agent.dataplane.userspace.proxy DESCRIPTOR PURPOSE`: the control socket is inherited; see `names`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ NICE = 5
 GARBAGE = 50_000
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, purpose: str) -> None:
     os.nice(NICE)
     gc.set_threshold(GARBAGE)
     control = socket.socket(fileno=descriptor)
     control.setblocking(False)
-    ProxyProcess(control, limits.shared_out(limits.raised())).run()
+    ProxyProcess(control, limits.shared_out(limits.raised()), purpose).run()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-PREFIX = "proxyconfig-userspace/"
+ALL_SERVICES = "proxyconfig-userspace"
+"""Processes of userspace mode."""
+LOCALHOST = "proxyconfig-localhost"
+"""Processes that serve NodePorts on loopback addresses in nftables mode."""
 END = b"end\n"
 """What ends the process. It closes the connection when it is about to."""
 
 
-def name_of(pid: int) -> str:
-    return f"{PREFIX}{pid}"
+def name_of(purpose: str, pid: int) -> str:
+    """`purpose`: one of the two above."""
+    return f"{purpose}/{pid}"
 
 
 def address_of(name: str) -> str:

@@ -28,7 +28,7 @@ PAUSE_S = 1.0
 class ProxyProcess:
     """Serves until the agent closes its end of `control`, and a while longer. Raises OSError where conntrack has no netlink."""
 
-    def __init__(self, control: socket.socket, limits: Limits) -> None:
+    def __init__(self, control: socket.socket, limits: Limits, purpose: str) -> None:
         self._loop = loop = EventLoop()
         self._routes = routes = Routes(loop.now)
         self._idle, self._outgoing = IdleTime(), Outgoing()
@@ -36,7 +36,7 @@ class ProxyProcess:
         self._udp = Udp(loop, routes, Failures(loop.now), UdpFlows(), Slots(limits.flows), self._idle, self._outgoing)
         self._full = limits
         self._control = Control(loop, control, self._apply, self._orphaned)
-        self._rendezvous = Rendezvous(loop, self._end)
+        self._rendezvous = Rendezvous(loop, self._end, purpose)
         self._entrances: list[Acceptor | UdpProxy] = []
 
     def run(self) -> None:

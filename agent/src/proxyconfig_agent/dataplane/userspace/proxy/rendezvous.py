@@ -18,10 +18,10 @@ _PATIENCE_S = 1.0
 class Rendezvous:
     """Raises OSError if there is such a name already."""
 
-    def __init__(self, loop: EventLoop, end: Callable[[], None]) -> None:
+    def __init__(self, loop: EventLoop, end: Callable[[], None], purpose: str) -> None:
         self._loop, self._end = loop, end
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listening.bind(address_of(name_of(os.getpid())))
+        self._listening.bind(address_of(name_of(purpose, os.getpid())))
         self._listening.listen()
         self._listening.setblocking(False)
 

@@ -21,7 +21,8 @@ from proxyconfig_agent.select.frontends import Frontends, PortName
 class FullSync:
     """One full resync of the families in `tables`."""
 
-    def __init__(self, writer: Writer, proxy: Proxy, settings: Settings, tables: Mapping[Family, TableSync]) -> None:
+    def __init__(self, writer: Writer, proxy: Proxy, settings: Settings, tables: Mapping[Family, TableSync], name: str) -> None:
+        self._name = name
         self._writer, self._proxy, self._settings, self._tables = writer, proxy, settings, tables
         self.states = {family: FamilyState(family, settings) for family in tables}
         self.refused: dict[ServiceName, Refusal] = {}
@@ -56,7 +57,7 @@ class FullSync:
                 self.refused[error.refusal.service] = error.refusal
 
     def _sync(self, family: Family, plan: Plan) -> None:
-        table, sync = table_of(family), self._tables[family]
+        table, sync = table_of(family, self._name), self._tables[family]
         for step in sync.steps(plan.elements.added):
             self._writer.commit(step.messages(table))
             self._note(step, cold=sync.cold)
