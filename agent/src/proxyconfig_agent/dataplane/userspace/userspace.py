@@ -43,6 +43,7 @@ class Userspace:
         self._families: tuple[Family, ...] = ()
         self._states: dict[Family, FamilyState] = {}
         self._entrances = Entrances()
+        self._retiring = False
 
     def probe(self) -> ProbeResult:
         with _translated():
@@ -91,15 +92,16 @@ class Userspace:
 
     def remove(self) -> None:
         """Take both tables away, end every proxy process, and forget what was there. Raises DataplaneError and OSError."""
-        with _translated():
-            self.writer.commit([delete_table(table) for table in self._tables.values() if dump.actual_table(self._kernel, table)])
+        self._delete_tables()
         self._proxy.end()
         self._states = {}
 
     def retire(self) -> bool:
-        """At once: its connections end with the mode."""
-        self.remove()
-        return True
+        if not self._retiring:
+            self._delete_tables()
+            processes.retire(self._purpose)
+            self._retiring = True
+        return not processes.found(self._purpose)
 
     def scan(self) -> list[str]:
         with _translated():
@@ -110,6 +112,10 @@ class Userspace:
         """The rules and the process stay; the process does not for long."""
         self._proxy.close()
         self._kernel.close()
+
+    def _delete_tables(self) -> None:
+        with _translated():
+            self.writer.commit([delete_table(table) for table in self._tables.values() if dump.actual_table(self._kernel, table)])
 
     def _supported(self) -> tuple[Family, ...]:
         if not self._families:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from proxyconfig_agent.dataplane.port import DataplaneError
-from proxyconfig_agent.dataplane.userspace.proxy.names import ALL_SERVICES, END, address_of
+from proxyconfig_agent.dataplane.userspace.proxy.names import ALL_SERVICES, END, RETIRE, address_of
 
 _SOCKETS = Path("/proc/thread-self/net/unix")
 _PATIENCE_S = 10.0
@@ -21,10 +21,16 @@ def found(purpose: str = ALL_SERVICES) -> list[str]:
     return sorted({word.removeprefix("@") for word in words if word.startswith(f"@{purpose}/")})
 
 
+def retire(purpose: str = ALL_SERVICES) -> None:
+    """Nothing leads to them any more: have each end with its last connection. Raises OSError."""
+    for name in found(purpose):
+        _call(name, RETIRE)
+
+
 def end(purpose: str = ALL_SERVICES) -> None:
     """End them all, with their connections. Raises DataplaneError if one does not end."""
     for name in found(purpose):
-        _call(name)
+        _call(name, END)
     deadline = time.monotonic() + _PATIENCE_S
     while left := found(purpose):
         if time.monotonic() > deadline:
@@ -37,13 +43,13 @@ def lines(purpose: str = ALL_SERVICES) -> Iterator[str]:
     return (f"process {name}" for name in found(purpose))
 
 
-def _call(name: str) -> None:
+def _call(name: str, word: bytes) -> None:
     """One that is gone by now is fine."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
         caller.settimeout(_PATIENCE_S)
         try:
             caller.connect(address_of(name))
-            caller.sendall(END)
+            caller.sendall(word)
             caller.recv(1)
         except OSError:
             return

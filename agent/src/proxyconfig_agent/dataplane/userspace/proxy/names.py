@@ -8,6 +8,8 @@ LOCALHOST = "proxyconfig-localhost"
 """Processes that serve NodePorts on loopback addresses in nftables mode."""
 END = b"end\n"
 """What ends the process. It closes the connection when it is about to."""
+RETIRE = b"retire\n"
+"""Nothing leads to the process any more: it is to end with the last of its connections."""
 
 
 def name_of(purpose: str, pid: int) -> str:

@@ -9,6 +9,7 @@ from proxyconfig_agent.dataplane.userspace.proxy.endpoints import Failures
 from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop
 from proxyconfig_agent.dataplane.userspace.proxy.limits import Limits, Slots
 from proxyconfig_agent.dataplane.userspace.proxy.messages import Listener, Update
+from proxyconfig_agent.dataplane.userspace.proxy.names import END, RETIRE
 from proxyconfig_agent.dataplane.userspace.proxy.original_destination import UdpFlows
 from proxyconfig_agent.dataplane.userspace.proxy.pipes import Pipes
 from proxyconfig_agent.dataplane.userspace.proxy.rendezvous import Rendezvous
@@ -20,6 +21,8 @@ from proxyconfig_agent.ingest.model import Protocol
 
 SUCCESSOR_S = 60.0
 """So long a process without an agent takes connections; afterwards it has those that there are until they end."""
+UNDERWAY_S = 5.0
+"""So long after the last rule that led here, what it has brought may still come in: the end of a handshake, a datagram."""
 LAST_S = 3600.0
 """So long these connections have."""
 PAUSE_S = 1.0
@@ -36,7 +39,7 @@ class ProxyProcess:
         self._udp = Udp(loop, routes, Failures(loop.now), UdpFlows(), Slots(limits.flows), self._idle, self._outgoing)
         self._full = limits
         self._control = Control(loop, control, self._apply, self._orphaned)
-        self._rendezvous = Rendezvous(loop, self._end, purpose)
+        self._rendezvous = Rendezvous(loop, {END: self._end, RETIRE: self._succeeded}, purpose)
         self._entrances: list[Acceptor | UdpProxy] = []
 
     def run(self) -> None:
@@ -70,6 +73,10 @@ class ProxyProcess:
     def _orphaned(self) -> None:
         """The agent has ended, or has another mode soon. Rules lead here until its successor has others: serve on for a while."""
         self._loop.call_later(SUCCESSOR_S, self._retire)
+
+    def _succeeded(self) -> None:
+        """Another mode has the node."""
+        self._loop.call_later(UNDERWAY_S, self._retire)
 
     def _retire(self) -> None:
         """Take nothing new, and end with the last connection."""

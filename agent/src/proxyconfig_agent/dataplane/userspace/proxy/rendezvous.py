@@ -1,4 +1,4 @@
-"""Lets any agent of this node end the process: one that removes the mode, or cleans up, need not be its parent."""
+"""Lets any agent of this node end the process: one that removes or leaves the mode, or cleans up, need not be its parent."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop
-from proxyconfig_agent.dataplane.userspace.proxy.names import END, address_of, name_of
+from proxyconfig_agent.dataplane.userspace.proxy.names import address_of, name_of
 
 _CREDENTIALS = struct.Struct("3i")  # ucred: process, user, group
 _PATIENCE_S = 1.0
+_LONGEST = 16
 
 
 class Rendezvous:
-    """Raises OSError if there is such a name already."""
+    """`answers`: what to do at which word. Raises OSError if there is such a name already."""
 
-    def __init__(self, loop: EventLoop, end: Callable[[], None], purpose: str) -> None:
-        self._loop, self._end = loop, end
+    def __init__(self, loop: EventLoop, answers: Mapping[bytes, Callable[[], None]], purpose: str) -> None:
+        self._loop, self._answers = loop, answers
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listening.bind(address_of(name_of(purpose, os.getpid())))
         self._listening.listen()
@@ -35,8 +36,8 @@ class Rendezvous:
             return
         with caller:
             caller.settimeout(_PATIENCE_S)
-            if _is_own(caller) and _received(caller) == END:
-                self._end()
+            if _is_own(caller) and (answer := self._answers.get(_received(caller))):
+                answer()
 
 
 def _is_own(caller: socket.socket) -> bool:
@@ -47,6 +48,6 @@ def _is_own(caller: socket.socket) -> bool:
 
 def _received(caller: socket.socket) -> bytes:
     try:
-        return caller.recv(len(END))
+        return caller.recv(_LONGEST)
     except OSError:
         return b""
