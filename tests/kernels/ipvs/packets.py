@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.netns.namespace import Namespace
 from tests.support.netns.peers import Prober, echoing, probing
+from tests.support.netns.talker import Talker
 from tests.support.netns.topology import NODE, POD_CIDR, PODS, PODS2, SERVICE_CIDR, Topology, topology
 from tests.unit.agent.dataplane.nftables.frontends import frontends, ip, network
 
@@ -62,39 +61,13 @@ class Served:
         return connection.recv(100).decode()
 
 
-class Talker:
-    """A server in a pod that answers every message of a connection with its name, for as long as the client talks."""
-
-    def __init__(self, space: Namespace, name: str, address: str) -> None:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self._name = name.encode()
-        self._listener = space.call(lambda: socket.create_server((address, TALKING), family=family))
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
-
-    def _talk(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
-            while connection.recv(1000):
-                connection.sendall(self._name)
-
-
 @contextlib.contextmanager
 def served() -> Iterator[Served]:
     with topology() as made, contextlib.ExitStack() as processes:
         for pod, addresses in (("near1", PODS["near1"]), ("far1", PODS2["far1"])):
             processes.enter_context(echoing(made[pod], pod, addresses.both, PORTS))
             for address in addresses.both:
-                processes.enter_context(contextlib.closing(Talker(made[pod], pod, address)))
+                processes.enter_context(contextlib.closing(Talker(made[pod], pod, address, TALKING)))
         processes.enter_context(echoing(made.node, "host", NODE.both, (9999,)))
         made.node.sysctl(NEEDED)
         clients = {name: processes.enter_context(probing(made[name])) for name in ("client", "near1", "node", "outside")}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Callable, Iterator
 
 import pytest
 from tests.kernel.in_namespace import Entered
 from tests.kernels.ipvs.packets import FAMILIES, SETTINGS, TALKING, Served, served, service, service_ip
+from tests.support.netns.topology import PODS
 from tests.support.polling import eventually
 
 from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs
@@ -71,4 +73,30 @@ def test_a_change_of_the_mode_loses_nothing(world: Served, family: int, leave: b
 
         eventually(gone)
         assert after.resync(SETTINGS, ports).operations == 0
+        mode.close()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_client_that_has_said_all_still_gets_its_answer(world: Served, family: int) -> None:
+    """IPVS counts its connection as inactive."""
+    kind = socket.AF_INET if family == 4 else socket.AF_INET6
+    ports = [service(family, 3, "near1", target=6060)]
+    with (
+        world.topology["near1"].call(lambda: socket.create_server((PODS["near1"][family], 6060), family=kind)) as listening,
+        entered(world, Ipvs) as before,
+        entered(world, Nftables) as after,
+    ):
+        before.resync(SETTINGS, ports)
+        listening.settimeout(30)
+        with world.topology["client"].call(lambda: socket.create_connection((service_ip(family, 3), 80), timeout=30)) as client:
+            server, _ = listening.accept()
+            with server:
+                client.shutdown(socket.SHUT_WR)
+                assert server.recv(1) == b""
+                mode = Takeover(after, lambda: iter([Entered(world.topology.node, lambda: Ipvs(now=Passed()))]))
+                mode.resync(SETTINGS, ports)
+                for _ in range(3):
+                    mode.disturbed()
+                server.sendall(b"late")
+            assert client.recv(10) == b"late"
         mode.close()

@@ -1,7 +1,7 @@
 """Leaving a node to another mode: its rules take all new connections, and a virtual server goes when its last connection has ended.
 
-Deleting one cuts its connections; with the table of this mode, new ones are led to the other mode's endpoints. What has ended but for
-TCP's last wait, and all of UDP, moves over at once.
+Deleting one cuts its connections, also those that begin or end just now, which IPVS counts as inactive: a handshake, or a client that has
+said all and waits for the answer. So only UDP moves over before, with what was sent until then answered.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from proxyconfig_agent.dataplane.ipvs.kernel.servers import Held
 from proxyconfig_agent.dataplane.ipvs.model.private import is_keeper
 from proxyconfig_agent.dataplane.ipvs.table.draining import LIMIT_S
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
+from proxyconfig_agent.ingest.model import Protocol
 from proxyconfig_agent.netlink.ipvs.messages import VirtualServer
 
 PERIOD_S = 10.0
@@ -30,8 +31,9 @@ class Retirement:
         now = self._now()
         if self._until is None:
             delete_tables(self._kernel)
-            self._until = now + LIMIT_S
-        elif now < self._next:
+            self._until, self._next = now + LIMIT_S, now + PERIOD_S
+            return False
+        if now < self._next:
             return False
         self._next = now + PERIOD_S
         busy = _busy(self._kernel.servers.held()) if now < self._until else set()
@@ -51,4 +53,8 @@ class Retirement:
 
 
 def _busy(held: Held) -> set[VirtualServer]:
-    return {server for server, loads in held.loads.items() if any(load.active for load in loads.values())}
+    return {
+        server
+        for server, loads in held.loads.items()
+        if server.protocol != Protocol.UDP and any(load.active or load.inactive for load in loads.values())
+    }
