@@ -1,0 +1,42 @@
+"""One change of the mode under traffic, and what has to come of it whichever modes they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.kernel.mode_changes import remains
+from tests.kernel.mode_changes.stage import KINDS, Stage, Told
+from tests.support.polling import eventually
+
+ENOUGH = 25
+
+
+def changed(stage: Stage, old: str, new: str, record: Callable[[str, object], None]) -> None:
+    """Go from the old mode to the new one under traffic. Raises AssertionError if anything is lost or left.
+
+    `record` takes the numbers, by name."""
+    if stage.agent.mode != old:
+        before = stage.agent.mode
+        stage.agent.change(old)
+        stage.await_end_of(before)
+    told: list[Told] = []
+    with stage.traffic(told):
+        stage.agent.change(new)
+    for kind in KINDS:
+        flows = [flow for flow in told if flow.kind == kind]
+        record(f"{kind} sent", sum(flow.sent for flow in flows))
+        record(f"{kind} lost", sum(len(flow.lost) for flow in flows))
+    record("connections kept", [flow.kept for flow in told if flow.kind == "connection"].count(True))
+    broken = [flow for flow in told if len(flow.lost) > _lost_at_most(flow, old) or not flow.kept]
+    assert not broken, broken
+    assert all(flow.sent > ENOUGH for flow in told)
+    stage.await_end_of(old)
+    assert remains.of_mode(stage.node, new)
+    expected = {**stage.before, **(remains.OF_IPVS if new == "ipvs" else {})}
+    eventually(lambda: remains.sysctls(stage.node), until=expected.__eq__)
+    assert stage.agent.serves_in() == new
+
+
+def _lost_at_most(flow: Told, old: str) -> int:
+    """The proxy of userspace mode cannot answer a client that the kernel leads elsewhere by then."""
+    return 1 if old == "userspace" and flow.kind == "datagrams" else 0

@@ -1,0 +1,151 @@
+"""A node with an agent, a Service, and clients that never stop asking while the mode changes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.kernel.mode_changes import remains
+from tests.kernel.mode_changes.agent import WITHIN_S, Agent
+from tests.kernel.mode_changes.api import Lists, serving
+from tests.kernel.traffic.clusterobjects import node_object
+from tests.support.netns.namespace import Namespace
+from tests.support.netns.peers import ROOT, echoing
+from tests.support.netns.talker import Talker
+from tests.support.netns.topology import NODE, NODE_NAME, POD_CIDR, PODS, PODS2, SERVICE_CIDR, Topology, topology
+from tests.support.polling import eventually
+from tests.support.scenarios.objects import SERVICE_LABEL
+from tests.support.scenarios.scenario import Object
+
+CLUSTER_IPS = ("10.96.0.100", "fd00:10:96::100")
+WORD, TALK, WORD_NODE_PORT, TALK_NODE_PORT = 80, 81, 30080, 30081
+"""One port answers a word to each connection and datagram, the other one talks for as long as the client does."""
+ECHO, TALKING = 8080, 7070
+ENDPOINTS = {"near1": PODS["near1"], "far1": PODS2["far1"]}
+CLIENTS = (("client", CLUSTER_IPS[0]), ("node", CLUSTER_IPS[1]), ("outside", NODE.v4), ("outside", NODE.v6))
+KINDS = {"connection": (TALK, TALK_NODE_PORT), "connections": (WORD, WORD_NODE_PORT), "datagrams": (WORD, WORD_NODE_PORT)}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of the requests of one flow."""
+
+    kind: str
+    place: str
+    sent: int
+    lost: Sequence[str]
+    kept: bool
+
+
+class Client:
+    """A process in a namespace that asks one address in every way."""
+
+    def __init__(self, space: Namespace, address: str) -> None:
+        self._place = f"{space.label} {address}"
+        of_node = address in NODE.both
+        flows = [{"kind": kind, "address": address, "port": ports[of_node]} for kind, ports in KINDS.items()]
+        argv = space.argv(sys.executable, "-m", "tests.support.netns.traffic", json.dumps(flows))
+        self._process = subprocess.Popen(argv, text=True, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def await_first_answers(self) -> None:
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+
+    def stop(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def told(self) -> Iterator[Told]:
+        assert self._process.stdout is not None
+        for kind, flow in zip(KINDS, json.loads(self._process.stdout.read()), strict=True):
+            yield Told(kind, self._place, **flow)
+
+    def kill(self) -> None:
+        with self._process:
+            self._process.kill()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    topology: Topology
+    agent: Agent
+    before: Mapping[str, str]
+    """The sysctls, before any agent ran."""
+
+    @property
+    def node(self) -> Namespace:
+        return self.topology.node
+
+    @contextlib.contextmanager
+    def traffic(self, told: list[Told]) -> Iterator[None]:
+        """Of a pod and a process of the node to the ClusterIP, of a host outside to the NodePort, until some requests after the end."""
+        with contextlib.ExitStack() as ends:
+            clients = [Client(self.topology[place], address) for place, address in CLIENTS]
+            for client in clients:
+                ends.callback(client.kill)
+            for client in clients:
+                client.await_first_answers()
+            yield
+            for client in clients:
+                client.stop()
+            for client in clients:
+                told += client.told()
+
+    def await_end_of(self, mode: str) -> None:
+        """Until a scan finds nothing of this mode. Another one serves."""
+        eventually(lambda: remains.of_mode(self.node, mode), within_s=WITHIN_S, every_s=0.5, until=[].__eq__)
+
+
+@contextlib.contextmanager
+def stage(folder: Path, mode: str) -> Iterator[Stage]:
+    """With an agent in this mode. Raises AssertionError if `--cleanup` leaves anything."""
+    with topology() as made, contextlib.ExitStack() as processes:
+        for name, addresses in ENDPOINTS.items():
+            processes.enter_context(echoing(made[name], name, addresses.both, (ECHO,)))
+            for address in addresses.both:
+                processes.enter_context(contextlib.closing(Talker(made[name], name, address, TALKING)))
+        before = remains.sysctls(made.node)
+        agent = Agent(made.node, processes.enter_context(serving(made.node, _lists())), folder)
+        with agent.running(mode):
+            yield Stage(made, agent, before)
+        cleaned = agent.clean_up()
+        assert cleaned.returncode == 0, cleaned
+        assert remains.sysctls(made.node) == before
+
+
+def _lists() -> Lists:
+    return {
+        "/api/v1/nodes": [node_object(NODE_NAME, POD_CIDR, NODE)],
+        "/api/v1/services": [_service()],
+        "/apis/discovery.k8s.io/v1/endpointslices": [_slice(4), _slice(6)],
+        "/apis/networking.k8s.io/v1/servicecidrs": [{"metadata": {"name": "kubernetes"}, "spec": {"cidrs": list(SERVICE_CIDR.both)}}],
+    }
+
+
+def _service() -> Object:
+    ports = [
+        {"name": "word", "protocol": "TCP", "port": WORD, "nodePort": WORD_NODE_PORT},
+        {"name": "datagram", "protocol": "UDP", "port": WORD, "nodePort": WORD_NODE_PORT},
+        {"name": "talk", "protocol": "TCP", "port": TALK, "nodePort": TALK_NODE_PORT},
+    ]
+    spec = {"type": "NodePort", "clusterIP": CLUSTER_IPS[0], "clusterIPs": list(CLUSTER_IPS), "ports": ports}
+    return {"metadata": {"namespace": "default", "name": "web"}, "spec": spec}
+
+
+def _slice(family: int) -> Object:
+    ports = [
+        {"name": "word", "protocol": "TCP", "port": ECHO},
+        {"name": "datagram", "protocol": "UDP", "port": ECHO},
+        {"name": "talk", "protocol": "TCP", "port": TALKING},
+    ]
+    return {
+        "metadata": {"namespace": "default", "name": f"web-{family}", "labels": {SERVICE_LABEL: "web"}},
+        "addressType": f"IPv{family}",
+        "ports": ports,
+        "endpoints": [{"addresses": [pair[family]]} for pair in ENDPOINTS.values()],
+    }
