@@ -35,7 +35,9 @@ class Kernel(Tool):
 def test_a_family_that_lacks_an_extension_is_told_and_the_other_is_served() -> None:
     found = probe([Kernel(Family.IPV4), Kernel(Family.IPV6, ["addrtype"])], {})
     assert set(found.unserved) == {Family.IPV6}
-    assert found.unserved[Family.IPV6].startswith("address types for IPv6 is missing: Extension addrtype")
+    assert found.unserved[Family.IPV6].startswith(
+        "address types for IPv6 is missing (module xt_addrtype, CONFIG_NETFILTER_XT_MATCH_ADDRTYPE): Extension addrtype"
+    )
     assert (found.features["IPv4"], found.features["recent"]) == ("available", "available")
     assert found.features["IPv6"].startswith("missing: address types")
 

@@ -12,6 +12,13 @@ from proxyconfig_agent.ingest.model import Family
 _CHAIN = "KUBE-PROXY-PROBE"
 _AVAILABLE = "available"
 _FIX = "load the module, use a kernel that has it, or choose another mode"
+_MODULES = {
+    "conntrack state": "xt_conntrack",
+    "address types": "xt_addrtype",
+    "statistic": "xt_statistic",
+    "recent": "xt_recent",
+    "sctp": "xt_sctp",
+}
 _COUNTED = "-m nfacct --nfacct-name ct_state_invalid_dropped_pkts"
 
 
@@ -58,8 +65,14 @@ def _lack(tool: Tool, unneeded: Collection[str]) -> str:
         return ""
     for name, feature in asked.items():
         if words := _refusal(tool, feature):
-            return f"{name} for IPv{tool.family.value} is missing: {words}"
+            return f"{name} for IPv{tool.family.value} is missing{_source(name)}: {words}"
     return f"the rules for IPv{tool.family.value} cannot be used together: {whole}"
+
+
+def _source(name: str) -> str:
+    """Where the kernel has an extension that a kernel may be built without, as other parts of iptables do not need it."""
+    module = _MODULES.get(name)
+    return f" (module {module}, CONFIG_NETFILTER_{module.replace('xt_', 'XT_MATCH_').upper()})" if module else ""
 
 
 def _refusal(tool: Tool, *rules: tuple[str, str]) -> str:
