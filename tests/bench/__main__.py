@@ -31,12 +31,18 @@ from tests.cluster.controlplane import ControlPlane, controlplane
 from tests.cluster.errors import ClusterError
 from tests.cluster.process import remembered
 from tests.cluster.progress import say
+from tests.kernel.userspace import measure as connections
 
 ROOT = Path(__file__).parents[2]
 SIZES: Mapping[str, Sequence[int]] = {NFTABLES.name: (1000, 5000, 20000), IPTABLES.name: (1000, 5000), IPTABLES_LEGACY.name: (1000, 5000)}
 """iptables itself is linear or worse in the number of Services, which 20,000 of them tell no better."""
 KUBE_PROXY_UP_TO = 5000
 """A first sync of 20,000 Services takes kube-proxy minutes, and tells nothing new."""
+
+USERSPACE = "userspace"
+"""What this mode costs is in its connections: they are measured beside those of nftables and iptables mode, for docs/userspace.md."""
+SECONDS = 3.0
+"""For each of its measurements."""
 
 Step = tuple[int, str, str]
 """Services, subject, mode."""
@@ -45,7 +51,7 @@ Step = tuple[int, str, str]
 def main(words: Sequence[str]) -> int:
     """Measure, print, write; the exit status is 0 also when a goal was missed."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure kube-proxy and the agent side by side.")
-    parser.add_argument("--modes", type=_of(MODES), default=(), help=f"of {', '.join(MODES)} (default: all)")
+    parser.add_argument("--modes", type=_of((*MODES, USERSPACE)), default=(), help=f"of {', '.join((*MODES, USERSPACE))} (default: all)")
     parser.add_argument("--sizes", type=_sizes, default=(), help="numbers of Services (default: those of each mode)")
     parser.add_argument("--subjects", type=_of(NAMES), default=(), help=f"of {', '.join(NAMES)} (default: {KUBE_PROXY},{AGENT})")
     parser.add_argument("--cold", type=_shapes, default=(), help="cold starts only: SERVICESxENDPOINTS, for instance 5000x50")
@@ -55,8 +61,11 @@ def main(words: Sequence[str]) -> int:
     try:
         _ready()
         if not chosen.cold:
-            for mode in chosen.modes or MODES:
-                _tell(_compared(mode, chosen.sizes, chosen.subjects), whole=not (chosen.sizes or chosen.subjects))
+            for mode in chosen.modes or (*MODES, USERSPACE):
+                if mode == USERSPACE:
+                    connections.main(SECONDS)
+                else:
+                    _tell(_compared(mode, chosen.sizes, chosen.subjects), whole=not (chosen.sizes or chosen.subjects))
         if chosen.cold or everything:
             _tell(_cold(chosen.cold or SHAPES), whole=not chosen.cold or tuple(chosen.cold) == SHAPES)
     except ClusterError as error:

@@ -1,4 +1,4 @@
-"""What userspace mode costs a connection, beside the other modes, in one run: `python -m tests.kernel.userspace.measure [SECONDS]`.
+"""What userspace mode costs a connection, beside the other modes, in one run: `make bench MODES=userspace`.
 
 A pod of the node under test through a ClusterIP to another pod of the node, over veth pairs. Prints the table of docs/userspace.md.
 """
