@@ -1,6 +1,6 @@
 """Simulated nodes: what the DaemonSet controller, kubelet and the agent of each node would do, seen from the API server.
 
-A thread looks at the API server ten times a second and does what is due: it keeps no state but what a test told it.
+A thread looks at the API server four times a second and does what is due: it keeps no state but what a test told it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ _PASSING = (
     *("404", "409"),  # others change these objects as well
     *("429", "503"),  # a server that is being started has not got all its paths yet
 )
+LOOK_EVERY_S = 0.25
 PULL_ERROR = 'failed to pull and unpack image "registry.test/agent:none": not found'
 
 
@@ -92,7 +93,7 @@ class Fleet:
             done.result()
 
     def _run(self) -> None:
-        while not self._stop.wait(0.1):
+        while not self._stop.wait(LOOK_EVERY_S):
             try:
                 self._round()
             except AssertionError as error:
