@@ -212,6 +212,43 @@ def test_the_source_of_the_node_follows_its_address(dataplane: Entered, node: No
     assert "src 192.168.50.9" in node.space.run("ip", "route", "get", "10.96.0.10")
 
 
+def bound(node: Node) -> set[str]:
+    """The addresses of the link."""
+    return {line.split()[3].partition("/")[0] for line in node.space.run("ip", "-o", "addr", "show", "kube-ipvs0").splitlines()}
+
+
+def test_addresses_are_on_a_link_only_where_the_settings_say_so(dataplane: Entered, node: Node) -> None:
+    binding = replace(SETTINGS, ipvs=IpvsSettings(binds_addresses=True))
+    dataplane.resync(SETTINGS, [WEB])
+    assert "kube-ipvs0" not in node.space.run("ip", "link")
+    dataplane.resync(binding, [WEB])
+    assert bound(node) == {"10.96.0.10"}
+    six = frontends("six", "fd00:96::6", ("[fd00:244::1]:8080",), load_balancer_ips=(ip("fd00:60::6"),))
+    https = replace(WEB, name=WEB.name._replace(port="https"), port=443, external_ips=(ip("192.0.2.5"),))
+    dataplane.apply([Change(None, six), Change(None, https)])
+    assert bound(node) == {"10.96.0.10", "192.0.2.5", "fd00:96::6", "fd00:60::6"}
+    assert dataplane.resync(binding, [WEB, six, https]).operations == 0
+    dataplane.apply([Change(six, None), Change(https, None)])
+    assert bound(node) == {"10.96.0.10"}
+    assert "link kube-ipvs0" in dataplane.scan()
+    dataplane.resync(SETTINGS, [WEB])
+    assert "kube-ipvs0" not in node.space.run("ip", "link")
+    assert "local 10.96.0.10" in node.space.run("ip", "route", "show", "table", "local")
+    dataplane.resync(binding, [WEB])
+    dataplane.remove()
+    assert dataplane.scan() == []
+    assert "kube-ipvs0" not in node.space.run("ip", "link")
+
+
+def test_a_link_of_another_program_is_left_alone(dataplane: Entered, node: Node, kernel: Connection) -> None:
+    node.space.ip(["link add kube-ipvs0 type dummy", "addr add 192.0.2.7/32 dev kube-ipvs0"])
+    with pytest.raises(DataplaneError, match=r"^spec\.ipvs\.bindAddresses: another program, such as kube-proxy, has made kube-ipvs0"):
+        dataplane.resync(replace(SETTINGS, ipvs=IpvsSettings(binds_addresses=True)), [WEB])
+    assert SERVER in kernel.services(), "the Services are served"
+    dataplane.remove()
+    assert bound(node) == {"192.0.2.7"}
+
+
 def test_the_probe_names_what_it_found(dataplane: Entered) -> None:
     found = dataplane.probe()
     assert found.unserved == {}

@@ -17,6 +17,7 @@ from tests.unit.agent.dataplane.nftables.frontends import ip, network
 
 from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs
 from proxyconfig_agent.dataplane.port import Change
+from proxyconfig_agent.dataplane.port import Ipvs as IpvsSettings
 from proxyconfig_agent.ingest.model import Policy, Protocol
 
 LOCAL: dict[str, Any] = {"external_policy": Policy.LOCAL}
@@ -75,6 +76,15 @@ def test_packets_go_where_the_service_says(dataplane: Entered, world: Served, fa
         assert set(ask(client, service_ip(family, 5))) == {"REJECT"}
         assert set(ask(client, service_ip(family, 1), 9999)) == {"REJECT"}
     assert set(ask("near1", service_ip(family, 6))["near1"]) <= gateways
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_node_itself_is_served_where_addresses_are_on_a_link(dataplane: Entered, world: Served, family: int) -> None:
+    far = service(family, 1, "far1", external_ips=(ip(public_ip(family, 1)),))
+    dataplane.resync(replace(SETTINGS, ipvs=IpvsSettings(binds_addresses=True)), [far])
+    for address in (service_ip(family, 1), public_ip(family, 1)):
+        for client in ("node", "client", "outside"):
+            assert set(world.asked(client, address)) == {"far1"}
 
 
 @pytest.mark.parametrize("family", FAMILIES)

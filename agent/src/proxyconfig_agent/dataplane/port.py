@@ -24,6 +24,8 @@ class Ipvs:
     """Of ipvs mode. Timeouts in seconds; 0 leaves the kernel's value alone."""
 
     scheduler: str = "rr"
+    binds_addresses: bool = False
+    """The addresses of Services are on the link kube-ipvs0, as kube-proxy has them."""
     tcp_timeout_s: int = 0
     tcp_fin_timeout_s: int = 0
     udp_timeout_s: int = 0

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import socket
 import struct
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from proxyconfig_agent.netlink import frames, uapi
@@ -39,8 +40,13 @@ class Connection:
         """Our addresses of AF_INET or AF_INET6, each with the source that its own clients have; empty: none is set."""
         return dict(_local_routes(self._dump(family)))
 
+    def of_links(self, family: int) -> dict[bytes, int]:
+        """The addresses of AF_INET or AF_INET6 that links have, each with the link's number."""
+        return dict(_routes_of_links(self._dump(family, uapi.RTPROT_KERNEL)))
+
     def add(self, addresses: Iterable[bytes], source: bytes) -> Mapping[bytes, int]:
-        """Those that the kernel refused, with its errno. An address that is local already is left as it is.
+        """Those that the kernel refused, with its errno. One that an interface has as well has two routes, of which ours is found first in
+        IPv4; when that interface loses it, ours is still there.
 
         A source that is no address of this node is left out."""
         refused = self._commit(uapi.RTM_NEWROUTE, list(addresses), source)
@@ -62,7 +68,7 @@ class Connection:
 
     def _send(self, kind: int, addresses: Sequence[bytes], source: bytes) -> dict[bytes, int]:
         flags = uapi.NLM_F_REQUEST | uapi.NLM_F_ACK
-        flags |= uapi.NLM_F_CREATE | uapi.NLM_F_EXCL if kind == uapi.RTM_NEWROUTE else 0
+        flags |= uapi.NLM_F_CREATE if kind == uapi.RTM_NEWROUTE else 0
         requests = (frames.message(kind, flags, route(address, source), number) for number, address in enumerate(addresses))
         self._socket.sendto(b"".join(requests), (0, 0))
         refused, answered = dict[bytes, int](), 0
@@ -73,8 +79,8 @@ class Connection:
                     refused[addresses[answer.sequence]] = number
         return refused
 
-    def _dump(self, family: int) -> Iterator[bytes]:
-        request = _ROUTE.pack(family, 0, 0, 0, uapi.RT_TABLE_LOCAL, PROTOCOL, 0, uapi.RTN_LOCAL, 0)
+    def _dump(self, family: int, protocol: int = PROTOCOL) -> Iterator[bytes]:
+        request = _ROUTE.pack(family, 0, 0, 0, uapi.RT_TABLE_LOCAL, protocol, 0, uapi.RTN_LOCAL, 0)
         self._socket.sendto(frames.message(uapi.RTM_GETROUTE, uapi.NLM_F_REQUEST | uapi.NLM_F_DUMP, request), (0, 0))
         while True:
             for kind, _, payload, _ in frames.messages(self._socket.recv(_RECEIVE)):
@@ -93,9 +99,22 @@ def route(address: bytes, source: bytes) -> bytes:
 
 def _local_routes(payloads: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
     """Ours, of whatever the kernel lists."""
+    for address, protocol, found in _of_addresses(payloads):
+        if protocol == PROTOCOL:
+            yield address, found.get(uapi.RTA_PREFSRC, b"")
+
+
+def _routes_of_links(payloads: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
+    for address, protocol, found in _of_addresses(payloads):
+        if protocol == uapi.RTPROT_KERNEL:
+            yield address, int.from_bytes(found.get(uapi.RTA_OIF, b""), sys.byteorder)
+
+
+def _of_addresses(payloads: Iterable[bytes]) -> Iterator[tuple[bytes, int, dict[int, bytes]]]:
+    """Address, protocol and attributes of those that make one address local."""
     for payload in payloads:
         _, length, _, _, table, protocol, _, kind, _ = _ROUTE.unpack_from(payload)
         found = dict(frames.attributes(payload, _ROUTE.size))
         address = found.get(uapi.RTA_DST, b"")
-        if (table, protocol, kind) == (uapi.RT_TABLE_LOCAL, PROTOCOL, uapi.RTN_LOCAL) and address and length == 8 * len(address):
-            yield address, found.get(uapi.RTA_PREFSRC, b"")
+        if (table, kind) == (uapi.RT_TABLE_LOCAL, uapi.RTN_LOCAL) and address and length == 8 * len(address):
+            yield address, protocol, found

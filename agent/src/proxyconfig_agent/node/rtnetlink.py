@@ -13,7 +13,8 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 
 from proxyconfig_agent.ingest.model import Address
-from proxyconfig_agent.netlink import frames, uapi
+from proxyconfig_agent.netlink import frames, links, uapi
+from proxyconfig_agent.node.host_findings import IPVS_LINK
 from proxyconfig_agent.node.local_address import LocalAddress
 
 _ADDRESS = struct.Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, interface
@@ -24,12 +25,14 @@ SETTLE_S = 0.2
 
 
 def read() -> tuple[LocalAddress, ...]:
-    """All addresses in this network namespace, sorted. Raises OSError with the kernel's errno."""
+    """All addresses in this network namespace but those of Services, which ipvs mode binds to a link; sorted. Raises OSError with the
+    kernel's errno."""
+    bound = links.index_of(IPVS_LINK)
     while True:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as rtnetlink:
             rtnetlink.sendto(frames.message(uapi.RTM_GETADDR, uapi.NLM_F_REQUEST | uapi.NLM_F_DUMP, _ADDRESS.pack(0, 0, 0, 0, 0)), (0, 0))
             try:
-                return tuple(sorted(_dump(rtnetlink)))
+                return tuple(sorted(each for each in _dump(rtnetlink) if each.interface != bound))
             except InterruptedError:
                 continue  # the list changed while it was read
 

@@ -43,7 +43,13 @@ def resolve(
 
 
 def _ipvs(section: IpvsSpec) -> Ipvs:
-    return Ipvs(section.scheduler, int(section.tcp_timeout), int(section.tcp_fin_timeout), int(section.udp_timeout))
+    return Ipvs(
+        scheduler=section.scheduler,
+        binds_addresses=section.bind_addresses,
+        tcp_timeout_s=int(section.tcp_timeout),
+        tcp_fin_timeout_s=int(section.tcp_fin_timeout),
+        udp_timeout_s=int(section.udp_timeout),
+    )
 
 
 def _local_traffic(spec: ProxyConfigSpec, node: Node) -> LocalTraffic:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from proxyconfig_agent.dataplane.batching import size_of
+from proxyconfig_agent.dataplane.ipvs.kernel.bound_addresses import BoundAddresses
 from proxyconfig_agent.dataplane.ipvs.kernel.connect import connected, read_kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.probe import probe
@@ -38,6 +40,7 @@ class Ipvs:
         self._families: tuple[Family, ...] = ()
         self._states: dict[Family, FamilyState] = {}
         self._lacking: set[str] = set()
+        self._bound = BoundAddresses(self._kernel)
         self._reaper = Reaper(self._kernel, now)
         self._retirement = Retirement(self._kernel, now)
         self._watch = Watch(read_kernel, now)
@@ -49,14 +52,14 @@ class Ipvs:
         return found
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
-        clock = StageTimer()
+        clock, wanted = StageTimer(), tuple(wanted)
         families = self._supported()
         self._watch.changed_by_us()
         with _translated(), self._kernel.writer.begin_read():
             sync = FullSync(self._kernel, settings, families, self._now, self._lacking)
             outcome = sync.run(wanted, clock)
         self._settings, self._states = settings, sync.states
-        return outcome
+        return replace(outcome, operations=outcome.operations + self._bind(wanted))
 
     def apply(self, changes: Iterable[Change]) -> Outcome:
         if not self._states:
@@ -66,6 +69,7 @@ class Ipvs:
         self._watch.changed_by_us()
         with _translated():
             operations = isolation.apply(changes)
+            self._bound.apply(changes)
         clock.lap("commit")
         wanted = (change.new for change in changes if change.new is not None)
         partly = without_scheduler(wanted, isolation.refused, self._lacking, self._settings)
@@ -103,6 +107,13 @@ class Ipvs:
         if not self._families:
             self.probe()
         return self._families
+
+    def _bind(self, wanted: Iterable[Frontends]) -> int:
+        """How many addresses were bound or not any more. Raises OSError, DataplaneError."""
+        if self._settings.ipvs.binds_addresses:
+            return self._bound.resync(wanted)
+        self._bound.forget()
+        return 0
 
     def _commit(self, isolation: FaultIsolation[Plan], wanted: Wanted) -> int:
         """Raises KernelError if nf_tables refuses it."""

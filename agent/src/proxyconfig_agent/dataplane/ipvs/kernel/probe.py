@@ -41,6 +41,8 @@ def _lack(kernel: Kernel, family: Family) -> str:
         return f"the kernel lacks ip_vs for IPv{family.value} (CONFIG_IP_VS_IPV{family.value}): {os.strerror(number)}"
     if number:
         raise TemporaryError(f"ipvs: virtual servers of IPv{family.value} cannot be probed: {os.strerror(number)}")
+    if not kernel.servers.keeps(server, scheduling_of(_SCHEDULER, 0)):
+        return "the kernel does not keep the mark by which this mode tells its own virtual servers (flags 0x5058xxxx)"
     return _rules(kernel, family)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from proxyconfig_agent.dataplane.ipvs.kernel import bound_addresses
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.servers import text
+from proxyconfig_agent.dataplane.ipvs.model.servers import LINK
 from proxyconfig_agent.dataplane.ipvs.model.table import table_of
 from proxyconfig_agent.dataplane.tables.kernel.dump import actual_table, scanned
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
@@ -24,6 +26,7 @@ def remove(kernel: Kernel) -> None:
     kernel.servers.delete(kernel.servers.held().schedulings)
     for family in NFPROTO.values():
         kernel.routes.remove(kernel.routes.held(family))
+    bound_addresses.remove()
 
 
 def scan(kernel: Kernel) -> Iterator[str]:
@@ -33,3 +36,5 @@ def scan(kernel: Kernel) -> Iterator[str]:
     yield from (f"virtual server {text(server)}" for server in sorted(kernel.servers.held().schedulings))
     for family in NFPROTO.values():
         yield from (f"route local {text_of(Address(address))}" for address in sorted(kernel.routes.held(family)))
+    if bound_addresses.is_ours():
+        yield f"link {LINK}"

@@ -73,6 +73,13 @@ class VirtualServers:
             self._kernel.commit([messages.delete_service(server)])
         return refused[0].number if refused else 0
 
+    def keeps(self, server: VirtualServer, scheduling: Scheduling) -> bool:
+        """Whether such a virtual server, which is made and deleted again, is listed as it was made: with our mark. Raises OSError."""
+        self._kernel.commit([messages.new_service(server, scheduling)])
+        listed = self._kernel.services().get(server)
+        self._kernel.commit([messages.delete_service(server)])
+        return listed == scheduling
+
     def prepare(self, delta: ServerDelta) -> Refused:
         """Make and change the virtual servers themselves, still without destinations. Raises OSError, ConflictError."""
         made = list(delta.made)

@@ -74,11 +74,13 @@ def _masquerading(settings: Settings, family: Family) -> tuple[Rule, ...]:
     translated = x.ct(Ct.STATUS, 0) + x.masked(0, uapi.IPS_DST_NAT) + x.unequal(0, x.host(0))
     to_cluster_ip = x.original(_ORIGINAL_DESTINATION[family], 0) + x.lookup(address_sets.CLUSTER_IPS, 0)
     itself = matches.source(family, 0) + matches.destination(family, family.size // 4) + x.lookup(address_sets.HAIRPIN, 0)
+    from_cluster_ip, bound = matches.source(family, 0) + x.lookup(address_sets.CLUSTER_IPS, 0), settings.ipvs.binds_addresses
     masquerade = x.masquerade_fully_random()
     return (
         Rule(checks.marked(1 << settings.masquerade_bit) + masquerade),
         Rule(translated + itself + masquerade),
         Rule(to_cluster_ip + itself + masquerade),
+        *((Rule(from_cluster_ip + masquerade, "processes of this node, to an address that a link has"),) if bound else ()),
     )
 
 

@@ -10,7 +10,10 @@ from proxyconfig_agent.netlink import uapi
 from proxyconfig_agent.netlink.ipvs.messages import Destination, Scheduling, VirtualServer
 from proxyconfig_agent.select.frontends import Backends, split
 
-TAG = 0x5058_0000
+LINK = "kube-ipvs0"
+GROUP = 0x5058
+"""Of a link of ours, and the upper half of TAG."""
+TAG = GROUP << 16
 """In the flags of every virtual server of ours. The kernel keeps the bits that it does not know (IP_VS_SVC_F_ has the low six) and gives
 them no meaning."""
 _TAG_MASK = 0xFFFF_0000
