@@ -6,7 +6,7 @@ NODES ?= 2
 MODE ?= nftables
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock check unit kernel test demo demo-down cluster cluster-down cluster-load deploy e2e bench kernels clean
+.PHONY: help venv lock check unit kernel test demo demo-down ipvs cluster cluster-down cluster-load deploy e2e bench kernels clean
 
 help: ## these lines
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -47,10 +47,13 @@ kernels: venv ## kernel tests on Linux 6.1, and on kernels that each lack someth
 bench: venv ## kube-proxy and the agent side by side (MODES=nftables,iptables,userspace SIZES=1000,5000 SUBJECTS=kube-proxy,proxyconfig COLD=5000x50), about 40 minutes
 	$(BIN)/python -m tests.bench $(if $(MODES),--modes $(MODES)) $(if $(COLD),--cold $(COLD)) $(if $(SIZES),--sizes $(SIZES)) $(if $(SUBJECTS),--subjects $(SUBJECTS))
 
-demo: ## from nothing to Services that work: a cluster, the product, requests; prints each command (NODES=2 MODE=nftables)
+demo: ## from nothing to Services that work: a cluster, the product, requests; prints each command (NODES=2, MODE=nftables, iptables or ipvs)
 	$(PYTHON) -m tests.cluster demo --nodes $(NODES) --mode $(MODE)
 
 demo-down: cluster-down ## end what the demo started; nothing is left
+
+ipvs: venv ## the demo's tour in ipvs mode on a kernel that has IPVS (user-mode Linux), as far as one node carries it; root needed
+	$(BIN)/python -m tests.kernels run complete -- $(BIN)/python -m tests.kernels.tour
 
 cluster: ## a local Kubernetes (NODES=2), kubeconfig in .cluster/kubeconfig
 	$(PYTHON) -m tests.cluster up --nodes $(NODES)

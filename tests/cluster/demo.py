@@ -24,9 +24,18 @@ NODE_PORT = 30080
 BACKENDS = 3
 PROXIES_WITHIN_S = 60
 WHILE_S = 16  # a backend that is deleted serves for 10 s more
-MODES = {"nftables": "proxyconfig.yaml", "iptables": "proxyconfig-iptables.yaml"}
+MODES = {
+    "nftables": "proxyconfig.yaml",
+    "iptables": "proxyconfig-iptables.yaml",
+    "ipvs": "proxyconfig-ipvs.yaml",
+}
 """The sample of each mode."""
-RULES = {"nftables": "nft list ruleset", "iptables": "iptables-save -t nat"}
+RULES = {
+    "nftables": "nft list ruleset",
+    "iptables": "iptables-save -t nat",
+    "ipvs": "cat /proc/net/ip_vs",
+}
+_IPVS = Path("/proc/net/ip_vs")
 
 _ALL_ANSWERED = f"answered by {BACKENDS} pods, 0 lost"
 
@@ -82,8 +91,10 @@ def run(name: str, count: int, mode: str) -> None:
     Raises ClusterError with the step that was not as it should be.
     """
     if mode not in MODES:
-        raise ClusterError(f"MODE={mode} is not built yet; there is {', '.join(MODES)}.")
+        raise ClusterError(f"MODE={mode} is no mode of the demo; there are {', '.join(MODES)}.")
     packages.ensure()
+    if mode == "ipvs":
+        _need_ipvs()
     stage = Stage(_cluster(name, count))
     deploy.apply(deploy.load(stage.cluster))
     _roll_out(stage, SAMPLES / MODES[mode])
@@ -93,6 +104,16 @@ def run(name: str, count: int, mode: str) -> None:
     _lose_a_backend(stage, addresses)
     _change_hot(stage, addresses)
     _go_on(stage, mode)
+
+
+def _need_ipvs() -> None:
+    """Raises ClusterError where this machine's kernel, which the nodes share, cannot do that mode."""
+    subprocess.run(("modprobe", "--quiet", "ip_vs"), check=False)
+    if not _IPVS.exists():
+        raise ClusterError(
+            f"MODE=ipvs: kernel {os.uname().release} of this machine has no IPVS (module ip_vs, CONFIG_IP_VS); "
+            "`make ipvs` shows that mode on another kernel, in user-mode Linux."
+        )
 
 
 def _cluster(name: str, count: int) -> cluster.Cluster:

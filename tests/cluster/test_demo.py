@@ -7,6 +7,7 @@ import os
 import pytest
 from tests.cluster import cluster, demo, registry, remains
 from tests.cluster.errors import ClusterError
+from tests.support.netns import ipvs
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
@@ -27,6 +28,12 @@ def test_the_demo_works_and_ending_it_leaves_nothing(mode: str, capfd: pytest.Ca
     assert list(remains.found(entry.number, entry.folder)) == []
 
 
-def test_a_mode_that_is_not_built_yet_is_refused_in_a_sentence() -> None:
-    with pytest.raises(ClusterError, match="MODE=ipvs is not built yet"):
+def test_a_word_that_is_no_mode_is_refused_in_a_sentence() -> None:
+    with pytest.raises(ClusterError, match="MODE=ebpf is no mode of the demo; there are nftables, iptables"):
+        demo.run("none", 2, "ebpf")
+
+
+@pytest.mark.skipif(ipvs.is_there(), reason="this kernel has IPVS")
+def test_ipvs_mode_is_refused_on_a_kernel_without_it_with_the_way_to_see_it() -> None:
+    with pytest.raises(ClusterError, match=r"has no IPVS \(module ip_vs, CONFIG_IP_VS\); `make ipvs` shows"):
         demo.run("none", 2, "ipvs")
