@@ -13,8 +13,7 @@ from proxyconfig_agent.netlink import uapi
 from proxyconfig_agent.netlink.ipvs import listing, messages
 from proxyconfig_agent.netlink.ipvs.batches import Refusal
 from proxyconfig_agent.netlink.ipvs.connection import Connection
-from proxyconfig_agent.netlink.ipvs.listing import Load
-from proxyconfig_agent.netlink.ipvs.messages import Destination, Scheduling, Timeouts, VirtualServer
+from proxyconfig_agent.netlink.ipvs.messages import Destination, Load, Scheduling, Timeouts, VirtualServer
 
 TAG = 0x50580000
 V4, V6 = socket.inet_aton("10.96.0.10"), socket.inet_pton(socket.AF_INET6, "fd00:96::10")
@@ -49,7 +48,9 @@ def test_what_is_sent_is_what_is_read(space: Namespace, connection: Connection, 
     commands += [messages.new_destination(plain, destination, weight) for destination, weight in weights.items()]
     assert connection.commit(commands) == []
     assert connection.services() == wanted
-    assert space.call(listing.read) == {plain: {key: Load(weight, 0, 0) for key, weight in weights.items()}, sticky: {}}
+    loads = {key: Load(weight, 0, 0) for key, weight in weights.items()}
+    assert space.call(listing.read) == {plain: loads, sticky: {}}
+    assert [connection.destinations(server) for server in (plain, sticky, ABSENT)] == [loads, {}, {}]
 
 
 def test_a_change_keeps_what_it_does_not_name(space: Namespace, connection: Connection) -> None:

@@ -21,7 +21,7 @@ from proxyconfig_agent.dataplane.ipvs.table.state import FamilyState, Plan
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, ProbeResult, Refusal, Settings
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.dataplane.tables.fault_isolation import FaultIsolation, Wanted
-from proxyconfig_agent.ingest.model import Family
+from proxyconfig_agent.ingest.model import Address, Family
 from proxyconfig_agent.netlink.nftables.connection import KernelError
 from proxyconfig_agent.select.frontends import Frontends
 
@@ -82,8 +82,7 @@ class Ipvs:
         with _translated():
             if self._reaper.reap(self._states, self._settings):
                 self._watch.changed_by_us()
-            addresses = [address for state in self._states.values() for address in state.addresses]
-            return self._kernel.writer.changed_externally() or self._watch.disturbed(addresses)
+            return self._kernel.writer.changed_externally() or self._watch.disturbed(self._addresses)
 
     def remove(self) -> None:
         """Take away everything that is ours by its mark. Raises DataplaneError."""
@@ -102,6 +101,9 @@ class Ipvs:
     def close(self) -> None:
         """Close the sockets; what is in the kernel stays and works."""
         self._kernel.close()
+
+    def _addresses(self) -> Iterator[Address]:
+        return (address for state in self._states.values() for address in state.addresses)
 
     def _supported(self) -> tuple[Family, ...]:
         if not self._families:

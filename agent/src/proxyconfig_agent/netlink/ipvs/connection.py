@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from proxyconfig_agent.netlink import frames, genetlink, uapi
 from proxyconfig_agent.netlink.ipvs import messages
 from proxyconfig_agent.netlink.ipvs.batches import Refusal, answers, batches, encode
-from proxyconfig_agent.netlink.ipvs.messages import Command, Scheduling, Timeouts, VirtualServer
+from proxyconfig_agent.netlink.ipvs.messages import Command, Destination, Load, Scheduling, Timeouts, VirtualServer
 
 _RECEIVE_BUFFER = 1 << 20
 _RECEIVE = 1 << 16
@@ -57,6 +57,11 @@ class Connection:
         listed = map(messages.listed_service, self._exchange(uapi.IPVS_CMD_GET_SERVICE, uapi.NLM_F_DUMP))
         return dict(service for service in listed if service is not None)
 
+    def destinations(self, server: VirtualServer) -> dict[Destination, Load]:
+        """Those of one virtual server, none if it is not there: of many at once, `listing.read` is faster. Raises OSError."""
+        answers = self._exchange(uapi.IPVS_CMD_GET_DEST, uapi.NLM_F_DUMP, messages.destinations_of(server))
+        return dict(map(messages.listed_destination, answers))
+
     def timeouts(self) -> Timeouts:
         """Raises OSError."""
         (answer,) = self._exchange(uapi.IPVS_CMD_GET_CONFIG, uapi.NLM_F_ACK)
@@ -82,10 +87,10 @@ class Connection:
                 if sequence == len(batch):
                     return refused
 
-    def _exchange(self, command: int, flags: int) -> Iterator[bytes]:
+    def _exchange(self, command: int, flags: int, question: bytes = b"") -> Iterator[bytes]:
         self._drain()
         header = genetlink.header(command, uapi.IPVS_GENL_VERSION)
-        self._socket.send(frames.message(self._family, uapi.NLM_F_REQUEST | flags, header, sequence=1))
+        self._socket.send(frames.message(self._family, uapi.NLM_F_REQUEST | flags, header + question, sequence=1))
         while True:
             for kind, _, payload, _ in frames.messages(self._socket.recv(_RECEIVE)):
                 if frames.is_end(kind, payload):

@@ -8,25 +8,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
-from proxyconfig_agent.netlink.ipvs.messages import Destination, VirtualServer
+from proxyconfig_agent.netlink.ipvs.messages import Destination, Load, VirtualServer
 
 # A thread may be in a network namespace that is not the process's.
 PATH = Path("/proc/thread-self/net/ip_vs")
 _PROTOCOLS = {"TCP": socket.IPPROTO_TCP, "UDP": socket.IPPROTO_UDP, "SCTP": socket.IPPROTO_SCTP}
 _DESTINATION = "->"
 _new = tuple.__new__  # the constructor of a NamedTuple takes five times as long
-
-
-class Load(NamedTuple):
-    """Of one destination."""
-
-    weight: int
-    active: int
-    """Connections that are established."""
-    inactive: int
-    """Connections in any other state: TIME_WAIT, and all of UDP."""
 
 
 Destinations = dict[Destination, Load]

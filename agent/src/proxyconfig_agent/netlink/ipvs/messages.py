@@ -65,6 +65,16 @@ class Destination(NamedTuple):
     port: int
 
 
+class Load(NamedTuple):
+    """Of one destination."""
+
+    weight: int
+    active: int
+    """Connections that are established."""
+    inactive: int
+    """Connections in any other state: TIME_WAIT, and all of UDP."""
+
+
 class Timeouts(NamedTuple):
     """Of idle connections, in seconds, for all virtual servers of a network namespace. 0 in a command leaves a value as it is."""
 
@@ -125,6 +135,21 @@ def listed_service(payload: bytes) -> tuple[VirtualServer, Scheduling] | None:
     (timeout_s,) = _NUMBER.unpack(found[uapi.IPVS_SVC_ATTR_TIMEOUT])
     server = VirtualServer(protocol, address, int.from_bytes(found[uapi.IPVS_SVC_ATTR_PORT]))
     return server, Scheduling(text_of(found[uapi.IPVS_SVC_ATTR_SCHED_NAME]), flags, timeout_s)
+
+
+def destinations_of(server: VirtualServer) -> bytes:
+    """The question of a dump of destinations (IPVS_CMD_GET_DEST)."""
+    return _service(server)
+
+
+def listed_destination(payload: bytes) -> tuple[Destination, Load]:
+    """A message of that dump."""
+    found = dict(attributes(genetlink.attributes(payload)[uapi.IPVS_CMD_ATTR_DEST]))
+    (family,) = _NUMBER16.unpack(found[uapi.IPVS_DEST_ATTR_ADDR_FAMILY])
+    address = found[uapi.IPVS_DEST_ATTR_ADDR][: _IPV4_SIZE if family == socket.AF_INET else _UNION]
+    kinds = (uapi.IPVS_DEST_ATTR_WEIGHT, uapi.IPVS_DEST_ATTR_ACTIVE_CONNS, uapi.IPVS_DEST_ATTR_INACT_CONNS)
+    load = Load(*(_NUMBER.unpack(found[kind])[0] for kind in kinds))
+    return Destination(address, int.from_bytes(found[uapi.IPVS_DEST_ATTR_PORT])), load
 
 
 def listed_timeouts(payload: bytes) -> Timeouts:

@@ -34,11 +34,11 @@ class Kernel:
         """Whether it is disturbed, when what is read now has been compared."""
         self.clock.advance(PERIOD_S)
         before = self.reads
-        assert not self.watch.disturbed((V4, V6))
+        assert not self.watch.disturbed(lambda: (V4, V6))
         found: list[bool] = []
 
         def compared() -> bool:
-            found.append(self.watch.disturbed((V4, V6)))
+            found.append(self.watch.disturbed(lambda: (V4, V6)))
             return self.reads > before and (found[-1] or len(found) > 1)
 
         eventually(compared)

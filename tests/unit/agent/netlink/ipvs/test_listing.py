@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 
 from proxyconfig_agent.netlink.ipvs import listing
-from proxyconfig_agent.netlink.ipvs.listing import Load
-from proxyconfig_agent.netlink.ipvs.messages import Destination, VirtualServer
+from proxyconfig_agent.netlink.ipvs.messages import Destination, Load, VirtualServer
 
 TEXT = """\
 IP Virtual Server version 1.2.1 (size=4096)

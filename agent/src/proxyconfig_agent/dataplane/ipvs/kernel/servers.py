@@ -19,8 +19,7 @@ from proxyconfig_agent.ingest.model import Address, Protocol, text_of
 from proxyconfig_agent.netlink.ipvs import listing, messages
 from proxyconfig_agent.netlink.ipvs.batches import Refusal
 from proxyconfig_agent.netlink.ipvs.connection import Connection
-from proxyconfig_agent.netlink.ipvs.listing import Load
-from proxyconfig_agent.netlink.ipvs.messages import Command, Destination, Scheduling, Timeouts, VirtualServer
+from proxyconfig_agent.netlink.ipvs.messages import Command, Destination, Load, Scheduling, Timeouts, VirtualServer
 
 
 @dataclass(slots=True)
@@ -59,12 +58,12 @@ class VirtualServers:
         """Raises OSError."""
         schedulings = self._kernel.services()
         ours = {server: scheduling for server, scheduling in schedulings.items() if is_ours(scheduling)}
-        loads = {server: loads for server, loads in self.listed().items() if server in ours}
+        loads = {server: loads for server, loads in listing.read().items() if server in ours}
         return Held(ours, loads, set(schedulings.keys() - ours.keys()))
 
-    def listed(self) -> dict[VirtualServer, dict[Destination, Load]]:
-        """The destinations of all virtual servers. Raises OSError."""
-        return listing.read()
+    def loads(self, server: VirtualServer) -> dict[Destination, Load]:
+        """The destinations of one virtual server. Raises OSError."""
+        return self._kernel.destinations(server)
 
     def refusal_of(self, server: VirtualServer, scheduling: Scheduling) -> int:
         """The errno with which the kernel refuses such a virtual server, which is made and deleted again; 0: it can have it."""

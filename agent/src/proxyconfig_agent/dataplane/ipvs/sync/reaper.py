@@ -1,7 +1,8 @@
-"""Deletes what has drained. It reads the kernel only while something drains, and not often."""
+"""Deletes what has drained. Only while something drains, and not often, it reads the virtual servers of which something does."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
@@ -31,10 +32,10 @@ class Reaper:
         return bool(plans)
 
     def _plans(self, states: Mapping[Family, FamilyState]) -> dict[Family, Plan]:
-        loads = self._kernel.servers.listed()
+        loads = functools.cache(self._kernel.servers.loads)
 
         def connections(server: VirtualServer, destination: Destination) -> int | None:
-            load = loads.get(server, {}).get(destination)
+            load = loads(server).get(destination)
             return load.active + load.inactive if load else None
 
         reaped = {family: state.draining.over(connections) for family, state in states.items()}

@@ -38,8 +38,9 @@ class Watch:
     def changed_by_us(self) -> None:
         self._changes += 1
 
-    def disturbed(self, addresses: Collection[Address]) -> bool:
-        """Whether what was read last is another than before; begins to read if it is time. `addresses`: of our virtual servers."""
+    def disturbed(self, addresses: Callable[[], Iterable[Address]]) -> bool:
+        """Whether what was read last is another than before; begins to read if it is time. `addresses`: of our virtual servers, asked for
+        only then."""
         if self._thread is not None and self._thread.is_alive():
             return False
         fresh, self._fresh = self._fresh, None
@@ -48,7 +49,7 @@ class Watch:
             return before is not None and fresh.changes == before.changes == self._changes and fresh.digest != before.digest
         if self._now() >= self._next:
             self._next = self._now() + PERIOD_S
-            self._thread = threading.Thread(target=self._look, args=(self._changes, frozenset(addresses)), name="ipvs-watch", daemon=True)
+            self._thread = threading.Thread(target=self._look, args=(self._changes, frozenset(addresses())), name="ipvs-watch", daemon=True)
             self._thread.start()
         return False
 
