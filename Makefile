@@ -44,7 +44,7 @@ test: venv ## everything: lint, types, layers and unit tests, then kernel (on ot
 kernels: venv ## kernel tests on Linux 6.1, and on kernels that each lack something, as ordinary processes (user-mode Linux); root needed
 	$(BIN)/python -m tests.kernels test
 
-bench: venv ## kube-proxy and the agent side by side (MODES=nftables,iptables,userspace SIZES=1000,5000 SUBJECTS=kube-proxy,proxyconfig COLD=5000x50), about 40 minutes
+bench: venv ## kube-proxy and the agent side by side (MODES=nftables,ipvs,userspace SIZES=1000,5000 SUBJECTS=kube-proxy,proxyconfig COLD=5000x50), about an hour
 	$(BIN)/python -m tests.bench $(if $(MODES),--modes $(MODES)) $(if $(COLD),--cold $(COLD)) $(if $(SIZES),--sizes $(SIZES)) $(if $(SUBJECTS),--subjects $(SUBJECTS))
 
 demo: ## from nothing to Services that work: a cluster, the product, requests; prints each command (NODES=2, MODE=nftables, iptables or ipvs)

@@ -12,15 +12,16 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 import msgspec
-from tests.bench import machine
+from tests.bench import machine, otherkernel
 from tests.bench.cold import SHAPES, cold_start
 from tests.bench.load import fill
 from tests.bench.measure import measure
-from tests.bench.modes import IPTABLES, IPTABLES_LEGACY, MODES, NFTABLES, Mode
+from tests.bench.modes import IPTABLES, IPTABLES_LEGACY, IPVS, MODES, NFTABLES, Mode
 from tests.bench.priority import prefer
 from tests.bench.report import Report
 from tests.bench.results import ColdStart, Measurement, detailed, recorded
@@ -34,10 +35,15 @@ from tests.cluster.progress import say
 from tests.kernel.userspace import measure as connections
 
 ROOT = Path(__file__).parents[2]
-SIZES: Mapping[str, Sequence[int]] = {NFTABLES.name: (1000, 5000, 20000), IPTABLES.name: (1000, 5000), IPTABLES_LEGACY.name: (1000, 5000)}
+SIZES: Mapping[str, Sequence[int]] = {
+    NFTABLES.name: (1000, 5000, 20000),
+    IPTABLES.name: (1000, 5000),
+    IPTABLES_LEGACY.name: (1000, 5000),
+    IPVS.name: (1000, 5000),
+}
 """iptables itself is linear or worse in the number of Services, which 20,000 of them tell no better."""
-KUBE_PROXY_UP_TO = 5000
-"""A first sync of 20,000 Services takes kube-proxy minutes, and tells nothing new."""
+KUBE_PROXY_UP_TO: Mapping[str, int] = {NFTABLES.name: 5000, IPTABLES.name: 5000, IPTABLES_LEGACY.name: 5000, IPVS.name: 1000}
+"""A first sync of more Services takes kube-proxy minutes, and tells nothing new. In ipvs mode it starts a process for each ClusterIP."""
 
 USERSPACE = "userspace"
 """What this mode costs is in its connections: they are measured beside those of nftables and iptables mode, for docs/userspace.md."""
@@ -55,6 +61,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--sizes", type=_sizes, default=(), help="numbers of Services (default: those of each mode)")
     parser.add_argument("--subjects", type=_of(NAMES), default=(), help=f"of {', '.join(NAMES)} (default: {KUBE_PROXY},{AGENT})")
     parser.add_argument("--cold", type=_shapes, default=(), help="cold starts only: SERVICESxENDPOINTS, for instance 5000x50")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="where the report goes, instead of the page and the files in .bench")
     chosen = parser.parse_args(words)
     signal.signal(signal.SIGTERM, _interrupt)
     everything = not (chosen.modes or chosen.sizes or chosen.subjects or chosen.cold)
@@ -64,6 +71,8 @@ def main(words: Sequence[str]) -> int:
             for mode in chosen.modes or (*MODES, USERSPACE):
                 if mode == USERSPACE:
                     connections.main(SECONDS)
+                elif chosen.report:
+                    chosen.report.write_bytes(msgspec.json.encode(_compared(mode, chosen.sizes, chosen.subjects)))
                 else:
                     _tell(_compared(mode, chosen.sizes, chosen.subjects), whole=not (chosen.sizes or chosen.subjects))
         if chosen.cold or everything:
@@ -81,7 +90,7 @@ def plan_of(mode: str, sizes: Sequence[int], subjects: Sequence[str]) -> Iterato
     """Sizes in growing order, as the world only grows; kube-proxy at the largest ones only if it was asked for."""
     for services in sorted(sizes or SIZES[mode]):
         for name in subjects or (KUBE_PROXY, AGENT):
-            if subjects or name != KUBE_PROXY or services <= KUBE_PROXY_UP_TO:
+            if subjects or name != KUBE_PROXY or services <= KUBE_PROXY_UP_TO[mode]:
                 yield services, name, mode
 
 
@@ -94,11 +103,16 @@ def _ready() -> None:
 
 def _compared(mode: str, sizes: Sequence[int], subjects: Sequence[str]) -> Report:
     busy = _busy()
+    if not MODES[mode].is_here():
+        chosen = {"--sizes": ",".join(map(str, sizes)), "--subjects": ",".join(subjects)}
+        return replace(otherkernel.compared(mode, [word for pair in chosen.items() if pair[1] for word in pair]), busy_cpus={mode: busy})
     with controlplane() as api:
         for component in remembered(api.folder):
             prefer(component.pid)
         measurements = asyncio.run(_measure(api, list(plan_of(mode, sizes, subjects))))
-        return Report(measurements, machine.description(), machine.version(api.program("kube-proxy")), busy_cpus={mode: busy})
+        kernels = {mode: words} if (words := machine.other_kernel()) else {}
+        kube_proxy = machine.version(api.program("kube-proxy"))
+        return Report(measurements, machine.description(), kube_proxy, busy_cpus={mode: busy}, kernels=kernels)
 
 
 def _cold(shapes: Sequence[tuple[int, int]]) -> Report:

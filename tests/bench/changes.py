@@ -14,7 +14,7 @@ from tests.bench.modes import Events
 from tests.bench.results import Change
 from tests.bench.run import Run
 from tests.bench.watch import Watch, watching
-from tests.bench.world import World
+from tests.bench.world import World, cluster_ip
 
 from proxyconfig_client.api import ApiClient
 from proxyconfig_client.config import from_kubeconfig
@@ -38,7 +38,7 @@ class Instruments:
 
     async def change(self, number: int) -> tuple[Write, asyncio.Future[float]]:
         """Replace an endpoint of the Service with this number; the future is when the kernel has it."""
-        seen = self.events.arrival(self.writer.next_address)
+        seen = self.events.arrival(self.writer.next_address, cluster_ip(number))
         return await self.writer.replace_endpoint(number), seen
 
 

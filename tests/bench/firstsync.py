@@ -15,7 +15,6 @@ from tests.bench.world import World
 
 POLL_S = 0.002
 QUIET_S = 0.3
-WITHIN_S = 300
 LOOK_EVERY = 25
 """Polls between looks at the process itself, which cost more than a poll: who measures should not compete for the CPU."""
 
@@ -32,11 +31,11 @@ class Complete:
 
 
 async def first_sync(run: Run, world: World) -> Complete | None:
-    """Wait until the ruleset is quiet, then count; until the last commit before everything was there it took. None: not within WITHIN_S."""
+    """Wait until the ruleset is quiet, then count; until the last commit before everything was there it took. None: not in its time."""
     wanted = words_of(world)
     generation, committed_s, tool_mib = run.tables.generation(), 0.0, 0.0
     for poll in itertools.count():
-        if (now_s := time.monotonic()) > run.started_s + WITHIN_S:
+        if (now_s := time.monotonic()) > run.started_s + run.subject.mode.first_sync_within_s:
             break
         if (seen := run.tables.generation()) != generation:
             generation, committed_s = seen, now_s

@@ -87,8 +87,9 @@ class LegacyEvents:
             self._looking.cancel()
         self._tables.close()
 
-    def arrival(self, address: str) -> asyncio.Future[float]:
-        """When the kernel has this address (monotonic seconds); to be called before it can have it."""
+    def arrival(self, address: str, cluster_ip: str) -> asyncio.Future[float]:
+        """When the kernel has this address, which only one Service has (monotonic seconds); to be called before it can have it."""
+        del cluster_ip
         future = asyncio.get_running_loop().create_future()
         self._awaited[socket.inet_aton(address)] = future
         if self._looking is None or self._looking.done():

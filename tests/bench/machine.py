@@ -21,6 +21,13 @@ def description() -> list[str]:
     ]
 
 
+def other_kernel() -> str:
+    """The kernel in the words of a report, where it is not the machine's own; else nothing."""
+    if _cpu_model() != "UML":
+        return ""
+    return f"Linux {version_of(platform.release())} as an ordinary process (user-mode Linux) with one processor"
+
+
 def busy_cpus() -> float:
     """How many CPUs others use now, by the load of the last minute."""
     return os.getloadavg()[0]

@@ -58,7 +58,7 @@ async def _first_sync(run: Run, world: World, result: Measurement) -> Measuremen
     """One more first sync."""
     done = await firstsync.first_sync(run, world)
     if done is None:
-        return _remarked(result, f"the first sync did not finish in {firstsync.WITHIN_S} s")
+        return _remarked(result, f"the first sync did not finish in {run.subject.mode.first_sync_within_s} s")
     _tell(result, f"first sync in {done.took_s:.3f} s, {done.cpu_s:.2f} s of CPU time")
     return replace(
         result,

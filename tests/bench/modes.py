@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tests.bench import legacy, nftables
+from tests.bench import ipvs, legacy, nftables
 from tests.cluster import cache
 from tests.cluster.command import run
 
+FIRST_SYNC_WITHIN_S = 300
 _LEGACY = "xtables-legacy-multi"
 _PROGRAMS = tuple(f"{stem}{tail}" for stem in ("iptables", "ip6tables") for tail in ("", "-save", "-restore"))
 
@@ -33,8 +34,8 @@ class Tables(Protocol):
 class Events(Protocol):
     """When the kernel gets an address."""
 
-    def arrival(self, address: str) -> asyncio.Future[float]:
-        """When it has this one (monotonic seconds); to be called before it can have it."""
+    def arrival(self, address: str, cluster_ip: str) -> asyncio.Future[float]:
+        """When it has this one for the Service at the ClusterIP (monotonic seconds); to be called before it can have it."""
         ...
 
     def close(self) -> None: ...
@@ -54,6 +55,9 @@ class Mode:
     """Make of a fresh namespace what it is where a kubelet runs."""
     folder: Callable[[], Path | None] = lambda: None
     """Where the programs are that are to be found first."""
+    first_sync_within_s: int = FIRST_SYNC_WITHIN_S
+    is_here: Callable[[], bool] = lambda: True
+    """Whether this machine's kernel can do it."""
 
 
 def _hint(program: str) -> Callable[[str], None]:
@@ -93,4 +97,14 @@ IPTABLES_LEGACY = Mode(
     _hint(_LEGACY),
     _legacy_programs,
 )
-MODES: Mapping[str, Mode] = {mode.name: mode for mode in (NFTABLES, IPTABLES, IPTABLES_LEGACY)}
+IPVS = Mode(
+    "ipvs",
+    "ipvs",
+    "ipvs mode",
+    ipvs.VirtualServers,
+    ipvs.Arrivals,
+    _hint("xtables-nft-multi"),
+    first_sync_within_s=1500,
+    is_here=ipvs.is_there,
+)
+MODES: Mapping[str, Mode] = {mode.name: mode for mode in (NFTABLES, IPTABLES, IPTABLES_LEGACY, IPVS)}

@@ -101,8 +101,9 @@ class Events:
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
 
-    def arrival(self, address: str) -> asyncio.Future[float]:
-        """When the kernel has this address (monotonic seconds); to be called before it can have it."""
+    def arrival(self, address: str, cluster_ip: str) -> asyncio.Future[float]:
+        """When the kernel has this address, which only one Service has (monotonic seconds); to be called before it can have it."""
+        del cluster_ip
         future = asyncio.get_running_loop().create_future()
         self._awaited[word_of(address)] = future
         return future

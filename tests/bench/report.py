@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 from tests.bench import changes, firstsync, measure, table
-from tests.bench.modes import MODES
+from tests.bench.modes import FIRST_SYNC_WITHIN_S, MODES
 from tests.bench.results import GOALS_AT, ColdStart, Comparison, Measurement, comparisons
 from tests.bench.subjects import AGENT, KUBE_PROXY
 
@@ -25,6 +25,8 @@ class Report:
     cold_starts: Sequence[ColdStart] = ()
     busy_cpus: Mapping[str, float] = field(default_factory=dict)
     """How many CPUs others used when the measurements of a mode began."""
+    kernels: Mapping[str, str] = field(default_factory=dict)
+    """Where modes were measured that this machine's kernel cannot do."""
 
     def renewed(self, newer: Report) -> Report:
         """With the measurements of a later run instead of this one's, mode by mode."""
@@ -35,6 +37,7 @@ class Report:
             newer.kube_proxy,
             newer.cold_starts or self.cold_starts,
             {**self.busy_cpus, **newer.busy_cpus},
+            {**{mode: words for mode, words in self.kernels.items() if mode not in modes}, **newer.kernels},
         )
 
     @property
@@ -61,7 +64,7 @@ class Report:
         unfinished = [f"{one.services:,} × {one.endpoints}" for one in self.cold_starts if one.took_s is None]
         return [
             *(f"{one.subject}, {one.mode}, {one.services:,} Services: {words}." for one in self.measurements for words in one.remarks),
-            *(f"The cold start with {words} did not finish in {firstsync.WITHIN_S} s." for words in unfinished),
+            *(f"The cold start with {words} did not finish in {FIRST_SYNC_WITHIN_S} s." for words in unfinished),
         ]
 
     def missed(self) -> list[Comparison]:
@@ -101,6 +104,7 @@ class Report:
         words = MODES[mode].words
         parts = [
             f"## {words[0].upper()}{words[1:]}: side by side",
+            *([f"Measured on {self.kernels[mode]}: compare the columns, not modes."] if mode in self.kernels else []),
             *map(table.markdown, self.compared(mode)),
             "### How it grows",
             *map(table.markdown, self.growth(mode)),

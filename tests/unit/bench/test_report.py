@@ -49,6 +49,19 @@ def test_iptables_is_measured_at_the_sizes_of_its_goals() -> None:
     assert {step[0] for step in plan_of("iptables-legacy", (), ())} == {1000, 5000}
 
 
+def test_kube_proxy_in_ipvs_mode_is_measured_at_the_size_of_its_goals_alone() -> None:
+    assert list(plan_of("ipvs", (), ())) == [(1000, KUBE_PROXY, "ipvs"), (1000, AGENT, "ipvs"), (5000, AGENT, "ipvs")]
+
+
+def test_the_page_says_which_mode_was_measured_on_another_kernel() -> None:
+    ipvs = [replace(one, mode="ipvs", services=1000) for one in (THEIRS, OURS)]
+    measured = Report([*ipvs, THEIRS, OURS], ["2 CPUs"], "Kubernetes v1.36.3", kernels={"ipvs": "Linux 6.1.170 as an ordinary process"})
+
+    nftables, _, of_ipvs = measured.page().partition("## Ipvs mode")
+    assert "Measured on" not in nftables
+    assert "Measured on Linux 6.1.170 as an ordinary process" in of_ipvs
+
+
 def test_sizes_are_measured_from_the_smallest_as_the_world_only_grows() -> None:
     assert [step[0] for step in plan_of("nftables", [5000, 1000], [AGENT])] == [1000, 5000]
 
