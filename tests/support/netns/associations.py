@@ -12,7 +12,7 @@ from functools import cache
 RTOINFO, SOL_SCTP = 0, 132
 _RTOINFO = struct.Struct("=iIII")
 """struct sctp_rtoinfo: association, milliseconds until the first retransmission, and what bounds them."""
-_FIRST_MS, _LONGEST_MS, _SHORTEST_MS = 200, 1000, 100
+_FIRST_MS, _LONGEST_MS, _SHORTEST_MS = 1000, 3000, 1000
 
 
 @cache
@@ -28,7 +28,8 @@ def are_there() -> bool:
 def opened(family: socket.AddressFamily) -> socket.socket:
     """A socket for one association, or one that listens for them.
 
-    It sends again soon: an ICMP error that arrives while a program is inside of connect() is not reported until the next one.
+    It sends again after a second instead of three: an ICMP error that arrives while a program is inside of connect() is not reported until
+    the next one. Not sooner: connection tracking takes the answer to a second INIT for the right one, and the client the first.
     """
     made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_SCTP)
     made.setsockopt(SOL_SCTP, RTOINFO, _RTOINFO.pack(0, _FIRST_MS, _LONGEST_MS, _SHORTEST_MS))
