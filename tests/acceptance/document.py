@@ -13,7 +13,8 @@ _HEAD = """# Compatible with kube-proxy, row by row
 
 Made by `python -m tests.acceptance` from the tests; a unit test fails when it is stale. The rows are the behaviour of kube-proxy 1.36 that
 its own tests, its end-to-end tests and its source show. *Cases* are flows of real packets (client class × address × port and protocol ×
-family) in `tests/support/scenarios`, which the real kube-proxy in the same mode passes as well; other proofs are tests by name.
+family) in `tests/support/scenarios`, which the real kube-proxy passes as well in nftables and iptables mode; other proofs are tests by
+name. In ipvs mode its deprecated namesake does otherwise where a Service needs several sets of endpoints: that is said below.
 `make test` ends with the number of rows that passed.
 """
 
