@@ -47,7 +47,7 @@ kernels: venv ## kernel tests on Linux 6.1, and on kernels that each lack someth
 bench: venv ## kube-proxy and the agent side by side (MODES=nftables,ipvs,userspace SIZES=1000,5000 SUBJECTS=kube-proxy,proxyconfig COLD=5000x50), about an hour
 	$(BIN)/python -m tests.bench $(if $(MODES),--modes $(MODES)) $(if $(COLD),--cold $(COLD)) $(if $(SIZES),--sizes $(SIZES)) $(if $(SUBJECTS),--subjects $(SUBJECTS))
 
-demo: ## from nothing to Services that work: a cluster, the product, requests; prints each command (NODES=2, MODE=nftables, iptables or ipvs)
+demo: ## from nothing to Services that work: a cluster, the product, requests; prints each command (NODES=2, MODE=nftables, iptables, ipvs, userspace or auto)
 	$(PYTHON) -m tests.cluster demo --nodes $(NODES) --mode $(MODE)
 
 demo-down: cluster-down ## end what the demo started; nothing is left

@@ -28,12 +28,16 @@ MODES = {
     "nftables": "proxyconfig.yaml",
     "iptables": "proxyconfig-iptables.yaml",
     "ipvs": "proxyconfig-ipvs.yaml",
+    "userspace": "proxyconfig-userspace.yaml",
+    "auto": "proxyconfig-auto.yaml",
 }
 """The sample of each mode."""
 RULES = {
     "nftables": "nft list ruleset",
     "iptables": "iptables-save -t nat",
     "ipvs": "cat /proc/net/ip_vs",
+    "userspace": "nft list table ip proxyconfig-userspace",
+    "auto": "nft list ruleset",
 }
 _IPVS = Path("/proc/net/ip_vs")
 
@@ -91,13 +95,15 @@ def run(name: str, count: int, mode: str) -> None:
     Raises ClusterError with the step that was not as it should be.
     """
     if mode not in MODES:
-        raise ClusterError(f"MODE={mode} is no mode of the demo; there are {', '.join(MODES)}.")
+        raise ClusterError(f"MODE={mode} is no mode; there are {', '.join(MODES)}.")
     packages.ensure()
     if mode == "ipvs":
         _need_ipvs()
     stage = Stage(_cluster(name, count))
     deploy.apply(deploy.load(stage.cluster))
     _roll_out(stage, SAMPLES / MODES[mode])
+    if mode == "auto":
+        _say_why(stage)
     addresses = _start_web(stage)
     _await_proxies(stage, addresses)
     _spread(stage, addresses)
@@ -131,6 +137,14 @@ def _roll_out(stage: Stage, sample: Path) -> None:
     if f"{nodes}/{nodes}" not in stage.show("kubectl", "get", "proxyconfigs"):
         raise ClusterError(f"not all {nodes} nodes are ready. `kubectl describe kpx {CONFIG}` tells why.")
     stage.show("kubectl", "get", "nodeproxies")
+
+
+def _say_why(stage: Stage) -> None:
+    say("why each node runs the mode that it runs")
+    why = "NODE:.metadata.name,MODE:.status.mode.effective,REASON:.status.mode.reason,MESSAGE:.status.mode.message"
+    told = stage.show("kubectl", "get", "nodeproxies", "-o", f"custom-columns={why}")
+    if told.count("FirstChoice") + told.count("NextBest") != len(stage.cluster.nodes):
+        raise ClusterError("a node does not say why it runs its mode. `kubectl describe npx` tells more.")
 
 
 def _start_web(stage: Stage) -> Sequence[str]:
