@@ -12,7 +12,7 @@ from tests.support.netns.namespace import namespaces
 
 from proxyconfig_agent.dataplane.port import ModeInstance
 
-collect_ignore_glob = [] if "User Mode Linux" in Path("/proc/cpuinfo").read_text() else ["without_*", "ipv4_alone", "ipvs"]
+collect_ignore_glob = [] if "User Mode Linux" in Path("/proc/cpuinfo").read_text() else ["without_*", "ipv4_alone", "ipvs", "mode_changes"]
 
 Start = Callable[[Callable[[], ModeInstance]], Entered]
 
