@@ -91,6 +91,7 @@ class Ipvs(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     scheduler: str = "rr"
     exclude_cidrs: tuple[Cidr, ...] = msgspec.field(default=(), name="excludeCIDRs")
     bind_addresses: bool = False
+    adopt_kube_proxy: bool = False
     strict_arp: bool = msgspec.field(default=False, name="strictARP")
     tcp_timeout: Duration = Duration(0)
     tcp_fin_timeout: Duration = Duration(0)

@@ -16,7 +16,7 @@ from tests.support.netns.topology import Topology
 from tests.support.scenarios.objects import Allocator, Key, Story
 from tests.support.scenarios.scenario import Object, load
 
-from proxyconfig_agent.dataplane.iptables.sync.ownership import Ownership
+from proxyconfig_agent.dataplane.ownership import Ownership
 from proxyconfig_api.names import NAMESPACE
 
 ENDPOINTS = ("near1", "near2", "far1", "far2")

@@ -242,7 +242,7 @@ def test_addresses_are_on_a_link_only_where_the_settings_say_so(dataplane: Enter
 
 def test_a_link_of_another_program_is_left_alone(dataplane: Entered, node: Node, kernel: Connection) -> None:
     node.space.ip(["link add kube-ipvs0 type dummy", "addr add 192.0.2.7/32 dev kube-ipvs0"])
-    with pytest.raises(DataplaneError, match=r"^spec\.ipvs\.bindAddresses: another program, such as kube-proxy, has made kube-ipvs0"):
+    with pytest.raises(DataplaneError, match=r"^spec\.ipvs\.bindAddresses: another program has made kube-ipvs0"):
         dataplane.resync(replace(SETTINGS, ipvs=IpvsSettings(binds_addresses=True)), [WEB])
     assert SERVER in kernel.services(), "the Services are served"
     dataplane.remove()

@@ -26,6 +26,9 @@ class Ipvs:
     scheduler: str = "rr"
     binds_addresses: bool = False
     """The addresses of Services are on the link kube-ipvs0, as kube-proxy has them."""
+    adopts_kube_proxy: bool = False
+    """What kube-proxy left in ipvs mode is taken over, but for virtual servers in `excluded`."""
+    excluded: tuple[Network, ...] = ()
     tcp_timeout_s: int = 0
     tcp_fin_timeout_s: int = 0
     udp_timeout_s: int = 0

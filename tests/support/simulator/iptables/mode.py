@@ -15,10 +15,10 @@ from proxyconfig_agent.dataplane.iptables.iptables import Iptables
 from proxyconfig_agent.dataplane.iptables.kernel.change_tracker import ChangeTracker
 from proxyconfig_agent.dataplane.iptables.model.canonical import normal
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Features
-from proxyconfig_agent.dataplane.iptables.sync.ownership import Ownership
 from proxyconfig_agent.dataplane.iptables.sync.reconcile import KUBELET, SHARED
 from proxyconfig_agent.dataplane.iptables.tools.program import ToolError
 from proxyconfig_agent.dataplane.iptables.tools.writer import Writer
+from proxyconfig_agent.dataplane.ownership import Ownership
 from proxyconfig_agent.ingest.model import Family
 
 State = Mapping[str, object]

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from proxyconfig_agent.dataplane.port import LocalTraffic, Settings
+from proxyconfig_agent.dataplane.port import Ipvs, LocalTraffic, Settings
 from proxyconfig_agent.ingest.model import Address, Network, Node, NodeName
 from proxyconfig_agent.node.local_address import LocalAddress
 from proxyconfig_agent.node.settings import resolve
 from proxyconfig_agent.state.findings import Finding
+from proxyconfig_api import codec
 from proxyconfig_api.spec import DetectLocalMode, Iptables, Mode, Nftables, NodePorts, ProxyConfigSpec
 from proxyconfig_api.spec import LocalTraffic as LocalTrafficSpec
 from proxyconfig_api.values.cidr import Cidr, NodeAddresses
@@ -185,3 +186,25 @@ def test_loopback_addresses_are_among_those_that_serve_if_they_can() -> None:
     wanted = ("127.0.0.0/8", "::1/128", "10.0.0.5/32")
     assert resolved(node_ports(*wanted, mode=Mode.IPTABLES))[0].node_port_addresses == addresses("10.0.0.5", "127.0.0.1")
     assert resolved(node_ports(*wanted))[0].node_port_addresses == addresses("10.0.0.5")
+
+
+def test_the_section_of_ipvs_becomes_settings() -> None:
+    section = {
+        "scheduler": "mh",
+        "bindAddresses": True,
+        "adoptKubeProxy": True,
+        "excludeCIDRs": ["192.0.2.0/24", "2001:db8::/32"],
+        "tcpTimeout": "15m",
+        "tcpFinTimeout": "2m",
+        "udpTimeout": "30s",
+    }
+    spec = codec.decode({"mode": "ipvs", "ipvs": section}, ProxyConfigSpec)
+    assert resolve(spec, NODE, (), ())[0].ipvs == Ipvs(
+        scheduler="mh",
+        binds_addresses=True,
+        adopts_kube_proxy=True,
+        excluded=(network("192.0.2.0/24"), network("2001:db8::/32")),
+        tcp_timeout_s=900,
+        tcp_fin_timeout_s=120,
+        udp_timeout_s=30,
+    )

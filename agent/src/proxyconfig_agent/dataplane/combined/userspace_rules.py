@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import structlog
 
-from proxyconfig_agent.dataplane.iptables.sync.ownership import Ownership
+from proxyconfig_agent.dataplane.ownership import Ownership
 from proxyconfig_agent.dataplane.port import DataplaneError, Lifecycle, ModeInstance, TemporaryError
 from proxyconfig_agent.dataplane.userspace.userspace import Userspace
 

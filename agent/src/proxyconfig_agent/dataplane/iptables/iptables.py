@@ -9,13 +9,12 @@ from proxyconfig_agent.dataplane.drift import Drift
 from proxyconfig_agent.dataplane.iptables.delta import delta
 from proxyconfig_agent.dataplane.iptables.kernel import nfacct
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Features
-from proxyconfig_agent.dataplane.iptables.model.static_rules import JUMPS
+from proxyconfig_agent.dataplane.iptables.model.static_rules import JUMPS, JUMPS_OF_IPVS
 from proxyconfig_agent.dataplane.iptables.programming import TO_ENDPOINTS, Programming
 from proxyconfig_agent.dataplane.iptables.sync import reconcile
 from proxyconfig_agent.dataplane.iptables.sync.batches import BATCH, batches, by_family, portions
 from proxyconfig_agent.dataplane.iptables.sync.bisect import Bisection
 from proxyconfig_agent.dataplane.iptables.sync.full_sync import FullSync
-from proxyconfig_agent.dataplane.iptables.sync.ownership import Ownership
 from proxyconfig_agent.dataplane.iptables.sync.renderer import RuleRenderer
 from proxyconfig_agent.dataplane.iptables.tools.binaries import Tool
 from proxyconfig_agent.dataplane.iptables.tools.probe import knows_counters, probe, usable
@@ -23,6 +22,7 @@ from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, Tool
 from proxyconfig_agent.dataplane.iptables.tools.restore import Input
 from proxyconfig_agent.dataplane.iptables.tools.save import parse
 from proxyconfig_agent.dataplane.iptables.tools.writer import Writer, writer
+from proxyconfig_agent.dataplane.ownership import Ownership
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, ProbeResult, Refusal, Rules, Settings, TemporaryError
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.ingest.model import Family, ServiceName
@@ -219,7 +219,7 @@ class Iptables:
 def _remove(tools: Iterable[Tool]) -> None:
     """Take away all of this mode. Raises ToolError."""
     for tool in tools:
-        for portion in portions(reconcile.removal(JUMPS, parse(tool.save())), BATCH[tool.backend]):
+        for portion in portions(reconcile.removal((*JUMPS, *JUMPS_OF_IPVS), parse(tool.save())), BATCH[tool.backend]):
             given = Input(())
             given.add(portion)
             if given.commits:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from proxyconfig_agent.dataplane.batching import size_of
+from proxyconfig_agent.dataplane.ipvs.kernel import kube_proxy
 from proxyconfig_agent.dataplane.ipvs.kernel.bound_addresses import BoundAddresses
 from proxyconfig_agent.dataplane.ipvs.kernel.connect import connected, read_kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
@@ -40,6 +41,7 @@ class Ipvs:
         self._families: tuple[Family, ...] = ()
         self._states: dict[Family, FamilyState] = {}
         self._lacking: set[str] = set()
+        self._left_by_kube_proxy = False
         self._bound = BoundAddresses(self._kernel)
         self._reaper = Reaper(self._kernel, now)
         self._retirement = Retirement(self._kernel, now)
@@ -59,6 +61,8 @@ class Ipvs:
             sync = FullSync(self._kernel, settings, families, self._now, self._lacking)
             outcome = sync.run(wanted, clock)
         self._settings, self._states = settings, sync.states
+        self._left_by_kube_proxy |= sync.adopts
+        self._discard()
         return replace(outcome, operations=outcome.operations + self._bind(wanted))
 
     def apply(self, changes: Iterable[Change]) -> Outcome:
@@ -80,6 +84,7 @@ class Ipvs:
 
     def disturbed(self) -> bool:
         with _translated():
+            self._discard()
             if self._reaper.reap(self._states, self._settings):
                 self._watch.changed_by_us()
             return self._kernel.writer.changed_externally() or self._watch.disturbed(self._addresses)
@@ -109,6 +114,11 @@ class Ipvs:
         if not self._families:
             self.probe()
         return self._families
+
+    def _discard(self) -> None:
+        """What kube-proxy has left, as soon as nothing needs it. Raises OSError."""
+        if self._left_by_kube_proxy:
+            self._left_by_kube_proxy = not kube_proxy.discard()
 
     def _bind(self, wanted: Iterable[Frontends]) -> int:
         """How many addresses were bound or not any more. Raises OSError, DataplaneError."""

@@ -9,8 +9,9 @@ from tests.support.simulator.iptables.tables import Tables
 from tests.unit.agent.dataplane.iptables.test_delta import ENDPOINTS, SERVICES, adopted, contents, lowering
 from tests.unit.agent.dataplane.nftables.frontends import frontends, ip
 
+from proxyconfig_agent.dataplane.iptables.model.chain_names import OF_IPVS
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Chain, Table
-from proxyconfig_agent.dataplane.iptables.model.static_rules import JUMPS, PROTECTION
+from proxyconfig_agent.dataplane.iptables.model.static_rules import JUMPS, JUMPS_OF_IPVS, PROTECTION
 from proxyconfig_agent.dataplane.iptables.sync import reconcile
 from proxyconfig_agent.dataplane.iptables.sync.reconcile import KUBELET
 from proxyconfig_agent.dataplane.iptables.sync.stale_udp import udp_destinations
@@ -113,6 +114,21 @@ def test_removal_leaves_what_others_have_as_it_was() -> None:
     before = {chain: list(rules) for chain, rules in tables.chains.items()}
     adopted(tables, [*PORTS])
     tables.edit(reconcile.removal(JUMPS, tables.saved()))
+    assert tables.chains == before
+
+
+def test_removal_takes_what_kube_proxy_left_in_ipvs_mode() -> None:
+    tables = Tables()
+    before = {chain: list(rules) for chain, rules in tables.chains.items()}
+    for chain in (*OF_IPVS, Chain(Table.NAT, "KUBE-SERVICES"), Chain(Table.FILTER, "KUBE-PROXY-FIREWALL")):
+        tables.chains[chain] = []
+    tables.chains[Chain(Table.NAT, "KUBE-SERVICES")] = ["-m addrtype --dst-type LOCAL -j KUBE-NODE-PORT"]
+    tables.chains[Chain(Table.FILTER, "KUBE-PROXY-FIREWALL")] = [
+        "-m set --match-set KUBE-LOAD-BALANCER-FW dst,dst -j KUBE-SOURCE-RANGES-FIREWALL"
+    ]
+    for chain, rule in JUMPS_OF_IPVS:
+        tables.chains[chain].append(rule)
+    tables.edit(reconcile.removal((*JUMPS, *JUMPS_OF_IPVS), tables.saved()))
     assert tables.chains == before
 
 

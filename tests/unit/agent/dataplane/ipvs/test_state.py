@@ -173,3 +173,16 @@ def test_a_weight_that_is_wrong_is_set_right_where_the_destination_is_wanted() -
     present = Present({TCP: Server(scheduling_of("rr", 0), both)}, {}, {TCP: both})
     servers = state.adopt({wanted.name: wanted}, (), present).servers
     assert (servers.revived, servers.drained) == ([(TCP, NEAR_DESTINATION)], [(TCP, old)])
+
+
+def test_a_virtual_server_that_drains_at_an_address_of_the_node_neither_closes_nor_keeps_it() -> None:
+    own = ip("192.0.2.1")
+    state = FamilyState(Family.IPV4, Settings(), FakeClock().clock.monotonic, on_links=(own,))
+    node_port = VirtualServer(Protocol.TCP, own, 30001)
+    present = Present({node_port: Server(scheduling_of("rr", 0), frozenset((NEAR_DESTINATION,)))}, {}, {})
+    plan = state.adopt({}, (), present)
+    assert (plan.servers.retired, plan.routes_added) == ([node_port], [])
+    assert maps.DRAINING_IPS not in plan.elements.added
+    state.keep(plan)
+    plan = state.reap(state.draining.over(lambda *_: 0))
+    assert (plan.servers.deleted, plan.routes_removed) == ([node_port], [])

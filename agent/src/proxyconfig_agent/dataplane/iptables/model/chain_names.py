@@ -34,6 +34,12 @@ FIXED: tuple[Chain, ...] = (
 """The chains of every Service that this mode ever makes and that are nobody else's."""
 
 
+OF_IPVS: tuple[Chain, ...] = (
+    *(Chain(Table.FILTER, name) for name in ("KUBE-NODE-PORT", "KUBE-SOURCE-RANGES-FIREWALL", "KUBE-IPVS-FILTER", "KUBE-IPVS-OUT-FILTER")),
+    *(Chain(Table.NAT, name) for name in ("KUBE-NODE-PORT", "KUBE-LOAD-BALANCER")),
+)
+"""Those that kube-proxy makes in ipvs mode besides: they are taken away with the others, and never made."""
+
 _BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _PAIRS = tuple(first + second for first in _BASE32 for second in _BASE32)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._/:-]")

@@ -33,6 +33,17 @@ JUMPS: tuple[tuple[Chain, str], ...] = (
     (Chain(Table.FILTER, "OUTPUT"), _KUBELET),
 )
 
+JUMPS_OF_IPVS: tuple[tuple[Chain, str], ...] = (
+    (Chain(Table.FILTER, "INPUT"), '-m comment --comment "kubernetes health check rules" -j KUBE-NODE-PORT'),
+    *(
+        (Chain(Table.FILTER, hook), f'-m comment --comment "kube-proxy firewall rules" -j {chain_names.PROXY_FIREWALL}')
+        for hook in ("INPUT", "FORWARD")
+    ),
+    (Chain(Table.FILTER, "INPUT"), '-m comment --comment "kubernetes ipvs access filter" -j KUBE-IPVS-FILTER'),
+    (Chain(Table.FILTER, "OUTPUT"), '-m comment --comment "kubernetes ipvs access filter" -j KUBE-IPVS-OUT-FILTER'),
+)
+"""Those that kube-proxy makes in ipvs mode instead."""
+
 _CANARIES = tuple(Chain(table, chain_names.CANARY) for table in (Table.MANGLE, Table.NAT, Table.FILTER))
 _LAST = '-m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule in this chain"'
 PROTECTION = (

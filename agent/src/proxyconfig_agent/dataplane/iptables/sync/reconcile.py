@@ -165,7 +165,7 @@ def removal(jumps: Jumps, saved: Saved) -> Edits:
 
 def here(saved: Saved) -> Iterator[Chain]:
     """The chains of this mode that are there."""
-    yield from (chain for chain in chain_names.FIXED if chain in saved.chains)
+    yield from (chain for chain in (*chain_names.FIXED, *chain_names.OF_IPVS) if chain in saved.chains)
     if _firewall_is_ours(saved):
         yield KUBELET
     yield from (Chain(Table.NAT, name) for name in saved.own)
@@ -179,5 +179,5 @@ def _firewall_is_ours(saved: Saved) -> bool:
 
 def _built_in(saved: Saved) -> Iterator[tuple[Chain, str, Normal]]:
     for chain, rules in saved.chains.items():
-        if chain not in chain_names.FIXED and chain != KUBELET:
+        if chain not in chain_names.FIXED and chain not in chain_names.OF_IPVS and chain != KUBELET:
             yield from ((chain, rule, normal(rule)) for rule in rules)

@@ -31,4 +31,5 @@ def chains() -> Iterator[str]:
 
 
 def _is_ours(chain: Chain) -> bool:
-    return chain in chain_names.FIXED or (chain.table is Table.NAT and chain_names.is_of_service(chain.name))
+    fixed = (*chain_names.FIXED, *chain_names.OF_IPVS)
+    return chain in fixed or (chain.table is Table.NAT and chain_names.is_of_service(chain.name))

@@ -9,7 +9,7 @@ from proxyconfig_agent.dataplane.iptables.model import chain_names
 from proxyconfig_agent.dataplane.iptables.model.canonical import EMPTY, digested
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Chain, Table
 
-_OURS = frozenset((*chain_names.FIXED, Chain(Table.FILTER, chain_names.KUBELET_FIREWALL)))
+_OURS = frozenset((*chain_names.FIXED, *chain_names.OF_IPVS, Chain(Table.FILTER, chain_names.KUBELET_FIREWALL)))
 _TABLES = frozenset(Table)
 
 

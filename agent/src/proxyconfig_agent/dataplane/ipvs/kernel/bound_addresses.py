@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
-from proxyconfig_agent.dataplane.ipvs.model.servers import GROUP, LINK
+from proxyconfig_agent.dataplane.ipvs.model.kube_proxy import LINK
+from proxyconfig_agent.dataplane.ipvs.model.servers import GROUP
 from proxyconfig_agent.dataplane.port import Change, DataplaneError
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
 from proxyconfig_agent.ingest.model import Address
@@ -78,7 +79,9 @@ def _ensured() -> int:
     if not links.index_of(LINK):
         links.add_dummy(LINK, GROUP)
     elif not is_ours():
-        raise DataplaneError(f"spec.ipvs.bindAddresses: another program, such as kube-proxy, has made {LINK}; delete it there")
+        raise DataplaneError(
+            f"spec.ipvs.bindAddresses: another program has made {LINK}; if kube-proxy left it, set spec.ipvs.adoptKubeProxy; else delete it"
+        )
     return links.index_of(LINK)
 
 

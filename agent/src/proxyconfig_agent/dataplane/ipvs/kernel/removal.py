@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from proxyconfig_agent.dataplane.ipvs.kernel import bound_addresses
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.servers import text
-from proxyconfig_agent.dataplane.ipvs.model.servers import LINK
+from proxyconfig_agent.dataplane.ipvs.model.kube_proxy import LINK
 from proxyconfig_agent.dataplane.ipvs.model.table import table_of
 from proxyconfig_agent.dataplane.tables.kernel.dump import actual_table, scanned
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from proxyconfig_agent.dataplane.ipvs.delta import Pairs, ServerDelta
-from proxyconfig_agent.dataplane.ipvs.model.servers import WEIGHT, is_ours
+from proxyconfig_agent.dataplane.ipvs.model.servers import WEIGHT, is_ours, marking
 from proxyconfig_agent.dataplane.port import ConflictError, DataplaneError, Ipvs
 from proxyconfig_agent.ingest.model import Address, Protocol, text_of
 from proxyconfig_agent.netlink.ipvs import listing, messages
@@ -40,7 +40,10 @@ class NotMade(NamedTuple):
 
 
 Refused = dict[VirtualServer, NotMade]
-FOREIGN = "is a virtual server of another program; delete that one (ipvsadm -Ln), or change the Service"
+FOREIGN = (
+    "is a virtual server of another program; if kube-proxy left it, set spec.ipvs.adoptKubeProxy; else delete it (ipvsadm -Ln), or "
+    "change the Service"
+)
 _Numbers = dict[VirtualServer, int]
 
 
@@ -106,6 +109,12 @@ class VirtualServers:
         """Of ours only. Raises OSError."""
         ours = {server for server, scheduling in self._kernel.services().items() if is_ours(scheduling)}
         self._kernel.commit(messages.delete_service(server) for server in servers if server in ours)
+
+    def mark(self, servers: Iterable[VirtualServer]) -> None:
+        """Make others' virtual servers ours; their destinations and connections stay. Raises OSError."""
+        held = self._kernel.services()
+        marked = {server: held[server] for server in servers if server in held}
+        self._kernel.commit(messages.set_service(server, marking(scheduling)) for server, scheduling in marked.items())
 
     def set_timeouts(self, settings: Ipvs) -> None:
         """Those of all virtual servers of the node. Raises OSError."""

@@ -10,7 +10,6 @@ from proxyconfig_agent.netlink import uapi
 from proxyconfig_agent.netlink.ipvs.messages import Destination, Scheduling, VirtualServer
 from proxyconfig_agent.select.frontends import Backends, split
 
-LINK = "kube-ipvs0"
 GROUP = 0x5058
 """Of a link of ours, and the upper half of TAG."""
 TAG = GROUP << 16
@@ -47,6 +46,11 @@ class Present(NamedTuple):
 
 def is_ours(scheduling: Scheduling) -> bool:
     return scheduling.flags & _TAG_MASK == TAG
+
+
+def marking(scheduling: Scheduling) -> Scheduling:
+    """The same, with our mark."""
+    return scheduling._replace(flags=scheduling.flags & ~_TAG_MASK | TAG)
 
 
 def scheduling_of(scheduler: str, affinity_s: int) -> Scheduling:

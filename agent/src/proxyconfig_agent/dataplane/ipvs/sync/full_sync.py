@@ -6,6 +6,7 @@ import errno
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from proxyconfig_agent.dataplane.ipvs.kernel import kube_proxy
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel, source
 from proxyconfig_agent.dataplane.ipvs.kernel.servers import FOREIGN, Held, NotMade, Refused, lacks_scheduler, text
 from proxyconfig_agent.dataplane.ipvs.model.base_chains import LAST_CHAIN, fixed
@@ -36,6 +37,7 @@ class Actual:
     servers: Present
     routes: dict[bytes, bytes]
     table: TableSync
+    on_links: Collection[Address]
 
 
 class FullSync:
@@ -46,13 +48,16 @@ class FullSync:
         self._refused: dict[ServiceName, Refusal] = {}
         self._repairs = Repairs()
         self._operations = 0
+        self._unrecorded = ""
+        self.adopts = False
+        """What kube-proxy has left is to be discarded now."""
         self.states: dict[Family, FamilyState] = {}
 
     def run(self, wanted: Iterable[Frontends], clock: StageTimer) -> Outcome:
         """Raises OSError, KernelError, DataplaneError."""
         wanted = tuple(wanted)
         self._probe_schedulers()
-        held = self._kernel.servers.held()
+        held = self._adopted(self._kernel.servers.held())
         actual = {family: self._read(family, held) for family in self._families}
         clock.lap("read")
         ports: dict[Family, dict[PortName, Frontends]] = {family: {} for family in self._families}
@@ -71,7 +76,9 @@ class FullSync:
         clock.lap("commit")
         abandoned = tuple(each for family, plan in plans.items() for each in _abandoned(family, actual[family], plan))
         partly = without_scheduler(wanted, self._refused, self._lacking, self._settings)
-        return Outcome(self._operations, (*self._refused.values(), *partly), clock.took_s, str(self._repairs), abandoned)
+        return Outcome(
+            self._operations, (*self._refused.values(), *partly), clock.took_s, str(self._repairs), abandoned, unrecorded=self._unrecorded
+        )
 
     def _probe_schedulers(self) -> None:
         """Modules may have been loaded since. Raises DataplaneError."""
@@ -84,6 +91,14 @@ class FullSync:
         server = VirtualServer(Protocol.TCP, KEEPERS[self._families[0]], PROBE_PORT)
         return self._kernel.servers.refusal_of(server, scheduling_of(name, 0)) != errno.ENOENT
 
+    def _adopted(self, held: Held) -> Held:
+        """With what kube-proxy has made, if the settings ask for it."""
+        claimed = kube_proxy.claim(self._kernel, held, self._settings.ipvs.excluded) if self._settings.ipvs.adopts_kube_proxy else None
+        if claimed is None:
+            return held
+        self.adopts, self._unrecorded = True, claimed.unrecorded
+        return self._kernel.servers.held()
+
     def _read(self, family: Family, held: Held) -> Actual:
         table = table_of(family)
         there = actual_table(self._kernel.tables, table)
@@ -91,7 +106,8 @@ class FullSync:
         for name, container in (there.containers if there else {}).items():
             found[name] = dict(elements(self._kernel.tables, table, name, container.key_length))
         routes = self._routes(family)
-        return Actual(_present(held, family), routes, TableSync(table, fixed(self._settings, family), LAST_CHAIN, there, found))
+        sync = TableSync(table, fixed(self._settings, family), LAST_CHAIN, there, found)
+        return Actual(_present(held, family), routes, sync, kube_proxy.on_other_links(self._kernel, family))
 
     def _routes(self, family: Family) -> dict[bytes, bytes]:
         """Those that are right. After the node's address has changed, none is: they go, and are made again at once."""
@@ -115,7 +131,7 @@ class FullSync:
             self._refuse({server: NotMade(f"{text(server)} {FOREIGN}") for server in foreign}, plans)
 
     def _plan(self, family: Family, ports: Mapping[PortName, Frontends], actual: Actual) -> Plan:
-        self.states[family] = state = FamilyState(family, self._settings, self._now, self._lacking)
+        self.states[family] = state = FamilyState(family, self._settings, self._now, self._lacking, actual.on_links)
         plan = state.adopt(ports, self._refused, actual.servers)
         wanted = set(plan.routes_added)
         plan.routes_removed = sorted(Address(address) for address in actual.routes if address not in wanted)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from proxyconfig_agent.dataplane.ipvs.delta import ServerDelta
@@ -50,9 +50,17 @@ class Plan:
 class FamilyState:
     """Memory: a reference per Service port, a number per address, and what drains."""
 
-    def __init__(self, family: Family, settings: Settings, now: Callable[[], float], lacking: Collection[str] = ()) -> None:
-        """`lacking`: schedulers that this kernel does not have, as far as is known."""
-        self.family, self._settings, self._lacking = family, settings, lacking
+    def __init__(
+        self,
+        family: Family,
+        settings: Settings,
+        now: Callable[[], float],
+        lacking: Collection[str] = (),
+        on_links: Collection[Address] = (),
+    ) -> None:
+        """`lacking`: schedulers that this kernel does not have, as far as is known. `on_links`: addresses that the node has on its
+        interfaces, where a virtual server that drains needs no route, and its address is not to be closed."""
+        self.family, self._settings, self._lacking, self._on_links = family, settings, lacking, on_links
         self.ports: dict[PortName, Frontends] = {}
         self.draining = Draining(now)
         self._addresses: Counter[Address] = Counter()
@@ -76,8 +84,8 @@ class FamilyState:
         plan.servers = server_delta(_servers(old), _servers(new), self._draining_of(old, new))
         plan.addresses = _count(new, old, lambda share: share.addresses)
         plan.on_node = _count(new, old, lambda share: share.on_node)
-        plan.draining.update(Address(server.address) for server in plan.servers.retired)
-        plan.draining.subtract(Address(server.address) for server in plan.servers.changed if server in self.draining.retired)
+        plan.draining.update(self._addresses_of(plan.servers.retired))
+        plan.draining.subtract(self._addresses_of(server for server in plan.servers.changed if server in self.draining.retired))
         plan.elements = element_delta(_elements(old), _elements(new))
         self._add_shared(plan)
         return plan
@@ -91,7 +99,7 @@ class FamilyState:
         plan.servers.reweigh(wanted_servers, present.misweighted)
         plan.addresses = _count(shares, (), lambda share: share.addresses)
         plan.on_node = _count(shares, (), lambda share: share.on_node)
-        plan.draining.update(Address(server.address) for server in plan.servers.retired)
+        plan.draining.update(self._addresses_of(plan.servers.retired))
         plan.elements = element_delta({}, _elements(shares))
         self._add_shared(plan)
         return plan
@@ -101,7 +109,7 @@ class FamilyState:
         plan = Plan()
         plan.servers.removed = reaped.destinations
         plan.servers.deleted = reaped.servers
-        plan.draining.subtract(Address(server.address) for server in reaped.servers)
+        plan.draining.subtract(self._addresses_of(reaped.servers))
         self._add_shared(plan)
         return plan
 
@@ -122,6 +130,10 @@ class FamilyState:
     def owners(self, plan: Plan) -> dict[VirtualServer, PortName]:
         """Whose the virtual servers of a plan are."""
         return {server: name for name, new in plan.ports.items() if new for server in self._share(new).servers}
+
+    def _addresses_of(self, servers: Iterable[VirtualServer]) -> Iterator[Address]:
+        """Those that are local to the node by our routes."""
+        return (address for server in servers if (address := Address(server.address)) not in self._on_links)
 
     def _share(self, frontends: Frontends | None) -> Share:
         if frontends is None:
