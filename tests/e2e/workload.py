@@ -11,7 +11,7 @@ from tests.support.netns.topology import Pair
 from tests.support.polling import eventually
 
 NAME = "e2e-peers"
-PROGRAMS = ("__init__.py", "sctp.py", "echo.py", "probe.py")
+PROGRAMS = ("__init__.py", "associations.py", "sctp.py", "echo.py", "probe.py")
 PORTS = (8080, 9090)
 ROLES = ("backend-1", "backend-2", "client", "host")
 SOURCES = Path(__file__).parents[1] / "support" / "netns"
