@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -121,11 +122,18 @@ def _proof(raw: dict[str, Any], mode: str) -> Proof:
     return Proof(scenarios, tests, own.get("reason", ""), own.get("open", raw.get("open", "")))
 
 
+def _test_modules() -> Iterator[Path]:
+    """Not through folders of compiled modules: other kernels see them come and go, as the machine's tests write them."""
+    for folder, folders, files in os.walk(_TESTS):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        yield from (Path(folder, name) for name in files if name.startswith("test_") and name.endswith(".py"))
+
+
 @cache
 def _named_after_rows() -> dict[int, list[str]]:
     """The tests that have rows in their names, by row: `test_row_058_and_row_096_…`."""
     found: dict[int, list[str]] = {}
-    for path in sorted(_TESTS.rglob("test_*.py")):
+    for path in sorted(_test_modules()):
         for name in re.findall(r"^(?:async )?def (test_row_\d\w+)", path.read_text(), re.MULTILINE):
             for number in re.findall(r"row_(\d+)", name):
                 found.setdefault(int(number), []).append(f"{path.relative_to(_TESTS.parent)}::{name}")

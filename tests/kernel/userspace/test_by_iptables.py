@@ -119,7 +119,8 @@ def test_iptables_mode_and_userspace_mode_take_the_chains_over_from_each_other(w
         made = installed(world, each)
         Pipeline(world, made.dataplane, CONFIGS["default"], each.value).apply(objects)
         assert reached(probers["client"], address) == {"near1"}
-        assert bool(world.node.call(processes.found)) is has_process
+        # A process that retires ends with its last connection.
+        eventually(lambda: bool(world.node.call(processes.found)), within_s=60, until=lambda found, expected=has_process: found is expected)  # type: ignore[misc]
         assert ("-j MASQUERADE" in world.node.run("iptables-save", "-t", "nat")) is not has_process
         made.lifecycle.close()
 
