@@ -7,14 +7,13 @@ change is looked for in the one virtual server that it concerns, which takes lit
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import os
 import socket
 import struct
 import time
 from collections.abc import Iterator
 
 from tests.bench.nftables import Ruleset, word_of
+from tests.bench.sockopt import ask
 from tests.bench.world import PORT
 from tests.support.netns.namespace import Namespace
 
@@ -29,7 +28,6 @@ _MOST = 64
 """Destinations of one virtual server."""
 _SHORTEST_S, _RESTS = 0.001, 2
 """A look costs CPU time that the subject could use, so there is rest between looks: as many times as long as a look takes."""
-_C = ctypes.CDLL(None, use_errno=True)
 
 
 def is_there() -> bool:
@@ -65,30 +63,20 @@ class VirtualServers:
         return found
 
     def destinations(self, address: int, port: int) -> set[int]:
-        """The addresses of one virtual server's destinations, all as words; the port in network order. None if it is not there."""
+        """The addresses of one virtual server's destinations, all as words; the port in network order. Empty if it is not there."""
         question = _DESTINATIONS.pack(socket.IPPROTO_TCP, address, port, 0, _MOST)
         try:
-            answer = self._ask(_GET_DESTINATIONS, question, _DESTINATIONS.size + _MOST * _DESTINATION.size)
+            answer = ask(self._socket, _GET_DESTINATIONS, question, _DESTINATIONS.size + _MOST * _DESTINATION.size)
         except ProcessLookupError:
             return set()
         return {word for (word,) in _DESTINATION.iter_unpack(answer[_DESTINATIONS.size :]) if word}
 
     def _servers(self) -> Iterator[tuple[int, int]]:
-        _, _, count = _INFO.unpack(self._ask(_GET_INFO, b"", _INFO.size))
-        answer = self._ask(_GET_SERVICES, _SERVICES.pack(count), _SERVICES.size + count * _SERVICE.size)
+        _, _, count = _INFO.unpack(ask(self._socket, _GET_INFO, b"", _INFO.size))
+        answer = ask(self._socket, _GET_SERVICES, _SERVICES.pack(count), _SERVICES.size + count * _SERVICE.size)
         for protocol, address, port in _SERVICE.iter_unpack(answer[_SERVICES.size :]):
             if protocol == socket.IPPROTO_TCP:
                 yield address, port
-
-    def _ask(self, what: int, question: bytes, size: int) -> bytearray:
-        """getsockopt() takes the question in the buffer for its answer, which Python's own does not. Raises OSError."""
-        buffer, length = bytearray(size), ctypes.c_uint(size)
-        buffer[: len(question)] = question
-        answer = (ctypes.c_char * size).from_buffer(buffer)
-        if _C.getsockopt(self._socket.fileno(), socket.IPPROTO_IP, what, answer, ctypes.byref(length)):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-        return buffer
 
 
 class Arrivals:

@@ -6,12 +6,11 @@ The kernel announces nothing here and numbers no generations, so the nat table i
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import os
 import socket
 import struct
 import time
 
+from tests.bench.sockopt import ask
 from tests.support.netns.namespace import Namespace
 
 _GET_INFO, _GET_ENTRIES = 64, 65
@@ -27,7 +26,6 @@ _NEXT_AT = 90
 _TABLE = b"nat"
 _SHORTEST_S, _RESTS = 0.005, 2
 """A look costs CPU time that the subject could use, so there is rest between looks: as many times as long as a look takes."""
-_C = ctypes.CDLL(None, use_errno=True)
 
 
 class LegacyTables:
@@ -41,7 +39,7 @@ class LegacyTables:
 
     def generation(self) -> int:
         """Another number when there are more or fewer rules, or larger ones; a rule that took another's place is not seen."""
-        rules, size = _INFO.unpack(self._ask(_GET_INFO, _TABLE, _INFO.size))[-2:]
+        rules, size = _INFO.unpack(ask(self._socket, _GET_INFO, _TABLE, _INFO.size))[-2:]
         return int(rules) << 40 | int(size)
 
     def words(self) -> set[int]:
@@ -59,19 +57,9 @@ class LegacyTables:
         while True:
             size = self.generation() & (1 << 40) - 1
             try:
-                return self._ask(_GET_ENTRIES, struct.pack("=32sII", _TABLE, size, 0), _HEAD + size)
+                return ask(self._socket, _GET_ENTRIES, struct.pack("=32sII", _TABLE, size, 0), _HEAD + size)
             except BlockingIOError:  # EAGAIN: it has another size already
                 continue
-
-    def _ask(self, what: int, question: bytes, size: int) -> bytearray:
-        """getsockopt() takes the question in the buffer for its answer, which Python's own does not. Raises OSError."""
-        buffer, length = bytearray(size), ctypes.c_uint(size)
-        buffer[: len(question)] = question
-        answer = (ctypes.c_char * size).from_buffer(buffer)
-        if _C.getsockopt(self._socket.fileno(), socket.IPPROTO_IP, what, answer, ctypes.byref(length)):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-        return buffer
 
 
 class LegacyEvents:

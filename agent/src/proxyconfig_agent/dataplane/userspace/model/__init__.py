@@ -1,1 +1,1 @@
-"""What the nftables tables of userspace mode hold, and what the proxy process is told, as values."""
+"""What the nftables tables of userspace mode hold, and the messages to the proxy process, as values."""
