@@ -12,12 +12,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import NoReturn, Protocol
 
 import structlog
 
 from proxyconfig_agent.conntrack.backlog import Backlog, CleanUp, Key, Served
+from proxyconfig_agent.conntrack.followed import Followed
 from proxyconfig_agent.conntrack.stale import Answering, Flow, Lookup, NodePortAddresses, Stale, answering, can_be_stale, is_udp
 from proxyconfig_agent.dataplane.port import Change, Dataplane, Outcome, Settings
 from proxyconfig_agent.ingest.model import ANY, Address, Family, family_of
@@ -67,17 +69,32 @@ class ConntrackCleaner:
     ) -> None:
         self._table, self._local, self._ended, self._found, self._clock = table, local, ended, found, clock
         self._served: Served = {}
+        self._underway: Served = {}  # what the kernel may begin to serve at any moment
+        self._newer: Served = {}  # what it has begun to serve since the clean-up began that runs now
         self._settings: Settings | None = None  # None: nothing was committed yet
         self._relays: frozenset[bytes] = frozenset()
         self._backlog = Backlog()
         self._looked_s, self._failed = 0.0, False
-        self._lock = threading.Lock()  # of what was served and of the backlog
+        self._lock = threading.Lock()  # of what was served, of what is newer, and of the backlog
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken, self._stopping = asyncio.Event(), threading.Event()
 
     def after(self, mode: Dataplane) -> Dataplane:
         """The data plane, each of whose commits is followed by a clean-up."""
-        return _Followed(mode, self)
+        return Followed(mode, self)
+
+    @contextmanager
+    def committing(self, wanted: Iterable[Frontends | None]) -> Iterator[None]:
+        """A commit of these Service ports: flows may go to their endpoints from now on, before it has ended."""
+        udp = {(each.name, each.family): each for each in wanted if each and is_udp(each)}
+        with self._lock:
+            self._underway = udp
+            self._newer.update(udp)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._underway = {}
 
     def resynced(self, settings: Settings, wanted: Iterable[Frontends], outcome: Outcome) -> None:
         """A full sync has committed these Service ports, and no others."""
@@ -121,7 +138,7 @@ class ConntrackCleaner:
 
     def _taken(self) -> CleanUp | None:
         with self._lock:
-            backlog, self._backlog = self._backlog, Backlog()
+            backlog, self._backlog, self._newer = self._backlog, Backlog(), dict(self._underway)
             return backlog.clean_up(self._served)
 
     def _wake(self) -> None:
@@ -171,22 +188,30 @@ class ConntrackCleaner:
         started = self._clock()
         reasons: Counter[Stale] = Counter()
         try:
-            stale = self._stale(family, may_answer, reasons)
+            stale = self._stale(family, may_answer)
             while (batch := list(islice(stale, BATCH))) and not self._stopping.is_set():
-                self._table.delete(family, batch)
+                self._delete(family, batch, may_answer, reasons)
         finally:
             if reasons:
                 deleted = {why.value: number for why, number in reasons.items()}
                 _log.info("stale UDP flows deleted", family=f"IPv{family.value}", **deleted)
             self._ended(family, reasons, self._clock() - started)
 
-    def _stale(self, family: Family, may_answer: Answering, reasons: Counter[Stale]) -> Iterator[Flow]:
+    def _stale(self, family: Family, may_answer: Answering) -> Iterator[Flow]:
         lookups: Sequence[Lookup | None] = may_answer.lookups()
         for lookup in lookups if len(lookups) <= LOOKUPS else (None,):
-            for flow in self._table.flows(family, lookup):
-                if why := may_answer.why(flow):
-                    reasons[why] += 1
-                    yield flow
+            yield from (flow for flow in self._table.flows(family, lookup) if may_answer.why(flow))
+
+    def _delete(self, family: Family, batch: Iterable[Flow], may_answer: Answering, reasons: Counter[Stale]) -> None:
+        """A flow that came up meanwhile may go where only a newer commit sends it: its answer would find no flow."""
+        with self._lock:
+            newer = [each for each in self._newer.values() if each.family is family]
+        for each in newer:
+            may_answer.admit(each)
+        gone = [(flow, why) for flow in batch if (why := may_answer.why(flow))]
+        if gone:
+            self._table.delete(family, [flow for flow, _ in gone])
+            reasons.update(why for _, why in gone)
 
     def _node_ports(self, work: CleanUp) -> NodePortAddresses:
         used = any(frontends.node_port for frontends in (*work.served, *work.former))
@@ -201,31 +226,6 @@ class ConntrackCleaner:
         """These, with every address of the node in place of ANY."""
         yield from (address for address in addresses if address not in ANY.values())
         yield from (address for address in self._local() if ANY[family_of(address)] in addresses)
-
-
-class _Followed:
-    """A data plane that reports its commits to the cleaner."""
-
-    def __init__(self, mode: Dataplane, cleaner: ConntrackCleaner) -> None:
-        self._mode, self._cleaner = mode, cleaner
-
-    def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
-        wanted = tuple(wanted)
-        outcome = self._mode.resync(settings, wanted)
-        self._cleaner.resynced(settings, wanted, outcome)
-        return outcome
-
-    def apply(self, changes: Iterable[Change]) -> Outcome:
-        changes = tuple(changes)
-        outcome = self._mode.apply(changes)
-        self._cleaner.applied(changes, outcome)
-        return outcome
-
-    def is_slow(self, changes: Sequence[Change]) -> bool:
-        return self._mode.is_slow(changes)
-
-    def disturbed(self) -> bool:
-        return self._mode.disturbed()
 
 
 def _inaccessible(error: OSError) -> Finding:

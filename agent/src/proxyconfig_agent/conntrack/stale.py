@@ -91,6 +91,10 @@ class Answering:
             return None
         return _gone(flow) if may is None else _wrong(flow, may | self.relays if may else may)
 
+    def admit(self, newer: Frontends) -> None:
+        """The endpoints of a Service port may answer at its destinations, besides those that may already."""
+        self._allow(newer, _serving(newer))
+
     def lookups(self) -> list[Lookup]:
         """What to ask the kernel for to see every flow that may be stale, each port once."""
         by_port: dict[bytes, list[bytes]] = {port: [] for port in self.node_ports}

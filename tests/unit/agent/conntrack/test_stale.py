@@ -7,7 +7,7 @@ import contextlib
 import errno
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
@@ -401,6 +401,52 @@ def test_what_changes_while_a_clean_up_is_under_way_is_seen_by_the_next() -> Non
     table.left += [flow(VIP, NEW), flow("203.0.113.1:53", NEW), flow(VIP, OTHER)]
     assert dataplane.clean()
     assert table.left == [flow(VIP, OTHER)]
+
+
+class Busy(Table):
+    """While it is read, commits of the mode go on, and clients begin new flows: `meanwhile` does both."""
+
+    def __init__(self, *flows: Flow) -> None:
+        super().__init__(*flows)
+        self.meanwhile: Callable[[], None] | None = None
+
+    def flows(self, family: Family, lookup: Lookup | None = None) -> list[Flow]:
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+        return super().flows(family, lookup)
+
+
+def test_a_flow_that_begins_while_the_table_is_read_and_goes_where_a_newer_commit_sends_it_is_left_alone() -> None:
+    table = Busy(flow(VIP, OLD))
+    dataplane = Cleanup(table, None, dns(OLD))
+    changed = dataplane.after(dataplane.mode)
+    changed.apply([Change(dns(OLD), dns())])
+
+    def gets_an_endpoint() -> None:
+        changed.apply([Change(dns(), dns(NEW))])
+        table.left.append(flow(VIP, NEW))
+
+    table.meanwhile = gets_an_endpoint
+    assert dataplane.clean()
+    assert table.left == [flow(VIP, NEW)]
+    assert dataplane.told == [{Stale.ENDPOINT_GONE: 1}]
+
+
+def test_so_is_one_that_begins_before_that_commit_has_ended() -> None:
+    table = Busy()
+    dataplane = Cleanup(table)
+    dataplane.after(dataplane.mode).apply([Change(None, dns())])
+
+    class Slow(Mode):
+        def apply(self, changes: Iterable[Change]) -> Outcome:
+            table.left.append(flow(VIP, NEW))
+            assert dataplane.clean()
+            return super().apply(changes)
+
+    dataplane.after(Slow()).apply([Change(dns(), dns(NEW))])
+    assert dataplane.clean()
+    assert table.left == [flow(VIP, NEW)]
 
 
 class Crowded(Table):
