@@ -11,6 +11,7 @@ import pytest
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.faults.agent import Agent, forget, order
 from tests.kernel.traffic.apiserver import Cluster
+from tests.support.netns import conntrack
 from tests.support.netns.peers import ROOT, Prober
 from tests.support.netns.topology import Topology
 from tests.support.scenarios.objects import Allocator, Key, Story
@@ -71,6 +72,7 @@ def agent(plane: ControlPlane, world: Topology, api_cluster: Cluster, web: Web, 
     """An agent that is not started yet, with orders to serve; `web` is in the API. The node is empty before and afterwards."""
     order(plane)
     api_cluster.put(web.objects)
+    conntrack.forget(world.node)
     made = Agent(plane, world, tmp_path / "agent.log")
     yield made
     made.end()

@@ -16,7 +16,7 @@ from tests.kernel.traffic.clusterobjects import node_object
 from tests.kernel.traffic.inprocess import empty
 from tests.kernel.traffic.manifest import EVERYWHERE, proxy_config
 from tests.kernel.traffic.subject import Running
-from tests.support.netns import ipvs
+from tests.support.netns import conntrack, ipvs
 from tests.support.netns.namespace import run
 from tests.support.netns.peers import Prober
 from tests.support.netns.process import ended, start
@@ -69,6 +69,7 @@ class KubeProxy:
         if self.mode == "ipvs":
             ipvs.empty(self._topology.node)
         self._topology.node.run("nft", "flush", "ruleset")
+        conntrack.forget(self._topology.node)
         self._topology.node.sysctl({"net.ipv4.conf.all.route_localnet": "0"})
 
 

@@ -13,7 +13,7 @@ from tests.kernel.traffic.clusterobjects import node_object
 from tests.kernel.traffic.manifest import proxy_config
 from tests.kernel.traffic.subject import Running
 from tests.support.at_once import finished, inline
-from tests.support.netns import ipvs
+from tests.support.netns import conntrack, ipvs
 from tests.support.netns.namespace import Namespace
 from tests.support.netns.topology import NODE, NODE_NAME, POD_CIDR, SERVICE_CIDR, Topology
 from tests.support.scenarios.configs import CONFIGS, Config
@@ -175,6 +175,7 @@ def empty(node: Namespace) -> None:
     left = node.run("nft", "list", "ruleset")
     assert not [line for line in left.splitlines() if "proxyconfig" in line or "KUBE-" in line], left
     node.run("nft", "flush", "ruleset")
+    conntrack.forget(node)
 
 
 DATAPLANES: Mapping[str, Callable[[], ModeInstance]] = {
@@ -204,6 +205,7 @@ def removed_at_the_end(topology: Topology, make: Callable[[], ModeInstance]) -> 
         assert made.scan() == []
     finally:
         made.close()
+        conntrack.forget(topology.node)
 
 
 def _nothing() -> None:
