@@ -74,7 +74,18 @@ def test_the_defaults_land_in_the_object(api: Api) -> None:
     assert api.create(f"{CONFIGS}{DRY}", config({}))["spec"] == {
         "mode": "nftables",
         "priority": 0,
-        "paused": False,
+        "rollout": {
+            "paused": False,
+            "canary": {},
+            "maxUnavailable": "10%",
+            "topologyKey": "",
+            "holdPeriod": "10s",
+            "progressDeadline": "10m",
+            "maxFailures": 0,
+            "onFailure": "Rollback",
+            "probes": {"apiServer": True, "dns": True, "timeoutSeconds": 1},
+            "revisionHistoryLimit": 10,
+        },
         "conntrack": {
             "maxPerCore": 32768,
             "min": 131072,

@@ -18,7 +18,7 @@ def test_while_paused_nodes_keep_their_revision_and_their_pods(api: Api, fleet: 
     api.apply(f"{CONFIGS}/x", config("x"))
     revision = is_ready(api, "x", 1)["revision"]
     template = api.have(f"{DAEMONSETS}/proxyconfig-x")["metadata"]["generation"]
-    api.patch(f"{CONFIGS}/x", {"spec": {"paused": True}})
+    api.patch(f"{CONFIGS}/x", {"spec": {"rollout": {"paused": True}}})
     says(api, "x", "Paused", "True")
     assert is_ready(api, "x", 1)["revision"] == revision
 
@@ -27,7 +27,7 @@ def test_while_paused_nodes_keep_their_revision_and_their_pods(api: Api, fleet: 
     assert "set it to false to roll out" in says(api, "x", "Ready", "False", "Paused")["message"]
     assert api.have(f"{PROXIES}/n1")["spec"]["revisionName"] == revision
     assert api.have(f"{DAEMONSETS}/proxyconfig-x")["metadata"]["generation"] == template
-    api.patch(f"{CONFIGS}/x", {"spec": {"paused": False}})
+    api.patch(f"{CONFIGS}/x", {"spec": {"rollout": {"paused": False}}})
     assert is_ready(api, "x", 1)["revision"] != revision
     assert api.have(f"{DAEMONSETS}/proxyconfig-x")["metadata"]["generation"] > template
 
@@ -36,7 +36,7 @@ def test_a_node_that_joins_while_paused_gets_the_revision_of_the_others(api: Api
     fleet.join("n1")
     api.apply(f"{CONFIGS}/x", config("x"))
     revision = is_ready(api, "x", 1)["revision"]
-    api.patch(f"{CONFIGS}/x", {"spec": {"paused": True, "masquerade": {"all": True}}})
+    api.patch(f"{CONFIGS}/x", {"spec": {"rollout": {"paused": True}, "masquerade": {"all": True}}})
     says(api, "x", "Ready", "False", "Paused")
 
     fleet.join("n2")

@@ -1,4 +1,4 @@
-"""JSON to values and back: the one place that knows how Duration, Cidr and NodeAddresses are written."""
+"""JSON to values and back: the one place that knows how Duration, Cidr, NodeAddresses and IntOrPercent are written."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 from proxyconfig_api.errors import InvalidSpec, Problem
 from proxyconfig_api.values.cidr import Cidr, NodeAddresses
 from proxyconfig_api.values.duration import Duration
+from proxyconfig_api.values.intorpercent import IntOrPercent
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ def filled(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def dec_hook(kind: type, raw: Any) -> Any:
     """For msgspec decoders of types of this package."""
-    if kind in (Duration, Cidr, NodeAddresses):
+    if kind in (Duration, Cidr, NodeAddresses, IntOrPercent):
         return kind.parse(raw)
     raise NotImplementedError(kind)
 
@@ -58,6 +59,8 @@ def enc_hook(value: Any) -> Any:
         return str(value)
     if isinstance(value, NodeAddresses):
         return value.items()
+    if isinstance(value, IntOrPercent):
+        return value.builtin()
     raise NotImplementedError(type(value))
 
 

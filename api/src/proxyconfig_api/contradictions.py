@@ -13,6 +13,7 @@ import msgspec
 
 from proxyconfig_api.errors import Problem
 from proxyconfig_api.pods import Agent
+from proxyconfig_api.rollout import ProbeProtocol, ServiceProbe
 from proxyconfig_api.spec import DetectLocalMode, LocalTraffic, Mode, ProxyConfigSpec
 from proxyconfig_api.values.bindaddress import is_bind_address
 from proxyconfig_api.values.duration import Duration
@@ -42,7 +43,7 @@ def contradictions(name: str, spec: ProxyConfigSpec) -> tuple[Problem, ...]:
     """Everything that is wrong with `spec` of the ProxyConfig `name`; empty if nothing is."""
     return tuple(
         problem
-        for rule in (_mode_sections, _selector, _conntrack, _modules, _sysctls, _local_traffic, _sync, _ipvs, _agent)
+        for rule in (_mode_sections, _selector, _conntrack, _modules, _sysctls, _local_traffic, _sync, _ipvs, _agent, _rollout)
         for problem in rule(spec)
     ) + tuple(_name(name))
 
@@ -59,9 +60,14 @@ def _mode_sections(spec: ProxyConfigSpec) -> Iterator[Problem]:
 
 
 def _selector(spec: ProxyConfigSpec) -> Iterator[Problem]:
-    selector: LabelSelector = spec.node_selector
+    yield from _expressions("spec.nodeSelector", spec.node_selector)
+    if spec.rollout.canary.selector is not None:
+        yield from _expressions("spec.rollout.canary.selector", spec.rollout.canary.selector)
+
+
+def _expressions(path: str, selector: LabelSelector) -> Iterator[Problem]:
     for index, requirement in enumerate(selector.match_expressions):
-        field = f"spec.nodeSelector.matchExpressions[{index}].values"
+        field = f"{path}.matchExpressions[{index}].values"
         if requirement.operator in (Operator.IN, Operator.NOT_IN) and not requirement.values:
             yield Problem(field, "must have a value with operator In or NotIn: add one, or use Exists or DoesNotExist")
         if requirement.operator in (Operator.EXISTS, Operator.DOES_NOT_EXIST) and requirement.values:
@@ -131,6 +137,26 @@ def _ipvs(spec: ProxyConfigSpec) -> Iterator[Problem]:
     if not SCHEDULER.fullmatch(spec.ipvs.scheduler):
         yield Problem("spec.ipvs.scheduler", f"must be the name of a scheduler such as rr or lc, not {spec.ipvs.scheduler}")
     yield from _whole_seconds("spec.ipvs", spec.ipvs)
+
+
+def _rollout(spec: ProxyConfigSpec) -> Iterator[Problem]:
+    rollout = spec.rollout
+    if rollout.canary.nodes is not None and rollout.canary.selector is not None:
+        yield Problem("spec.rollout.canary.nodes", "is for a canary without a selector: remove one of both")
+    if not rollout.max_unavailable.value:
+        yield Problem("spec.rollout.maxUnavailable", "must be at least 1 or 1%: to stop a rollout, set paused to true")
+    if rollout.progress_deadline <= rollout.hold_period:
+        words = f"must exceed holdPeriod: {rollout.progress_deadline} is not more than {rollout.hold_period}"
+        yield Problem("spec.rollout.progressDeadline", words)
+    for index, probe in enumerate(rollout.probes.services):
+        yield from _probe(f"spec.rollout.probes.services[{index}]", probe)
+
+
+def _probe(path: str, probe: ServiceProbe) -> Iterator[Problem]:
+    if probe.path != "/" and probe.protocol is not ProbeProtocol.HTTP:
+        yield Problem(f"{path}.path", f"is for protocol HTTP: remove it, or set protocol to HTTP instead of {probe.protocol}")
+    if not probe.path.startswith("/"):
+        yield Problem(f"{path}.path", f"must begin with a slash, such as /healthz, not {probe.path}")
 
 
 def _agent(spec: ProxyConfigSpec) -> Iterator[Problem]:

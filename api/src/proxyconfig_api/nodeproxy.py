@@ -11,7 +11,10 @@ import msgspec
 
 from proxyconfig_api import codec
 from proxyconfig_api.metadata import Metadata
+from proxyconfig_api.rollout import OnFailure, Probes
 from proxyconfig_api.status.conditions import NOT_OBSERVED, Condition
+from proxyconfig_api.status.rollout import ChangeStatus
+from proxyconfig_api.values.duration import Duration
 
 QUARANTINED_LIMIT = 20
 """The most Services that a status names."""
@@ -23,6 +26,16 @@ class Action(enum.StrEnum):
     """Take everything out of the kernel, restore what was remembered, and report."""
 
 
+class NodeChange(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
+    """How the node changes to its revision: of spec.rollout, as it was when the revision was given to the node."""
+
+    probes: Probes = Probes()
+    hold_period: Duration = Duration(0)
+    """How long the node keeps the old rules ready to go back to."""
+    on_failure: OnFailure = OnFailure.PAUSE
+    """Whether the node goes back by itself, or keeps the revision and reports."""
+
+
 class NodeProxySpec(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """Written by the operator alone."""
 
@@ -30,6 +43,7 @@ class NodeProxySpec(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     revision_name: str
     """The name of a ControllerRevision in the operator's namespace."""
     action: Action = Action.APPLY
+    change: NodeChange = NodeChange()
 
 
 class Quarantined(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -97,6 +111,7 @@ class NodeProxyStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True)
 
     observed_generation: int = NOT_OBSERVED
     observed_revision: str = ""
+    change: ChangeStatus | None = None
     mode: ModeStatus = ModeStatus()
     version: str = ""
     """Of the agent."""

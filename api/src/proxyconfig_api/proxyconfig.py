@@ -13,6 +13,7 @@ from proxyconfig_api.errors import InvalidSpec
 from proxyconfig_api.metadata import Metadata
 from proxyconfig_api.spec import ProxyConfigSpec
 from proxyconfig_api.status.conditions import NOT_OBSERVED, Condition
+from proxyconfig_api.status.rollout import RolloutStatus
 
 WORST_LIMIT = 20
 """The most nodes that a status names."""
@@ -52,6 +53,7 @@ class ProxyConfigStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=Tru
     summary: str = ""
     """`ready/desired`, for people and columns."""
     nodes: NodeCounts = NodeCounts()
+    rollout: RolloutStatus | None = None
     modes: Mapping[str, int] = msgspec.field(default_factory=dict)
     """Nodes by the mode that runs there."""
     mode_summary: str = ""

@@ -15,8 +15,8 @@ import msgspec
 from proxyconfig_api import codec
 from proxyconfig_api.spec import ProxyConfigSpec
 
-NOT_OF_NODES = frozenset({"node_selector", "priority", "paused", "agent"})
-"""A change of these changes which nodes, or which pods, but not what a node's kernel does."""
+NOT_OF_NODES = frozenset({"node_selector", "priority", "rollout", "agent"})
+"""A change of these changes which nodes, when, or which pods, but not what a node's kernel does."""
 
 HASH_LENGTH = 10
 

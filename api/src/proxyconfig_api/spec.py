@@ -13,6 +13,7 @@ from typing import Annotated
 import msgspec
 
 from proxyconfig_api.pods import Agent
+from proxyconfig_api.rollout import Rollout
 from proxyconfig_api.values.cidr import ALL_ADDRESSES, Cidr, NodeAddresses
 from proxyconfig_api.values.duration import Duration
 from proxyconfig_api.values.selector import LabelSelector
@@ -107,7 +108,7 @@ class ProxyConfigSpec(msgspec.Struct, frozen=True, rename="camel", kw_only=True)
 
     node_selector: LabelSelector = LabelSelector()
     priority: Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)] = 0
-    paused: bool = False
+    rollout: Rollout = Rollout()
     agent: Agent = Agent()
     mode: Mode = Mode.NFTABLES
     conntrack: Conntrack = Conntrack()

@@ -51,7 +51,7 @@ def _type(schema: dict[str, Any]) -> str:
         return f"list of {_type(schema['items'])}"
     if "additionalProperties" in schema:
         return "map"
-    return str(schema["type"])
+    return "integer or percentage" if schema.get("x-kubernetes-int-or-string") else str(schema["type"])
 
 
 if __name__ == "__main__":

@@ -36,6 +36,15 @@ def _agent(**fields: object) -> dict[str, Any]:
     return {"agent": fields}
 
 
+def _rollout(**fields: object) -> dict[str, Any]:
+    return {"rollout": fields}
+
+
+def _probe(**fields: object) -> dict[str, Any]:
+    return _rollout(probes={"services": [{"namespace": "shop", "name": "web", "port": 80} | fields]})
+
+
+NOT_A_NUMBER = "must be a number such as 3 or a percentage from 0% to 100%, not "
 NOT_A_DURATION = "must be a duration such as 1h30m, 10s or 250ms, not 1day"
 NOT_A_CIDR = "must be a CIDR such as 10.0.0.0/8 or fd00::/64, not "
 NOT_AN_ADDRESS = 'must be IP:PORT, [IPv6]:PORT or :PORT, or "" to turn it off; not '
@@ -208,6 +217,62 @@ REFUSALS = [
     ),
     _case("excluded-cidr", {"mode": "ipvs", "ipvs": {"excludeCIDRs": ["x/8"]}}, "spec.ipvs.excludeCIDRs[0]", NOT_A_CIDR + "x/8"),
     _case(
+        "two-canaries",
+        _rollout(canary={"nodes": 1, "selector": {}}),
+        "spec.rollout.canary.nodes",
+        "is for a canary without a selector: remove one of both",
+    ),
+    _case(
+        "no-node-at-once",
+        _rollout(maxUnavailable=0),
+        "spec.rollout.maxUnavailable",
+        "must be at least 1 or 1%: to stop a rollout, set paused to true",
+    ),
+    _case(
+        "no-percent-at-once",
+        _rollout(maxUnavailable="0%"),
+        "spec.rollout.maxUnavailable",
+        "must be at least 1 or 1%: to stop a rollout, set paused to true",
+    ),
+    *(
+        _case(f"{field}-{value}", _rollout(**{field: value}), f"spec.rollout.{field}", f"{NOT_A_NUMBER}{value}")
+        for field in ("maxUnavailable", "maxFailures")
+        for value in ("5", "101%", "-1%", -1)
+    ),
+    _case("canary-of-words", _rollout(canary={"nodes": "one"}), "spec.rollout.canary.nodes", NOT_A_NUMBER + "one"),
+    _case(
+        "canary-with-values",
+        _rollout(canary={"selector": {"matchExpressions": [{"key": "a", "operator": "NotIn"}]}}),
+        "spec.rollout.canary.selector.matchExpressions[0].values",
+        "must have a value with operator In or NotIn: add one, or use Exists or DoesNotExist",
+    ),
+    _case("hold-in-days", _rollout(holdPeriod="1day"), "spec.rollout.holdPeriod", NOT_A_DURATION),
+    _case(
+        "deadline-within-hold",
+        _rollout(holdPeriod="15m"),
+        "spec.rollout.progressDeadline",
+        "must exceed holdPeriod: 10m is not more than 15m",
+    ),
+    _case(
+        "unknown-way-out",
+        _rollout(onFailure="Ignore"),
+        "spec.rollout.onFailure",
+        'supported values: "Rollback"',
+        "must be one of Rollback, Pause",
+    ),
+    _case(
+        "path-of-tcp",
+        _probe(path="/x"),
+        "spec.rollout.probes.services[0].path",
+        "is for protocol HTTP: remove it, or set protocol to HTTP instead of TCP",
+    ),
+    _case(
+        "path-without-slash",
+        _probe(protocol="HTTP", path="x"),
+        "spec.rollout.probes.services[0].path",
+        "must begin with a slash, such as /healthz, not x",
+    ),
+    _case(
         "image-with-a-blank",
         _agent(image="proxyconfig agent"),
         "spec.agent.image",
@@ -275,6 +340,13 @@ ACCEPTED = [
     pytest.param(_local(detectLocalMode="InterfaceNamePrefix", interfaceNamePrefix="veth"), id="prefix"),
     pytest.param({"nodePorts": {"addresses": ["primary"]}}, id="primary"),
     pytest.param({"nodePorts": {"addresses": ["0.0.0.0/0", "::/0"]}}, id="all-addresses"),
+    pytest.param(
+        _rollout(canary={"nodes": "2%"}, maxUnavailable=5, maxFailures="1%", topologyKey="topology.kubernetes.io/zone"), id="rollout"
+    ),
+    pytest.param(
+        _rollout(canary={"selector": {"matchLabels": {"pool": "canary"}}}, holdPeriod="0", onFailure="Pause"), id="canary-by-selector"
+    ),
+    pytest.param(_probe(protocol="HTTP", path="/healthz", type="NodePort"), id="probe"),
     pytest.param({"mode": "auto", "ipvs": {"scheduler": "mh"}, "iptables": {}, "userspace": {}}, id="auto-with-all-sections"),
     pytest.param({"kernel": {"modules": ["xt_DSCP", "br_netfilter"], "sysctls": {"net.ipv4.conf.eth0/100.rp_filter": "2"}}}, id="kernel"),
     pytest.param(

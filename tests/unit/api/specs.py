@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 seconds = st.integers(min_value=0, max_value=576 * 3600).map("{}s".format)
 counts = st.integers(min_value=0, max_value=2**31 - 1)
+limits = st.integers(0, 9000) | st.integers(0, 100).map("{}%".format)
 names = st.from_regex(r"[a-z][a-z0-9_]{0,14}", fullmatch=True)
 networks = st.tuples(st.ip_addresses(v=4), st.integers(0, 32)).map("{0[0]}/{0[1]}".format) | st.tuples(
     st.ip_addresses(v=6), st.integers(0, 128)
@@ -33,7 +34,16 @@ local_traffic = (
 specs = some(
     mode=st.sampled_from(["nftables", "auto"]),
     priority=st.integers(min_value=-(2**31), max_value=2**31 - 1),
-    paused=st.booleans(),
+    rollout=some(
+        paused=st.booleans(),
+        canary=some(nodes=limits) | some(selector=some(matchLabels=st.dictionaries(names, names, max_size=2))),
+        maxUnavailable=limits.filter(lambda limit: limit not in (0, "0%")),
+        topologyKey=names,
+        holdPeriod=st.integers(0, 599).map("{}s".format),
+        maxFailures=limits,
+        onFailure=st.sampled_from(["Rollback", "Pause"]),
+        probes=some(dns=st.booleans(), services=st.just([{"namespace": "a", "name": "b", "port": 80, "protocol": "HTTP", "path": "/x"}])),
+    ),
     nodeSelector=some(matchLabels=st.dictionaries(names, names, max_size=3)),
     conntrack=some(
         maxPerCore=counts,

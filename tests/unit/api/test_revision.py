@@ -39,7 +39,14 @@ FULL = {
         pytest.param({"sync": {"minSyncPeriod": "90s"}}, {"sync": {"minSyncPeriod": "1m30s"}}, id="durations"),
         pytest.param({"localTraffic": {"clusterCIDRs": ["FD00::/8"]}}, {"localTraffic": {"clusterCIDRs": ["fd00:0::1/8"]}}, id="cidrs"),
         pytest.param(
-            {}, {"priority": 7, "paused": True, "nodeSelector": {"matchLabels": {"a": "b"}}, "agent": {"image": "x"}}, id="not-of-nodes"
+            {},
+            {
+                "priority": 7,
+                "rollout": {"paused": True, "maxUnavailable": 3},
+                "nodeSelector": {"matchLabels": {"a": "b"}},
+                "agent": {"image": "x"},
+            },
+            id="not-of-nodes",
         ),
         pytest.param(
             {"kernel": {"sysctls": {"net.a": "1", "net.b": "2"}}}, {"kernel": {"sysctls": {"net.b": "2", "net.a": "1"}}}, id="order-of-keys"

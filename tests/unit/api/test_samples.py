@@ -44,7 +44,7 @@ def test_the_reference_shows_every_field() -> None:
 def test_the_reference_shows_the_defaults() -> None:
     reference = yaml.safe_load((SAMPLES / "proxyconfig-reference.yaml").read_text())
     spec, default = ProxyConfig.parse(reference).spec, ProxyConfigSpec()
-    for section in ("conntrack", "masquerade", "sync", "mode", "priority", "paused"):
+    for section in ("conntrack", "masquerade", "sync", "mode", "priority", "rollout"):
         assert getattr(spec, section) == getattr(default, section)
     assert spec.node_addresses == default.node_addresses
     assert msgspec.structs.replace(spec.agent, resources=default.agent.resources) == default.agent

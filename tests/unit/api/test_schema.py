@@ -21,8 +21,10 @@ from proxyconfig_api.errors import InvalidSpec
 from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT, NodeProxySpec, NodeProxyStatus
 from proxyconfig_api.proxyconfig import WORST_LIMIT, ProxyConfigStatus
 from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.status.rollout import PROBES_LIMIT
 from proxyconfig_api.values.cidr import Cidr, NodeAddresses
 from proxyconfig_api.values.duration import Duration
+from proxyconfig_api.values.intorpercent import IntOrPercent
 
 CRDS = Path(__file__).parents[3] / "crds"
 Schema = dict[str, Any]
@@ -61,11 +63,16 @@ def differences(kind: Any, schema: Schema, path: str) -> Iterator[str]:
     elif isinstance(kind, type) and issubclass(kind, enum.Enum):
         if [choice.value for choice in kind] != schema.get("enum"):
             yield f"{path}: choices are {schema.get('enum')} in the schema"
-    elif schema["type"] != SIMPLE[kind]:
-        yield f"{path}: {schema['type']} in the schema"
+    elif kind_of(schema) != SIMPLE[kind]:
+        yield f"{path}: {kind_of(schema)} in the schema"
 
 
 SIMPLE = {str: "string", int: "integer", bool: "boolean", Duration: "string", Cidr: "string", NodeAddresses: "array", datetime: "string"}
+SIMPLE |= {IntOrPercent: "int-or-string"}
+
+
+def kind_of(schema: Schema) -> str:
+    return "int-or-string" if schema.get("x-kubernetes-int-or-string") else str(schema["type"])
 
 
 def struct_differences(kind: type[msgspec.Struct], schema: Schema, path: str) -> Iterator[str]:
@@ -129,13 +136,21 @@ EFFECT = r"Change: (applied live|restarts the agents|as nodeSelector\.|see its f
 )
 def test_the_description_of_a_field_names_its_default_and_the_effect_of_a_change(path: str, schema: Schema) -> None:
     text = schema["description"]
-    sections = schema["type"] == "object" and "properties" in schema
-    required = path.endswith((".key", ".operator", "[].name"))
+    sections = kind_of(schema) == "object" and "properties" in schema
+    required = path.endswith((".key", ".operator", "[].name", "[].namespace", "[].port"))
     assert re.search(EFFECT, text), text
     assert sections or required or "Default: " in text, text
     default = schema.get("default")
     if default is not None and not isinstance(default, dict | list):
-        written = f'"{default}"' if str(default).startswith(":") else str(default).lower() if isinstance(default, bool) else str(default)
+        written = (
+            "none"
+            if default == ""
+            else f'"{default}"'
+            if str(default).startswith(":")
+            else str(default).lower()
+            if isinstance(default, bool)
+            else str(default)
+        )
         assert f"Default: {written}" in text, text
 
 
@@ -152,6 +167,7 @@ WRONG = {
     "boolean": ["yes", 0, {}],
     "array": ["x", {}, 1],
     "object": ["x", [], 1],
+    "int-or-string": [True, 1.5, ["x"], {}],
 }
 
 
@@ -160,7 +176,7 @@ WRONG = {
     [pytest.param(path, schema, id=path) for path, schema in properties(PROXYCONFIG["spec"], "") if "[]" not in path],
 )
 def test_values_of_a_wrong_type_are_refused_by_both(path: str, schema: Schema) -> None:
-    for wrong in WRONG[schema["type"]]:
+    for wrong in WRONG[kind_of(schema)]:
         spec: Any = wrong
         for name in reversed(path.strip(".").split(".")):
             spec = {name: spec}
@@ -174,6 +190,7 @@ def test_values_of_a_wrong_type_are_refused_by_both(path: str, schema: Schema) -
 def test_limits_of_lists_are_those_of_the_code() -> None:
     assert PROXYCONFIG["status"]["properties"]["worstNodes"]["maxItems"] == WORST_LIMIT
     assert NODEPROXY["status"]["properties"]["quarantined"]["maxItems"] == QUARANTINED_LIMIT
+    assert NODEPROXY["status"]["properties"]["change"]["properties"]["probes"]["maxItems"] == PROBES_LIMIT
 
 
 def messages(schema: Schema) -> Iterator[str]:
@@ -216,6 +233,6 @@ def test_durations_and_maps_have_an_example() -> None:
     described = {
         path: child["description"]
         for path, child in properties(PROXYCONFIG["spec"], "spec")
-        if (child["type"] == "object" and "additionalProperties" in child) or "1h30m" in str(child.get("x-kubernetes-validations"))
+        if (kind_of(child) == "object" and "additionalProperties" in child) or "1h30m" in str(child.get("x-kubernetes-validations"))
     }
     assert {path: text for path, text in described.items() if not re.search(r"such as|Example: |Default: ([1-9{])", text)} == {}

@@ -37,7 +37,7 @@ def place(node: Node, spec: NodeProxySpec, annotations: Mapping[str, str] | None
     }
     if annotations:
         metadata["annotations"] = dict(annotations)
-    body = {"apiVersion": names.API_VERSION, "kind": "NodeProxy", "metadata": metadata, "spec": codec.builtins(spec)}
+    body = {"apiVersion": names.API_VERSION, "kind": "NodeProxy", "metadata": metadata, "spec": codec.filled(codec.builtins(spec))}
     return Apply(Resource.NODE_PROXY, node.metadata.name, body)
 
 

@@ -60,7 +60,7 @@ def target_of(config: Config, existing: Iterable[Revision]) -> Target:
         choice = modes.choice()
         problem = f'spec.mode: "{config.spec.mode}" is not available in this version, set {choice}; its nodes keep what they have'
         return Target(newest, Verdict.MODE_NOT_AVAILABLE, pending=True, problem=problem)
-    if config.spec.paused:
+    if config.spec.rollout.paused:
         return Target(newest, Verdict.PAUSED, pending=newest != wanted.name)
     create = None if newest == wanted.name else _create(config, wanted, known[0].revision + 1 if known else 1)
     return Target(wanted.name, Verdict.FOLLOW, pending=False, create=create)

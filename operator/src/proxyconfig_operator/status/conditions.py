@@ -75,7 +75,7 @@ def _ready(found: Findings) -> ConditionUpdate:
         return ConditionUpdate("Ready", holds=False, reason=stalled.reason, message=stalled.message)
     if target.verdict is Verdict.PAUSED and target.pending:
         stay = f"nodes stay on {target.revision}" if target.revision else "no node has been given anything yet"
-        message = f"spec.paused is true and the spec has changed: {stay}; set it to false to roll out"
+        message = f"spec.rollout.paused is true and the spec has changed: {stay}; set it to false to roll out"
         return ConditionUpdate("Ready", holds=False, reason="Paused", message=message)
     if not found.states:
         return ConditionUpdate("Ready", holds=True, reason="NoNodes", message=_why_none(found))
@@ -106,7 +106,9 @@ def _paused(found: Findings) -> ConditionUpdate:
     if not found.paused:
         return ConditionUpdate("Paused", holds=False, reason="NotPaused", message="changes of the spec are rolled out")
     waiting = "the spec has changed and waits" if found.target.pending else "the spec asks for nothing else"
-    return ConditionUpdate("Paused", holds=True, reason="Paused", message=f"spec.paused is true, nodes keep their revision; {waiting}")
+    return ConditionUpdate(
+        "Paused", holds=True, reason="Paused", message=f"spec.rollout.paused is true, nodes keep their revision; {waiting}"
+    )
 
 
 def _overlapping(found: Findings) -> ConditionUpdate:

@@ -58,9 +58,14 @@ REASONS = (
         "The API server refused a write of the operator: missing rights, an admission policy or a quota.",
         "Act on the error in the message; the operator tries again by itself.",
     ),
-    Reason("Paused", f"`Ready`, `Paused`, {_EVENT}", "`spec.paused` is true: nodes keep their revision.", "Set it to false to roll out."),
+    Reason(
+        "Paused",
+        f"`Ready`, `Paused`, {_EVENT}",
+        "`spec.rollout.paused` is true: nodes keep their revision.",
+        "Set it to false to roll out.",
+    ),
     Reason("NotPaused", "`Paused`", "Changes of the spec are rolled out."),
-    Reason("Resumed", _EVENT, "`spec.paused` is false again."),
+    Reason("Resumed", _EVENT, "`spec.rollout.paused` is false again."),
     Reason(
         "NodesBelongToOthers",
         f"`Overlapping`, {_EVENT}",

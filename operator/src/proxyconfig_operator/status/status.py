@@ -21,7 +21,7 @@ def status_of(config: Config, snapshot: Snapshot, plan: Plan, refusals: Sequence
     target, states = snapshot.targets[config.name], _states(config, snapshot)
     lost = snapshot.assignment.overlaps.get(config.name, {})
     counts = _counts(states, overlapping=len(lost), unassigned=len(snapshot.assignment.unselected))
-    found = Findings(paused=config.spec.paused, target=target, states=states, counts=counts, lost=lost, refusals=refusals)
+    found = Findings(paused=config.spec.rollout.paused, target=target, states=states, counts=counts, lost=lost, refusals=refusals)
     modes = modes_of(states)
     updates = deletion_updates(plan.leaving, refusals) if config.deleting else updates_of(found)
     return ProxyConfigStatus(

@@ -80,7 +80,7 @@ def test_nodes_change_in_batches() -> None:
     assert plan.again_in_s == 0
 
 
-@pytest.mark.parametrize("spec", [{"paused": True}, {"mode": "userspace"}], ids=["paused", "mode-not-available"])
+@pytest.mark.parametrize("spec", [{"rollout": {"paused": True}}, {"mode": "userspace"}], ids=["paused", "mode-not-available"])
 def test_while_the_spec_is_not_followed_members_keep_even_a_revision_in_between(spec: dict[str, Any]) -> None:
     each = config(finalizers=OURS, **spec)
     behind = proxy("n1", revision="x-old", **reported("x-old"))
@@ -202,7 +202,7 @@ specs = st.fixed_dictionaries(
     {},
     optional={
         "mode": st.sampled_from(["nftables", "auto", "userspace"]),
-        "paused": st.booleans(),
+        "rollout": st.fixed_dictionaries({"paused": st.booleans()}),
         "priority": st.integers(0, 2),
         "conntrack": st.builds(lambda count: {"min": count}, st.integers(1, 3)),
         "nodeSelector": st.sampled_from([{}, {"matchLabels": {"pool": "edge"}}, {"matchLabels": {"pool": "core"}}]),

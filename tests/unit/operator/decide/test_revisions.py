@@ -37,8 +37,8 @@ def test_one_that_is_there_and_not_the_newest_becomes_the_newest() -> None:
 @pytest.mark.parametrize(
     ("spec", "verdict", "pending"),
     [
-        pytest.param({"paused": True}, Verdict.PAUSED, False, id="paused-unchanged"),
-        pytest.param({"paused": True, "conntrack": {"min": 5}}, Verdict.PAUSED, True, id="paused-changed"),
+        pytest.param({"rollout": {"paused": True}}, Verdict.PAUSED, False, id="paused-unchanged"),
+        pytest.param({"rollout": {"paused": True}, "conntrack": {"min": 5}}, Verdict.PAUSED, True, id="paused-changed"),
         pytest.param({"mode": "userspace"}, Verdict.MODE_NOT_AVAILABLE, True, id="mode"),
         pytest.param({"mode": "auto"}, Verdict.FOLLOW, False, id="auto"),
     ],
