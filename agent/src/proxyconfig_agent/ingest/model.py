@@ -120,6 +120,8 @@ class Service:
     scheduler: str = ""
     """Of ipvs mode, by annotation; empty: the ProxyConfig's."""
     rejected: tuple[str, ...] = ()
+    is_dns: bool = False
+    """Has the label k8s-app=kube-dns, as the Services of kube-dns and CoreDNS have."""
     created: str = ""
     """creationTimestamp, as text: what the API server writes sorts by time."""
 

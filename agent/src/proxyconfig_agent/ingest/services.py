@@ -13,6 +13,8 @@ from proxyconfig_agent.ingest.model import Address, Family, Network, Policy, Pro
 PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 """A label: the Service is another proxy's."""
 
+DNS_LABEL, DNS_APP = "k8s-app", "kube-dns"
+
 SCHEDULER = "proxyconfig.dev/ipvs-scheduler"
 """An annotation: how ipvs mode distributes this Service's connections."""
 SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "mh", "sed", "nq", "fo", "ovf", "twos")
@@ -51,6 +53,7 @@ def service_of(source: apitypes.Service) -> Service | None:
         health_check_node_port=_health_check_node_port(spec, ports, rejected) if spec.type == "LoadBalancer" and local else 0,
         scheduler=_scheduler(source.metadata.annotations or {}, rejected),
         rejected=few(rejected),
+        is_dns=(source.metadata.labels or {}).get(DNS_LABEL) == DNS_APP,
         created=source.metadata.creation_timestamp or "",
     )
 
