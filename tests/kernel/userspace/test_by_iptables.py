@@ -14,13 +14,15 @@ from tests.kernel.in_namespace import Entered
 from tests.kernel.traffic.inprocess import Pipeline, removed_at_the_end
 from tests.kernel.traffic.stories import endpoint, service, slices, story, the_service
 from tests.support.netns.peers import Prober
-from tests.support.netns.topology import Topology
+from tests.support.netns.talker import Talker
+from tests.support.netns.topology import PODS, Topology
 from tests.support.polling import eventually
 from tests.support.scenarios.configs import CONFIGS
+from tests.support.scenarios.objects import Key
+from tests.support.scenarios.scenario import Object
 
 from proxyconfig_agent.dataplane import modes
 from proxyconfig_agent.dataplane.combined.userspace_by_iptables import UserspaceByIptables
-from proxyconfig_agent.dataplane.iptables.iptables import Iptables
 from proxyconfig_agent.dataplane.port import Installed, Lifecycle, ModeInstance
 from proxyconfig_agent.dataplane.takeover import AllModes, Takeover
 from proxyconfig_agent.dataplane.userspace.kernel import processes
@@ -28,6 +30,8 @@ from proxyconfig_agent.sync.result import SyncReason
 from proxyconfig_api.spec import Mode
 
 pytestmark = pytest.mark.kernel
+
+TALKING = 7070
 
 by_iptables = partial(UserspaceByIptables, "")
 
@@ -54,15 +58,14 @@ def entered(world: Topology, other: Lifecycle) -> Lifecycle:
 
 def installed(world: Topology, mode: Mode) -> Installed:
     """As the agent does it, but for the rules of userspace mode, on this kernel that has nf_tables."""
-    make = by_iptables if mode is Mode.USERSPACE else Iptables
-    made = Entered(world.node, make)
+    made = Entered(world.node, by_iptables if mode is Mode.USERSPACE else modes.spec_of(mode).make)
 
     def others() -> Iterator[Lifecycle]:
         for other in world.node.call(lambda: list(modes.left_behind(besides=mode))):
             yield entered(world, other)
 
     takeover = Takeover(made, others)
-    return Installed(takeover, AllModes(made, others, takeover))
+    return Installed(takeover, AllModes(made, others, takeover), takeover.is_alone)
 
 
 def test_a_change_of_an_endpoint_is_the_processs_business_alone(pipeline: Pipeline, probers: Mapping[str, Prober]) -> None:
@@ -79,8 +82,8 @@ def test_a_change_of_an_endpoint_is_the_processs_business_alone(pipeline: Pipeli
 def test_an_endpoint_that_is_the_service_itself_does_not_go_round_in_circles(pipeline: Pipeline, world: Topology) -> None:
     (objects,) = story((service(), slices(endpoint("near1"))))
     address = the_service(objects)["spec"]["clusterIPs"][0]
-    for (kind, _, _), one in objects.items():
-        if kind == "EndpointSlice" and one["addressType"] == "IPv4":
+    for one in slices_of(objects):
+        if one["addressType"] == "IPv4":
             one["ports"] = [{**port, "port": 80} for port in one["ports"]]
             one["endpoints"][0]["addresses"] = [address]
     pipeline.apply(objects)
@@ -124,7 +127,46 @@ def test_iptables_mode_and_userspace_mode_take_the_chains_over_from_each_other(w
         assert ("-j MASQUERADE" in world.node.run("iptables-save", "-t", "nat")) is not has_process
         made.lifecycle.close()
 
-    last = installed(world, Mode.IPTABLES)
+    removed(world, Mode.IPTABLES)
+
+
+@pytest.mark.parametrize("new", [Mode.IPTABLES, Mode.NFTABLES])
+def test_connections_outlive_a_change_to_another_mode_and_the_process_ends_with_the_last(world: Topology, new: Mode) -> None:
+    (objects,) = story((service(), slices(endpoint("near1"))))
+    address = the_service(objects)["spec"]["clusterIPs"][0]
+    for one in slices_of(objects):
+        one["ports"] = [{**port, "port": TALKING} for port in one["ports"]]
+    former = installed(world, Mode.USERSPACE)
+    Pipeline(world, former.dataplane, CONFIGS["default"], "userspace").apply(objects)
+    with contextlib.closing(Talker(world["near1"], "near1", PODS["near1"].v4, TALKING)):
+        with world["client"].call(socket.create_connection, (address, 80), 60) as client:
+            assert asked(client) == b"near1"
+            former.lifecycle.close()
+
+            changed = installed(world, new)
+            pipeline = Pipeline(world, changed.dataplane, CONFIGS["default"], new.value)
+            pipeline.apply(objects)
+            assert not changed.is_alone()
+            assert asked(client) == b"near1"
+        eventually(lambda: world.node.call(processes.found), within_s=60, until=[].__eq__)
+        changed.dataplane.disturbed()
+        assert changed.is_alone()
+        changed.lifecycle.close()
+    removed(world, new)
+
+
+def slices_of(objects: Mapping[Key, Object]) -> Iterator[Object]:
+    return (one for (kind, _, _), one in objects.items() if kind == "EndpointSlice")
+
+
+def asked(client: socket.socket) -> bytes:
+    client.sendall(b"?")
+    return client.recv(100)
+
+
+def removed(world: Topology, mode: Mode) -> None:
+    """Nothing is left when this mode, the last one, has gone."""
+    last = installed(world, mode)
     last.lifecycle.remove()
     assert last.lifecycle.scan() == []
     last.lifecycle.close()

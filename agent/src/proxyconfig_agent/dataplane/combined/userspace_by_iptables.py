@@ -46,6 +46,7 @@ class UserspaceByIptables:
         self._rules, self._proxy = Iptables(TO_PROCESS), Proxy()
         self._entrances = Entrances()
         self._unserved: dict[Family, Unserved] = {}
+        self._retiring = False
 
     def probe(self) -> ProbeResult:
         find_flows()
@@ -85,15 +86,16 @@ class UserspaceByIptables:
 
     def remove(self) -> None:
         """Take the rules away if they are this mode's, and end every proxy process. Raises DataplaneError and OSError."""
-        if self._has_rules():
-            self._rules.remove()
+        self._remove_rules()
         self._proxy.end()
         self._unserved = {}
 
     def retire(self) -> bool:
-        """At once: its connections end with the mode."""
-        self.remove()
-        return True
+        if not self._retiring:
+            self._remove_rules()
+            processes.retire()
+            self._retiring = True
+        return not processes.found()
 
     def scan(self) -> list[str]:
         return [*(self._rules.scan() if self._has_rules() else ()), *processes.lines()]
@@ -102,6 +104,10 @@ class UserspaceByIptables:
         """The rules and the process stay; the process does not for long."""
         self._proxy.close()
         self._rules.close()
+
+    def _remove_rules(self) -> None:
+        if self._has_rules():
+            self._rules.remove()
 
     def _has_rules(self) -> bool:
         """Not those that iptables mode has taken over: the chains have the same names."""
