@@ -6,22 +6,28 @@ NODES ?= 2
 MODE ?= nftables
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock check unit kernel test demo demo-down ipvs cluster cluster-down cluster-load deploy e2e bench kernels clean
+.PHONY: help venv lock cli check unit kernel test demo demo-down ipvs cluster cluster-down cluster-load deploy e2e bench kernels clean
 
 help: ## these lines
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 venv: $(VENV)/.ready ## the Python environment, from the locked requirements
 
-$(VENV)/.ready: requirements/dev.txt api/pyproject.toml client/pyproject.toml operator/pyproject.toml agent/pyproject.toml
+$(VENV)/.ready: requirements/dev.txt api/pyproject.toml client/pyproject.toml operator/pyproject.toml agent/pyproject.toml cli/pyproject.toml
 	$(PYTHON) -c 'import ensurepip' 2>/dev/null && which gcc >/dev/null || $(PYTHON) -m tests.cluster packages
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e api -e client -e operator -e agent
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e api -e client -e operator -e agent -e cli
 	touch $@
 
 lock: venv ## lock requirements/*.in again
-	for f in agent operator dev; do $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header requirements/$$f.in -o requirements/$$f.txt; done
+	for f in agent operator cli dev; do $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header requirements/$$f.in -o requirements/$$f.txt; done
+
+cli: venv ## kubectl-proxyconfig as one file, dist/kubectl-proxyconfig
+	rm -rf dist/cli
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --target dist/cli -r requirements/cli.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target dist/cli ./api ./client ./cli
+	$(BIN)/shiv --site-packages dist/cli --console-script kubectl-proxyconfig --python '/usr/bin/env python3' --output-file dist/kubectl-proxyconfig
 
 check: venv ## lint, types, layers
 	$(BIN)/ruff check .

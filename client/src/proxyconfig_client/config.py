@@ -9,14 +9,16 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from proxyconfig_client.errors import ConfigurationError
+from proxyconfig_client.exec_plugin import ExecPlugin
 from proxyconfig_client.tls import RotatingContext, TlsMaterial
 
+_FILES = {"certificate-authority", "client-certificate", "client-key", "tokenFile"}
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -29,11 +31,13 @@ class ClientConfig:
     token: str = ""
     token_file: Path | None = None
     """Read again for each request, as tokens of service accounts are replaced hourly; takes precedence over `token`, as in client-go."""
+    plugin: ExecPlugin | None = None
+    """A program that prints credentials; asked where there is no token."""
 
     def bearer(self) -> str:
-        """The current token; empty if there is none. Raises ConfigurationError if its file cannot be read."""
+        """The current token; empty if there is none. Raises ConfigurationError if its file cannot be read, or its program fails."""
         if self.token_file is None:
-            return self.token
+            return self.token or (self.plugin.credential().token if self.plugin else "")
         try:
             return self.token_file.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -55,16 +59,31 @@ def in_cluster(environment: Mapping[str, str] = os.environ, account: Path = SERV
     )
 
 
-def from_kubeconfig(path: Path, context: str = "") -> ClientConfig:
-    """The configuration that a kubeconfig's context (default: its current one) describes. Raises ConfigurationError."""
-    document = _parsed(path)
-    name = context or document.get("current-context") or ""
+def from_kubeconfig(path: Path | Sequence[Path], context: str = "") -> ClientConfig:
+    """The configuration that a kubeconfig's context (default: its current one) describes. Raises ConfigurationError.
+
+    Of several files, as in $KUBECONFIG, the first that has an entry of a name counts, as in client-go."""
+    paths = [path] if isinstance(path, Path) else path
+    where = os.pathsep.join(map(str, paths))
+    document = _merged([_parsed(each) for each in paths])
+    name = context or document["current-context"]
     if not name:
-        raise ConfigurationError(f"{path} has no current-context: set one with kubectl config use-context, or name one")
-    chosen = _entry(path, document, "contexts", "context", str(name))
-    cluster = _entry(path, document, "clusters", "cluster", str(chosen.get("cluster", "")))
-    user = _entry(path, document, "users", "user", str(chosen["user"])) if chosen.get("user") else {}
-    return _config(path, cluster, user)
+        raise ConfigurationError(f"{where} has no current-context: set one with kubectl config use-context, or name one")
+    chosen = _entry(where, document, "contexts", "context", str(name))
+    cluster = _entry(where, document, "clusters", "cluster", str(chosen.get("cluster", "")))
+    user = _entry(where, document, "users", "user", str(chosen["user"])) if chosen.get("user") else {}
+    return _config(where, cluster, user)
+
+
+def _merged(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    lists = {plural: [entry for each in documents for entry in _entries(each, plural)] for plural in ("contexts", "clusters", "users")}
+    return lists | {"current-context": next((each["current-context"] for each in documents if each.get("current-context")), "")}
+
+
+def _entries(document: Mapping[str, Any], plural: str) -> list[dict[str, Any]]:
+    """kubeconfigs are lists of {name, singular: {…}}."""
+    entries = document.get(plural)
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -78,66 +97,67 @@ def _parsed(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"the kubeconfig {path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise ConfigurationError(f"the kubeconfig {path} is not a mapping of clusters, users and contexts")
+    return _absolute(path.parent, document)
+
+
+def _absolute(folder: Path, document: dict[str, Any]) -> dict[str, Any]:
+    """Relative paths in a kubeconfig are relative to its folder."""
+    sections: list[Any] = [entry.get(kind) for kind in ("cluster", "user") for entry in _entries(document, f"{kind}s")]
+    for section in sections:
+        for key in _FILES & (section.keys() if isinstance(section, dict) else set()):
+            section[key] = str(folder / str(section[key])) if section[key] else ""
     return document
 
 
-def _entry(path: Path, document: Mapping[str, Any], plural: str, singular: str, name: str) -> dict[str, Any]:
-    """The `singular` of the list element called `name`; kubeconfigs are lists of {name, singular: {…}}."""
-    entries = document.get(plural) or []
-    names = []
-    for entry in entries if isinstance(entries, list) else []:
-        if isinstance(entry, dict):
-            names.append(str(entry.get("name")))
-            if entry.get("name") == name and isinstance(entry.get(singular), dict):
-                return dict(entry[singular])
-    raise ConfigurationError(f"the kubeconfig {path} has no {singular} {name!r}; it has {', '.join(names) or 'none'}")
+def _entry(where: str, document: Mapping[str, Any], plural: str, singular: str, name: str) -> dict[str, Any]:
+    """The `singular` of the first entry called `name`."""
+    for entry in _entries(document, plural):
+        if entry.get("name") == name and isinstance(entry.get(singular), dict):
+            return dict(entry[singular])
+    names = ", ".join(str(entry.get("name")) for entry in _entries(document, plural))
+    raise ConfigurationError(f"the kubeconfig {where} has no {singular} {name!r}; it has {names or 'none'}")
 
 
-def _config(path: Path, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> ClientConfig:
+def _config(where: str, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> ClientConfig:
     server = str(cluster.get("server") or "").rstrip("/")
     if not server.startswith(("https://", "http://")):
-        raise ConfigurationError(f"the kubeconfig {path} has server {server!r}: it must begin with https://")
-    for key in ("exec", "auth-provider"):
-        if user.get(key):
-            raise ConfigurationError(
-                f"the kubeconfig {path} gets its credentials by {key}, which is not supported: use a token or a client certificate"
-            )
+        raise ConfigurationError(f"the kubeconfig {where} has server {server!r}: it must begin with https://")
+    if user.get("auth-provider"):
+        raise ConfigurationError(
+            f"the kubeconfig {where} gets its credentials by auth-provider, which is not supported: use a token or a client certificate"
+        )
+    plugin = ExecPlugin(where, user["exec"]) if user.get("exec") else None
     token_file = user.get("tokenFile")
     return ClientConfig(
         server=server,
-        tls=_tls(path, cluster, user) if server.startswith("https://") else None,
+        tls=_tls(where, cluster, user, plugin) if server.startswith("https://") else None,
         token=str(user.get("token") or ""),
-        token_file=_beside(path, token_file) if token_file else None,
+        token_file=Path(token_file) if token_file else None,
+        plugin=plugin,
     )
 
 
-def _tls(path: Path, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> RotatingContext:
+def _tls(where: str, cluster: Mapping[str, Any], user: Mapping[str, Any], plugin: ExecPlugin | None) -> RotatingContext:
     def read() -> TlsMaterial:
-        return TlsMaterial(
-            _content(path, cluster, "certificate-authority"), _content(path, user, "client-certificate"), _content(path, user, "client-key")
-        )
+        authority = _content(where, cluster, "certificate-authority")
+        if plugin is not None and (credential := plugin.credential()).certificate:
+            return TlsMaterial(authority, credential.certificate, credential.key)
+        return TlsMaterial(authority, _content(where, user, "client-certificate"), _content(where, user, "client-key"))
 
     try:
         return RotatingContext(read, verify=not cluster.get("insecure-skip-tls-verify"), server_name=cluster.get("tls-server-name") or None)
     except ConfigurationError as error:
-        raise ConfigurationError(f"the kubeconfig {path} cannot be used: {error}") from error
+        raise ConfigurationError(f"the kubeconfig {where} cannot be used: {error}") from error
 
 
-def _content(path: Path, section: Mapping[str, Any], key: str) -> bytes:
+def _content(where: str, section: Mapping[str, Any], key: str) -> bytes:
     """What `<key>-data` holds, or the file that `key` names; nothing if neither is there."""
     if inline := section.get(f"{key}-data"):
         try:
             return base64.b64decode(str(inline), validate=True)
         except binascii.Error as error:
-            raise ConfigurationError(f"{key}-data in the kubeconfig {path} is not base64: {error}") from error
-    if not section.get(key):
-        return b""
-    return _of_file(_beside(path, section[key]))
-
-
-def _beside(path: Path, name: object) -> Path:
-    """Relative paths in a kubeconfig are relative to its folder."""
-    return path.parent / str(name)
+            raise ConfigurationError(f"{key}-data in the kubeconfig {where} is not base64: {error}") from error
+    return _of_file(Path(section[key])) if section.get(key) else b""
 
 
 def _of_file(file: Path) -> bytes:

@@ -81,7 +81,9 @@ def test_another_context_can_be_named(tmp_path: Path) -> None:
         pytest.param({}, {}, {"current-context": "elsewhere"}, "has no context 'elsewhere'; it has here", id="unknown-context"),
         pytest.param({}, {}, {"clusters": []}, "has no cluster 'c'; it has none", id="no-cluster"),
         pytest.param({"server": "192.0.2.1"}, {}, {}, "must begin with https://", id="no-scheme"),
-        pytest.param({}, {"exec": {"command": "x"}}, {}, "by exec, which is not supported", id="exec"),
+        pytest.param({}, {"exec": {"command": "x"}}, {}, "x, which gives the kubeconfig's credentials, is not there", id="exec"),
+        pytest.param({}, {"exec": {"args": ["x"]}}, {}, "exec names no command", id="exec without a command"),
+        pytest.param({}, {"auth-provider": {"name": "gcp"}}, {}, "by auth-provider, which is not supported", id="auth-provider"),
         pytest.param({"certificate-authority": "missing.crt"}, {}, {}, "cannot read .*missing.crt", id="missing-file"),
         pytest.param({"certificate-authority-data": "%%%"}, {}, {}, "is not base64", id="no-base64"),
         pytest.param(
@@ -121,3 +123,14 @@ def test_a_pod_uses_its_service_account(tmp_path: Path, identity: tuple[Path, Pa
 def test_outside_of_a_pod_the_fix_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="--kubeconfig"):
         in_cluster({}, tmp_path)
+
+
+def test_of_several_kubeconfigs_the_first_entry_of_a_name_counts(tmp_path: Path) -> None:
+    """As in client-go; files are found from the folder of the kubeconfig that names them."""
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "token").write_text(name)
+    first = kubeconfig(tmp_path / "first", users=[{"name": "other", "user": {"token": "x"}}], **{"current-context": None})
+    second = kubeconfig(tmp_path / "second", cluster={"server": "https://192.0.2.2"}, user={"tokenFile": "token"})
+    config = from_kubeconfig([first, second])
+    assert (config.server, config.bearer()) == ("https://192.0.2.1:6443", "second")

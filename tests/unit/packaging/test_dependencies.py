@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[3]
-PACKAGES = ("api", "client", "operator", "agent")
+PACKAGES = ("api", "client", "operator", "agent", "cli")
 DISTRIBUTIONS = metadata.packages_distributions()
 IMPORT_ALL = """
 import importlib, pkgutil, sys
@@ -53,8 +54,8 @@ def test_a_package_declares_exactly_what_it_imports(package: str) -> None:
     assert declared(package) == imported(package)
 
 
-@pytest.mark.parametrize(("package", "lock"), [("agent", "agent.txt"), ("operator", "operator.txt")])
-def test_an_image_has_all_that_its_packages_declare(package: str, lock: str) -> None:
+@pytest.mark.parametrize(("package", "lock"), [("agent", "agent.txt"), ("operator", "operator.txt"), ("cli", "cli.txt")])
+def test_what_is_installed_from_a_lock_has_all_that_its_packages_declare(package: str, lock: str) -> None:
     lines = (ROOT / "requirements" / lock).read_text().splitlines()
     locked = {canonicalize_name(line.partition("==")[0]) for line in lines if "==" in line}
     ours = {f"proxyconfig-{each}" for each in PACKAGES}
@@ -74,15 +75,35 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_can_be_imported_with_what_its_wheel_requires_and_nothing_else(package: str, wheels: Path, tmp_path: Path) -> None:
     """As after `pip install` of its wheel: without the site-packages of this environment, where everything is."""
-    for name in _required(f"proxyconfig-{package}", set()):
-        if name.startswith("proxyconfig-"):
-            (wheel,) = wheels.glob(f"{name.replace('-', '_')}-*.whl")
-            zipfile.ZipFile(wheel).extractall(tmp_path)
-        else:
-            _link(name, tmp_path)
+    _install(package, wheels, tmp_path)
     command = [sys.executable, "-S", "-I", "-W", "ignore", "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}){IMPORT_ALL}"]
     done = subprocess.run([*command, f"proxyconfig_{package}"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_command_line_is_one_file_that_starts_without_this_environment(wheels: Path, tmp_path: Path) -> None:
+    """As `make cli` makes it. Libraries in C cannot be loaded from a zip file: shiv unpacks them when it first starts."""
+    site, program = tmp_path / "site", tmp_path / "kubectl-proxyconfig"
+    site.mkdir()
+    _install("cli", wheels, site)
+    shiv = [sys.executable, "-m", "shiv.cli", "--site-packages", str(site), "--console-script", "kubectl-proxyconfig"]
+    subprocess.run([*shiv, "--python", f"{sys.executable} -I", "--output-file", str(program)], check=True, capture_output=True)
+    shutil.rmtree(site)
+    command = [str(program), "import", "--from", "flags", "--", "--proxy-mode=ipvs"]
+    done = subprocess.run(
+        command, env={"SHIV_ROOT": str(tmp_path / "root"), "PATH": "/nowhere"}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "mode: ipvs" in done.stdout
+
+
+def _install(package: str, wheels: Path, site: Path) -> None:
+    for name in _required(f"proxyconfig-{package}", set()):
+        if name.startswith("proxyconfig-"):
+            (wheel,) = wheels.glob(f"{name.replace('-', '_')}-*.whl")
+            zipfile.ZipFile(wheel).extractall(site)
+        else:
+            _link(name, site)
 
 
 def _required(name: str, seen: set[str]) -> set[str]:

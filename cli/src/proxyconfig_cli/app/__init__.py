@@ -1,0 +1,1 @@
+"""The process: the commands together, completion, errors as sentences."""

@@ -1,0 +1,1 @@
+"""Objects of a cluster, as the commands read and write them."""

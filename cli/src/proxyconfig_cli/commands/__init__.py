@@ -1,0 +1,1 @@
+"""One module per command: options, reading, and what is printed."""

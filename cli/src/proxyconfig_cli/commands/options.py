@@ -1,0 +1,41 @@
+"""Options that several commands have, spelled as kubectl's."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from proxyconfig_cli.cluster.connection import Connection
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def connection(namespace: str, holds: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """--kubeconfig, --context and -n, as an argument `connection`; `namespace` is the default of -n, and `holds` says what is there."""
+
+    def decorate(function: Callable[..., T]) -> Callable[..., T]:
+        @click.option("--kubeconfig", type=click.Path(), default="", help="Kubeconfig file  [default: $KUBECONFIG, else ~/.kube/config]")
+        @click.option("--context", default="", help="Context of the kubeconfig  [default: its current context]")
+        @click.option("-n", "--namespace", default=namespace, show_default=True, help=f"Namespace of {holds}")
+        @functools.wraps(function)
+        def with_connection(*args: Any, kubeconfig: str, context: str, namespace: str, **options: Any) -> T:
+            return function(*args, connection=Connection(kubeconfig, context, namespace), **options)
+
+        return with_connection
+
+    return decorate
+
+
+def asynchronous(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """A coroutine function as a command's function."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **options: P.kwargs) -> T:
+        return asyncio.run(function(*args, **options))
+
+    return run

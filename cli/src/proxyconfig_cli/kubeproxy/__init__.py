@@ -1,0 +1,1 @@
+"""kube-proxy's configuration, and the ProxyConfig that behaves the same; pure."""

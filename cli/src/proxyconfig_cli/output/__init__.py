@@ -1,0 +1,1 @@
+"""Objects as JSON or YAML, tables, colour; pure."""
