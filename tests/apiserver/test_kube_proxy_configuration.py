@@ -51,7 +51,7 @@ def fields(structs: Structs, struct: str, above: str = "") -> Iterator[tuple[str
     for kind, name in structs[struct]:
         inner = kind.lstrip("*").rpartition(".")[2]
         below = f"{above}{name}." if name else above
-        if any(each for _, each in structs.get(inner, ())):
+        if structs.get(inner):
             yield from fields(structs, inner, below)
         elif name:
             yield above + name, kind
@@ -80,7 +80,7 @@ def test_the_defaults_of_the_table_are_those_of_the_real_program(kube_proxy: Pat
     written = tmp_path / "defaults.yaml"
     run(kube_proxy, "--write-config-to", written)
     configuration = parse(written.read_text(), "defaults")
-    assert (configuration.changed(), configuration["mode"]) == (("mode",), "iptables")
+    assert not configuration.changed()
     assert not configuration.unknown
     unset = {field.path for field in FIELDS if field.default not in ("", 0, "0", "0s", False, (), {})} - configuration.values.keys()
     of_other_modes = {"ipvs.syncPeriod", "nftables.syncPeriod", "nftables.minSyncPeriod"}

@@ -11,7 +11,7 @@ import click
 
 from proxyconfig_api.errors import InvalidSpec
 from proxyconfig_cli import __version__
-from proxyconfig_cli.commands import import_command
+from proxyconfig_cli.commands import import_command, rollout_command
 from proxyconfig_client.errors import ClientError
 
 PROGRAM = "kubectl proxyconfig"
@@ -44,7 +44,8 @@ def main() -> None:
     """
 
 
-main.add_command(import_command.command)
+for each in (import_command, rollout_command):
+    main.add_command(each.command)
 
 
 def run() -> None:

@@ -39,3 +39,8 @@ def asynchronous(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T
         return asyncio.run(function(*args, **options))
 
     return run
+
+
+def examples(*words: str) -> str:
+    """The end of a command's help."""
+    return "\b\nExamples:\n" + "\n".join(f"  kubectl proxyconfig {each}" for each in words)

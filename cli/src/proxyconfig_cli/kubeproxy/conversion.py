@@ -39,8 +39,8 @@ def imported(configuration: Configuration, *, name: str, mode: Mode | None = Non
 
 
 def mode_of(configuration: Configuration) -> Mode:
-    """kube-proxy's mode; without one, it is iptables on Linux. Raises InvalidSpec for one that no kube-proxy on Linux has or had."""
-    text = configuration["mode"] or Mode.IPTABLES.value
+    """kube-proxy's mode. Raises InvalidSpec for one that no kube-proxy on Linux has or had."""
+    text = configuration["mode"]
     if text not in (Mode.IPTABLES, Mode.IPVS, Mode.NFTABLES, Mode.USERSPACE):
         raise InvalidSpec([Problem("mode", f"must be iptables, ipvs or nftables, kube-proxy's modes on Linux, not {text}")])
     return Mode(text)

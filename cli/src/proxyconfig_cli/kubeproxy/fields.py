@@ -44,7 +44,7 @@ _WINDOWS = "Windows nodes are not configured by ProxyConfigs"
 _LOG = "an agent's lines are structured, and are written at once"
 
 FIELDS: tuple[Field, ...] = (
-    Field("mode", "", "mode", flag="--proxy-mode"),
+    Field("mode", "iptables", "mode", flag="--proxy-mode"),
     Field("iptables.masqueradeBit", 14, "masquerade.bit", flag="--iptables-masquerade-bit", kind=Kind.NUMBER, optional=True),
     Field("iptables.masqueradeAll", False, "masquerade.all", flag="--masquerade-all", kind=Kind.BOOLEAN),
     Field(
@@ -69,7 +69,7 @@ FIELDS: tuple[Field, ...] = (
     Field("nftables.masqueradeAll", False, "masquerade.all", kind=Kind.BOOLEAN),
     Field("nftables.syncPeriod", "30s", why=_PERIOD),
     Field("nftables.minSyncPeriod", "1s", why=_PERIOD),
-    Field("detectLocalMode", "", "localTraffic.detectLocalMode", flag="--detect-local-mode"),
+    Field("detectLocalMode", "ClusterCIDR", "localTraffic.detectLocalMode", flag="--detect-local-mode"),
     Field("detectLocal.bridgeInterface", "", "localTraffic.bridgeInterface", flag="--pod-bridge-interface"),
     Field("detectLocal.interfaceNamePrefix", "", "localTraffic.interfaceNamePrefix", flag="--pod-interface-name-prefix"),
     Field("clusterCIDR", "", "localTraffic.clusterCIDRs", flag="--cluster-cidr"),

@@ -57,7 +57,7 @@ def _why(configuration: Configuration, path: str, source: Mode, target: Mode) ->
         return f"kube-proxy does not read it in mode {source}"
     if path.startswith("ipvs.") and target not in (Mode.IPVS, Mode.AUTO) and not BY_PATH[path].why:
         return f"it is for mode ipvs, and the ProxyConfig is for mode {target}"
-    detection = configuration["detectLocalMode"] or "ClusterCIDR"
+    detection = configuration["detectLocalMode"]
     if _DETECTION.get(path, detection) != detection:
         return f"kube-proxy does not read it with detectLocalMode {detection}"
     return BY_PATH[path].why

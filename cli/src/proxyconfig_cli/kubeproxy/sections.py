@@ -34,7 +34,7 @@ def masquerade(configuration: Configuration, source: Mode) -> Section:
 
 def local_traffic(configuration: Configuration) -> Section:
     """Nothing for ClusterCIDR without a CIDR: then kube-proxy detects no local traffic, either."""
-    mode = configuration["detectLocalMode"] or "ClusterCIDR"
+    mode = configuration["detectLocalMode"]
     match mode:
         case "ClusterCIDR":
             cidrs = [cidr.strip() for cidr in str(configuration["clusterCIDR"]).split(",") if cidr.strip()]

@@ -1,0 +1,95 @@
+"""ProxyConfigs, their revisions and their nodes: what commands read, and the small changes that they make."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from proxyconfig_api import codec, names
+from proxyconfig_api.nodeproxy import NodeProxy
+from proxyconfig_api.proxyconfig import ProxyConfig
+from proxyconfig_api.rollout import RETRY_ANNOTATION
+from proxyconfig_cli.cluster.connection import MANAGER
+from proxyconfig_cli.rollout.history import COMPONENT, COMPONENT_LABEL, Revision
+from proxyconfig_client.api import ApiClient, path_of
+from proxyconfig_client.errors import ClientError, is_conflict, is_missing
+
+T = TypeVar("T")
+_MERGE = "application/merge-patch+json"
+
+
+class Refused(ClientError):  # noqa: N818 - the outcome, not a fault of ours
+    """What a command cannot do in this cluster: one sentence with the fix."""
+
+
+class _List(msgspec.Struct, frozen=True):
+    items: tuple[msgspec.Raw, ...] = ()
+
+
+async def raw(client: ApiClient, name: str) -> dict[str, Any]:
+    """The ProxyConfig as dicts and lists. Raises Refused if there is none."""
+    try:
+        found: dict[str, Any] = msgspec.json.decode(await client.get(_path(name)))
+    except ClientError as error:
+        if not is_missing(error):
+            raise
+        raise Refused(f"there is no ProxyConfig {name}: kubectl get kpx lists them") from None
+    return found
+
+
+async def one(client: ApiClient, name: str) -> ProxyConfig:
+    """Raises Refused if there is none. A spec that is invalid by rules newer than the object is no error here."""
+    return codec.decode(await raw(client, name), ProxyConfig)
+
+
+async def revisions(client: ApiClient, config: str, namespace: str) -> tuple[Revision, ...]:
+    selector = f"{names.CONFIG_LABEL}={config},{COMPONENT_LABEL}={COMPONENT}"
+    return await listed(client, path_of("apps/v1", "controllerrevisions", namespace=namespace), Revision, selector)
+
+
+async def nodes(client: ApiClient, config: str) -> tuple[NodeProxy, ...]:
+    """Of one ProxyConfig; of all, if `config` is empty."""
+    found = await listed(client, path_of(names.API_VERSION, "nodeproxies"), NodeProxy)
+    return tuple(proxy for proxy in found if config in ("", proxy.spec.config_name))
+
+
+async def listed(client: ApiClient, path: str, kind: type[T], selector: str = "") -> tuple[T, ...]:
+    """All objects of a collection; with a label selector."""
+    query = {"labelSelector": selector} if selector else {}
+    items = msgspec.json.decode(await client.get(path, query=query), type=_List).items
+    return tuple(codec.decode(bytes(item), kind) for item in items)
+
+
+async def set_paused(client: ApiClient, name: str, *, paused: bool) -> None:
+    await _patch(client, name, {"spec": {"rollout": {"paused": paused}}})
+
+
+async def retry(client: ApiClient, name: str, stamp: str) -> None:
+    """Start a failed rollout of the same revision again."""
+    await _patch(client, name, {"metadata": {"annotations": {RETRY_ANNOTATION: stamp}}})
+
+
+async def replace_spec(client: ApiClient, config: dict[str, Any], spec: dict[str, Any], *, dry_run: bool) -> None:
+    """Write `spec` into the object that `config` was read as. Raises Refused if somebody else has written it since."""
+    name = config["metadata"]["name"]
+    query = {"fieldManager": MANAGER} | ({"dryRun": "All"} if dry_run else {})
+    try:
+        await client.call("PUT", _path(name), query=query, body=config | {"spec": spec})
+    except ClientError as error:
+        if not is_conflict(error):
+            raise
+        raise Refused(f"the ProxyConfig {name} was changed meanwhile: look at it and try again") from None
+
+
+async def _patch(client: ApiClient, name: str, body: dict[str, Any]) -> None:
+    try:
+        await client.call("PATCH", _path(name), query={"fieldManager": MANAGER}, body=body, content_type=_MERGE)
+    except ClientError as error:
+        if not is_missing(error):
+            raise
+        raise Refused(f"there is no ProxyConfig {name}: kubectl get kpx lists them") from None
+
+
+def _path(name: str) -> str:
+    return path_of(names.API_VERSION, "proxyconfigs", name)

@@ -1,0 +1,1 @@
+"""How far a rollout is, what there was before, and the way back; pure."""

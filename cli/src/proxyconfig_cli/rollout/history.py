@@ -1,0 +1,63 @@
+"""The revisions of a ProxyConfig: what its nodes ran, and which fields of the spec differ from one to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from proxyconfig_api.metadata import Metadata
+from proxyconfig_api.nodeproxy import NodeProxy
+
+COMPONENT_LABEL, COMPONENT = "app.kubernetes.io/component", "revision"
+"""Of our ControllerRevisions, as the operator makes them."""
+
+
+class Revision(msgspec.Struct, frozen=True, kw_only=True):
+    """A ControllerRevision. `data.spec` has what differs from the defaults of a ProxyConfig."""
+
+    metadata: Metadata
+    revision: int
+    data: Mapping[str, Any] = {}
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        spec: Mapping[str, Any] = self.data.get("spec", {})
+        return spec
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`nodes`: how many run it; `changes`: paths that differ from the revision before, sorted."""
+
+    revision: Revision
+    nodes: int
+    changes: tuple[str, ...]
+
+
+def entries(revisions: Iterable[Revision], proxies: Iterable[NodeProxy]) -> tuple[Entry, ...]:
+    """The oldest first."""
+    running = [proxy.status.observed_revision for proxy in proxies]
+    ordered = sorted(revisions, key=lambda each: each.revision)
+    before: list[Mapping[str, Any]] = [{}, *(each.spec for each in ordered)]
+    return tuple(
+        Entry(each, running.count(each.metadata.name), changed(earlier, each.spec)) for earlier, each in zip(before, ordered, strict=False)
+    )
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """The paths of the fields that are in one alone or differ, sorted."""
+    return tuple(sorted(_differences(before, after, "")))
+
+
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any], above: str) -> Iterator[str]:
+    for name in before.keys() | after.keys():
+        old, new = before.get(name), after.get(name)
+        if old == new:
+            continue
+        if isinstance(old or {}, Mapping) and isinstance(new or {}, Mapping):
+            yield from _differences(old or {}, new or {}, f"{above}{name}.")
+        else:
+            yield above + name

@@ -1,0 +1,74 @@
+"""How far the rollout of a ProxyConfig is, from its status alone: one sentence, and whether it is over."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from proxyconfig_api.proxyconfig import ProxyConfig
+from proxyconfig_api.status.conditions import condition, is_true
+from proxyconfig_api.status.rollout import RolloutPhase
+
+
+class Outcome(enum.Enum):
+    UNDERWAY = "underway"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    """It does not go on without a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    outcome: Outcome
+    message: str
+
+
+_ENDED = (RolloutPhase.FAILED, RolloutPhase.ROLLED_BACK)
+
+
+def progress(config: ProxyConfig) -> Progress:
+    """Complete: every node of the ProxyConfig runs its newest revision, and its Services work."""
+    name, status = config.metadata.name, config.status
+    if status.observed_generation < config.metadata.generation:
+        return Progress(Outcome.UNDERWAY, f"{name}: waiting for the operator to see generation {config.metadata.generation}")
+    if status.rollout is not None and status.rollout.phase in _ENDED:
+        return Progress(Outcome.FAILED, f"{name}: {_failure(config)}")
+    if is_true(status.conditions, "Stalled"):
+        return Progress(Outcome.FAILED, f"{name}: {_words_of(config, 'Stalled')}")
+    if not status.nodes.desired:
+        return Progress(Outcome.COMPLETE, f"{name}: selects no node")
+    if status.nodes.updated == status.nodes.ready == status.nodes.desired and _is_through(config):
+        return Progress(Outcome.COMPLETE, f"{name}: all {_nodes(status.nodes.desired)} run revision {status.revision}")
+    return Progress(Outcome.UNDERWAY, f"{name}: {_underway(config)}")
+
+
+def _is_through(config: ProxyConfig) -> bool:
+    rollout = config.status.rollout
+    return not is_true(config.status.conditions, "Reconciling") if rollout is None else rollout.phase is RolloutPhase.COMPLETE
+
+
+def _underway(config: ProxyConfig) -> str:
+    nodes, rollout = config.status.nodes, config.status.rollout
+    wave = f", wave {rollout.wave} of {rollout.waves}" if rollout is not None and rollout.waves else ""
+    words = f"{nodes.updated} of {_nodes(nodes.desired)} updated, {nodes.ready} ready{wave}"
+    if config.spec.rollout.paused or (rollout is not None and rollout.phase is RolloutPhase.PAUSED):
+        return f"{words}; paused: go on with kubectl proxyconfig rollout resume {config.metadata.name}"
+    if rollout is not None and rollout.phase is RolloutPhase.ROLLING_BACK:
+        return f"rolling back to {rollout.previous_revision}: {rollout.message or words}"
+    return words + (f"; {worst.node}: {worst.reason}" if (worst := next(iter(config.status.worst_nodes), None)) else "")
+
+
+def _failure(config: ProxyConfig) -> str:
+    rollout = config.status.rollout
+    words = "" if rollout is None else rollout.message
+    what = "rolled back" if rollout is not None and rollout.phase is RolloutPhase.ROLLED_BACK else "failed"
+    return f"{what}: {words or _words_of(config, 'Stalled') or 'kubectl describe kpx says why'}"
+
+
+def _words_of(config: ProxyConfig, kind: str) -> str:
+    found = condition(config.status.conditions, kind)
+    return "" if found is None else found.message or found.reason
+
+
+def _nodes(count: int) -> str:
+    return f"{count} node{'' if count == 1 else 's'}"
