@@ -43,6 +43,13 @@ async def one(client: ApiClient, name: str) -> ProxyConfig:
     return codec.decode(await raw(client, name), ProxyConfig)
 
 
+async def find(client: ApiClient, name: str) -> ProxyConfig | None:
+    try:
+        return await one(client, name)
+    except Refused:
+        return None
+
+
 async def revisions(client: ApiClient, config: str, namespace: str) -> tuple[Revision, ...]:
     selector = f"{names.CONFIG_LABEL}={config},{COMPONENT_LABEL}={COMPONENT}"
     return await listed(client, path_of("apps/v1", "controllerrevisions", namespace=namespace), Revision, selector)
@@ -59,6 +66,21 @@ async def listed(client: ApiClient, path: str, kind: type[T], selector: str = ""
     query = {"labelSelector": selector} if selector else {}
     items = msgspec.json.decode(await client.get(path, query=query), type=_List).items
     return tuple(codec.decode(bytes(item), kind) for item in items)
+
+
+async def check(client: ApiClient, manifest: dict[str, Any]) -> None:
+    """Let the API server check an object as if it were applied. Raises ApiError with its words."""
+    query = {"fieldManager": MANAGER, "force": "true", "dryRun": "All"}
+    name = str(manifest["metadata"]["name"])
+    await client.call("PATCH", _path(name), query=query, body=manifest, content_type="application/apply-patch+yaml")
+
+
+async def schema(client: ApiClient) -> dict[str, Any]:
+    """The schema of `spec` in the cluster's CRD."""
+    path = path_of("apiextensions.k8s.io/v1", "customresourcedefinitions", f"proxyconfigs.{names.GROUP}")
+    versions = msgspec.json.decode(await client.get(path))["spec"]["versions"]
+    found: dict[str, Any] = versions[0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return found
 
 
 async def set_paused(client: ApiClient, name: str, *, paused: bool) -> None:

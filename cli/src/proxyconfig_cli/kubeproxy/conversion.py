@@ -8,7 +8,7 @@ from typing import Any
 from proxyconfig_api import names
 from proxyconfig_api.errors import InvalidSpec, Problem
 from proxyconfig_api.proxyconfig import ProxyConfig
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.spec import Mode, ProxyConfigSpec
 from proxyconfig_cli.kubeproxy import sections
 from proxyconfig_cli.kubeproxy.configuration import Configuration
 from proxyconfig_cli.kubeproxy.notes import Note, notes
@@ -18,9 +18,10 @@ _HOSTNAME = "kubernetes.io/hostname"
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """`manifest` is a whole ProxyConfig, valid by the rules of the API server."""
+    """`manifest` is a whole ProxyConfig, valid by the rules of the API server; `spec` is its decoded spec."""
 
     manifest: dict[str, Any]
+    spec: ProxyConfigSpec
     notes: tuple[Note, ...]
 
 
@@ -34,8 +35,7 @@ def imported(configuration: Configuration, *, name: str, mode: Mode | None = Non
         "metadata": {"name": name},
         "spec": _spec(configuration, source, target, node),
     }
-    ProxyConfig.parse(manifest)
-    return Imported(manifest, notes(configuration, source, target))
+    return Imported(manifest, ProxyConfig.parse(manifest).spec, notes(configuration, source, target))
 
 
 def mode_of(configuration: Configuration) -> Mode:

@@ -1,0 +1,1 @@
+"""What will change for nodes and Services when kube-proxy goes; pure."""

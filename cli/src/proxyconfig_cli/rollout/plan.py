@@ -1,0 +1,137 @@
+"""What applying a ProxyConfig will do: fields that change, with the effect of each, and the nodes and waves that it takes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from proxyconfig_api import codec
+from proxyconfig_api.metadata import Metadata
+from proxyconfig_api.revision import revision_of
+from proxyconfig_api.rollout import Rollout
+from proxyconfig_api.spec import Iptables, Ipvs, Nftables, ProxyConfigSpec, Userspace
+from proxyconfig_cli.rollout.history import changed
+
+_EFFECT = re.compile(r"Change: (?P<effect>.*?)\.?$", re.DOTALL)
+"""How the description of every field of the CRD ends."""
+
+_DEFAULTS = ProxyConfigSpec(nftables=Nftables(), iptables=Iptables(), ipvs=Ipvs(), userspace=Userspace())
+"""With the sections of all modes: one that is not there, and an empty one, mean the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """`before` and `after` as the API writes them; None: not set, and the default holds."""
+
+    path: str
+    before: object
+    after: object
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    name: str
+    changes: tuple[FieldChange, ...]
+    joining: tuple[str, ...]
+    """Nodes that the ProxyConfig selects newly."""
+    leaving: tuple[str, ...]
+    nodes: int
+    """That it selects."""
+    revision: str
+    """The new one; empty where the kernel of no node changes."""
+    waves: int
+    """0 at a first installation as well: there is nothing to go back to."""
+    least_s: float
+    """The shortest time that the waves take."""
+
+
+def plan(name: str, before: ProxyConfigSpec | None, after: ProxyConfigSpec, nodes: Sequence[Metadata], schema: Mapping[str, Any]) -> Plan:
+    """`before` is None if there is no such ProxyConfig yet; `schema` is the one of `spec` in the CRD."""
+    old = {} if before is None else written(before)
+    new = written(after)
+    was = set() if before is None else {node.name for node in nodes if before.node_selector.matches(node.labels)}
+    selected = [node for node in nodes if after.node_selector.matches(node.labels)]
+    now = {node.name for node in selected}
+    revision = revision_of(name, after).name
+    is_same = before is not None and revision_of(name, before).name == revision
+    waves = 0 if is_same or before is None else wave_count(selected, after.rollout)
+    return Plan(
+        name=name,
+        changes=tuple(FieldChange(path, _at(old, path), _at(new, path), effect(schema, path)) for path in changed(old, new)),
+        joining=tuple(sorted(now - was)),
+        leaving=tuple(sorted(was - now)),
+        nodes=len(selected),
+        revision="" if is_same else revision,
+        waves=waves,
+        least_s=waves * float(after.rollout.hold_period),
+    )
+
+
+def written(spec: ProxyConfigSpec) -> dict[str, Any]:
+    """What differs from the defaults, by the names of the API."""
+    defaults = codec.builtins(_DEFAULTS)
+    return {name: part for name, value in codec.builtins(spec).items() if (part := _without(value, defaults.get(name))) is not None}
+
+
+def wave_count(nodes: Sequence[Metadata], rollout: Rollout) -> int:
+    """Canaries first, then the others, at most maxUnavailable at once and never two values of topologyKey at once."""
+    canaries, others = _split(nodes, rollout)
+    limit = max(1, rollout.max_unavailable.of(len(nodes)))
+    return sum(-(-count // limit) for part in (canaries, others) for count in _groups(part, rollout.topology_key))
+
+
+def effect(schema: Mapping[str, Any], path: str) -> str:
+    """What a change of the field does, in the CRD's own words; empty if it says nothing."""
+    sentence = ""
+    for description in _descriptions(schema, path):
+        if match := _EFFECT.search(description):
+            inherited = match["effect"].startswith(("as ", "see "))
+            sentence = sentence if inherited and sentence else match["effect"]
+    return sentence
+
+
+def _descriptions(schema: Mapping[str, Any], path: str) -> Iterator[str]:
+    """Of the sections that hold the field, and of the field itself."""
+    for name in path.split("."):
+        schema = schema.get("properties", {}).get(name, {})
+        yield " ".join(str(schema.get("description", "")).split())
+
+
+def _without(value: Any, default: Any) -> Any:
+    """None if `value` is the default; of a section, what differs from it."""
+    if value == default:
+        return None
+    if not isinstance(value, Mapping):
+        return value
+    known = default if isinstance(default, Mapping) else {}
+    return {name: part for name, each in value.items() if (part := _without(each, known.get(name))) is not None}
+
+
+def _at(spec: Mapping[str, Any], path: str) -> Any:
+    value: Any = spec
+    rest = path
+    while rest and isinstance(value, Mapping):
+        name = next((each for each in value if rest == each or rest.startswith(f"{each}.")), None)
+        if name is None:
+            return None
+        value, rest = value[name], rest[len(name) + 1 :]
+    return value if not rest else None
+
+
+def _split(nodes: Sequence[Metadata], rollout: Rollout) -> tuple[Sequence[Metadata], Sequence[Metadata]]:
+    ranked = sorted(nodes, key=lambda node: (node.labels.get(rollout.topology_key, ""), node.name))
+    if rollout.canary.selector is not None:
+        chosen = [node for node in ranked if rollout.canary.selector.matches(node.labels)] or ranked[:1]
+    else:
+        chosen = ranked[: 1 if rollout.canary.nodes is None else rollout.canary.nodes.of(len(ranked))]
+    names = {node.name for node in chosen}
+    return chosen, [node for node in ranked if node.name not in names]
+
+
+def _groups(nodes: Sequence[Metadata], key: str) -> Iterator[int]:
+    """How many nodes have each value of a label."""
+    yield from Counter(node.labels.get(key, "") for node in nodes).values()

@@ -1,0 +1,100 @@
+"""An API server for the few resources that the commands read and write: objects by their path. It refuses what it does not know."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import yaml
+
+Object = dict[str, Any]
+
+
+class Objects:
+    """What the server holds, by path; a collection is a path with a list."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Object] = {}
+        self.collections: dict[str, list[Object]] = {}
+
+    def find(self, path: str) -> Object | None:
+        if path in self.collections:
+            return {"items": self.collections[path]}
+        return self.objects.get(path)
+
+    def write(self, method: str, path: str, body: Object, query: Mapping[str, list[str]]) -> Object | None:
+        """None for an object that is not there. A dry run changes nothing."""
+        known = self.objects.get(path)
+        if known is None and "apply-patch" not in method:
+            return None
+        if "dryRun" not in query:
+            self.objects[path] = body if method == "PUT" else _merged(known or {}, body)
+        return body
+
+
+def _merged(before: Object, patch: Object) -> Object:
+    """RFC 7386."""
+    merged = dict(before)
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _merged(merged.get(name) or {}, value) if isinstance(value, dict) else value
+    return merged
+
+
+@contextlib.contextmanager
+def serving(held: Objects, folder: Path) -> Iterator[Path]:
+    """A kubeconfig for a server of `held`, while it runs."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._answer(held.find(urlsplit(self.path).path))
+
+        def do_PUT(self) -> None:
+            self._write("PUT")
+
+        def do_PATCH(self) -> None:
+            self._write(self.headers["Content-Type"])
+
+        def _write(self, method: str) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            parts = urlsplit(self.path)
+            self._answer(held.write(method, parts.path, body, parse_qs(parts.query)))
+
+        def _answer(self, found: Object | None) -> None:
+            answer = json.dumps(found if found is not None else {"reason": "NotFound", "message": f"{self.path} not found"}).encode()
+            self.send_response(200 if found is not None else 404)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base class
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield _kubeconfig(folder, server.server_port)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _kubeconfig(folder: Path, port: int) -> Path:
+    path = folder / "kubeconfig"
+    cluster = {"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}
+    context = {"name": "c", "context": {"cluster": "c"}}
+    path.write_text(yaml.safe_dump({"current-context": "c", "contexts": [context], "clusters": [cluster]}))
+    return path

@@ -1,0 +1,154 @@
+"""docs/cli.md: the help of every command, and sessions with their outputs. `python -m tests.unit.cli.page` writes it."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from click.testing import CliRunner
+from tests.support.documents import document
+from tests.unit.cli.apiserver import Object, Objects, serving
+
+from proxyconfig_cli.app.main import PROGRAM, main
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "cli.md"
+CONFIGURATION = ROOT / "tests" / "support" / "kube-proxy" / "tuned.yaml"
+WIDTH = 110
+
+HEAD = """# kubectl proxyconfig
+A plugin of kubectl for administrators: from kube-proxy to ProxyConfigs, and changes of them. Made by `python -m tests.unit.cli.page`.
+```
+pip install ./api ./client ./cli     # kubectl-proxyconfig and kubectl_complete-proxyconfig, both on the PATH
+make cli                             # or one file, dist/kubectl-proxyconfig, for the Python version and the platform it was made on
+```
+It reads the kubeconfig that kubectl reads, and needs the rights of the objects that it shows or changes. Exit codes: 0 done;
+1 failed, or something found; 2 wrong use.
+[migrate.md](migrate.md) has the steps of a migration.
+"""
+
+SESSIONS = {
+    "import": (
+        "import --from file -f config.conf",
+        "import --from flags --mode nftables -- --proxy-mode=iptables --cluster-cidr=10.244.0.0/16",
+    ),
+    "preflight": ("preflight --mode nftables",),
+    "plan": ("plan -f proxyconfig.yaml",),
+    "rollout status": ("rollout status --watch=false",),
+    "rollout history": ("rollout history",),
+    "rollout pause": ("rollout pause",),
+    "rollout resume": ("rollout resume",),
+    "rollout retry": ("rollout retry",),
+    "rollout undo": ("rollout undo --to-revision 1",),
+}
+
+
+def page() -> str:
+    return "\n".join([HEAD, *(_section(words, command) for words, command in commands(main))])
+
+
+def commands(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{above}{name} ")
+        else:
+            yield above + name, command
+
+
+def _section(words: str, command: click.Command) -> str:
+    parts = [f"## {PROGRAM} {words}", "```", _help(words), "```"]
+    for session in SESSIONS[words]:
+        parts += ["```", f"$ {PROGRAM} {session}", _output(session).rstrip("\n"), "```"]
+    assert command.help
+    return "\n".join(parts) + "\n"
+
+
+def _help(words: str) -> str:
+    result = CliRunner().invoke(main, [*words.split(), "-h"], prog_name=PROGRAM, terminal_width=WIDTH)
+    return result.output.rstrip("\n")
+
+
+def _output(session: str) -> str:
+    """What a terminal shows: standard output and standard error."""
+    with tempfile.TemporaryDirectory() as folder, serving(cluster(), Path(folder)) as kubeconfig:
+        (Path(folder) / "config.conf").write_text(CONFIGURATION.read_text())
+        (Path(folder) / "proxyconfig.yaml").write_text(yaml.safe_dump(proxyconfig({**SPEC, "mode": "iptables"})))
+        words = [f"{folder}/{word}" if word in ("config.conf", "proxyconfig.yaml") else word for word in shlex.split(session)]
+        where = words.index("--") if "--" in words else len(words)
+        result = CliRunner().invoke(main, [*words[:where], "--kubeconfig", str(kubeconfig), *words[where:]], terminal_width=WIDTH)
+    return result.output.replace(f"{folder}/", "")
+
+
+SPEC: Object = {"mode": "nftables", "conntrack": {"min": 262144}}
+_GROUP, _OURS = "/apis/proxyconfig.dev/v1alpha1", "namespaces/proxyconfig-system"
+
+
+def cluster() -> Objects:
+    """Six nodes of kubeadm in three zones, of which a change has reached two; one has an old kernel."""
+    held = Objects()
+    nodes = [f"node-{index}" for index in range(1, 7)]
+    held.collections["/api/v1/nodes"] = [node(name, "5.10.0-28-amd64" if name == "node-6" else "6.1.0-41-amd64") for name in nodes]
+    held.collections["/api/v1/services"] = [
+        service("default", "kubernetes"),
+        service("shop", "web", type="NodePort", ports=[{"port": 80, "nodePort": 30080}]),
+        service("shop", "cart", sessionAffinity="ClientIP"),
+    ]
+    held.collections["/api/v1/namespaces/kube-system/pods"] = [proxy_pod(name) for name in nodes]
+    held.collections[f"{_GROUP}/nodeproxies"] = [node_proxy(name, 2 if name < "node-3" else 1) for name in nodes[:5]]
+    held.collections[f"/apis/apps/v1/{_OURS}/controllerrevisions"] = [revision(1, {}, 9), revision(2, {"conntrack": {"min": 262144}}, 0)]
+    held.objects["/api/v1/namespaces/kube-system/configmaps/kube-proxy"] = {
+        "data": {"config.conf": "mode: iptables\nclusterCIDR: 10.244.0.0/16"}
+    }
+    held.objects[f"{_GROUP}/proxyconfigs/default"] = proxyconfig(SPEC) | {"status": STATUS}
+    crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/proxyconfigs.proxyconfig.dev"
+    held.objects[crd] = document(ROOT / "crds" / "proxyconfigs.yaml")
+    return held
+
+
+STATUS: Object = {
+    "observedGeneration": 2,
+    "revision": "default-2",
+    "nodes": {"desired": 6, "updated": 2, "ready": 6},
+    "rollout": {"revision": "default-2", "phase": "Progressing", "wave": 2, "waves": 6, "updated": 2},
+}
+
+
+def proxyconfig(spec: Object) -> Object:
+    return {"apiVersion": "proxyconfig.dev/v1alpha1", "kind": "ProxyConfig", "metadata": {"name": "default", "generation": 2}, "spec": spec}
+
+
+def node(name: str, kernel: str) -> Object:
+    zone = "abc"[int(name[-1]) % 3]
+    labels = {"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": zone}
+    return {"metadata": {"name": name, "labels": labels}, "status": {"nodeInfo": {"kernelVersion": kernel, "operatingSystem": "linux"}}}
+
+
+def service(namespace: str, name: str, **spec: Any) -> Object:
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": {"ports": [{"port": 443}], **spec}}
+
+
+def proxy_pod(name: str) -> Object:
+    owner = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "kube-proxy", "uid": "u"}
+    metadata = {"name": f"kube-proxy-{name}", "namespace": "kube-system", "labels": {"k8s-app": "kube-proxy"}, "ownerReferences": [owner]}
+    return {"metadata": metadata, "spec": {"nodeName": "" if name == "node-1" else name}}
+
+
+def node_proxy(name: str, number: int) -> Object:
+    spec = {"configName": "default", "revisionName": f"default-{number}"}
+    return {"metadata": {"name": name}, "spec": spec, "status": {"observedRevision": f"default-{number}"}}
+
+
+def revision(number: int, spec: Object, days: int) -> Object:
+    created = datetime.now(UTC) - timedelta(days=days, minutes=5)
+    metadata = {"name": f"default-{number}", "creationTimestamp": created.isoformat(timespec="seconds")}
+    return {"metadata": metadata, "revision": number, "data": {"spec": spec}}
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
