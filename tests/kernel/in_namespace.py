@@ -32,6 +32,12 @@ class Entered:
     def remove(self) -> None:
         self._node.call(self._inner.remove)
 
+    def disarm(self) -> bool:
+        return self._node.call(self._inner.disarm)
+
+    def arm(self) -> None:
+        self._node.call(self._inner.arm)
+
     def retire(self) -> bool:
         return self._node.call(self._inner.retire)
 

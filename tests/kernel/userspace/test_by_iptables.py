@@ -65,7 +65,7 @@ def installed(world: Topology, mode: Mode) -> Installed:
             yield entered(world, other)
 
     takeover = Takeover(made, others)
-    return Installed(takeover, AllModes(made, others, takeover), takeover.is_alone)
+    return Installed(takeover, AllModes(made, others, takeover), takeover)
 
 
 def test_a_change_of_an_endpoint_is_the_processs_business_alone(pipeline: Pipeline, probers: Mapping[str, Prober]) -> None:
@@ -146,11 +146,11 @@ def test_connections_outlive_a_change_to_another_mode_and_the_process_ends_with_
             changed = installed(world, new)
             pipeline = Pipeline(world, changed.dataplane, CONFIGS["default"], new.value)
             pipeline.apply(objects)
-            assert not changed.is_alone()
+            assert not changed.succession.is_alone()
             assert asked(client) == b"near1"
         eventually(lambda: world.node.call(processes.found), within_s=60, until=[].__eq__)
         changed.dataplane.disturbed()
-        assert changed.is_alone()
+        assert changed.succession.is_alone()
         changed.lifecycle.close()
     removed(world, new)
 

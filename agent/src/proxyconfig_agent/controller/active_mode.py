@@ -32,8 +32,13 @@ Modes = Callable[[Mode], Installed]
 class _Probed:
     """A mode that works here."""
 
+    mode: Mode
     installed: Installed
     found: ProbeResult
+
+    def close(self) -> None:
+        """What is in the kernel stays."""
+        self.installed.lifecycle.close()
 
 
 class ActiveMode:
@@ -42,30 +47,40 @@ class ActiveMode:
     def __init__(self, modes: Modes, recorder: StatusRecorder, *, stop: Callable[[], Awaitable[None]]) -> None:
         self._modes, self._recorder, self._stop = modes, recorder, stop
         self._kernel = os.uname().release
-        self.mode: Mode | None = None
+        self._active: _Probed | None = None
+        self._standby: _Probed | None = None
+        """The mode before, complete and disarmed, while a change is held."""
+        self._holding = False
         self.chosen_for: ProxyConfigSpec | None = None
         """The spec with mode `auto` for which the active mode was chosen."""
         self._choice: Chosen | None = None
         self._before: Mode | None = None
-        self._installed: Installed | None = None
-        self.unserved: Mapping[Family, str] = {}
-        """The families that the active mode cannot serve on this node, each with what is lacking."""
-        self._unsupported = ""
+        self.unsupported = ""
+        """Why a mode that was asked for is not active; empty if the one that was asked for last is."""
         self._one = asyncio.Lock()
 
     @property
     def failed(self) -> bool:
         """A mode was asked for that this node cannot do, and that was reported."""
-        return bool(self._unsupported)
+        return bool(self.unsupported)
+
+    @property
+    def mode(self) -> Mode | None:
+        return self._active.mode if self._active is not None else None
+
+    @property
+    def unserved(self) -> Mapping[Family, str]:
+        """The families that the active mode cannot serve on this node, each with what is lacking."""
+        return self._active.found.unserved if self._active is not None else {}
 
     @property
     def dataplane(self) -> Dataplane | None:
-        return self._installed.dataplane if self._installed is not None else None
+        return self._active.installed.dataplane if self._active is not None else None
 
     @property
     def alone(self) -> bool:
         """Whether no other mode has anything on this node, as far as is known."""
-        return self._installed is not None and self._installed.is_alone()
+        return self._active is not None and self._active.installed.succession.is_alone()
 
     def restarted(self, mode: str, kernel: str) -> None:
         """An earlier agent ran this mode here, on that kernel: `auto` leaves it only for a reason."""
@@ -80,6 +95,18 @@ class ActiveMode:
             self.accept(spec)
             return self.dataplane
 
+    def hold(self) -> None:
+        """From the next change of mode on, the mode before stays complete and disarmed: `use` goes back to it at once, until `commit`."""
+        self._holding = True
+
+    async def commit(self) -> None:
+        """The active mode stays, and all others retire."""
+        async with self._one:
+            self._holding = False
+            self._drop_standby()
+            if self._active is not None:
+                await in_thread(self._active.installed.succession.commit)
+
     def _serves(self, spec: ProxyConfigSpec) -> bool:
         return self.chosen_for == spec if spec.mode is Mode.AUTO else self.mode is spec.mode
 
@@ -88,7 +115,7 @@ class ActiveMode:
         assert self.mode is not None, "what is accepted is active"  # noqa: S101
         if spec.mode is not Mode.AUTO or self._choice is None:
             self.chosen_for, self._choice = None, as_configured(self.mode)
-        self._unsupported = ""
+        self.unsupported = ""
         self._report(spec.mode, self._choice.reason, self._choice.message)
         self._recorder.set_findings(Source.MODE)
         self._recorder.set_unhealthy(Source.MODE, "")
@@ -99,10 +126,11 @@ class ActiveMode:
             return await self._remove()
 
     async def _remove(self) -> list[str] | None:
+        self._drop_standby()
         try:
-            if self._installed is None:
+            if self._active is None:
                 return await in_thread(partial(removed, left_behind()))
-            await in_thread(self._installed.lifecycle.remove)
+            await in_thread(self._active.installed.lifecycle.remove)
             return await self.scan()
         except (DataplaneError, OSError) as error:
             _log.error("removal failed", error=str(error))
@@ -111,12 +139,13 @@ class ActiveMode:
 
     async def scan(self) -> list[str]:
         """What of any mode of ours is in the kernel. Raises DataplaneError or OSError."""
-        return await in_thread(self._installed.lifecycle.scan) if self._installed is not None else []
+        return await in_thread(self._active.installed.lifecycle.scan) if self._active is not None else []
 
     def close(self) -> None:
         """The kernel's state stays."""
-        if self._installed is not None:
-            self._installed.lifecycle.close()
+        self._drop_standby()
+        if self._active is not None:
+            self._active.close()
 
     async def _chosen(self, spec: ProxyConfigSpec) -> Dataplane | None:
         """Probe one mode after the other until it is clear which one runs; the active one needs no probe."""
@@ -124,13 +153,15 @@ class ActiveMode:
         while isinstance(step := choose(spec.mode, answers, self.mode or self._before, self._kernel), Mode):
             if step is self.mode:
                 answers[step], probed = Answer(Verdict.WORKS), None
+            elif self._standby is not None and step is self._standby.mode:
+                answers[step], probed = Answer(Verdict.WORKS), self._standby
             else:
                 answers[step], probed = await self._probe(step)
         if isinstance(step, Impossible):
             self._report_unsupported(spec.mode, step.message)
             return None
         if probed is not None:
-            await self._swap(step.mode, probed)
+            await self._swap(probed)
         self._choice, self.chosen_for = step, spec if spec.mode is Mode.AUTO else None
         self.accept(spec)
         return self.dataplane
@@ -145,18 +176,51 @@ class ActiveMode:
                 installed.lifecycle.close()
             verdict = Verdict.UNCLEAR if isinstance(error, TemporaryError | OSError) else Verdict.LACKS
             return Answer(verdict, str(error)), None
-        return Answer(Verdict.WORKS), _Probed(installed, found)
+        return Answer(Verdict.WORKS), _Probed(mode, installed, found)
 
-    async def _swap(self, mode: Mode, probed: _Probed) -> None:
+    async def _swap(self, to: _Probed) -> None:
         await self._stop()
-        self.close()
-        self._installed, self.mode, self.unserved = probed.installed, mode, probed.found.unserved
-        self._recorder.update(capabilities=capabilities.of(probed.found.features))
+        before, self._active = self._active, to
+        if to is self._standby:
+            self._standby = None
+            await self._go_back(to, before)
+        elif self._holding:
+            self._keep(before)
+            to.installed.succession.hold(self._standby.installed.succession if self._standby is not None else None)
+        else:
+            self._drop_standby()
+            if before is not None:
+                before.close()
+        self._recorder.update(capabilities=capabilities.of(to.found.features))
+
+    async def _go_back(self, to: _Probed, failed: _Probed | None) -> None:
+        """First the rules from before are armed, then the failed ones disarmed: no packet meets neither. A full sync follows."""
+        to.installed.succession.again()
+        try:
+            await in_thread(to.installed.lifecycle.arm)
+            if failed is not None:
+                await in_thread(failed.installed.lifecycle.disarm)
+        except (DataplaneError, OSError) as error:
+            _log.error("not armed at once", error=str(error), advice="the full sync that follows arms it")
+        if failed is not None:
+            failed.close()
+
+    def _keep(self, before: _Probed | None) -> None:
+        """A second change before the first one is committed goes back to where that one began."""
+        if self._standby is None:
+            self._standby = before
+        elif before is not None:
+            before.close()
+
+    def _drop_standby(self) -> None:
+        if self._standby is not None:
+            self._standby.close()
+        self._standby = None
 
     def _report_unsupported(self, desired: Mode, sentence: str) -> None:
-        if sentence != self._unsupported:
+        if sentence != self.unsupported:
             _log.error("mode not supported", error=sentence)
-        self._unsupported = sentence
+        self.unsupported = sentence
         self._report(desired, "ModeUnsupported", sentence)
         self._recorder.set_findings(Source.MODE, Finding(Topic.TRAFFIC, "ModeUnsupported", sentence))
         if self.dataplane is None:

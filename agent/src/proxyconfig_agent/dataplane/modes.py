@@ -66,7 +66,7 @@ def installed(mode: Mode) -> Installed:
         return left_behind(besides=mode)
 
     takeover = Takeover(instance, others)
-    return Installed(takeover, AllModes(instance, others, takeover), takeover.is_alone)
+    return Installed(takeover, AllModes(instance, others, takeover), takeover)
 
 
 def left_behind(besides: Mode | None = None) -> Iterator[Lifecycle]:

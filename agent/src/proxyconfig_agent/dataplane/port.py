@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -176,6 +176,15 @@ class Lifecycle(Protocol):
         """Take away everything that this mode ever made on this node; nothing else."""
         ...
 
+    def disarm(self) -> bool:
+        """Another mode serves the node: no new connection meets these rules any more, and all of them stay. Whether they do: a mode
+        whose rules the other one has taken over has none."""
+        ...
+
+    def arm(self) -> None:
+        """Take that back, at once; `resync` does so, too."""
+        ...
+
     def retire(self) -> bool:
         """Another mode serves the node: take away what no connection needs any more. Whether that was everything; else ask again."""
         ...
@@ -193,11 +202,31 @@ class ModeInstance(Dataplane, Lifecycle, Protocol):
     """What a mode implements: both halves over one state."""
 
 
+class Succession(Protocol):
+    """What becomes of the other modes on the node when one takes over. Calls may come from any thread."""
+
+    def hold(self, before: Succession | None) -> None:
+        """From the first full resync on, the others have all that they had, disarmed, until `commit`; the data plane of `before` gets
+        the changes as well."""
+        ...
+
+    def again(self) -> None:
+        """Take over once more with the next full resync: another mode was armed meanwhile."""
+        ...
+
+    def commit(self) -> None:
+        """Let the others retire now. Failures are tried again by themselves."""
+        ...
+
+    def is_alone(self) -> bool:
+        """Whether all other modes have retired: before the first full resync nobody knows."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A mode on this node, as the agent uses it: each half with what is added to it."""
+    """A mode on this node, as the agent uses it: each part with what is added to it."""
 
     dataplane: Dataplane
     lifecycle: Lifecycle
-    is_alone: Callable[[], bool] = lambda: True
-    """Whether all other modes have retired: before the first full resync nobody knows."""
+    succession: Succession

@@ -1,17 +1,18 @@
 """One mode serves a node, and what another mode left behind goes: after a change of mode, and at the start. `process` puts it together.
 
-The new mode programs everything first; only then the old rules are taken away. Meanwhile both translate to the same endpoints, and the
-kernel asks the second one nothing about a connection that the first has decided.
+The new mode programs everything first; only then the old rules are taken away, or disarmed while a change is held. Until then both
+translate to the same endpoints, and the kernel asks the second one nothing about a connection that the first has decided.
 """
 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import structlog
 
-from proxyconfig_agent.dataplane.port import Change, Dataplane, DataplaneError, Lifecycle, Outcome, ProbeResult, Settings
+from proxyconfig_agent.dataplane.port import Change, DataplaneError, Lifecycle, ModeInstance, Outcome, ProbeResult, Settings, Succession
 from proxyconfig_agent.select.frontends import Frontends
 
 Others = Callable[[], Iterator[Lifecycle]]
@@ -21,30 +22,55 @@ _log = structlog.get_logger("takeover")
 
 
 class Takeover:
-    """The data plane of one mode, alone on the node after its first full resync, or as soon as the others' connections have ended."""
+    """The data plane of one mode, and its succession: alone on the node after its first full resync, or as soon as the others' connections
+    have ended; with `hold`, not before `commit`."""
 
-    def __init__(self, mode: Dataplane, others: Others) -> None:
-        self._mode, self._others = mode, others
-        self._begun = False
+    def __init__(self, mode: ModeInstance, others: Others) -> None:
+        self.mode, self._others = mode, others
+        self._begun = self._holding = False
+        self._standby: ModeInstance | None = None
         self._leaving: list[Lifecycle] = []
+        self._one = threading.Lock()  # of what becomes of the others
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
-        outcome = self._mode.resync(settings, wanted)
-        self._retire(begin=not self._begun)
+        outcome = self.mode.resync(settings, wanted)
+        with self._one:
+            if self._holding:
+                self._disarm()
+            else:
+                self._retire(begin=not self._begun)
         return outcome
 
     def apply(self, changes: Iterable[Change]) -> Outcome:
-        return self._mode.apply(changes)
+        changes = tuple(changes)
+        outcome = self.mode.apply(changes)
+        if self._standby is not None:
+            self._follow(self._standby, changes)
+        return outcome
 
     def is_slow(self, changes: Sequence[Change]) -> bool:
-        return self._mode.is_slow(changes)
+        return self.mode.is_slow(changes) or (self._standby is not None and self._standby.is_slow(changes))
 
     def disturbed(self) -> bool:
-        self._retire()
-        return self._mode.disturbed()
+        if self._one.acquire(blocking=False):  # else a thread is at it
+            try:
+                self._retire()
+            finally:
+                self._one.release()
+        return self.mode.disturbed()
+
+    def hold(self, before: Succession | None) -> None:
+        self._holding, self._standby = True, before.mode if isinstance(before, Takeover) else None
+
+    def again(self) -> None:
+        self._begun = self._holding = False
+
+    def commit(self) -> None:
+        with self._one:
+            self._holding, self._standby = False, None
+            self._retire(begin=not self._begun)
 
     def is_alone(self) -> bool:
-        """Whether the other modes have nothing on this node any more, as far as is known."""
         return self._begun and not self._leaving
 
     def close(self) -> None:
@@ -52,6 +78,22 @@ class Takeover:
         for other in self._leaving:
             other.close()
         self._leaving = []
+
+    def _disarm(self) -> None:
+        """This mode serves everything by now. Raises DataplaneError or OSError: two modes would answer, and nobody decides which."""
+        if self._standby is not None and not self._standby.disarm():
+            self._standby = None
+        for other in self._others():
+            with contextlib.closing(other):
+                other.disarm()
+
+    def _follow(self, standby: ModeInstance, changes: Sequence[Change]) -> None:
+        """What cannot be kept up to date is brought up to date when it serves again, by its full resync."""
+        try:
+            standby.apply(changes)
+        except (DataplaneError, OSError) as error:
+            _log.warning("the mode before is not kept up to date", error=str(error))
+            self._standby = None
 
     def _retire(self, begin: bool = False) -> None:
         try:
@@ -86,6 +128,12 @@ class AllModes:
             with contextlib.closing(other):
                 found += other.scan()
         return found
+
+    def disarm(self) -> bool:
+        return self._mode.disarm()
+
+    def arm(self) -> None:
+        self._mode.arm()
 
     def retire(self) -> bool:
         return self._mode.retire()

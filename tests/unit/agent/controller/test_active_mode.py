@@ -13,6 +13,7 @@ from tests.unit.agent.examples import NODE
 
 from proxyconfig_agent.controller.active_mode import ActiveMode
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed, ProbeResult, Settings, TemporaryError
+from proxyconfig_agent.dataplane.takeover import Takeover
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.metrics.metrics import Metrics
@@ -25,7 +26,9 @@ from proxyconfig_client.clock import Clock
 PORTS = [frontends(cluster=("10.244.0.1:80",))]
 
 
-NFTABLES, IPTABLES, IPVS, AUTO = (ProxyConfigSpec(mode=mode) for mode in (Mode.NFTABLES, Mode.IPTABLES, Mode.IPVS, Mode.AUTO))
+NFTABLES, IPTABLES, IPVS, AUTO, USERSPACE = (
+    ProxyConfigSpec(mode=mode) for mode in (Mode.NFTABLES, Mode.IPTABLES, Mode.IPVS, Mode.AUTO, Mode.USERSPACE)
+)
 KERNEL = os.uname().release
 
 
@@ -47,16 +50,24 @@ class Plane(FakeDataplane):
             raise DataplaneError(self.lacks)
         return ProbeResult({"feature": self.name}, self.unserved)
 
+    def arm(self) -> None:
+        self.log.append(f"arm {self.name}")
+        super().arm()
+
+    def disarm(self) -> bool:
+        self.log.append(f"disarm {self.name}")
+        return super().disarm()
+
     def close(self) -> None:
         self.log.append(f"close {self.name}")
 
 
 class Node:
-    """A node with two modes; `log`: what was done to them, and when the runner was stopped, in order."""
+    """A node with three modes; `log`: what was done to them, and when the runner was stopped, in order."""
 
     def __init__(self) -> None:
         self.log: list[str] = []
-        self.nftables, self.iptables = Plane("nftables", self.log), Plane("iptables", self.log)
+        self.nftables, self.iptables, self.userspace = (Plane(name, self.log) for name in ("nftables", "iptables", "userspace"))
         clock, cluster = Clock(), ClusterState(NODE)
         self.health = Health(clock)
         self.recorder = StatusRecorder(cluster, Metrics("1", ""), self.health, "1", clock)
@@ -75,10 +86,10 @@ class Node:
         return self.health.healthz().body.decode()
 
     def _installed(self, mode: Mode) -> Installed:
-        planes = {Mode.NFTABLES: self.nftables, Mode.IPTABLES: self.iptables}
+        planes = {Mode.NFTABLES: self.nftables, Mode.IPTABLES: self.iptables, Mode.USERSPACE: self.userspace}
         if mode not in planes:
             raise DataplaneError(f"{mode.value} mode is not built")
-        return Installed(planes[mode], planes[mode])
+        return Installed(planes[mode], planes[mode], Takeover(planes[mode], lambda: iter(())))
 
     async def _stop(self) -> None:
         self.log.append("stop")
@@ -205,7 +216,7 @@ async def test_auto_takes_the_next_mode_where_the_kernel_lacks_the_first_and_say
 
 async def test_auto_without_any_mode_names_what_every_one_lacks() -> None:
     node = Node()
-    node.nftables.lacks, node.iptables.lacks = "no nf_tables", "no ip_tables"
+    node.nftables.lacks, node.iptables.lacks, node.userspace.lacks = "no nf_tables", "no ip_tables", "neither"
     assert await node.active.use(AUTO) is None
     ((reason, message),) = node.findings
     assert (reason, node.says.reason, node.says.effective) == ("ModeUnsupported", "ModeUnsupported", "")
@@ -264,3 +275,48 @@ async def test_on_another_kernel_and_without_an_earlier_mode_the_next_one_is_tak
     node.active.restarted(mode, kernel)
     node.nftables.trouble = trouble
     assert await node.active.use(AUTO) is node.iptables
+
+
+async def test_a_mode_that_is_held_stays_open_beside_the_new_one_and_is_gone_back_to_without_a_probe() -> None:
+    node = Node()
+    await node.active.use(NFTABLES)
+    node.active.hold()
+    assert await node.active.use(IPTABLES) is node.iptables
+    node.log.clear()
+    assert await node.active.use(NFTABLES) is node.nftables
+    assert node.log == ["stop", "arm nftables", "disarm iptables", "close iptables"]
+    await node.active.commit()
+    assert "close nftables" not in node.log
+
+
+async def test_a_change_that_is_committed_closes_the_mode_before() -> None:
+    node = Node()
+    await node.active.use(NFTABLES)
+    node.active.hold()
+    await node.active.use(IPTABLES)
+    assert "close nftables" not in node.log
+    await node.active.commit()
+    assert node.log[-1] == "close nftables"
+    await node.active.use(NFTABLES)
+    assert node.log[-3:] == ["probe nftables", "stop", "close iptables"]
+
+
+async def test_a_second_change_before_the_commit_goes_back_to_where_the_first_began() -> None:
+    node = Node()
+    await node.active.use(NFTABLES)
+    node.active.hold()
+    await node.active.use(IPTABLES)
+    await node.active.use(USERSPACE)
+    assert node.log[-1] == "close iptables"
+    assert await node.active.use(NFTABLES) is node.nftables
+    assert node.log[-2:] == ["disarm userspace", "close userspace"]
+
+
+async def test_arming_that_fails_is_left_to_the_sync_that_follows() -> None:
+    node = Node()
+    await node.active.use(NFTABLES)
+    node.active.hold()
+    await node.active.use(IPTABLES)
+    node.iptables.failure = 1.0
+    assert await node.active.use(NFTABLES) is node.nftables
+    assert node.log[-1] == "close iptables"

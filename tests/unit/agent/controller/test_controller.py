@@ -16,6 +16,7 @@ from tests.unit.agent.examples import NODE, service
 from proxyconfig_agent.controller.controller import NodeController
 from proxyconfig_agent.controller.retry import RETRY_S
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed
+from proxyconfig_agent.dataplane.takeover import Takeover
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.module_states import Modules
 from proxyconfig_agent.node.modules import ESSENTIAL
@@ -120,7 +121,7 @@ class Node:
 
     def _installed(self, mode: Mode) -> Installed:
         made = self._mode(mode)
-        return Installed(made, made)
+        return Installed(made, made, Takeover(made, lambda: iter(())))
 
     def _mode(self, mode: Mode) -> FakeDataplane:
         self.probed.append(mode)

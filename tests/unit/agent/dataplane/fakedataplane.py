@@ -27,6 +27,8 @@ class FakeDataplane:
         self.calls: list[str] = []
         self.order: list[PortName] = []
         self.touched = self.slow = False
+        self.armed = True
+        """Whether packets meet what it has."""
         self.connections = 0
         """Those that it still serves, and that keep it from retiring."""
         self.refuses: set[ServiceName] = set()
@@ -44,7 +46,7 @@ class FakeDataplane:
         refused = _place(fresh, listed, self.refuses)
         operations = sum(1 for key in fresh.keys() | self.state.keys() if fresh.get(key) != self.state.get(key))
         self.state = fresh
-        self.touched = False
+        self.touched, self.armed = False, True
         return Outcome(operations, refused=tuple(refused), took_s={"commit": 0.001})
 
     def apply(self, changes: Iterable[Change]) -> Outcome:
@@ -66,6 +68,16 @@ class FakeDataplane:
 
     def disturbed(self) -> bool:
         return self.touched
+
+    def disarm(self) -> bool:
+        self.calls.append("disarm")
+        self._maybe_fail()
+        self.armed = False
+        return True
+
+    def arm(self) -> None:
+        self.calls.append("arm")
+        self.armed = True
 
     def retire(self) -> bool:
         """Whether it is gone: not while it has connections."""

@@ -69,6 +69,16 @@ class NftablesWithLocalhost:
         self._is_clean = False
         self._end()
 
+    def disarm(self) -> bool:
+        if self._serves or _is_here():
+            self._localhost().disarm()
+        return self._mode.disarm()
+
+    def arm(self) -> None:
+        self._mode.arm()
+        if self._serves:
+            self._localhost().arm()
+
     def retire(self) -> bool:
         self._end()
         return self._mode.retire()

@@ -90,6 +90,12 @@ class UserspaceByIptables:
         self._proxy.end()
         self._unserved = {}
 
+    def disarm(self) -> bool:
+        return self._rules.disarm()
+
+    def arm(self) -> None:
+        self._rules.arm()
+
     def retire(self) -> bool:
         if not self._retiring:
             self._remove_rules()

@@ -9,10 +9,9 @@ from proxyconfig_agent.dataplane.drift import Drift
 from proxyconfig_agent.dataplane.iptables.delta import delta
 from proxyconfig_agent.dataplane.iptables.kernel import nfacct
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Features
-from proxyconfig_agent.dataplane.iptables.model.static_rules import JUMPS, JUMPS_OF_IPVS
 from proxyconfig_agent.dataplane.iptables.programming import TO_ENDPOINTS, Programming
-from proxyconfig_agent.dataplane.iptables.sync import reconcile
-from proxyconfig_agent.dataplane.iptables.sync.batches import BATCH, batches, by_family, portions
+from proxyconfig_agent.dataplane.iptables.sync import hooks, reconcile
+from proxyconfig_agent.dataplane.iptables.sync.batches import BATCH, batches, by_family
 from proxyconfig_agent.dataplane.iptables.sync.bisect import Bisection
 from proxyconfig_agent.dataplane.iptables.sync.full_sync import FullSync
 from proxyconfig_agent.dataplane.iptables.sync.renderer import RuleRenderer
@@ -64,7 +63,7 @@ class Iptables:
             for fill in fills:
                 fill.end([port for port in ports if port.name.service in refused and port.family is fill.family])
             if not self._lowerings:
-                _remove(writer.former())  # packets meet both back ends' rules
+                hooks.remove(writer.former())  # packets meet both back ends' rules
         self._lowerings = lowerings
         operations = sum(fill.operations for fill in fills)
         abandoned = tuple(destination for fill in fills for destination in fill.abandoned)
@@ -101,10 +100,22 @@ class Iptables:
         What a kubelet has made stays, and so does what rules of somebody else lead to."""
         with _told():
             self._writer.changes.invalidate()
-            _remove(self._tools())
+            hooks.remove(self._tools())
         nfacct.remove()
         self._lowerings = {}
         self._owned.release()
+
+    def disarm(self) -> bool:
+        """Not if another mode has made these chains its own."""
+        if mine := bool(self._owned):
+            with _told():
+                hooks.take(self._writer)
+        return mine
+
+    def arm(self) -> None:
+        if self._owned:
+            with _told():
+                hooks.give(self._writer)
 
     def retire(self) -> bool:
         """At once: connections go on as they were translated."""
@@ -214,16 +225,6 @@ class Iptables:
         """All that may have rules of this mode."""
         yield from self._writer.tools.values()
         yield from self._writer.former()
-
-
-def _remove(tools: Iterable[Tool]) -> None:
-    """Take away all of this mode. Raises ToolError."""
-    for tool in tools:
-        for portion in portions(reconcile.removal((*JUMPS, *JUMPS_OF_IPVS), parse(tool.save())), BATCH[tool.backend]):
-            given = Input(())
-            given.add(portion)
-            if given.commits:
-                tool.restore(given.text())
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from proxyconfig_agent.dataplane.ipvs.kernel.connect import connected, read_kern
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.probe import probe
 from proxyconfig_agent.dataplane.ipvs.kernel.removal import remove, scan
+from proxyconfig_agent.dataplane.ipvs.model.table import table_of
 from proxyconfig_agent.dataplane.ipvs.sync.full_sync import FullSync, found_lacking, without_scheduler
 from proxyconfig_agent.dataplane.ipvs.sync.reaper import Reaper
 from proxyconfig_agent.dataplane.ipvs.sync.retirement import Retirement
@@ -22,6 +23,7 @@ from proxyconfig_agent.dataplane.ipvs.table.state import FamilyState, Plan
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, ProbeResult, Refusal, Settings
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.dataplane.tables.fault_isolation import FaultIsolation, Wanted
+from proxyconfig_agent.dataplane.tables.kernel import hooks
 from proxyconfig_agent.ingest.model import Address, Family
 from proxyconfig_agent.netlink.nftables.connection import KernelError
 from proxyconfig_agent.select.frontends import Frontends
@@ -94,6 +96,16 @@ class Ipvs:
         with _translated():
             remove(self._kernel)
         self._states = {}
+
+    def disarm(self) -> bool:
+        """Virtual servers and routes stay; nothing leads a new connection to them past the rules of another mode."""
+        with _translated():
+            self._kernel.writer.commit(hooks.taken(self._kernel.tables, map(table_of, Family)))
+        return True
+
+    def arm(self) -> None:
+        with _translated():
+            self._kernel.writer.commit(hooks.given(self._kernel.tables, map(table_of, Family)))
 
     def retire(self) -> bool:
         with _translated():

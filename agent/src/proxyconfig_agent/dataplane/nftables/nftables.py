@@ -19,6 +19,7 @@ from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneErr
 from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.dataplane.tables.delta import Delta
+from proxyconfig_agent.dataplane.tables.kernel import hooks
 from proxyconfig_agent.dataplane.tables.kernel.dump import actual_table, scanned
 from proxyconfig_agent.dataplane.tables.kernel.generation import Writer
 from proxyconfig_agent.ingest.model import Family, ServiceName
@@ -88,6 +89,19 @@ class Nftables:
         except KernelError as error:
             raise DataplaneError(f"nftables: {error}") from error
         self._tables = {}
+
+    def disarm(self) -> bool:
+        try:
+            self.writer.commit(hooks.taken(self._kernel, map(table_of, Family)))
+        except KernelError as error:
+            raise DataplaneError(f"nftables: {error}") from error
+        return True
+
+    def arm(self) -> None:
+        try:
+            self.writer.commit(hooks.given(self._kernel, map(table_of, Family)))
+        except KernelError as error:
+            raise DataplaneError(f"nftables: {error}") from error
 
     def retire(self) -> bool:
         """At once: connections go on as they were translated."""

@@ -10,7 +10,7 @@ from proxyconfig_agent.dataplane.batching import by_family
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, ProbeResult, Refusal, Settings
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.dataplane.tables.fault_isolation import FaultIsolation, Wanted
-from proxyconfig_agent.dataplane.tables.kernel import dump, transaction
+from proxyconfig_agent.dataplane.tables.kernel import dump, hooks, transaction
 from proxyconfig_agent.dataplane.tables.kernel.connect import connected
 from proxyconfig_agent.dataplane.tables.kernel.generation import Writer
 from proxyconfig_agent.dataplane.tables.table_sync import TableSync
@@ -95,6 +95,15 @@ class Userspace:
         self._delete_tables()
         self._proxy.end()
         self._states = {}
+
+    def disarm(self) -> bool:
+        with _translated():
+            self.writer.commit(hooks.taken(self._kernel, self._tables.values()))
+        return True
+
+    def arm(self) -> None:
+        with _translated():
+            self.writer.commit(hooks.given(self._kernel, self._tables.values()))
 
     def retire(self) -> bool:
         if not self._retiring:

@@ -57,6 +57,21 @@ def new_table(table: Table, userdata: bytes) -> Message:
     return Message(Kind.NEW_TABLE, table.family, NLM_F_CREATE, payload, f"table {table.name}")
 
 
+def hooked(table: Table) -> Message:
+    """Packets meet the chains of a table that is there: its hooks are registered while the transaction is prepared."""
+    return _flagged(table, 0)
+
+
+def unhooked(table: Table) -> Message:
+    """No packet meets the chains of a table that is there, and all of it stays: its hooks go when the transaction is committed."""
+    return _flagged(table, uapi.NFT_TABLE_F_DORMANT)
+
+
+def _flagged(table: Table, flags: int) -> Message:
+    payload = text(uapi.NFTA_TABLE_NAME, table.name) + be32(uapi.NFTA_TABLE_FLAGS, flags)
+    return Message(Kind.NEW_TABLE, table.family, 0, payload, f"the hooks of table {table.name}")
+
+
 def delete_table(table: Table) -> Message:
     return Message(Kind.DELETE_TABLE, table.family, 0, text(uapi.NFTA_TABLE_NAME, table.name), f"table {table.name}")
 

@@ -149,6 +149,22 @@ def without(saved: Saved, rules: PortRules) -> Edits:
     return edits
 
 
+def unhooked(jumps: Jumps, saved: Saved) -> Edits:
+    """Take away the jumps to chains of this mode, and nothing else; those to the kubelet's chain stay."""
+    ours = {(chain, normal(rule)) for chain, rule in _hooks(jumps)}
+    return Edits(removed=[(chain, rule) for chain, rule, form in _built_in(saved) if (chain, form) in ours])
+
+
+def hooked(jumps: Jumps, saved: Saved) -> Edits:
+    """Put those back that are missing."""
+    there = {(chain, form) for chain, _, form in _built_in(saved)}
+    return Edits(jumps=[(chain, rule) for chain, rule in _hooks(jumps) if (chain, normal(rule)) not in there])
+
+
+def _hooks(jumps: Jumps) -> Jumps:
+    return tuple((chain, rule) for chain, rule in jumps if not rule.endswith(chain_names.KUBELET_FIREWALL))
+
+
 def removal(jumps: Jumps, saved: Saved) -> Edits:
     """Take away all of this mode; what rules of others lead to stays as it is, and so do the chains of a kubelet that has any here."""
     kept = not _firewall_is_ours(saved)
