@@ -38,21 +38,44 @@ class Agent:
             "current-context": "api",
         }
         (folder / "kubeconfig").write_text(json.dumps(kubeconfig))
-        self.mode = ""
+        self.mode, self._seen = "", 0
 
     @contextlib.contextmanager
     def running(self, mode: str) -> Iterator[None]:
         self._order(mode)
-        where = (f"--kubeconfig={self._folder / 'kubeconfig'}", f"--node-name={NODE_NAME}", f"--config={self._manifest}")
-        with ended(start(self._node, (sys.executable, "-m", "proxyconfig_agent", *where), self._log)):
-            self._await_first_sync(0)
+        with contextlib.ExitStack() as self._process:
+            self._start()
+            self.await_phase("Committed")
             yield
 
-    def change(self, mode: str) -> None:
-        """To another mode; return when it serves. What the old one still has may go later."""
-        before = len(self.said())
-        self._order(mode)
-        self._await_first_sync(before)
+    def change(self, mode: str, **rollout: Any) -> None:
+        """To another mode; return when the change is over. What the old one still has may go later."""
+        self.begin(mode, **rollout)
+        self.await_phase("Committed")
+
+    def begin(self, mode: str, **rollout: Any) -> None:
+        """Order another mode, with these fields of spec.rollout."""
+        self._seen = len(self.said())
+        self._order(mode, **rollout)
+
+    def await_phase(self, phase: str) -> Mapping[str, Any]:
+        """Until the change that was begun last has come to this phase; the line of the log that says so."""
+
+        def reached() -> Mapping[str, Any] | None:
+            lines = (line for line in self.said()[self._seen :] if line["event"] == "change" and line["phase"] == phase)
+            return next(lines, None)
+
+        line = eventually(reached, within_s=WITHIN_S)
+        assert line is not None
+        return line
+
+    def kill(self) -> None:
+        """End it at once, as the kernel's OOM killer would."""
+        self._process.close()
+
+    def restart(self) -> None:
+        """Start it again after `kill`, with the same order; its log begins anew."""
+        self._start()
 
     def clean_up(self) -> subprocess.CompletedProcess[str]:
         """Run `--cleanup`."""
@@ -75,18 +98,18 @@ class Agent:
 
         return self._node.call(asked)
 
-    def _order(self, mode: str) -> None:
+    def _start(self) -> None:
+        where = (f"--kubeconfig={self._folder / 'kubeconfig'}", f"--node-name={NODE_NAME}", f"--config={self._manifest}")
+        self._seen = 0
+        self._process.enter_context(ended(start(self._node, (sys.executable, "-m", "proxyconfig_agent", *where), self._log)))
+
+    def _order(self, mode: str, **rollout: Any) -> None:
         """At once, as with the ConfigMap of a pod."""
         scratch = self._manifest.with_suffix(".tmp")
         manifest = proxy_config(CONFIGS["default"], mode)
+        manifest["spec"]["rollout"] = {"holdPeriod": "1s", **rollout}
         if mode == "ipvs":
             manifest["spec"]["ipvs"] = SHORT
         scratch.write_text(json.dumps(manifest))
         scratch.replace(self._manifest)
         self.mode = mode
-
-    def _await_first_sync(self, seen: int) -> None:
-        def synced() -> bool:
-            return any(line["event"] == "synced" and line["reason"] == "start" for line in self.said()[seen:])
-
-        eventually(synced, within_s=WITHIN_S)

@@ -74,6 +74,8 @@ class Client:
 class Stage:
     topology: Topology
     agent: Agent
+    api: contextlib.ExitStack
+    """The API server; closing it is its end."""
     before: Mapping[str, str]
     """The sysctls, before any agent ran."""
 
@@ -110,9 +112,10 @@ def stage(folder: Path, mode: str) -> Iterator[Stage]:
             for address in addresses.both:
                 processes.enter_context(contextlib.closing(Talker(made[name], name, address, TALKING)))
         before = remains.sysctls(made.node)
-        agent = Agent(made.node, processes.enter_context(serving(made.node, _lists())), folder)
+        api = processes.enter_context(contextlib.ExitStack())
+        agent = Agent(made.node, api.enter_context(serving(made.node, _lists())), folder)
         with agent.running(mode):
-            yield Stage(made, agent, before)
+            yield Stage(made, agent, api, before)
         cleaned = agent.clean_up()
         assert cleaned.returncode == 0, cleaned
         assert remains.sysctls(made.node) == before

@@ -27,6 +27,7 @@ NO_REASONS = {
     *("ControllerRevision", "DaemonSet", "NodeProxy", "ProxyConfig", "EndpointSlice"),  # kinds
     *("Connected", "ConntrackConfigured", "ModulesLoaded", "SysctlsApplied"),  # condition types
     "Following",
+    "RolledBack",  # phase of a change
     "NoStatus",
 }
 COMPOSED = {"NotStalled", "NotDegraded", "NoOverlapping"}

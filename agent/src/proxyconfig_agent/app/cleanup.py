@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from proxyconfig_agent.app import instance_lock
+from proxyconfig_agent.controller.change_record import ChangeRecord
 from proxyconfig_agent.dataplane.modes import ModeSpec, built
 from proxyconfig_agent.dataplane.port import DataplaneError
 from proxyconfig_agent.node import inventory_reader, module_record
@@ -30,6 +31,7 @@ def clean_up(checkpoint: CheckpointFile | None) -> int:
         findings = Host().restore()
         if checkpoint is not None:
             checkpoint.delete()
+        ChangeRecord().delete()
         sysctls = present(LEFT_SYSCTLS)
     found = _inventory(failed)
     left += [line for line in left_by_us(found) if not any(known.startswith(line) for known in left)]

@@ -15,13 +15,17 @@ from proxyconfig_agent.app.options import Options
 from proxyconfig_agent.conntrack import ctnetlink, statistics
 from proxyconfig_agent.conntrack.cleaner import ConntrackCleaner
 from proxyconfig_agent.controller.active_mode import Modes
+from proxyconfig_agent.controller.change_record import ChangeRecord
 from proxyconfig_agent.controller.controller import NodeController
 from proxyconfig_agent.controller.sources import Reporters, Sources
+from proxyconfig_agent.controller.transaction import Observation
 from proxyconfig_agent.dataplane.modes import built, installed
 from proxyconfig_agent.dataplane.port import Installed
 from proxyconfig_agent.ingest.model import Address
 from proxyconfig_agent.node import rtnetlink
 from proxyconfig_agent.node.host import Host
+from proxyconfig_agent.probes.prober import probe
+from proxyconfig_agent.probes.signals import Signals
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts
 from proxyconfig_agent.report.http.bind_address import Bind
 from proxyconfig_agent.report.http.health import Health
@@ -82,6 +86,7 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, i
         reporters=reporters,
         health_ports=HealthPorts(health.serves, recorder.unopened),
         watches=watches,
+        observation=Observation(ChangeRecord(), probe, Signals(statistics.read, time.monotonic), Clock()),
         checkpointer=checkpointer,
     )
     with contextlib.closing(agent):

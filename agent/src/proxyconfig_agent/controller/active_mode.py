@@ -13,7 +13,7 @@ import structlog
 from proxyconfig_agent.dataplane.mode_choice import Answer, Chosen, Impossible, Verdict, as_configured, choose
 from proxyconfig_agent.dataplane.modes import left_behind
 from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError, Installed, ProbeResult, TemporaryError
-from proxyconfig_agent.dataplane.takeover import removed
+from proxyconfig_agent.dataplane.takeover import any_here, removed
 from proxyconfig_agent.dataplane.worker import in_thread
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node import capabilities
@@ -50,14 +50,13 @@ class ActiveMode:
         self._active: _Probed | None = None
         self._standby: _Probed | None = None
         """The mode before, complete and disarmed, while a change is held."""
-        self._holding = False
         self.chosen_for: ProxyConfigSpec | None = None
         """The spec with mode `auto` for which the active mode was chosen."""
         self._choice: Chosen | None = None
         self._before: Mode | None = None
         self.unsupported = ""
         """Why a mode that was asked for is not active; empty if the one that was asked for last is."""
-        self._one = asyncio.Lock()
+        self._holding, self._one = False, asyncio.Lock()
 
     @property
     def failed(self) -> bool:
@@ -100,8 +99,10 @@ class ActiveMode:
         self._holding = True
 
     async def commit(self) -> None:
-        """The active mode stays, and all others retire."""
+        """The active mode stays, and all others retire, if anything is held."""
         async with self._one:
+            if not self._holding:
+                return
             self._holding = False
             self._drop_standby()
             if self._active is not None:
@@ -136,6 +137,25 @@ class ActiveMode:
             _log.error("removal failed", error=str(error))
             self._recorder.set_findings(Source.MODE, Finding(Topic.TRAFFIC, "RemovalFailed", str(error)))
             return None
+
+    async def has_rules(self) -> bool:
+        """Whether an earlier agent left anything in the kernel; no, if that cannot be read."""
+        try:
+            return await in_thread(partial(any_here, left_behind()))
+        except (DataplaneError, OSError) as error:
+            _log.error("rules of an earlier agent cannot be read", error=str(error))
+            return False
+
+    async def is_blank(self) -> bool:
+        """Whether nothing of any mode of ours is in the kernel: rules that are there are newer than a checkpoint."""
+        try:
+            newer = await self.scan()
+        except (DataplaneError, OSError) as error:
+            _log.error("checkpoint not used: the kernel's rules cannot be read", error=str(error))
+            return False
+        if newer:
+            _log.info("rules are newer than the checkpoint", advice="they stay until the API server answers")
+        return not newer
 
     async def scan(self) -> list[str]:
         """What of any mode of ours is in the kernel. Raises DataplaneError or OSError."""

@@ -16,16 +16,13 @@ from proxyconfig_agent.controller import garbage
 from proxyconfig_agent.controller.active_mode import ActiveMode, Modes
 from proxyconfig_agent.controller.active_runner import ActiveRunner
 from proxyconfig_agent.controller.cluster_changes import ClusterChanges
+from proxyconfig_agent.controller.node_addresses import NodeAddresses
 from proxyconfig_agent.controller.readiness import CacheReadiness
 from proxyconfig_agent.controller.retry import RetryTimer
 from proxyconfig_agent.controller.sources import Reporters, Sources
-from proxyconfig_agent.controller.step import Inputs, Plan, Prepare, Probe, Reconfigure, Remove, Run, Step, Wait, next_step
-from proxyconfig_agent.dataplane.port import DataplaneError
-from proxyconfig_agent.ingest.model import Node
-from proxyconfig_agent.node import rtnetlink
+from proxyconfig_agent.controller.step import Commit, Inputs, Plan, Prepare, Probe, Reconfigure, Remove, Run, Step, Wait, next_step
+from proxyconfig_agent.controller.transaction import Observation, Transaction
 from proxyconfig_agent.node.host import Host
-from proxyconfig_agent.node.known_addresses import KnownAddresses
-from proxyconfig_agent.node.local_address import LocalAddress
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts
 from proxyconfig_agent.report.healthcheck.sync import HealthChecks
 from proxyconfig_agent.report.recorder import StatusRecorder, StatusUpdate
@@ -62,6 +59,7 @@ class NodeController:
         reporters: Reporters,
         health_ports: HealthPorts,
         watches: Watches,
+        observation: Observation,
         checkpointer: Checkpointer | None = None,
     ) -> None:
         self._informers, self._cluster, self._recorder, self._host = informers, cluster, recorder, host
@@ -75,9 +73,11 @@ class NodeController:
         self._runner = ActiveRunner(cluster, programmed, self._synced)
         self.changes = ClusterChanges(cluster=cluster, recorder=recorder, runner=self._runner, wake=self._changed.set)
         self._active = ActiveMode(modes, recorder, stop=self._runner.stop)
+        self._transaction = Transaction(
+            cluster, recorder, observation, self._changed.set, has_rules=self._active.has_rules, known=self._readiness.known
+        )
         self._reporter: Reporter | None = None
-        self._local: tuple[LocalAddress, ...] | None = None
-        self._known_addresses = KnownAddresses()
+        self._addresses = NodeAddresses(self._changed.set)
         self._desired: Desired | None = None
         self._prepared: Prepare | None = None
         self._removed: Desired | None = None
@@ -93,8 +93,8 @@ class NodeController:
         source = self._sources(self._set_desired, self._set_trouble)
         async with self._group as group:
             self._informers.tell(self.changes)
-            own = (self._watch_addresses(), self._beat(), self._health_checks.run(), self._readiness.run(self._may_use_checkpoint))
-            for work in (source.run(), *own):
+            own = (self._addresses.watch(), self._beat(), self._health_checks.run(), self._readiness.run(self._may_use_checkpoint))
+            for work in (source.run(), self._transaction.run(), *own):
                 group.create_task(work)
             while True:
                 self._changed.clear()
@@ -123,49 +123,38 @@ class NodeController:
             self._reporter.again()
         if desired != before:
             self._retry.reset()
+        self._transaction.order(desired)
         self._changed.set()
 
     def _set_trouble(self, finding: Finding | None) -> None:
         self._recorder.set_findings(Source.CONFIGURATION, *([finding] if finding else []))
 
     async def _may_use_checkpoint(self, order: Desired) -> bool:
-        """Whether the checkpoint counts, under the order of now if there is one: rules that are in the kernel are newer."""
-        now = self._desired or order
-        if now.remove or await self._active.use(now.spec) is None:
-            return False
-        try:
-            newer = await self._active.scan()
-        except (DataplaneError, OSError) as error:
-            _log.error("checkpoint not used: the kernel's rules cannot be read", error=str(error))
-            return False
-        if newer:
-            _log.info("rules are newer than the checkpoint", advice="they stay until the API server answers")
+        """Whether the checkpoint counts, under the order of now if there is one."""
+        now = self._transaction.in_force or self._desired or order
+        if now.remove or await self._active.use(now.spec) is None or not await self._active.is_blank():
             return False
         if self._desired is None:
             self._set_desired(order)  # else an order has come meanwhile, and is newer
         return not (self._desired or order).remove
 
-    async def _watch_addresses(self) -> None:
-        async for local in rtnetlink.watch():
-            self._local = local
-            self._changed.set()
-
     async def _beat(self) -> NoReturn:
         alone = False
         while True:
             self._recorder.beat()
+            self._transaction.beat()
             self._recorder.set_findings(Source.WATCHES, *self._watches.findings())
             if alone is not (alone := self._active.alone):
                 self._changed.set()
             await asyncio.sleep(BEAT_S)
 
     def _inputs(self) -> Inputs:
-        node, findings = self._node_in_force()
+        node, findings = self._addresses.in_force(self._cluster.node)
         return Inputs(
-            desired=self._desired,
+            desired=self._in_force(),
             node=node,
             node_findings=findings,
-            local=self._local,
+            local=self._addresses.local,
             service_cidrs=self._readiness.service_cidrs(),
             caches_ready=self._readiness.complete,
             prepared=self._prepared,
@@ -175,17 +164,14 @@ class NodeController:
             unserved=self._active.unserved,
             mode_failed=self._active.failed,
             running=self._runner.plan,
+            unreported=self._transaction.unreported,
             removed=self._removed,
             retry_waits=self._retry.waits,
         )
 
-    def _node_in_force(self) -> tuple[Node, tuple[Finding, ...]]:
-        """The Node; without addresses in its status, it has those from before."""
-        node = self._cluster.node
-        if self._local is None:
-            return node, ()
-        addresses, findings = self._known_addresses.in_force(node.addresses, self._local)
-        return replace(node, addresses=addresses), findings
+    def _in_force(self) -> Desired | None:
+        """Before the probes are through, a restarted agent leaves the kernel as it is."""
+        return None if self._transaction.waits_for_probes and self._runner.plan is None else self._transaction.in_force
 
     async def _carry_out(self, step: Step) -> None:
         match step:
@@ -193,15 +179,24 @@ class NodeController:
                 self._recorder.host(self._host.configure(spec, alone=alone))
                 self._prepared = step
             case Probe(spec):
+                if self._transaction.is_open:
+                    self._active.hold()
                 if await self._active.use(spec) is None:
+                    self._transaction.impossible("ModeUnsupported", self._active.unsupported)
                     self._retry.later()
             case Run(plan):
                 self._prepare_for(plan)
                 self._run(plan)
             case Reconfigure(plan):
                 self._prepare_for(plan)
-                if self._runner.reconfigure(plan):
-                    self._recorder.applied(plan.desired)
+                if self._runner.reconfigure(plan) and (applied := self._transaction.applied(plan.desired)) is not None:
+                    self._recorder.applied(applied)
+            case Commit(observed):
+                if self._transaction.is_over:
+                    await self._active.commit()
+                self._recorder.applied(observed)
+                self._transaction.reported(observed)
+                self._note_safe()
             case Remove(desired):
                 await self._remove(desired)
 
@@ -222,16 +217,21 @@ class NodeController:
         if sync.error:
             self._recorder.synced(StatusUpdate(sync))
             return
+        applied = self._transaction.applied(applied) if applied is not None else None
         # After the first sync as well: conntrack's sysctls may have come with the rules that use it.
         prepared = self._prepared if sync.full else None
         host = self._host.configure(prepared.spec, alone=prepared.alone) if prepared is not None else None
         self._recorder.synced(StatusUpdate(sync, applied, host))
         self._health_checks.synced()
-        if self._runner.plan is not None:
-            self._readiness.note(self._runner.plan.desired)
+        self._note_safe()
         if sync.reason is SyncReason.START:
             garbage.keep()
             self._changed.set()  # the mode may have the node alone now
+
+    def _note_safe(self) -> None:
+        """What the next boot is to do while the API server does not answer."""
+        if (safe := self._transaction.safe) is not None and self._runner.plan is not None:
+            self._readiness.note(safe)
 
     async def _remove(self, desired: Desired) -> None:
         """Remove all that is ours; what cannot be removed is tried again."""

@@ -46,8 +46,14 @@ class CacheReadiness:
             checkpointer,
             changed,
         )
-        self.complete = False
+        self.known = asyncio.Event()
+        """Set when `complete`."""
         self._remembered_cidrs: tuple[Network, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """All Services, EndpointSlices and the Node are known."""
+        return self.known.is_set()
 
     async def run(self, may_use_checkpoint: MayUseCheckpoint) -> None:
         """Wait for the caches; load the checkpoint, if there is one, while the API server does not answer, and keep it up to date."""
@@ -82,7 +88,7 @@ class CacheReadiness:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._informers.cidrs.synced.wait(), CIDRS_WITHIN_S)
         _log.info("cluster known", services=self._cluster.services, decode_s=round(self._informers.decode_s(), 4))
-        self.complete = True
+        self.known.set()
         self._recorder.set_findings(Source.CHECKPOINT)
         self._changed()
 
@@ -97,7 +103,7 @@ class CacheReadiness:
             return
         self._recorder.set_findings(Source.CHECKPOINT, checkpointer.put_back(self._unlisted(last)))
         self._remembered_cidrs = last.heading.service_cidrs
-        self.complete = True
+        self.known.set()
         self._changed()
 
     def _unlisted(self, last: Checkpoint) -> Checkpoint:

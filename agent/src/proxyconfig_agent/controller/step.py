@@ -56,6 +56,8 @@ class Inputs:
     """A mode was asked for that this node cannot do, and that was reported."""
     running: Plan | None = None
     """What the runner was given last; None: there is no runner."""
+    unreported: Desired | None = None
+    """What is in force for good, and not reported yet as what the node runs."""
     removed: Desired | None = None
     """The removal that was carried out and proven."""
     retry_waits: bool = False
@@ -98,13 +100,20 @@ class Reconfigure:
 
 
 @dataclass(frozen=True, slots=True)
+class Commit:
+    """The change is over: the mode before may go, and the status says what the node runs."""
+
+    observed: Desired
+
+
+@dataclass(frozen=True, slots=True)
 class Remove:
     """Leave nothing in the kernel, and prove it by a scan."""
 
     desired: Desired
 
 
-Step: TypeAlias = Wait | Prepare | Probe | Run | Reconfigure | Remove
+Step: TypeAlias = Wait | Prepare | Probe | Run | Reconfigure | Commit | Remove
 
 
 def next_step(inputs: Inputs) -> Step:
@@ -143,7 +152,9 @@ def _is_active(spec: ProxyConfigSpec, inputs: Inputs) -> bool:
 def _run(plan: Plan, inputs: Inputs) -> Step:
     if inputs.running is None:
         return Run(plan)
-    return Reconfigure(plan) if plan != inputs.running or inputs.mode_failed else Wait()
+    if plan != inputs.running or inputs.mode_failed:
+        return Reconfigure(plan)
+    return Commit(inputs.unreported) if inputs.unreported is not None else Wait()
 
 
 def _plan_of(desired: Desired, inputs: Inputs, local: tuple[LocalAddress, ...]) -> Plan:

@@ -162,6 +162,15 @@ def _is_gone(other: Lifecycle) -> bool:
     return True
 
 
+def any_here(found: Iterable[Lifecycle]) -> bool:
+    """Whether one of these modes has anything in the kernel. Raises DataplaneError or OSError."""
+    for each in found:
+        with contextlib.closing(each):
+            if each.scan():
+                return True
+    return False
+
+
 def removed(found: Iterable[Lifecycle]) -> list[str]:
     """Take away what these modes have in the kernel, and return what a scan still finds. Raises DataplaneError or OSError."""
     left: list[str] = []

@@ -60,6 +60,13 @@ REASONS = (
         "`auto` has taken another mode than before; the message says why. Services and connections keep working.",
     ),
     Reason(
+        "ProbesFailed",
+        "`Degraded`, `status.change`, Event on the Node",
+        "After a change of the revision, probes fail that passed before it; `status.change.probes` has their words. With `onFailure: "
+        "Rollback` the node is back at the revision before (`status.change.phase: RolledBack`), else it keeps the new one.",
+        "Act on the probes' words, then give the node another revision; the one that failed is not tried again by itself.",
+    ),
+    Reason(
         "Removed", f"{_SERVES}, `Degraded`", "The node's ProxyConfig was deleted, or does not select the node any more; its rules are gone."
     ),
     Reason(

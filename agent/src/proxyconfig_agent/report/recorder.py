@@ -23,6 +23,7 @@ from proxyconfig_agent.sync.result import SyncResult
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.messages import listed
 from proxyconfig_api.nodeproxy import ModeStatus, NodeProxyStatus
+from proxyconfig_api.status.rollout import ChangeStatus
 from proxyconfig_client.clock import Clock
 from proxyconfig_client.events import Events
 
@@ -73,7 +74,8 @@ class StatusRecorder:
         """An earlier agent has reported this. What it applied is still in the kernel; whether that is up to date is not known yet."""
         self._ran = reported.mode.effective
         generation, revision = max(0, reported.observed_generation), reported.observed_revision
-        self.update(generation=generation, revision=revision, mode=reported.mode, capabilities=reported.capabilities)
+        fields = {"mode": reported.mode, "capabilities": reported.capabilities, "change": reported.change}
+        self.update(generation=generation, revision=revision, **fields)
 
     def update(self, **fields: object) -> None:
         """Replace fields of the state."""
@@ -92,6 +94,10 @@ class StatusRecorder:
     def host(self, host: HostState) -> None:
         """The node's sysctls and modules were found to be so."""
         self._change({Source.HOST: host.findings}, modules=host.modules)
+
+    def change(self, change: ChangeStatus | None, finding: Finding | None) -> None:
+        """How far the node is with its change, and what is wrong with it."""
+        self._change({Source.CHANGE: (finding,) if finding is not None else ()}, change=change)
 
     def applied(self, desired: Desired) -> None:
         """The node is as desired."""

@@ -21,6 +21,7 @@ class Topic(enum.Enum):
 class Source(enum.Enum):
     """The part of the agent that finds something. What it finds now replaces what it found before."""
 
+    CHANGE = "change"
     CHECKPOINT = "checkpoint"
     CONFIGURATION = "configuration"
     CONNTRACK = "conntrack"

@@ -21,9 +21,10 @@ from proxyconfig_api.codec import dec_hook
 from proxyconfig_api.errors import InvalidSpec
 from proxyconfig_api.messages import listed
 from proxyconfig_api.names import API_VERSION, NAMESPACE
-from proxyconfig_api.nodeproxy import Action, NodeProxy, NodeProxySpec, NodeProxyStatus
+from proxyconfig_api.nodeproxy import Action, NodeChange, NodeProxy, NodeProxySpec, NodeProxyStatus
 from proxyconfig_api.proxyconfig import ProxyConfig
 from proxyconfig_api.revision import parse_revision, unknown_fields
+from proxyconfig_api.rollout import Rollout
 from proxyconfig_api.spec import ProxyConfigSpec
 from proxyconfig_client.api import ApiClient, path_of
 from proxyconfig_client.backoff import Backoff
@@ -49,6 +50,8 @@ class Desired:
     remove: bool = False
     reported: NodeProxyStatus = field(default_factory=NodeProxyStatus, compare=False)
     uid: str = ""
+    change: NodeChange = field(default_factory=NodeChange, compare=False)
+    """How the node is to change to the spec."""
 
 
 class _Revision(msgspec.Struct):
@@ -135,8 +138,9 @@ class NodeProxySource:
 
     def _announce(self, proxy: NodeProxy, content: _Content) -> None:
         self._trouble(_about_unknown(proxy.spec.revision_name, content.unknown))
-        remove = proxy.spec.action is Action.REMOVE
-        self._tell(Desired(content.spec, proxy.metadata.generation, proxy.spec.revision_name, remove, proxy.status, proxy.metadata.uid))
+        spec, metadata = proxy.spec, proxy.metadata
+        remove = spec.action is Action.REMOVE
+        self._tell(Desired(content.spec, metadata.generation, spec.revision_name, remove, proxy.status, metadata.uid, spec.change))
 
     async def _fetch(self, name: str) -> _Content:
         raw = await self._connection.get(path_of("apps/v1", "controllerrevisions", name, namespace=NAMESPACE))
@@ -151,6 +155,11 @@ def _about_unknown(revision: str, fields: Sequence[str]) -> Finding | None:
         f"this version of the agent does not know, and ignores, fields of ControllerRevision {revision}: {listed(fields)}; update the agent"
     )
     return Finding(Topic.AGENT, "UnknownFields", sentence)
+
+
+def _change(rollout: Rollout) -> NodeChange:
+    """As the operator would write it into a NodeProxy."""
+    return NodeChange(probes=rollout.probes, hold_period=rollout.hold_period, on_failure=rollout.on_failure)
 
 
 def _order(proxy: NodeProxy) -> tuple[str, NodeProxySpec]:
@@ -171,7 +180,8 @@ class FileSource:
             document = yaml.safe_load(self._path.read_bytes())
             if not isinstance(document, dict):
                 raise ConfigurationError(f"{self._path} is not a ProxyConfig manifest: it must be one mapping with metadata and spec")
-            return Desired(ProxyConfig.parse(document).spec, revision=f"file:{self._path.name}")
+            spec = ProxyConfig.parse(document).spec
+            return Desired(spec, revision=f"file:{self._path.name}", change=_change(spec.rollout))
         except OSError as error:
             raise ConfigurationError(f"cannot read the configuration {self._path}: {error.strerror}") from error
         except yaml.YAMLError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +14,19 @@ from tests.support.polling import soon
 from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 from tests.unit.agent.examples import NODE, service
 
+from proxyconfig_agent.conntrack.statistics import Statistics
+from proxyconfig_agent.controller.change_record import ChangeRecord
 from proxyconfig_agent.controller.controller import NodeController
 from proxyconfig_agent.controller.retry import RETRY_S
+from proxyconfig_agent.controller.transaction import Observation
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed
 from proxyconfig_agent.dataplane.takeover import Takeover
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.module_states import Modules
 from proxyconfig_agent.node.modules import ESSENTIAL
 from proxyconfig_agent.node.procsys import Ledger
+from proxyconfig_agent.probes.model import Absent, Answer, Target
+from proxyconfig_agent.probes.signals import Signals
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts
 from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.metrics.metrics import Metrics
@@ -34,9 +40,12 @@ from proxyconfig_agent.state.findings import Finding
 from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.informers import Informers
-from proxyconfig_api.nodeproxy import ModeStatus, NodeProxyStatus
-from proxyconfig_api.spec import Mode, ProxyConfigSpec
+from proxyconfig_api.nodeproxy import ModeStatus, NodeChange, NodeProxyStatus
+from proxyconfig_api.rollout import OnFailure
+from proxyconfig_api.spec import Masquerade, Mode, ProxyConfigSpec
 from proxyconfig_api.status.conditions import condition
+from proxyconfig_api.status.rollout import ChangePhase, ProbeResult
+from proxyconfig_api.values.duration import Duration
 from proxyconfig_client.api import ApiClient
 from proxyconfig_client.clock import Clock
 from proxyconfig_client.config import ClientConfig
@@ -80,6 +89,8 @@ class Node:
         self.cluster.put_service(service())
         self.planes = {Mode.NFTABLES: FakeDataplane(**options), Mode.IPTABLES: FakeDataplane(**options)}  # type: ignore[arg-type]
         self.probed: list[Mode] = []
+        self.fails: dict[str, frozenset[Mode]] = {}
+        """Names of probes, and the modes in which they fail."""
         self.statuses: list[NodeProxyStatus] = []
         self.health, metrics = Health(clock), Metrics("1", "")
         self.health.node(known=True, deleted=False)
@@ -99,6 +110,7 @@ class Node:
             reporters=lambda before: Reporter(self._write, clock, before),
             health_ports=HealthPorts(self.health.serves, self.recorder.unopened),
             watches=self.watches,
+            observation=Observation(ChangeRecord(folder), self._ask, Signals(Statistics, clock.monotonic), clock),
             checkpointer=Checkpointer(self.checkpoint, self.cluster),
         )
 
@@ -121,13 +133,24 @@ class Node:
 
     def _installed(self, mode: Mode) -> Installed:
         made = self._mode(mode)
-        return Installed(made, made, Takeover(made, lambda: iter(())))
+        takeover = Takeover(made, lambda: (plane for of, plane in self.planes.items() if of is not mode))
+        return Installed(takeover, made, takeover)
 
     def _mode(self, mode: Mode) -> FakeDataplane:
         self.probed.append(mode)
         if mode not in self.planes:
             raise DataplaneError(f"the kernel lacks {mode.value}")
         return self.planes[mode]
+
+    async def _ask(self, targets: tuple[Target | Absent, ...], _: float) -> tuple[Answer, ...]:
+        """What the data path answers: each probe as its name says in `fails`, and by the mode that is armed."""
+        names = dict.fromkeys(each.name for each in targets)
+        return tuple(self._answer(name) for name in (*names, *(name for name in self.fails if name not in names)))
+
+    def _answer(self, name: str) -> Answer:
+        armed = {mode for mode, plane in self.planes.items() if plane.state and plane.armed}
+        wrong = self.fails.get(name, frozenset()) & armed
+        return Answer(name, ProbeResult.FAILED, f"no answer in {', '.join(sorted(wrong))}") if wrong else Answer(name, ProbeResult.PASSED)
 
     async def _write(self, status: NodeProxyStatus) -> None:
         self.statuses.append(status)
@@ -312,6 +335,140 @@ def test_an_order_that_comes_while_the_checkpoint_is_considered_is_followed(tmp_
             return after.says("Removed")
 
     assert virtualtime.run(scenario)
+
+
+NFTABLES_IN, IPTABLES_IN = frozenset((Mode.NFTABLES,)), frozenset((Mode.IPTABLES,))
+CAREFULLY = NodeChange(hold_period=Duration(10), on_failure=OnFailure.ROLLBACK)
+CAREFUL = replace(IPTABLES, generation=2, change=CAREFULLY)
+
+
+def phases(node: Node) -> list[str]:
+    """Those that the status has told, in order."""
+    told = [status.change.phase.value for status in node.statuses if status.change is not None]
+    return [phase for phase, _ in itertools.groupby(told)]
+
+
+def masquerades(plane: FakeDataplane) -> bool:
+    return plane.settings.masquerade_all
+
+
+async def serving(node: Node) -> None:
+    node.list_everything()
+    node.order(FIRST)
+    await asyncio.sleep(5)
+    assert node.says("Synced")
+
+
+def test_a_change_of_mode_is_held_and_then_committed(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> None:
+        node = Node(tmp_path, clock)
+        old, new = node.planes[Mode.NFTABLES], node.planes[Mode.IPTABLES]
+        async with running(node):
+            await serving(node)
+            node.order(CAREFUL)
+            await asyncio.sleep(5)
+            assert (bool(old.state), old.armed, bool(new.state), new.armed) == (True, False, True, True)
+            assert (node.statuses[-1].observed_revision, phases(node)) == ("x-1", ["Holding"])
+            await asyncio.sleep(10)
+            assert (old.state, bool(new.state)) == ({}, True)
+            assert (node.statuses[-1].observed_revision, node.statuses[-1].observed_generation) == ("x-3", 2)
+            assert phases(node) == ["Holding", "Committed"]
+
+    virtualtime.run(scenario)
+
+
+def test_a_probe_that_fails_after_a_change_brings_the_old_mode_back_within_two_seconds(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> None:
+        node = Node(tmp_path, clock)
+        node.fails["dns/UDP"] = IPTABLES_IN
+        old, new = node.planes[Mode.NFTABLES], node.planes[Mode.IPTABLES]
+        async with running(node):
+            await serving(node)
+            node.order(CAREFUL)
+            await asyncio.sleep(2)
+            assert (bool(old.state), old.armed, new.state) == (True, True, {})
+            await asyncio.sleep(5)
+            last = node.statuses[-1]
+            assert (last.observed_revision, last.observed_generation, last.mode.effective) == ("x-1", 2, "nftables")
+            assert last.change is not None
+            assert (last.change.phase, last.change.reason) == (ChangePhase.ROLLED_BACK, "ProbesFailed")
+            assert "dns/UDP: no answer in iptables" in last.change.message
+            degraded = condition(last.conditions, "Degraded")
+            assert degraded is not None
+            assert (degraded.status, degraded.reason) == ("True", "ProbesFailed")
+            node.order(FIRST)
+            await asyncio.sleep(5)
+            assert node.statuses[-1].change is None
+            assert node.statuses[-1].observed_generation == 1
+            assert node.says("Synced")
+
+    virtualtime.run(scenario)
+
+
+def test_what_failed_before_gates_nothing(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> None:
+        node = Node(tmp_path, clock)
+        node.fails["dns/UDP"] = NFTABLES_IN | IPTABLES_IN
+        async with running(node):
+            await serving(node)
+            node.order(CAREFUL)
+            await asyncio.sleep(30)
+            last = node.statuses[-1]
+            assert last.observed_revision == "x-3"
+            assert last.change is not None
+            assert ("dns/UDP", ProbeResult.FAILED_BEFORE) in {(probe.name, probe.result) for probe in last.change.probes}
+
+    virtualtime.run(scenario)
+
+
+def test_an_order_that_asks_for_the_old_mode_while_the_new_one_is_held_goes_back_at_once(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> None:
+        node = Node(tmp_path, clock)
+        async with running(node):
+            await serving(node)
+            node.order(CAREFUL)
+            await asyncio.sleep(5)
+            node.order(replace(FIRST, generation=3))
+            await asyncio.sleep(5)
+            assert node.probed == [Mode.NFTABLES, Mode.IPTABLES]
+            assert (node.planes[Mode.IPTABLES].state, node.planes[Mode.NFTABLES].armed) == ({}, True)
+            assert (node.statuses[-1].observed_revision, node.statuses[-1].observed_generation) == ("x-1", 3)
+
+    virtualtime.run(scenario)
+
+
+def test_a_change_of_the_same_mode_goes_back_to_the_settings_from_before(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> None:
+        node = Node(tmp_path, clock)
+        plane = node.planes[Mode.NFTABLES]
+        async with running(node):
+            await serving(node)
+            node.fails["dns/UDP"] = frozenset()
+            masquerading = ProxyConfigSpec(mode=Mode.NFTABLES, masquerade=Masquerade(all=True))
+            node.order(Desired(masquerading, 2, "x-2", uid="u", change=CAREFULLY))
+            await asyncio.sleep(3)
+            assert masquerades(plane)
+            node.fails["dns/UDP"] = NFTABLES_IN
+            await asyncio.sleep(4)
+            assert not masquerades(plane)
+            assert node.statuses[-1].observed_revision == "x-1"
+            assert phases(node) == ["Holding", "RolledBack"]
+
+    virtualtime.run(scenario)
+
+
+def test_a_quick_change_is_one_write_of_the_status(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> None:
+        node = Node(tmp_path, clock)
+        async with running(node):
+            await serving(node)
+            before = len(node.statuses)
+            node.order(replace(IPTABLES, generation=2))
+            await asyncio.sleep(5)
+            assert node.statuses[-1].observed_revision == "x-3"
+            assert len(node.statuses) <= before + 2
+
+    virtualtime.run(scenario)
 
 
 class Scanned(FakeDataplane):

@@ -15,6 +15,7 @@ from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_api.messages import listed
 from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT, ModeStatus, Module
 from proxyconfig_api.status.conditions import ConditionUpdate
+from proxyconfig_api.status.rollout import ChangeStatus
 
 MESSAGE_LIMIT = 2000
 """Long enough for people; the API would take 32768."""
@@ -48,6 +49,8 @@ class NodeState:
     modules: tuple[Module, ...] = ()
     """Of the mode, and of spec.kernel.modules."""
     drift: Drift = Drift()
+    change: ChangeStatus | None = None
+    """The last change of the revision; None: of a first installation."""
     removed_objects: int | None = None
     """What a scan found after a Remove; None: not removed."""
     findings: tuple[Finding, ...] = ()

@@ -41,6 +41,7 @@ def status_of(state: NodeState, before: Iterable[Condition], now_s: float) -> No
     return NodeProxyStatus(
         observed_generation=state.generation,
         observed_revision=state.revision,
+        change=state.change,
         mode=state.mode,
         version=state.version,
         services=state.services,

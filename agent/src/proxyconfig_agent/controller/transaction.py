@@ -1,0 +1,203 @@
+"""Carries out what `change` decides: asks the probes, keeps the time, records and reports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+import structlog
+
+from proxyconfig_agent.controller import change as changes
+from proxyconfig_agent.controller.change import Change, Phase
+from proxyconfig_agent.controller.change_record import ChangeRecord
+from proxyconfig_agent.probes.judge import to_ask_again
+from proxyconfig_agent.probes.model import Absent, Answer, Target
+from proxyconfig_agent.probes.signals import NAMES, Signals
+from proxyconfig_agent.probes.targets import targets_of
+from proxyconfig_agent.report.recorder import StatusRecorder
+from proxyconfig_agent.state.cluster import ClusterState
+from proxyconfig_agent.watch.desired import Desired
+from proxyconfig_api.status.rollout import ProbeResult
+from proxyconfig_client.clock import Clock
+
+SHORT_S = 0.5
+"""A step that ends within this is not reported: a change that passes at once costs the API server one write."""
+
+_log = structlog.get_logger("change")
+
+
+class Ask(Protocol):
+    """`probes.prober.probe`: never raises."""
+
+    def __call__(self, targets: tuple[Target | Absent, ...], timeout_s: float, /) -> Awaitable[tuple[Answer, ...]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """How a change is watched, and where it is recorded."""
+
+    record: ChangeRecord
+    ask: Ask
+    signals: Signals
+    clock: Clock
+
+
+class Transaction:
+    """`moved` is called when what is in force, or what is to be reported, may have changed. `known` is set when the cluster is.
+    `has_rules`: whether an earlier agent left anything in the kernel."""
+
+    def __init__(
+        self,
+        cluster: ClusterState,
+        recorder: StatusRecorder,
+        observation: Observation,
+        moved: Callable[[], None],
+        *,
+        has_rules: Callable[[], Awaitable[bool]],
+        known: asyncio.Event,
+    ) -> None:
+        self._cluster, self._recorder, self._tell, self._has_rules, self._known = cluster, recorder, moved, has_rules, known
+        self._record, self._ask, self._signals, self._clock = observation.record, observation.ask, observation.signals, observation.clock
+        self._since = self._signals.sample()
+        self.change: Change | None = None
+        self._newest: Desired | None = None
+        self._applied: Desired | None = None
+        self._observed: Desired | None = None
+        self._later: asyncio.TimerHandle | None = None
+        self._moved = asyncio.Event()
+
+    @property
+    def in_force(self) -> Desired | None:
+        """What the node is to do now; None: nothing is known yet."""
+        return self.change.in_force if self.change is not None else None
+
+    @property
+    def safe(self) -> Desired | None:
+        return self.change.safe if self.change is not None else None
+
+    @property
+    def is_open(self) -> bool:
+        return self.change is not None and self.change.is_open
+
+    @property
+    def is_over(self) -> bool:
+        return self.change is not None and self.change.is_settled
+
+    @property
+    def waits_for_probes(self) -> bool:
+        """Nothing may be changed yet."""
+        return self.change is not None and self.change.phase is Phase.ASKING
+
+    @property
+    def unreported(self) -> Desired | None:
+        """What is in force and in the kernel, and to be reported as what the node runs."""
+        observed = self.change.observed if self.change is not None else None
+        return observed if observed != self._observed and self._applied == self.in_force else None
+
+    def order(self, desired: Desired) -> None:
+        self._newest = desired
+        if self.change is None:
+            self._moved.set()
+            return
+        self._set(changes.ordered(self.change, desired))
+        if self._applied is not None and self._applied == self.change.in_force:  # there is nothing to do for it
+            self._set(changes.applied(self.change, self._applied))
+
+    def applied(self, desired: Desired) -> Desired | None:
+        """It is in the kernel; returns it if that is all there is to report, so that both are one write of the status."""
+        if self.change is None:
+            return None
+        self._applied = desired
+        self._set(changes.applied(self.change, desired))
+        if self.change.old is not None or self.unreported != desired:
+            self._tell()
+            return None
+        self.reported(desired)
+        return desired
+
+    def impossible(self, reason: str, message: str) -> None:
+        if self.change is not None:
+            self._set(changes.impossible(self.change, reason, message))
+
+    def reported(self, desired: Desired) -> None:
+        """The status says that the node runs this."""
+        self._observed = desired
+
+    def beat(self) -> None:
+        """To be called every second: what is counted in the minutes before a change."""
+        self._signals.sample_if_due()
+
+    async def run(self) -> NoReturn:
+        """Follow the orders, and ask the probes, until cancelled."""
+        await self._begin()
+        await self._known.wait()
+        while True:
+            self._moved.clear()
+            change = self.change
+            asking = asyncio.ensure_future(self._answers(change))
+            moved = asyncio.ensure_future(self._moved.wait())
+            try:
+                await asyncio.wait((asking, moved), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                moved.cancel()
+                asking.cancel()
+            if asking.done() and not asking.cancelled() and change is not None and change is self.change:
+                self._set(changes.answered(change, asking.result(), self._clock.monotonic()))
+
+    async def _begin(self) -> None:
+        """Wait for the first order, and go on with the change of an earlier agent, if its rules are still there."""
+        while self._newest is None:
+            await self._moved.wait()
+            self._moved.clear()
+        recorded = self._record.load()
+        if recorded is not None and changes.resumed(recorded, self._newest).old is not None and await self._has_rules():
+            _log.info("change resumed", phase=recorded.phase.value, revision=recorded.new.revision)
+            self._set(changes.resumed(recorded, self._newest))
+        else:
+            self._set(changes.ordered(None, self._newest))
+
+    async def _answers(self, change: Change | None) -> tuple[Answer, ...]:
+        """Of the round that is due next; never, if there is none."""
+        after_s = changes.ask_after_s(change) if change is not None else None
+        if change is None or after_s is None:
+            await asyncio.get_running_loop().create_future()
+        assert change is not None, "nothing is asked without a change"  # noqa: S101
+        await asyncio.sleep(after_s or 0.0)
+        probes = change.new.change.probes
+        targets = targets_of(probes, self._cluster.view().services, self._cluster.node)
+        answers = await self._ask(to_ask_again(targets, change.before), float(probes.timeout_seconds))
+        return (*answers, *self._counted(change))
+
+    def _counted(self, change: Change) -> tuple[Answer, ...]:
+        if change.phase is Phase.ASKING:
+            return tuple(Answer(name, ProbeResult.PASSED) for name in NAMES)
+        return self._signals.answers(self._since, self._signals.sample())
+
+    def _set(self, change: Change) -> None:
+        before, self.change = self.change, change
+        if change == before and change.new.change == before.new.change:
+            return
+        if before is None or change.phase is not before.phase:
+            _log.info("change", phase=change.phase.value, revision=change.new.revision, reason=change.reason, message=change.message)
+        if change.phase is Phase.APPLYING:
+            self._since = self._signals.sample()
+        if change.new.remove:
+            self._record.delete()
+        else:
+            self._record.save(change)
+        self._report(change)
+        self._moved.set()
+        self._tell()
+
+    def _report(self, change: Change) -> None:
+        """At once what lasts; a step of the way when it takes longer than SHORT_S."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        lasts = change.is_settled or (change.reason and change.phase is not Phase.RETURNING)
+        if lasts or change.old is None:
+            self._recorder.change(changes.status_of(change), changes.finding_of(change))
+        else:
+            self._later = asyncio.get_running_loop().call_later(SHORT_S, self._recorder.change, changes.status_of(change), None)
