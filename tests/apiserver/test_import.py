@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import textwrap
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from tests.apiserver.objects import CONFIGS, Api, Object
+from tests.cluster.command import run
 from tests.cluster.controlplane import ControlPlane
 
 from proxyconfig_cli.app.main import main
@@ -68,6 +70,15 @@ def test_a_daemon_set_with_a_file_says_which_source_has_it(plane: ControlPlane, 
     assert "DaemonSet kube-system/kube-proxy names the configuration file /var/lib/kube-proxy/config.conf" in result.stderr
 
 
+def test_kubectl_finds_the_plugin_and_its_completion(plane: ControlPlane) -> None:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    kubectl = plane.program("kubectl")
+    printed = run(kubectl, "proxyconfig", "import", "--from", "flags", "--", "--proxy-mode=ipvs", env=environment)
+    assert yaml.safe_load(printed)["spec"]["mode"] == "ipvs"
+    completed = run(kubectl, "__complete", "proxyconfig", "rollout", "hist", env=environment)
+    assert completed == "history\twhat there was before\n:4\n"
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -85,7 +96,7 @@ def test_a_source_that_is_not_there_is_one_sentence(plane: ControlPlane, words: 
 
 
 def test_a_key_that_is_not_there_is_named_with_those_that_are(plane: ControlPlane, api: Api) -> None:
-    config_map(api, "kube-proxy", "config", textwrap.dedent("mode: ipvs"))
+    config_map(api, "kube-proxy", "config", "mode: ipvs")
     result = imported(plane)
     assert "has no key config.conf, only config: name it with --key" in result.stderr
     assert imported(plane, "--key", "config").exit_code == 0

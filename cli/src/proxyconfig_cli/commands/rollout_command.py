@@ -42,7 +42,11 @@ def command() -> None:
     """Follow, pause, undo and retry the rollout of a ProxyConfig's changes to its nodes."""
 
 
-@command.command("status", epilog=examples("rollout status", "rollout status edge --timeout 10m", "rollout status --watch=false"))
+@command.command(
+    "status",
+    short_help="how far it is; waits for its end",
+    epilog=examples("rollout status", "rollout status edge --timeout 10m", "rollout status --watch=false"),
+)
 @_name
 @click.option("-w", "--watch", type=bool, default=True, show_default=True, help="Wait for the end of the rollout")
 @click.option("--timeout", "within_s", type=Seconds(), default="0s", show_default=True, help="How long to wait; 0s is without end")
@@ -69,7 +73,11 @@ async def status(*, name: str, watch: bool, within_s: float, connection: Connect
             await asyncio.sleep(POLL_S)
 
 
-@command.command("history", epilog=examples("rollout history", "rollout history --revision 3", "rollout history edge -o yaml"))
+@command.command(
+    "history",
+    short_help="what there was before",
+    epilog=examples("rollout history", "rollout history --revision 3", "rollout history edge -o yaml"),
+)
 @_name
 @click.option("--revision", "number", type=int, default=0, help="Print the spec of this revision alone")
 @click.option("-o", "--output", type=click.Choice(["json", "yaml", "wide"]), help="Format  [default: a table]")
@@ -89,7 +97,7 @@ async def history(*, name: str, number: int, output: str | None, connection: Con
         click.echo(_history_table(listed, wide=output == "wide"), nl=False)
 
 
-@command.command("pause", epilog=examples("rollout pause", "rollout pause edge"))
+@command.command("pause", short_help="change no further node", epilog=examples("rollout pause", "rollout pause edge"))
 @_name
 @_cluster
 @asynchronous
@@ -100,7 +108,7 @@ async def pause(*, name: str, connection: Connection) -> None:
     click.echo(f"proxyconfig {name} paused")
 
 
-@command.command("resume", epilog=examples("rollout resume", "rollout resume edge"))
+@command.command("resume", short_help="go on", epilog=examples("rollout resume", "rollout resume edge"))
 @_name
 @_cluster
 @asynchronous
@@ -111,7 +119,7 @@ async def resume(*, name: str, connection: Connection) -> None:
     click.echo(f"proxyconfig {name} resumed")
 
 
-@command.command("retry", epilog=examples("rollout retry", "rollout retry edge"))
+@command.command("retry", short_help="start a failed one again", epilog=examples("rollout retry", "rollout retry edge"))
 @_name
 @_cluster
 @asynchronous
@@ -122,7 +130,11 @@ async def retry(*, name: str, connection: Connection) -> None:
     click.echo(f"proxyconfig {name} will be rolled out again")
 
 
-@command.command("undo", epilog=examples("rollout undo", "rollout undo --to-revision 3", "rollout undo edge --dry-run"))
+@command.command(
+    "undo",
+    short_help="back to an older revision",
+    epilog=examples("rollout undo", "rollout undo --to-revision 3", "rollout undo edge --dry-run"),
+)
 @_name
 @click.option("--to-revision", "number", type=int, default=0, show_default=True, help="Number of `rollout history`; 0 is the one before")
 @click.option("--dry-run", is_flag=True, help="Print what would change, let the API server check it, and change nothing")

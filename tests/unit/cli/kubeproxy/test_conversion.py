@@ -164,7 +164,7 @@ def test_a_gate_against_external_ips_says_what_to_do_instead() -> None:
         ("clusterCIDR: 10.0.0.0", "must be a CIDR"),
         ("metricsBindAddress: nowhere", "spec.agent.metricsBindAddress: must be IP:PORT"),
         ("- 1", "must be a KubeProxyConfiguration"),
-        ("{kind: KubeletConfiguration}", "must be YAML or JSON|not KubeletConfiguration"),
+        ("{kind: KubeletConfiguration}", "must be a KubeProxyConfiguration, .*, not KubeletConfiguration"),
         ('{"kubeproxy.config.k8s.io": {"IPTables": {}}}', "internal form of an older kube-proxy"),
         ("a: [", "must be YAML or JSON"),
     ],
@@ -181,6 +181,13 @@ def test_a_zero_is_the_default_of_a_field_that_is_no_pointer() -> None:
     configuration = parse(text, "config.conf")
     assert configuration.changed() == ("conntrack.maxPerCore",)
     assert convert(configuration.values).manifest["spec"]["conntrack"] == {"maxPerCore": 0}
+
+
+def test_what_configz_answers_is_read_as_the_file_is() -> None:
+    answer = (
+        '{"kubeproxy.config.k8s.io": {"kind": "KubeProxyConfiguration", "mode": "ipvs", "ipvs": {"scheduler": "lc", "syncPeriod": "30s"}}}'
+    )
+    assert parse(answer, "configz").values == parse("{mode: ipvs, ipvs: {scheduler: lc, syncPeriod: 30s}}", "file").values
 
 
 def test_a_field_of_another_version_has_a_note() -> None:

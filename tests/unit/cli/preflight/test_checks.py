@@ -49,7 +49,11 @@ def found(facts: Facts) -> list[tuple[str, str, tuple[str, ...]]]:
     return [(finding.severity.value, finding.check, finding.objects) for finding in report(facts)]
 
 
-UNREADY = [{"type": "Ready", "status": "False", "reason": "NotSynced", "message": "no"}]
+UNREADY = [
+    {"type": "Ready", "status": "False", "reason": "NotSynced", "message": "no"},
+    {"type": "Degraded", "status": "True", "reason": "PortTaken", "message": "no port"},
+    {"type": "Connected", "status": "True", "reason": "AsExpected", "message": ""},
+]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +89,7 @@ UNREADY = [{"type": "Ready", "status": "False", "reason": "NotSynced", "message"
             Facts(
                 NFTABLES, spec(), agents={"a": agent("a", {"mode": {"reason": "ModeUnsupported", "message": "no"}, "conditions": UNREADY})}
             ),
-            [("Problem", "ModeUnsupported", ("a",)), ("Problem", "NotSynced", ("a",))],
+            [("Problem", "ModeUnsupported", ("a",)), ("Problem", "NotSynced", ("a",)), ("Problem", "PortTaken", ("a",))],
             id="agents",
         ),
         pytest.param(
