@@ -23,7 +23,7 @@ from proxyconfig_agent.dataplane.port import Ipvs as IpvsSettings
 from proxyconfig_agent.ingest.model import Family, Protocol
 from proxyconfig_agent.netlink.ipvs import messages
 from proxyconfig_agent.netlink.ipvs.connection import Connection
-from proxyconfig_agent.netlink.ipvs.messages import Command, Destination, Scheduling, Timeouts, VirtualServer
+from proxyconfig_agent.netlink.ipvs.messages import Command, Destination, Scheduling, VirtualServer
 
 NEAR, FAR = "10.244.0.1:8080", "10.244.1.1:8080"
 WEB = frontends(cluster=(NEAR, FAR))
@@ -184,11 +184,6 @@ def test_the_scheduler_changes_in_place(dataplane: Entered, kernel: Connection) 
     dataplane.resync(SETTINGS, [WEB])
     dataplane.resync(replace(SETTINGS, ipvs=IpvsSettings(scheduler="lc")), [WEB])
     assert kernel.services()[SERVER] == scheduling_of("lc", 0)
-
-
-def test_timeouts_are_those_of_the_settings(dataplane: Entered, kernel: Connection) -> None:
-    dataplane.resync(replace(SETTINGS, ipvs=IpvsSettings(tcp_timeout_s=700, udp_timeout_s=50)), [])
-    assert kernel.timeouts() == Timeouts(700, 120, 50)
 
 
 @pytest.mark.parametrize("family", Family)

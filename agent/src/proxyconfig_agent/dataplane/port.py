@@ -21,7 +21,7 @@ class LocalTraffic:
 
 @dataclass(frozen=True, slots=True)
 class Ipvs:
-    """Of ipvs mode. Timeouts in seconds; 0 leaves the kernel's value alone."""
+    """Of ipvs mode."""
 
     scheduler: str = "rr"
     binds_addresses: bool = False
@@ -29,9 +29,6 @@ class Ipvs:
     adopts_kube_proxy: bool = False
     """What kube-proxy left in ipvs mode is taken over, but for virtual servers in `excluded`."""
     excluded: tuple[Network, ...] = ()
-    tcp_timeout_s: int = 0
-    tcp_fin_timeout_s: int = 0
-    udp_timeout_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from proxyconfig_agent.dataplane.modes import lasting_sysctls, spec_of
 from proxyconfig_agent.node import conntrack_sysctls, module_record, module_states, modules
 from proxyconfig_agent.node.capabilities import cores
 from proxyconfig_agent.node.module_states import Modules
-from proxyconfig_agent.node.procsys import Ledger, Parameters, ProcSys, reconcile
+from proxyconfig_agent.node.parameters import NodeParameters
+from proxyconfig_agent.node.procsys import Ledger, Parameters, reconcile
 from proxyconfig_agent.node.sysctls import Requested
 from proxyconfig_agent.state.findings import Finding
 from proxyconfig_api.nodeproxy import Module
@@ -50,7 +51,7 @@ class Host:
     def __init__(
         self, parameters: Parameters | None = None, ledger: Ledger | None = None, read_modules: Callable[[], Modules] = _read_modules
     ) -> None:
-        self._parameters = parameters or ProcSys()
+        self._parameters = parameters or NodeParameters()
         self._ledger = ledger or Ledger()
         self._read_modules = read_modules
 

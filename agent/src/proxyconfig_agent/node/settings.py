@@ -48,9 +48,6 @@ def _ipvs(section: IpvsSpec) -> Ipvs:
         binds_addresses=section.bind_addresses,
         adopts_kube_proxy=section.adopt_kube_proxy,
         excluded=tuple(map(_network, section.exclude_cidrs)),
-        tcp_timeout_s=int(section.tcp_timeout),
-        tcp_fin_timeout_s=int(section.tcp_fin_timeout),
-        udp_timeout_s=int(section.udp_timeout),
     )
 
 

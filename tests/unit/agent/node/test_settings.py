@@ -194,9 +194,6 @@ def test_the_section_of_ipvs_becomes_settings() -> None:
         "bindAddresses": True,
         "adoptKubeProxy": True,
         "excludeCIDRs": ["192.0.2.0/24", "2001:db8::/32"],
-        "tcpTimeout": "15m",
-        "tcpFinTimeout": "2m",
-        "udpTimeout": "30s",
     }
     spec = codec.decode({"mode": "ipvs", "ipvs": section}, ProxyConfigSpec)
     assert resolve(spec, NODE, (), ())[0].ipvs == Ipvs(
@@ -204,7 +201,4 @@ def test_the_section_of_ipvs_becomes_settings() -> None:
         binds_addresses=True,
         adopts_kube_proxy=True,
         excluded=(network("192.0.2.0/24"), network("2001:db8::/32")),
-        tcp_timeout_s=900,
-        tcp_fin_timeout_s=120,
-        udp_timeout_s=30,
     )

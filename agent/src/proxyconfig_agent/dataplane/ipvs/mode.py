@@ -20,6 +20,8 @@ NEEDED = {
 }
 """kube-proxy's: without conntrack nothing is masqueraded; the other two free clients of endpoints that are gone."""
 STRICT_ARP = {"net.ipv4.conf.all.arp_ignore": "1", "net.ipv4.conf.all.arp_announce": "2"}
+TIMEOUTS = ("ipvs.tcpTimeout", "ipvs.tcpFinTimeout", "ipvs.udpTimeout")
+"""Of idle connections, in seconds, by their names in the spec: set and put back as sysctls are, which the kernel does not have for them."""
 
 _log = structlog.get_logger("ipvs")
 
@@ -45,7 +47,10 @@ def _left_behind() -> Iterator[Lifecycle]:
 
 
 def sysctls(spec: ProxyConfigSpec) -> Mapping[str, str]:
-    return NEEDED | (STRICT_ARP if (spec.ipvs or IpvsSpec()).strict_arp else {})
+    section = spec.ipvs or IpvsSpec()
+    timeouts = dict(zip(TIMEOUTS, (section.tcp_timeout, section.tcp_fin_timeout, section.udp_timeout), strict=True))
+    asked = {name: str(int(seconds)) for name, seconds in timeouts.items() if seconds >= 1}
+    return NEEDED | (STRICT_ARP if section.strict_arp else {}) | asked
 
 
 def _modules_of(spec: ProxyConfigSpec) -> tuple[str, ...]:
@@ -67,5 +72,5 @@ SPEC = ModeSpec(
     ),
     modules_of=_modules_of,
     sysctls=sysctls,
-    lasting_sysctls=(*NEEDED, *STRICT_ARP),
+    lasting_sysctls=(*NEEDED, *STRICT_ARP, *TIMEOUTS),
 )

@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from proxyconfig_agent.dataplane.ipvs.delta import Pairs, ServerDelta
 from proxyconfig_agent.dataplane.ipvs.model.servers import WEIGHT, is_ours, marking
-from proxyconfig_agent.dataplane.port import ConflictError, DataplaneError, Ipvs
+from proxyconfig_agent.dataplane.port import ConflictError, DataplaneError
 from proxyconfig_agent.ingest.model import Address, Protocol, text_of
 from proxyconfig_agent.netlink.ipvs import listing, messages
 from proxyconfig_agent.netlink.ipvs.batches import Refusal
 from proxyconfig_agent.netlink.ipvs.connection import Connection
-from proxyconfig_agent.netlink.ipvs.messages import Command, Destination, Load, Scheduling, Timeouts, VirtualServer
+from proxyconfig_agent.netlink.ipvs.messages import Command, Destination, Load, Scheduling, VirtualServer
 
 
 @dataclass(slots=True)
@@ -115,12 +115,6 @@ class VirtualServers:
         held = self._kernel.services()
         marked = {server: held[server] for server in servers if server in held}
         self._kernel.commit(messages.set_service(server, marking(scheduling)) for server, scheduling in marked.items())
-
-    def set_timeouts(self, settings: Ipvs) -> None:
-        """Those of all virtual servers of the node. Raises OSError."""
-        wanted = Timeouts(settings.tcp_timeout_s, settings.tcp_fin_timeout_s, settings.udp_timeout_s)
-        if any(wanted):
-            self._kernel.commit([messages.set_timeouts(wanted)])
 
     def _claimed(self, there: list[VirtualServer], made: Mapping[VirtualServer, Scheduling], refused: _Numbers) -> _Numbers:
         """What is there already is ours by its tag, or somebody else's."""

@@ -66,7 +66,6 @@ class FullSync:
                 ports[frontends.family][frontends.name] = frontends
         plans = self._plans(ports, actual, held)
         clock.lap("lower")
-        self._kernel.servers.set_timeouts(self._settings.ipvs)
         while refused := self._kernel.commit(plans, self._settings, lambda each: self._lead(each, actual)):
             if not (fresh := found_lacking(refused, self._settings)):
                 self._refuse(refused, plans)
