@@ -103,13 +103,20 @@ def test_a_virtual_server_of_another_program_is_left_alone(dataplane: Entered, k
     assert not any("10.96.0.10" in line for line in dataplane.scan())
 
 
-def test_a_scheduler_that_the_kernel_lacks_leaves_everything_as_it_is(dataplane: Entered, kernel: Connection) -> None:
-    dataplane.resync(SETTINGS, [WEB])
-    with pytest.raises(
-        DataplaneError, match=r"^spec\.ipvs\.scheduler: the kernel has no scheduler nosuch; load it \(modprobe ip_vs_nosuch\)"
-    ):
-        dataplane.resync(replace(SETTINGS, ipvs=IpvsSettings(scheduler="nosuch")), [WEB])
+def test_services_have_rr_where_the_kernel_lacks_the_scheduler_of_the_settings(dataplane: Entered, kernel: Connection) -> None:
+    settings, own = replace(SETTINGS, ipvs=IpvsSettings(scheduler="nosuch")), replace(WEB, scheduler="norsuch")
+    outcome = dataplane.resync(settings, [WEB])
+    assert outcome.refused == ()
+    assert outcome.unscheduled == (
+        "spec.ipvs.scheduler: the kernel has no scheduler nosuch; load it (modprobe ip_vs_nosuch), or choose another; "
+        "Services have rr meanwhile"
+    )
     assert kernel.services()[SERVER] == scheduling_of("rr", 0)
+    (refusal,) = dataplane.apply([Change(WEB, own)]).refused
+    assert "norsuch" in refusal.reason
+    assert "meanwhile it has rr" in refusal.reason
+    assert kernel.services()[SERVER] == scheduling_of("rr", 0)
+    assert dataplane.resync(SETTINGS, [WEB]).unscheduled == ""
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["at-a-resync", "at-a-change"])
@@ -136,7 +143,7 @@ def test_a_service_keeps_the_others_scheduler_where_the_kernel_lacks_its_own_and
         assert (refusal.service, refusal.partly, refusal.everywhere) == (WEB.name.service, True, False)
         assert refusal.reason == (
             "metadata.annotations[proxyconfig.dev/ipvs-scheduler]: the kernel has no scheduler nosuch; load it (modprobe ip_vs_nosuch), "
-            "or choose another; it has the ProxyConfig's, rr"
+            "or choose another; meanwhile it has rr"
         )
     assert kernel.services()[SERVER] == scheduling_of("rr", 0)
     assert dataplane.apply([Change(own, WEB)]).refused == ()

@@ -108,6 +108,8 @@ class Outcome:
     """By family and table; only where rules are what a mode consists of."""
     unrecorded: str = ""
     """Of a resync: why it cannot be recorded that the rules are an agent's, so that no other mode would remove them; empty if it is."""
+    unscheduled: str = ""
+    """Of a resync: why the scheduler of the settings is not in force, so that Services have another one; empty if it is."""
     relays: frozenset[bytes] = frozenset()
     """Addresses with ports, packed, at which the mode itself answers in place of endpoints: UDP flows to them are as they should be."""
 

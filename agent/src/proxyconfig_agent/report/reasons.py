@@ -174,6 +174,12 @@ REASONS = (
         "Make the directory writable that the message names.",
     ),
     Reason(
+        "SchedulerMissing",
+        _DEGRADED,
+        "The kernel lacks the scheduler of `spec.ipvs.scheduler`. Services are served with rr.",
+        "Load the module that the message names: the next full sync takes the scheduler; or choose another one.",
+    ),
+    Reason(
         "ModuleMissing",
         "`ModulesLoaded`",
         "A kernel module is neither loaded nor built in.",

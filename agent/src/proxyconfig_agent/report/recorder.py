@@ -164,7 +164,7 @@ class StatusRecorder:
         self._healthy(sync)
         if sync.repaired:
             self._poster.announce(repaired(sync.repaired))
-        found = {Source.SYNC: ()} | ({Source.HOST: update.host.findings} if update.host is not None else {}) | _ownership(sync)
+        found = {Source.SYNC: ()} | ({Source.HOST: update.host.findings} if update.host is not None else {}) | _told_by_full(sync)
         fields = _applied(update.applied) if update.applied is not None else {}
         if update.host is not None:
             fields["modules"] = update.host.modules
@@ -209,8 +209,11 @@ def _applied(desired: Desired) -> dict[str, object]:
     return {"generation": desired.generation, "revision": desired.revision, "removed_objects": None}
 
 
-def _ownership(sync: SyncResult) -> dict[Source, tuple[Finding, ...]]:
-    """Only a full sync records whose the rules are."""
+def _told_by_full(sync: SyncResult) -> dict[Source, tuple[Finding, ...]]:
+    """Only a full sync records whose the rules are, and asks the kernel for the scheduler."""
     if not sync.full:
         return {}
-    return {Source.OWNERSHIP: (Finding(Topic.AGENT, "RulesNotRecorded", sync.unrecorded),) if sync.unrecorded else ()}
+    return {
+        Source.OWNERSHIP: (Finding(Topic.AGENT, "RulesNotRecorded", sync.unrecorded),) if sync.unrecorded else (),
+        Source.SCHEDULER: (Finding(Topic.AGENT, "SchedulerMissing", sync.unscheduled),) if sync.unscheduled else (),
+    }

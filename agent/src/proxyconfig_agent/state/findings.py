@@ -31,6 +31,7 @@ class Source(enum.Enum):
     METRICS = "metrics"
     MODE = "mode"
     OWNERSHIP = "ownership"
+    SCHEDULER = "scheduler"
     SETTINGS = "settings"
     START = "start"
     SYNC = "sync"

@@ -52,7 +52,8 @@ class SyncResult:
     """Service ports, per family."""
     endpoints: int = 0
     unrecorded: str = ""
-    """As in `Outcome`."""
+    unscheduled: str = ""
+    """Both as in `Outcome`."""
     configured: bool = False
     """Whether the settings that the runner was given last are in effect."""
     error: str = ""

@@ -222,6 +222,7 @@ class Runner:
             ports=self._programmed.ports,
             endpoints=self._programmed.endpoints,
             unrecorded=outcome.unrecorded,
+            unscheduled=outcome.unscheduled,
             configured=not self._schedule.requested,
         )
 

@@ -105,10 +105,10 @@ def test_a_failed_sync_is_a_finding_and_unhealthy_until_one_succeeds(rig: Rig) -
     assert (rig.findings, rig.unhealthy) == ([], "")
 
 
-def test_only_a_full_sync_knows_whether_the_rules_are_recorded(rig: Rig) -> None:
-    rig.synced(unrecorded="/run is read-only")
+def test_only_a_full_sync_knows_whether_the_rules_are_recorded_and_the_scheduler_is_there(rig: Rig) -> None:
+    rig.synced(unrecorded="/run is read-only", unscheduled="no lc")
     rig.synced(reason=SyncReason.CHANGE)
-    assert rig.findings == [("RulesNotRecorded", "/run is read-only")]
+    assert rig.findings == [("RulesNotRecorded", "/run is read-only"), ("SchedulerMissing", "no lc")]
     rig.synced(reason=SyncReason.PERIOD)
     assert rig.findings == []
 

@@ -142,7 +142,7 @@ class Ipvs:
     def _commit(self, isolation: FaultIsolation[Plan], wanted: Wanted) -> int:
         """Raises KernelError if nf_tables refuses it."""
         while bad := self._kernel.commit(plans := isolation.plans(wanted), self._settings):
-            if fresh := found_lacking(bad, self._settings):
+            if fresh := found_lacking(bad):
                 self._lacking |= fresh
                 continue
             owners = {server: name for family, plan in plans.items() for server, name in self._states[family].owners(plan).items()}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from proxyconfig_agent.dataplane.ipvs.model import maps
 from proxyconfig_agent.dataplane.ipvs.model.private import Kind, private_server
-from proxyconfig_agent.dataplane.ipvs.model.servers import Server, Servers, destinations, scheduling_of
+from proxyconfig_agent.dataplane.ipvs.model.servers import FALLBACK, Server, Servers, destinations, scheduling_of
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.dataplane.tables.model import address_sets
 from proxyconfig_agent.dataplane.tables.model.address_elements import PADDING, firewall, frontend_keys, protocol_and_port
@@ -36,8 +36,7 @@ NOTHING = Share({}, {}, frozenset())
 
 def lower(frontends: Frontends, settings: Settings, lacking: Collection[str] = ()) -> Share:
     """Everything that one Service port has in the kernel. `lacking`: schedulers that this kernel does not have."""
-    own = frontends.scheduler not in lacking and frontends.scheduler
-    servers = _servers(frontends, own or settings.ipvs.scheduler)
+    servers = _servers(frontends, scheduler_of(settings, lacking, frontends.scheduler))
     elements = _cluster_ip(frontends, servers) | firewall(frontends, settings.node_addresses)
     if frontends.is_accessible:
         for name, some in _external(frontends, servers).items():
@@ -46,6 +45,11 @@ def lower(frontends: Frontends, settings: Settings, lacking: Collection[str] = (
     if frontends.cluster_ip:
         addresses |= {frontends.cluster_ip}
     return Share(servers, elements, addresses, frontends.on_node)
+
+
+def scheduler_of(settings: Settings, lacking: Collection[str], own: str = "") -> str:
+    """The first that the kernel has: a Service's `own`, that of the ProxyConfig, and the one that every kernel with the mode has."""
+    return next((each for each in (own, settings.ipvs.scheduler) if each and each not in lacking), FALLBACK)
 
 
 def cluster_server(frontends: Frontends) -> VirtualServer:

@@ -8,7 +8,7 @@ import os
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.model.base_chains import fixed
 from proxyconfig_agent.dataplane.ipvs.model.private import KEEPERS, PROBE_PORT
-from proxyconfig_agent.dataplane.ipvs.model.servers import scheduling_of
+from proxyconfig_agent.dataplane.ipvs.model.servers import FALLBACK, scheduling_of
 from proxyconfig_agent.dataplane.port import DataplaneError, ProbeResult, Settings, TemporaryError
 from proxyconfig_agent.dataplane.tables.kernel import transaction
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
@@ -20,7 +20,6 @@ from proxyconfig_agent.netlink.nftables.messages import Table
 AVAILABLE = "available"
 _TABLE = "proxyconfig-ipvs-probe"
 _FAMILY_MISSING = frozenset((errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EINVAL))
-_SCHEDULER = "rr"
 
 
 def probe(kernel: Kernel) -> ProbeResult:
@@ -29,19 +28,19 @@ def probe(kernel: Kernel) -> ProbeResult:
     if len(lacks) == len(Family):
         raise DataplaneError(f"ipvs: {'; '.join(lacks.values())}; load the module, use a kernel that has it, or choose another mode")
     found = {f"IPv{family.value}": f"missing: {lacks[family]}" if family in lacks else AVAILABLE for family in Family}
-    return ProbeResult(found | {"ip_vs": AVAILABLE, f"scheduler {_SCHEDULER}": AVAILABLE}, lacks)
+    return ProbeResult(found | {"ip_vs": AVAILABLE, f"scheduler {FALLBACK}": AVAILABLE}, lacks)
 
 
 def _lack(kernel: Kernel, family: Family) -> str:
     server = VirtualServer(Protocol.TCP, KEEPERS[family], PROBE_PORT)
-    number = kernel.servers.refusal_of(server, scheduling_of(_SCHEDULER, 0))
+    number = kernel.servers.refusal_of(server, scheduling_of(FALLBACK, 0))
     if number == errno.ENOENT:
-        return f"the kernel lacks the scheduler {_SCHEDULER} (CONFIG_IP_VS_RR, modprobe ip_vs_rr)"
+        return f"the kernel lacks the scheduler {FALLBACK} (CONFIG_IP_VS_RR, modprobe ip_vs_rr)"
     if number in _FAMILY_MISSING:
         return f"the kernel lacks ip_vs for IPv{family.value} (CONFIG_IP_VS_IPV{family.value}): {os.strerror(number)}"
     if number:
         raise TemporaryError(f"ipvs: virtual servers of IPv{family.value} cannot be probed: {os.strerror(number)}")
-    if not kernel.servers.keeps(server, scheduling_of(_SCHEDULER, 0)):
+    if not kernel.servers.keeps(server, scheduling_of(FALLBACK, 0)):
         return "the kernel does not keep the mark by which this mode tells its own virtual servers (flags 0x5058xxxx)"
     return _rules(kernel, family)
 

@@ -22,6 +22,8 @@ NO_LIMIT = 2**31 - 1
 """The weight that `ovf` takes for the number of connections that a destination bears: with 1 it refuses all others."""
 
 MH, OVF = "mh", "ovf"
+FALLBACK = "rr"
+"""The scheduler that the mode cannot be without: in place of one that the kernel lacks."""
 
 
 class Server(NamedTuple):

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from proxyconfig_agent.dataplane.ipvs.kernel import kube_proxy
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel, source
 from proxyconfig_agent.dataplane.ipvs.kernel.servers import FOREIGN, Held, NotMade, Refused, lacks_scheduler, text
+from proxyconfig_agent.dataplane.ipvs.lower import scheduler_of
 from proxyconfig_agent.dataplane.ipvs.model.base_chains import LAST_CHAIN, fixed
 from proxyconfig_agent.dataplane.ipvs.model.private import KEEPERS, PROBE_PORT
-from proxyconfig_agent.dataplane.ipvs.model.servers import Present, Server, family_of, scheduling_of, weight_of
+from proxyconfig_agent.dataplane.ipvs.model.servers import FALLBACK, Present, Server, family_of, scheduling_of, weight_of
 from proxyconfig_agent.dataplane.ipvs.model.table import table_of
 from proxyconfig_agent.dataplane.ipvs.sync.stale_udp import udp_destinations
 from proxyconfig_agent.dataplane.ipvs.table.state import FamilyState, Plan
@@ -67,7 +68,7 @@ class FullSync:
         plans = self._plans(ports, actual, held)
         clock.lap("lower")
         while refused := self._kernel.commit(plans, self._settings, lambda each: self._lead(each, actual)):
-            if not (fresh := found_lacking(refused, self._settings)):
+            if not (fresh := found_lacking(refused)):
                 self._refuse(refused, plans)
             self._lacking |= fresh
             plans = self._plans(ports, actual, held)
@@ -76,15 +77,20 @@ class FullSync:
         abandoned = tuple(each for family, plan in plans.items() for each in _abandoned(family, actual[family], plan))
         partly = without_scheduler(wanted, self._refused, self._lacking, self._settings)
         return Outcome(
-            self._operations, (*self._refused.values(), *partly), clock.took_s, str(self._repairs), abandoned, unrecorded=self._unrecorded
+            self._operations,
+            (*self._refused.values(), *partly),
+            clock.took_s,
+            str(self._repairs),
+            abandoned,
+            unrecorded=self._unrecorded,
+            unscheduled=_unscheduled(self._settings, self._lacking),
         )
 
     def _probe_schedulers(self) -> None:
-        """Modules may have been loaded since. Raises DataplaneError."""
-        name = self._settings.ipvs.scheduler
-        if not self._has_scheduler(name):
-            raise DataplaneError(f"spec.ipvs.scheduler: {lacks_scheduler(name)}")
-        self._lacking -= {each for each in self._lacking if self._has_scheduler(each)}
+        """Modules may have been loaded since."""
+        asked = (self._lacking | {self._settings.ipvs.scheduler}) - {FALLBACK}
+        self._lacking.update(asked)
+        self._lacking.difference_update({each for each in asked if self._has_scheduler(each)})
 
     def _has_scheduler(self, name: str) -> bool:
         server = VirtualServer(Protocol.TCP, KEEPERS[self._families[0]], PROBE_PORT)
@@ -175,9 +181,14 @@ class FullSync:
         self._repairs.count("routes", len(plan.routes_added) + len(plan.routes_removed))
 
 
-def found_lacking(refused: Refused, settings: Settings) -> set[str]:
-    """Schedulers of single Services that the kernel turns out not to have: those Services take the one of the settings."""
-    return {why.scheduler for why in refused.values() if why.scheduler and why.scheduler != settings.ipvs.scheduler}
+def found_lacking(refused: Refused) -> set[str]:
+    """Schedulers that the kernel turns out not to have: Services take the next one."""
+    return {why.scheduler for why in refused.values()} - {"", FALLBACK}
+
+
+def _unscheduled(settings: Settings, lacking: Collection[str]) -> str:
+    name = settings.ipvs.scheduler
+    return f"spec.ipvs.scheduler: {lacks_scheduler(name)}; Services have {FALLBACK} meanwhile" if name in lacking else ""
 
 
 def without_scheduler(
@@ -187,7 +198,7 @@ def without_scheduler(
     found = {frontends.name.service: frontends.scheduler for frontends in wanted if frontends.scheduler in lacking}
     for service, scheduler in found.items():
         if service not in refused:
-            words = f"metadata.annotations[{SCHEDULER}]: {lacks_scheduler(scheduler)}; it has the ProxyConfig's, {settings.ipvs.scheduler}"
+            words = f"metadata.annotations[{SCHEDULER}]: {lacks_scheduler(scheduler)}; meanwhile it has {scheduler_of(settings, lacking)}"
             yield Refusal(service, words, partly=True)
 
 
