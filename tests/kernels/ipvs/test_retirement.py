@@ -11,11 +11,20 @@ from tests.kernel.in_namespace import Entered
 from tests.kernels.ipvs.packets import FAMILIES, SETTINGS, TALKING, Served, served, service, service_ip
 from tests.support.netns.topology import PODS
 from tests.support.polling import eventually
+from tests.unit.agent.dataplane.nftables.frontends import ip
 
 from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs
+from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
+from proxyconfig_agent.dataplane.ipvs.kernel.servers import Held, VirtualServers
+from proxyconfig_agent.dataplane.ipvs.sync.retirement import Retirement
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.dataplane.port import ModeInstance
 from proxyconfig_agent.dataplane.takeover import Takeover
+from proxyconfig_agent.ingest.model import Protocol
+from proxyconfig_agent.netlink import localroutes
+from proxyconfig_agent.netlink.ipvs.connection import Connection
+from proxyconfig_agent.netlink.ipvs.messages import Destination, Load, VirtualServer
+from proxyconfig_agent.netlink.nftables import connection as nf_tables
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +109,36 @@ def test_a_client_that_has_said_all_still_gets_its_answer(world: Served, family:
                 server.sendall(b"late")
             assert client.recv(10) == b"late"
         mode.close()
+
+
+class Counting(VirtualServers):
+    """Notes what of the kernel is read."""
+
+    def __init__(self) -> None:
+        super().__init__(Connection())
+        self.read: list[str | VirtualServer] = []
+
+    def held(self) -> Held:
+        self.read.append("all")
+        return super().held()
+
+    def loads(self, server: VirtualServer) -> dict[Destination, Load]:
+        self.read.append(server)
+        return super().loads(server)
+
+
+def test_after_a_first_look_only_virtual_servers_that_had_connections_are_read(world: Served) -> None:
+    ports = [service(4, 4, "near1", target=TALKING), *(service(4, number, "near1") for number in range(5, 9))]
+    busy = VirtualServer(Protocol.TCP, ip(service_ip(4, 4)), 80)
+    node, servers = world.topology.node, world.topology.node.call(Counting)
+    kernel = Kernel(servers, node.call(localroutes.Connection), node.call(nf_tables.Connection))
+    with contextlib.closing(kernel), entered(world, Ipvs) as before, entered(world, Nftables) as after:
+        before.resync(SETTINGS, ports)
+        with world.connected(service_ip(4, 4)) as connection:
+            after.resync(SETTINGS, ports)
+            retirement = Retirement(kernel, Passed())
+            for _ in range(4):
+                assert not node.call(retirement.step)
+            assert servers.read == ["all", busy, busy]
+            assert [line for line in before.scan() if "virtual server 10." in line] == [f"virtual server {service_ip(4, 4)}:80/TCP"]
+            assert world.answer(connection) == "near1"

@@ -6,16 +6,15 @@ said all and waits for the answer. So only UDP moves over before, with what was 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.removal import delete_tables, remove
-from proxyconfig_agent.dataplane.ipvs.kernel.servers import Held
 from proxyconfig_agent.dataplane.ipvs.model.private import is_keeper
 from proxyconfig_agent.dataplane.ipvs.table.draining import LIMIT_S
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
 from proxyconfig_agent.ingest.model import Protocol
-from proxyconfig_agent.netlink.ipvs.messages import VirtualServer
+from proxyconfig_agent.netlink.ipvs.messages import Destination, Load, VirtualServer
 
 PERIOD_S = 10.0
 
@@ -25,6 +24,8 @@ class Retirement:
         self._kernel, self._now = kernel, now
         self._until: float | None = None
         self._next = 0.0
+        self._busy: set[VirtualServer] | None = None
+        """Those that had connections the last time; None: not looked at yet."""
 
     def step(self) -> bool:
         """Take away what has no connections, if it is time; whether nothing is left. Raises OSError, KernelError."""
@@ -36,25 +37,30 @@ class Retirement:
         if now < self._next:
             return False
         self._next = now + PERIOD_S
-        busy = _busy(self._kernel.servers.held()) if now < self._until else set()
-        if not busy:
+        loads = self._loads() if now < self._until else {}
+        self._busy = {server for server, has in loads.items() if _has_connections(server, has)}
+        if not self._busy:
             remove(self._kernel)
             return True
-        self._reduce(busy)
+        self._delete({server for server in loads if server not in self._busy and not is_keeper(server)})
         return False
 
-    def _reduce(self, busy: set[VirtualServer]) -> None:
-        """To these, and one idle one in each family, which holds the kernel's hooks."""
-        held = self._kernel.servers.held().schedulings
-        self._kernel.servers.delete(server for server in held if server not in busy and not is_keeper(server))
-        addresses = {server.address for server in busy}
+    def _loads(self) -> Mapping[VirtualServer, Mapping[Destination, Load]]:
+        """Of all virtual servers at first, and then of those that still had connections: no other mode leads new ones to the rest."""
+        if self._busy is not None:
+            return {server: self._kernel.servers.loads(server) for server in self._busy}
+        held = self._kernel.servers.held()
+        return {server: held.loads.get(server, {}) for server in held.schedulings}
+
+    def _delete(self, idle: set[VirtualServer]) -> None:
+        """One idle virtual server stays in each family, which holds the kernel's hooks."""
+        if not idle:
+            return
+        self._kernel.servers.delete(idle)
+        addresses = {server.address for server in self._busy or ()}
         for family in NFPROTO.values():
             self._kernel.routes.remove(address for address in self._kernel.routes.held(family) if address not in addresses)
 
 
-def _busy(held: Held) -> set[VirtualServer]:
-    return {
-        server
-        for server, loads in held.loads.items()
-        if server.protocol != Protocol.UDP and any(load.active or load.inactive for load in loads.values())
-    }
+def _has_connections(server: VirtualServer, loads: Mapping[Destination, Load]) -> bool:
+    return server.protocol != Protocol.UDP and any(load.active or load.inactive for load in loads.values())
