@@ -16,6 +16,7 @@ from tests.unit.agent.dataplane.nftables.frontends import ip, network
 
 from proxyconfig_agent.dataplane.iptables.iptables import Iptables
 from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs
+from proxyconfig_agent.dataplane.ipvs.model.servers import is_ours
 from proxyconfig_agent.dataplane.ownership import Ownership
 from proxyconfig_agent.dataplane.port import Ipvs as IpvsSettings
 from proxyconfig_agent.dataplane.port import Lifecycle, Settings
@@ -236,6 +237,14 @@ def test_it_is_left_alone_where_the_settings_do_not_say_so(left: Left, mode: Tak
     assert left.sets() == sets
     assert set(rules.splitlines()) <= set(left.rules().splitlines())
     assert "kube-ipvs0" in left.world.topology.node.run("ip", "link")
+
+
+def test_a_node_port_of_a_service_is_taken_over_that_kube_proxy_had_no_time_to_put_into_its_set(left: Left, mode: Takeover) -> None:
+    left.world.topology.node.run("ipset", "flush")
+    with connection(left, "outside", NODE[left.family], NODE_PORT) as old:
+        assert mode.resync(settings(left), ports(left)).refused == ()
+        assert is_ours(left.kernel.services()[server(NODE[left.family], NODE_PORT)])
+        assert left.world.answer(old) == "near1"
 
 
 def test_a_service_at_an_excluded_address_is_refused(left: Left, mode: Takeover) -> None:

@@ -11,7 +11,7 @@ import structlog
 
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.servers import Held
-from proxyconfig_agent.dataplane.ipvs.model.kube_proxy import LINK, NODE_PORT_SETS, SETS, Traces, made_by_kube_proxy
+from proxyconfig_agent.dataplane.ipvs.model.kube_proxy import LINK, NODE_PORT_SETS, SETS, NodePort, Traces, made_by_kube_proxy
 from proxyconfig_agent.dataplane.ipvs.model.servers import GROUP
 from proxyconfig_agent.dataplane.ownership import Ownership
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
@@ -28,12 +28,12 @@ class Claimed(NamedTuple):
     """Why nobody will remove kube-proxy's chains; empty if they are claimed."""
 
 
-def claim(kernel: Kernel, held: Held, excluded: Iterable[Network]) -> Claimed | None:
-    """Mark what is kube-proxy's; None if there is nothing of it. Raises OSError."""
+def claim(kernel: Kernel, held: Held, excluded: Iterable[Network], node_ports: Iterable[NodePort]) -> Claimed | None:
+    """Mark what is kube-proxy's; None if there is nothing of it. `node_ports`: of all Services. Raises OSError."""
     index = links.index_of(LINK)
     if not index or links.group_of(index) == GROUP:
         return None
-    servers = made_by_kube_proxy(held.foreign, _traces(kernel, index), excluded)
+    servers = made_by_kube_proxy(held.foreign, _traces(kernel, index, node_ports), excluded)
     kernel.servers.mark(servers)
     _log.info("taken over from kube-proxy", virtual_servers=len(servers))
     return Claimed(servers, Ownership().claim())
@@ -55,14 +55,15 @@ def discard() -> bool:
     return not left
 
 
-def _traces(kernel: Kernel, index: int) -> Traces:
+def _traces(kernel: Kernel, index: int, node_ports: Iterable[NodePort]) -> Traces:
+    """A kube-proxy that was ended in the middle of a sync has made virtual servers for NodePorts that are in no set of its own yet."""
     local = {address: link for family in NFPROTO.values() for address, link in kernel.routes.of_links(family).items()}
     bound = frozenset(Address(address) for address, link in local.items() if link == index)
     on_node = frozenset(address for family in Family for address in on_other_links(kernel, family))
-    return Traces(bound, on_node, frozenset(_node_ports()))
+    return Traces(bound, on_node, frozenset((*_in_sets(), *node_ports)))
 
 
-def _node_ports() -> Iterator[tuple[int, int]]:
+def _in_sets() -> Iterator[NodePort]:
     with contextlib.closing(ipset.Connection()) as sets:
         for protocol, names in NODE_PORT_SETS.items():
             yield from ((protocol, port) for name in names for port in sets.ports(name))

@@ -43,6 +43,10 @@ NODE_PORT_SETS = {protocol: tuple(name for stem in stems for name in _names(stem
 SETS = frozenset((*(name for names in NODE_PORT_SETS.values() for name in names), *(name for stem in _OTHERS for name in _names(stem))))
 
 
+NodePort = tuple[int, int]
+"""Protocol and port."""
+
+
 @dataclass(frozen=True, slots=True)
 class Traces:
     """What tells kube-proxy's virtual servers."""
@@ -51,8 +55,8 @@ class Traces:
     """The addresses of its link."""
     on_node: Collection[Address]
     """Those of all other links: they serve NodePorts."""
-    node_ports: Collection[tuple[int, int]]
-    """By protocol, in its sets."""
+    node_ports: Collection[NodePort]
+    """In its sets, and of Services."""
 
 
 def made_by_kube_proxy(unmarked: Iterable[VirtualServer], traces: Traces, excluded: Iterable[Network]) -> list[VirtualServer]:

@@ -58,7 +58,7 @@ class FullSync:
         """Raises OSError, KernelError, DataplaneError."""
         wanted = tuple(wanted)
         self._probe_schedulers()
-        held = self._adopted(self._kernel.servers.held())
+        held = self._adopted(self._kernel.servers.held(), wanted)
         actual = {family: self._read(family, held) for family in self._families}
         clock.lap("read")
         ports: dict[Family, dict[PortName, Frontends]] = {family: {} for family in self._families}
@@ -96,9 +96,13 @@ class FullSync:
         server = VirtualServer(Protocol.TCP, KEEPERS[self._families[0]], PROBE_PORT)
         return self._kernel.servers.refusal_of(server, scheduling_of(name, 0)) != errno.ENOENT
 
-    def _adopted(self, held: Held) -> Held:
+    def _adopted(self, held: Held, wanted: Iterable[Frontends]) -> Held:
         """With what kube-proxy has made, if the settings ask for it."""
-        claimed = kube_proxy.claim(self._kernel, held, self._settings.ipvs.excluded) if self._settings.ipvs.adopts_kube_proxy else None
+        settings = self._settings.ipvs
+        if not settings.adopts_kube_proxy:
+            return held
+        node_ports = ((each.name.protocol, each.node_port) for each in wanted if each.node_port)
+        claimed = kube_proxy.claim(self._kernel, held, settings.excluded, node_ports)
         if claimed is None:
             return held
         self.adopts, self._unrecorded = True, claimed.unrecorded
