@@ -56,8 +56,13 @@ async def revisions(client: ApiClient, config: str, namespace: str) -> tuple[Rev
 
 
 async def nodes(client: ApiClient, config: str) -> tuple[NodeProxy, ...]:
-    """Of one ProxyConfig; of all, if `config` is empty."""
-    found = await listed(client, path_of(names.API_VERSION, "nodeproxies"), NodeProxy)
+    """Of one ProxyConfig; of all, if `config` is empty. None in a cluster that does not know ProxyConfigs yet."""
+    try:
+        found = await listed(client, path_of(names.API_VERSION, "nodeproxies"), NodeProxy)
+    except ClientError as error:
+        if not is_missing(error):
+            raise
+        return ()
     return tuple(proxy for proxy in found if config in ("", proxy.spec.config_name))
 
 

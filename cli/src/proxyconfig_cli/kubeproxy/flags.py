@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 
@@ -41,8 +40,8 @@ def parse(words: Sequence[str]) -> Configuration:
 
 
 def _arguments(words: Sequence[str]) -> list[str]:
-    """Behind the name of the program, which may stand in the words of a shell."""
-    parts = [part for word in words for part in (shlex.split(word) if " kube-proxy" in f" {word}" or "kube-proxy " in word else [word])]
+    """Behind the name of the program, which may stand in the script of a shell."""
+    parts = [part for word in words for part in (word.split() if "kube-proxy " in word else [word])]
     names = [PurePath(part).name for part in parts]
     return parts[names.index("kube-proxy") + 1 :] if "kube-proxy" in names else parts
 
@@ -75,7 +74,7 @@ def _value(field: Field, text: str) -> object:
             case Kind.BOOLEAN:
                 return _boolean(text)
             case Kind.NUMBER:
-                return int(float(text)) if float(text).is_integer() else float(text)
+                return _number(text)
             case Kind.LIST:
                 return tuple(part.strip() for part in text.split(",") if part.strip())
             case Kind.MAP:
@@ -84,6 +83,10 @@ def _value(field: Field, text: str) -> object:
                 return text
     except ValueError:
         raise InvalidSpec([Problem(field.flag, f"must be a {field.kind.value}, not {text}")]) from None
+
+
+def _number(text: str) -> int | float:
+    return int(float(text)) if float(text).is_integer() else float(text)
 
 
 def _boolean(text: str) -> bool:
@@ -97,5 +100,11 @@ def _servers(flags: Mapping[str, str], values: Mapping[str, object]) -> Iterator
     for flag, path, default_port, index in _SERVERS:
         if flag in flags or path in values:
             address = str(values.get(path, default_hosts(str(values.get("bindAddress", "0.0.0.0")))[index]))  # noqa: S104
-            port = _value(BY_FLAG["--conntrack-min"], flags[flag]) if flag in flags else default_port
-            yield path, with_port(address, int(str(port))) if port else ""
+            port = _port(flag, flags[flag]) if flag in flags else default_port
+            yield path, with_port(address, port) if port else ""
+
+
+def _port(flag: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise InvalidSpec([Problem(flag, f"must be a number, not {text}")])
+    return int(text)
