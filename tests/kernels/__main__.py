@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
-from tests.kernels import build, machine, suite
+from tests.kernels import build, counted, machine, outside, suite
 from tests.kernels.machine import Task
-from tests.kernels.variants import KERNELS
+from tests.kernels.variants import EVERY
+
+_NAMES = [kernel.name for series in EVERY for kernel in series.kernels]
 
 
 def main(words: Sequence[str]) -> int:
@@ -20,12 +22,18 @@ def main(words: Sequence[str]) -> int:
     commands.add_parser("prepare", help="build the kernels that the cache does not have; prints them")
     test = commands.add_parser("test", help="all tests that other kernels decide: `make kernels`")
     test.add_argument("--junit-xml", type=Path, metavar="FILE", help="where a report of all of them goes")
+    count = commands.add_parser("count", help="run all kernel tests on a kernel, part by part, and count them")
+    count.add_argument("kernel", choices=_NAMES)
+    count.add_argument("parts", nargs="*", metavar="PART", help=f"all by default: {', '.join(counted.PARTS)}")
     boot = commands.add_parser("run", help="run a command on a kernel, in the repository, as root")
-    boot.add_argument("kernel", choices=[kernel.name for kernel in KERNELS])
+    boot.add_argument("kernel", choices=_NAMES)
     boot.add_argument("--parameter", action="append", default=[], metavar="WORD", help="for its command line: ipv6.disable=1")
+    boot.add_argument("--api-server", action="store_true", help="give it one that runs outside, for tests that need one")
     boot.add_argument("--bound", type=float, default=machine.BOUND_S, metavar="SECONDS", help="until it is ended (%(default)s)")
     boot.add_argument("words", nargs="+", metavar="COMMAND", help="after --, the command with its arguments")
     chosen = parser.parse_args(words)
+    if unknown := set(getattr(chosen, "parts", ())) - set(counted.PARTS):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(counted.PARTS)}")
     try:
         return _run(chosen)
     except ClusterError as error:
@@ -34,14 +42,16 @@ def main(words: Sequence[str]) -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    programs = build.ensure()
     match chosen.command:
         case "run":
+            boot = outside.run if chosen.api_server else machine.run
             with machine.shared() as folder:
-                return machine.run(programs[chosen.kernel], Task(chosen.words, chosen.parameter), folder, chosen.bound)
+                return boot(build.program(chosen.kernel), Task(chosen.words, chosen.parameter), folder, chosen.bound)
+        case "count":
+            return counted.run(build.program(chosen.kernel), chosen.parts or counted.PARTS)
         case "test":
-            return suite.run(programs, chosen.junit_xml)
-    print("\n".join(f"{name}\t{program}" for name, program in programs.items()))
+            return suite.run(build.ensure(), chosen.junit_xml)
+    print("\n".join(f"{name}\t{program}" for name, program in build.ensure().items()))
     return 0
 
 

@@ -13,15 +13,15 @@ import shutil
 import subprocess
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-from tests.cluster import cache, images, packages
+from tests.cluster import cache, packages
 from tests.cluster.command import run
 from tests.cluster.errors import ClusterError, CommandError
 from tests.cluster.progress import duration, say
-from tests.kernels.variants import KERNELS, SERIES, Kernel
+from tests.kernels.variants import EVERY, TESTED, Kernel, Series
 
-PACKAGE = f"linux-source-{SERIES}"
 PACKAGES: Mapping[str, str] = {
     "bc": "bc",
     "bison": "bison",
@@ -35,73 +35,83 @@ PACKAGES: Mapping[str, str] = {
 }
 OTHERS = "The other tests: .venv/bin/python -m tests check unit kernel e2e cluster apiserver"
 """How a machine that can have no such kernels runs the rest."""
-MINUTES = 19
+MINUTES = {1: 15, 6: 19}
+"""How long that many kernels of a series take."""
 REPORT_EVERY_S = 10
 # Of what no such kernel compiles, only the Kconfig files are read; unpacking the rest takes longer than anything else.
 _UNUSED = ("drivers/gpu/*.[ch]", "drivers/media/*.[ch]", "sound/*.[ch]", "arch/*.dts*", "Documentation/*.rst", "tools/*")
 _MAKE = ("make", "ARCH=um")
 
 
-def ensure() -> Mapping[str, Path]:
-    """Return the program of each kernel by its name; build what the cache does not have.
+def ensure(series: Series = TESTED) -> Mapping[str, Path]:
+    """Return the program of each kernel of a series by its name; build what the cache does not have.
 
     Raises ClusterError if this machine cannot build them.
     """
-    folder = cache.root() / "kernels" / _key()
+    key = _key(series)
+    folder = cache.root() / "kernels" / key
     if not folder.is_dir():
         if platform.machine() != "x86_64":
             raise ClusterError(
                 f"the kernels are user-mode Linux, which needs an x86-64 machine; this one is {platform.machine()}. {OTHERS}"
             )
         packages.ensure(PACKAGES)
-        say(f"building {len(KERNELS)} kernels once, into {cache.root()}: about {MINUTES} minutes on two cores")
-        cache.entry("kernels", _key(), _build)
-    return {kernel.name: folder / kernel.name for kernel in KERNELS}
+        count = len(series.kernels)
+        say(f"building Linux {series.version} once, into {cache.root()}: {count} kernels, about {MINUTES[count]} minutes on two cores")
+        cache.entry("kernels", key, partial(_build, series))
+    return {kernel.name: folder / kernel.name for kernel in series.kernels}
 
 
-def _key() -> str:
-    return f"{SERIES}-{cache.digest(kernel.configuration() for kernel in KERNELS)}"
+def program(name: str) -> Path:
+    """Return the program of a kernel; see `ensure`."""
+    series = next(series for series in EVERY if name in {kernel.name for kernel in series.kernels})
+    return ensure(series)[name]
 
 
-def _build(folder: Path) -> None:
-    """Build all kernels into `folder`."""
+def _key(series: Series) -> str:
+    return f"{series.version}-{cache.digest(kernel.configuration() for kernel in series.kernels)}"
+
+
+def _build(series: Series, folder: Path) -> None:
+    """Build all kernels of a series into `folder`."""
     started = time.monotonic()
     tree = folder / "source"
     tree.mkdir()
-    _unpack(tree)
-    for kernel in KERNELS:
-        _configure(kernel, tree)
-        _compile(kernel, tree)
+    _unpack(series, tree)
+    for kernel in series.kernels:
+        _configure(series, kernel, tree)
+        _compile(series, kernel, tree)
         shutil.copy2(tree / "linux", folder / kernel.name)
     shutil.rmtree(tree)
-    say(f"built {len(KERNELS)} kernels in {duration(time.monotonic() - started)}")
+    say(f"built {len(series.kernels)} kernels in {duration(time.monotonic() - started)}")
 
 
-def _unpack(tree: Path) -> None:
+def _unpack(series: Series, tree: Path) -> None:
     """Fetch the sources and unpack what of them is needed."""
-    package = tree / "package"
-    say(f"fetching {PACKAGE} of Debian's {images.SUITE}, and unpacking it")
+    package, name = tree / "package", f"linux-source-{series.version}"
+    say(f"fetching {name} of Debian's {series.release}, and unpacking it")
     advice = "mmdebstrap must reach a Debian mirror; http_proxy is respected."
-    run("mmdebstrap", "--variant=extract", f"--include={PACKAGE}", images.SUITE, package, timeout_s=900, advice=advice)
-    archive = package / "usr" / "src" / f"{PACKAGE}.tar.xz"
-    unused = [f"--exclude={PACKAGE}/{pattern}" for pattern in _UNUSED]
+    run("mmdebstrap", "--variant=extract", f"--include={name}", series.release, package, timeout_s=900, advice=advice)
+    archive = package / "usr" / "src" / f"{name}.tar.xz"
+    unused = [f"--exclude={name}/{pattern}" for pattern in _UNUSED]
     run("tar", "--extract", "--strip-components=1", "--wildcards", *unused, "--file", archive, "--directory", tree, timeout_s=900)
     shutil.rmtree(package)
 
 
-def _configure(kernel: Kernel, tree: Path) -> None:
+def _configure(series: Series, kernel: Kernel, tree: Path) -> None:
     """Write the tree's .config. Raises ClusterError if Kconfig made something else of an option."""
     wanted = tree / "wanted.config"
     wanted.write_text(kernel.configuration())
     run(*_MAKE, "allnoconfig", cwd=tree, env={**os.environ, "KCONFIG_ALLCONFIG": str(wanted)})
+    expected = [(option, value) for option, value in kernel.options() if option not in series.merged]
     made = dict(line.split("=", 1) for line in (tree / ".config").read_text().splitlines() if line.startswith("CONFIG_"))
     # What needs an option that is off is off as well; a complete kernel has every option.
-    wrong = [option for option, value in kernel.options() if made.get(option, "n") != value and (value == "n" or not kernel.without)]
+    wrong = [option for option, value in expected if made.get(option, "n") != value and (value == "n" or not kernel.without)]
     if wrong:
-        raise ClusterError(f"Linux {SERIES} {kernel.name}: Kconfig does not take the values of {', '.join(wrong)}")
+        raise ClusterError(f"Linux {series.version} {kernel.name}: Kconfig does not take the values of {', '.join(wrong)}")
 
 
-def _compile(kernel: Kernel, tree: Path) -> None:
+def _compile(series: Series, kernel: Kernel, tree: Path) -> None:
     """Make the program `linux`, and say every few seconds how far it is."""
     started = time.monotonic()
     log = tree / "make.log"
@@ -112,7 +122,7 @@ def _compile(kernel: Kernel, tree: Path) -> None:
         while process.poll() is None:
             _wait(process)
             files = log.read_text(errors="replace").count("  CC  ")
-            say(f"building Linux {SERIES} {kernel.name}: {files} files compiled, {duration(time.monotonic() - started)} so far")
+            say(f"building Linux {series.version} {kernel.name}: {files} files compiled, {duration(time.monotonic() - started)} so far")
     except BaseException:
         os.killpg(process.pid, 15)  # an interrupted run leaves no compiler behind
         process.wait()

@@ -13,9 +13,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.cluster.errors import ClusterError
 
@@ -31,10 +32,15 @@ _WITH_MEMORY = f'mount -t tmpfs -o size={MEMORY} memory /dev/shm && exec "$@"'
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What runs on a kernel: a command in the repository's root, with parameters for the kernel's command line."""
+    """What runs on a kernel: a command in the repository's root, with parameters for the kernel's command line.
+
+    `lines`: serial lines of the kernel (`tty1` …), each with the descriptor that is behind it.
+    """
 
     command: Sequence[str]
     parameters: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    lines: Mapping[str, int] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
@@ -59,7 +65,7 @@ def run(program: Path, task: Task, folder: Path, bound_s: float = BOUND_S) -> in
 
 
 def _script(task: Task) -> str:
-    environment = {"COLUMNS": "120", "PY_COLORS": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {"COLUMNS": "120", "PY_COLORS": "0", "PYTHONDONTWRITEBYTECODE": "1", **task.environment}
     settings = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items())
     return f"{settings}\ncd {shlex.quote(str(ROOT))}\n{shlex.join(task.command)}\n"
 
@@ -78,8 +84,10 @@ def _boot(program: Path, task: Task, folder: Path, bound_s: float) -> None:
         "dummy.numdummies=0",  # no device but those that a test makes
     ]
     kernel += ["panic=-1", "con=null", "con0=null,fd:1", f"uml_dir={folder}", "umid=machine", *task.parameters]
+    kernel += [f"con{name.removeprefix('tty')}=fd:{descriptor}" for name, descriptor in task.lines.items()]
     command = [*_ALONE, "sh", "-c", _WITH_MEMORY, "sh", *kernel]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, **pipes, pass_fds=tuple(task.lines.values())) as process:
         assert process.stdout is not None
         bound = threading.Timer(bound_s, process.kill)
         bound.start()

@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
-from tests.kernels import machine
+from tests.kernels import machine, outside
 from tests.kernels.machine import Task
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A boot of one kernel with parameters for its command line, and pytest's arguments on it."""
+    """A boot of one kernel with parameters for its command line, pytest's arguments on it, and whether it reaches an API server."""
 
     kernel: str
     arguments: tuple[str, ...]
     parameters: tuple[str, ...] = ()
+    api_server: bool = False
 
     def __str__(self) -> str:
         return " ".join((self.kernel, *self.parameters))
@@ -39,14 +40,14 @@ RUNS = (
     Run("without-ipv6", ("tests/kernels/ipv4_alone",)),
 )
 _HARNESS = "tests/kernels/harness"
-_REPORT = "report.xml"
+REPORT = "report.xml"
 
 
 def run(programs: Mapping[str, Path], report: Path | None) -> int:
     """Test the kernels, and then on each of them, one after the other; return the worst of pytest's exit statuses."""
     merged = ET.Element("testsuites")
     with machine.shared() as folder:
-        worst = subprocess.run(_pytest(folder, _HARNESS), cwd=machine.ROOT, check=False).returncode
+        worst = subprocess.run(pytest_words(folder, _HARNESS), cwd=machine.ROOT, check=False).returncode
         _add(folder, merged)
     for each in RUNS:
         print(f"-- Linux {each}", flush=True)
@@ -59,18 +60,19 @@ def run(programs: Mapping[str, Path], report: Path | None) -> int:
 
 
 def _status(each: Run, program: Path, folder: Path) -> int:
+    boot = outside.run if each.api_server else machine.run
     try:
-        return machine.run(program, Task(_pytest(folder, *each.arguments), each.parameters), folder)
+        return boot(program, Task(pytest_words(folder, *each.arguments), each.parameters), folder)
     except ClusterError as error:
         print(error, flush=True)
         return 1
 
 
-def _pytest(folder: Path, *arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junit-xml={folder / _REPORT}", *arguments)
+def pytest_words(folder: Path, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junit-xml={folder / REPORT}", *arguments)
 
 
 def _add(folder: Path, merged: ET.Element) -> None:
     """Take over the test suites of a run's report; a kernel that ended before its tests has written none."""
-    if (report := folder / _REPORT).exists():
+    if (report := folder / REPORT).exists():
         merged.extend(ET.parse(report).getroot().iter("testsuite"))  # noqa: S314 (pytest has just written it)

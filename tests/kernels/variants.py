@@ -1,4 +1,4 @@
-"""The kernels that tests run on: a complete one, and others that each lack something."""
+"""The kernels that tests run on: a complete one, others that each lack something, and a complete one of a newer series."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-SERIES = "6.1"
 CONFIG = Path(__file__).with_name("config")
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A kernel of that series; `without`: the options of its configuration that are off here, and on in CONFIG."""
+    """A kernel; `without`: the options of its configuration that are off here, and on in CONFIG."""
 
     name: str
     without: tuple[str, ...] = ()
@@ -30,7 +29,18 @@ class Kernel:
                 yield option, "n" if option in self.without else value
 
 
-# Each is built in the tree of the one before it: first the one that has all, last the one that differs most.
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Kernels of one source package of a Debian release; each is built in the tree of the one before it."""
+
+    version: str
+    release: str
+    kernels: tuple[Kernel, ...]
+    merged: frozenset[str] = frozenset()
+    """Options that this version does not have any more: what they were for is always there."""
+
+
+# First the one that has all, last the one that differs most.
 KERNELS = (
     Kernel("complete"),
     Kernel("without-fib-ipv6", ("CONFIG_NFT_FIB_IPV6",)),
@@ -39,3 +49,7 @@ KERNELS = (
     Kernel("without-nf-tables-and-statistic", ("CONFIG_NF_TABLES", "CONFIG_NETFILTER_XT_MATCH_STATISTIC")),
     Kernel("without-ipv6", ("CONFIG_IPV6",)),
 )
+TESTED = Series("6.1", "bookworm", KERNELS)
+"""What `make test` runs on."""
+NEWER = Series("6.12", "trixie", (Kernel("complete-6.12"),), frozenset({"CONFIG_BASE_FULL", "CONFIG_NFT_OBJREF"}))
+EVERY = (TESTED, NEWER)

@@ -1,6 +1,6 @@
 """Every case of the table in ipvs mode, ours and the real kube-proxy's: too many for each run of all tests. They have a command:
 
-python -m tests.kernels run complete --bound 3600 -- .venv/bin/python -m pytest -q tests/kernel/traffic/whole_ipvs.py -k "not kube-proxy"
+python -m tests.kernels count complete ipvs-table
 """
 
 from __future__ import annotations
