@@ -8,6 +8,7 @@ import sys
 from proxyconfig_agent.app.main import serve_node
 from proxyconfig_agent.app.options import Options, parse
 from proxyconfig_agent.controller import garbage
+from proxyconfig_agent.dataplane import worker
 from proxyconfig_agent.dataplane.port import DataplaneError
 from proxyconfig_client import logs
 from proxyconfig_client.errors import ConfigurationError
@@ -17,6 +18,7 @@ def run(options: Options) -> int:
     """Return the exit status: 0 when it was asked to stop, 1 for what a person has to look at."""
     logs.configure(options.log_level, options.log_format)
     garbage.configure()
+    worker.configure()
     status = 0
     try:
         if options.init:

@@ -26,6 +26,9 @@ FORMAT = 1
 
 T = TypeVar("T")
 
+_BUFFER_BYTES = 1 << 18
+"""Of one read or write: a thread that makes many keeps the event loop waiting (ADR 8)."""
+
 _LENGTH = struct.Struct(">I")
 _log = structlog.get_logger("checkpoint")
 
@@ -93,7 +96,7 @@ class CheckpointFile:
     def _write(self, values: Iterable[object]) -> None:
         scratch = self.path.with_suffix(".tmp")
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with scratch.open("wb") as file:
+        with scratch.open("wb", _BUFFER_BYTES) as file:
             for value in values:
                 _put(file, value)
             file.flush()
@@ -103,7 +106,7 @@ class CheckpointFile:
     def load(self) -> Checkpoint | None:
         """What the file says; None if there is none, or none that can be used, which is logged."""
         try:
-            with self.path.open("rb") as file:
+            with self.path.open("rb", _BUFFER_BYTES) as file:
                 return _read(file)
         except FileNotFoundError:
             return None

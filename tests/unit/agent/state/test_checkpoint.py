@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import virtualtime
+from tests.support.systemcalls import transfers
 
 from proxyconfig_agent.ingest.model import (
     Address,
@@ -116,6 +117,17 @@ def test_a_folder_that_cannot_be_written_harms_nothing_and_keeps_the_last_file(t
     loaded = memory.load()
     assert loaded is not None
     assert loaded.services == (service(1),)
+
+
+def test_a_large_file_takes_a_handful_of_system_calls(tmp_path: Path) -> None:
+    """Each is a moment in which the event loop wakes in vain (ADR 8)."""
+    memory, services = CheckpointFile(tmp_path, "n1"), [service(number % 250) for number in range(10_000)]
+    before = transfers()
+    save(memory, services, [])
+    assert transfers() - before <= 8 * (1 + (memory.path.stat().st_size >> 20))
+    before = transfers()
+    assert memory.load() is not None
+    assert transfers() - before <= 8 * (1 + (memory.path.stat().st_size >> 20))
 
 
 def test_only_what_was_noted_since_the_last_save_is_saved(tmp_path: Path) -> None:
