@@ -21,8 +21,12 @@ from tests.support.scenarios.objects import Allocator, Story
 from tests.support.scenarios.scenario import load
 
 from proxyconfig_agent.dataplane.iptables.kernel import nfacct
+from proxyconfig_agent.dataplane.iptables.metrics import LOCALHOST_ACCEPTED
+from proxyconfig_agent.dataplane.metric import KUBE_PROXYS
+from proxyconfig_agent.dataplane.modes import spec_of
 from proxyconfig_agent.ingest.endpointslices import TRIGGER_TIME
-from proxyconfig_agent.report.metrics.definitions import ACCOUNTED, CATALOGUE, IPTABLES, LOCALHOST_ACCEPTED, NOT_OURS, THEIRS
+from proxyconfig_agent.report.metrics.definitions import CATALOGUE, NOT_OURS
+from proxyconfig_api.spec import Mode
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(400)]
 
@@ -42,7 +46,7 @@ class Shape:
 def shapes(page: str) -> dict[str, Shape]:
     """Of all metrics whose names are kube-proxy's."""
     types = [line.split()[2:] for line in page.splitlines() if line.startswith("# TYPE ")]
-    kinds = {name: kind for name, kind in types if name.startswith(THEIRS)}
+    kinds = {name: kind for name, kind in types if name.startswith(KUBE_PROXYS)}
     found = {}
     for family in text_string_to_metric_families(page):
         name = next((each for each in (family.name, f"{family.name}_total") if each in kinds), None)
@@ -54,11 +58,12 @@ def shapes(page: str) -> dict[str, Shape]:
 
 
 def catalogued(mode: str, world: Topology) -> dict[str, Shape]:
-    accounting = mode in IPTABLES and world.node.call(nfacct.ensure)
+    own = spec_of(Mode(mode)).metrics
+    counts = bool(own.packets) and world.node.call(nfacct.ensure)
     return {
         each.name: Shape(each.kind, frozenset(each.labels), frozenset({*each.buckets, float("inf")} if each.buckets else ()))
-        for each in CATALOGUE
-        if each.is_kube_proxys and (not each.modes or mode in each.modes) and (accounting or each not in ACCOUNTED)
+        for each in (*CATALOGUE, *own)
+        if each.is_kube_proxys and (counts or each not in own.packets)
     }
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from proxyconfig_agent.dataplane.metric import ModeMetrics
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed, Lifecycle, ModeInstance
 from proxyconfig_agent.dataplane.takeover import AllModes, Takeover
 from proxyconfig_agent.ingest.model import Family
@@ -38,8 +39,10 @@ class ModeSpec:
     """Values that the mode needs, by name in dots."""
     lasting_sysctls: tuple[str, ...] = ()
     """Those of them that its connections need until the mode has retired."""
+    metrics: ModeMetrics = field(default_factory=ModeMetrics)
+    """Those that no other mode has."""
     counters: Callable[[], Mapping[str, int]] = dict
-    """Packets that the kernel counts for it, by name of the metric; without those that the kernel does not have."""
+    """The values of `metrics.packets`, by name; without those that the kernel does not count."""
     remains: Callable[[], Iterable[str]] = tuple
     """What `Lifecycle.scan` cannot see, one line per object; for `--cleanup`."""
 

@@ -18,6 +18,8 @@ from proxyconfig_agent.dataplane import modes as agent_modes
 from proxyconfig_agent.dataplane.modes import ModeSpec, built, installed, left_behind, spec_of
 from proxyconfig_agent.dataplane.port import DataplaneError, Lifecycle, Settings
 from proxyconfig_agent.node import host
+from proxyconfig_agent.report.metrics.metrics import Metrics
+from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_api import modes
 from proxyconfig_api.modes import HostPath, PodNeeds
 from proxyconfig_api.spec import Mode, ProxyConfigSpec
@@ -144,3 +146,15 @@ def test_the_pods_of_a_mode_get_what_it_needs() -> None:
 def test_the_sysctls_of_a_mode_are_those_of_the_node() -> None:
     wanted = {each.name: each.value for each in host.sysctls_of(ProxyConfigSpec(mode=TOY), cores=1)}
     assert wanted["net.ipv4.conf.all.toy"] == "1"
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_metrics_of_a_mode_are_there_while_it_runs() -> None:
+    metrics = Metrics("1", TOY.value)
+    metrics.count_packets(spec_of(TOY).counters)
+    metrics.synced(SyncResult(SyncReason.PERIOD, 0.0, 0.1, error="the kernel says no"))
+    page = metrics.page().body.decode()
+    assert f'{toy_mode.FAILURES.name}{{ip_family="IPv4"}} 1.0' in page
+    assert f"{toy_mode.WOUND.name} 7.0" in page
+    metrics.mode("1", Mode.NFTABLES.value)
+    assert "toy" not in metrics.page().body.decode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Mapping
 
+from proxyconfig_agent.dataplane.iptables.metrics import INVALID_DROPPED, LOCALHOST_ACCEPTED, METRICS
 from proxyconfig_agent.dataplane.modes import ModeSpec
 from proxyconfig_agent.dataplane.ownership import Ownership
 from proxyconfig_agent.dataplane.port import Lifecycle, ModeInstance
@@ -47,8 +48,8 @@ def _counters() -> Mapping[str, int]:
     from proxyconfig_agent.dataplane.iptables.model import static_rules  # noqa: PLC0415
 
     found = {
-        "kubeproxy_iptables_ct_state_invalid_dropped_packets_total": nfacct.packets(static_rules.INVALID_COUNTER),
-        "kubeproxy_iptables_localhost_nodeports_accepted_packets_total": nfacct.packets(static_rules.LOCALHOST_COUNTER),
+        INVALID_DROPPED.name: nfacct.packets(static_rules.INVALID_COUNTER),
+        LOCALHOST_ACCEPTED.name: nfacct.packets(static_rules.LOCALHOST_COUNTER),
     }
     return {metric: packets for metric, packets in found.items() if packets is not None}
 
@@ -68,6 +69,7 @@ SPEC = ModeSpec(
     optional_modules=("ipt_REJECT", "ip6t_REJECT", "xt_nfacct", "xt_sctp", "nft_compat", "ip_tables", "ip6_tables"),
     localhost_node_ports=localhost_node_ports,
     sysctls=_sysctls,
+    metrics=METRICS,
     counters=_counters,
     remains=_remains,
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import structlog
 
+from proxyconfig_agent.dataplane.metric import FAMILY, Metric, ModeMetrics
 from proxyconfig_agent.dataplane.modes import ModeSpec
 from proxyconfig_agent.dataplane.port import DataplaneError, Lifecycle, ModeInstance
 from proxyconfig_agent.ingest.model import Family
@@ -36,6 +37,8 @@ def localhost_node_ports(spec: ProxyConfigSpec) -> bool:
     return (spec.nftables or NftablesSpec()).localhost_node_ports
 
 
+_FAILURES = Metric("kubeproxy_sync_proxy_rules_nftables_sync_failures_total", "counter", "Syncs that failed", FAMILY)
+
 SPEC = ModeSpec(
     make=_make,
     left_behind=_left_behind,
@@ -45,4 +48,5 @@ SPEC = ModeSpec(
     modules=("nf_tables", "nft_chain_nat", "nft_ct", "nft_masq", "nft_nat", "nft_numgen"),
     # Without those of one family the other is served.
     optional_modules=("nft_fib_ipv4", "nft_fib_ipv6", "nft_reject_ipv4", "nft_reject_ipv6"),
+    metrics=ModeMetrics(full_failures=_FAILURES, partial_failures=_FAILURES),
 )

@@ -1,4 +1,4 @@
-"""Every metric of the agent: its name, type, labels and meaning, whose it is, and in which modes there is one. `docs/metrics.md` shows it.
+"""Every metric that all modes have: its name, type, labels and meaning. A mode's are in its `ModeSpec`; `docs/metrics.md` shows all.
 
 Names that begin with `kubeproxy_` are kube-proxy's (pkg/proxy/metrics, Kubernetes 1.36), two with `rest_client_` are its client
 library's, with the types, labels and buckets that they have there, for what means the same here: dashboards and alerts read those. The
@@ -7,40 +7,14 @@ few that kube-proxy has nothing for begin with `proxyconfig_`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
+from proxyconfig_agent.dataplane.metric import FAMILY as _FAMILY
+from proxyconfig_agent.dataplane.metric import Metric
 from proxyconfig_client.requests import BUCKETS_S
-
-IPTABLES, NFTABLES = ("iptables",), ("nftables",)
 
 _SYNC_S = tuple(0.001 * 2**power for power in range(15))
 _PROGRAMMING_S = (0, 0.25, 0.5, *range(1, 60), *range(60, 121, 5), *range(150, 301, 30))  # kube-proxy has the 0, too
 _DELAY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _STAGE_S = tuple(0.00001 * 4**power for power in range(11))
-
-
-THEIRS = ("kubeproxy_", "rest_client_requests_total", "rest_client_request_duration_seconds")
-"""How names of kube-proxy begin."""
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """`modes`: those that have it; none named: all, and before a mode is chosen."""
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    means: str
-    labels: tuple[str, ...] = ()
-    modes: tuple[str, ...] = ()
-    buckets: tuple[float, ...] = ()
-
-    @property
-    def is_kube_proxys(self) -> bool:
-        return self.name.startswith(THEIRS)
-
-
-_FAMILY = ("ip_family",)
 
 SYNC_S = Metric("kubeproxy_sync_proxy_rules_duration_seconds", "histogram", "Seconds of a sync", _FAMILY, buckets=_SYNC_S)
 FULL_S = Metric("kubeproxy_sync_full_proxy_rules_duration_seconds", "histogram", "Seconds of a full sync", _FAMILY, buckets=_SYNC_S)
@@ -72,34 +46,6 @@ CONNTRACK_S = Metric(
     "kubeproxy_conntrack_reconciler_sync_duration_seconds", "histogram", "Seconds of a clean-up of UDP flows", _FAMILY, buckets=_SYNC_S
 )
 CONNTRACK_DELETED = Metric("kubeproxy_conntrack_reconciler_deleted_entries_total", "counter", "Stale UDP flows deleted", _FAMILY)
-NFTABLES_FAILURES = Metric(
-    "kubeproxy_sync_proxy_rules_nftables_sync_failures_total", "counter", "Syncs that failed", _FAMILY, modes=NFTABLES
-)
-RESTORE_FAILURES = Metric(
-    "kubeproxy_sync_proxy_rules_iptables_restore_failures_total", "counter", "Full syncs that failed", _FAMILY, modes=IPTABLES
-)
-PARTIAL_FAILURES = Metric(
-    "kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total",
-    "counter",
-    "Syncs of what changed that failed; a full one follows",
-    _FAMILY,
-    modes=IPTABLES,
-)
-RULES = Metric("kubeproxy_sync_proxy_rules_iptables_total", "gauge", "Rules that are ours", ("table", "ip_family"), modes=IPTABLES)
-RULES_WRITTEN = Metric(
-    "kubeproxy_sync_proxy_rules_iptables_last", "gauge", "Rules written in the last sync", ("table", "ip_family"), modes=IPTABLES
-)
-INVALID_DROPPED = Metric(
-    "kubeproxy_iptables_ct_state_invalid_dropped_packets_total",
-    "counter",
-    "Packets that conntrack takes for invalid, dropped; only where the kernel has nfacct objects, like the next",
-    modes=IPTABLES,
-)
-LOCALHOST_ACCEPTED = Metric(
-    "kubeproxy_iptables_localhost_nodeports_accepted_packets_total", "counter", "Packets to NodePorts of a loopback address", modes=IPTABLES
-)
-ACCOUNTED = (INVALID_DROPPED, LOCALHOST_ACCEPTED)
-"""The kernel counts these; they are read at each scrape."""
 
 REQUESTS = Metric(
     "rest_client_requests_total",

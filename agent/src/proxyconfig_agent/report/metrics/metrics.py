@@ -7,9 +7,10 @@ from typing import cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import generate_latest
-from prometheus_client.registry import Collector
 
 from proxyconfig_agent.conntrack.stale import Stale
+from proxyconfig_agent.dataplane.metric import Metric, ModeMetrics
+from proxyconfig_agent.dataplane.modes import spec_of
 from proxyconfig_agent.dataplane.port import Rules
 from proxyconfig_agent.ingest.model import Family, Policy
 from proxyconfig_agent.report.http.health import Answer
@@ -18,6 +19,7 @@ from proxyconfig_agent.report.metrics.kernel import KernelValues
 from proxyconfig_agent.report.metrics.requests import RequestCollector
 from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
+from proxyconfig_api.spec import Mode
 from proxyconfig_client.requests import Requests
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -40,19 +42,18 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._requests = RequestCollector()
         self.registry.register(self._requests)
-        self._accounting, self._conntrack = KernelValues(of.ACCOUNTED), KernelValues(of.CONNTRACK_TABLE)
-        self.registry.register(self._conntrack)
-        self._of_mode: dict[of.Metric, Collector] = {each: _made(each) for each in of.CATALOGUE if each.modes and each not in of.ACCOUNTED}
-        self._of_mode[of.INVALID_DROPPED] = self._accounting
-        self._registered: set[of.Metric] = set()
+        self._packets, self._conntrack = KernelValues(()), KernelValues(of.CONNTRACK_TABLE)
+        for values in (self._packets, self._conntrack):
+            self.registry.register(values)
+        self._of_mode, self._own = dict[Metric, Counter | Gauge | Histogram](), ModeMetrics()
 
-        def counter(metric: of.Metric) -> Counter:
+        def counter(metric: Metric) -> Counter:
             return cast(Counter, self._there(metric))
 
-        def gauge(metric: of.Metric) -> Gauge:
+        def gauge(metric: Metric) -> Gauge:
             return cast(Gauge, self._there(metric))
 
-        def histogram(metric: of.Metric) -> Histogram:
+        def histogram(metric: Metric) -> Histogram:
             return cast(Histogram, self._there(metric))
 
         self._sync, self._full, self._partial = histogram(of.SYNC_S), histogram(of.FULL_S), histogram(of.PARTIAL_S)
@@ -76,34 +77,32 @@ class Metrics:
             self._conntrack_deleted.labels(LABEL[family])
             for why in Stale:
                 self._flows_deleted.labels(why.value, LABEL[family])
-        self._mode = ""
         self.mode(version, mode)
 
     def mode(self, version: str, mode: str) -> None:
         """This mode runs now: its own metrics are there, and no other's."""
-        self._mode = mode
         self._info.clear()
         self._info.labels(version, mode).set(1)
-        for metric, collector in self._of_mode.items():
-            wanted = mode in metric.modes
-            if wanted and metric not in self._registered:
-                self.registry.register(collector)
-                self._registered.add(metric)
-            elif not wanted and metric in self._registered:
-                self.registry.unregister(collector)
-                self._registered.remove(metric)
+        before, self._own = self._own, spec_of(Mode(mode)).metrics if mode else ModeMetrics()
+        self._packets.metrics = self._own.packets
+        for metric in _collected(before):
+            self.registry.unregister(self._of_mode[metric])
+        for metric in _collected(self._own):
+            if metric not in self._of_mode:
+                self._of_mode[metric] = _made(metric)
+            self.registry.register(self._of_mode[metric])
 
-    def _there(self, metric: of.Metric) -> Counter | Gauge | Histogram:
+    def _there(self, metric: Metric) -> Counter | Gauge | Histogram:
         """A metric that every mode has."""
         made = _made(metric)
         self.registry.register(made)
         return made
 
     def _failed(self, reason: SyncReason) -> None:
-        counted = of.PARTIAL_FAILURES if reason is SyncReason.CHANGE else of.RESTORE_FAILURES
-        metric = of.NFTABLES_FAILURES if self._mode in of.NFTABLES else counted
-        for label in LABEL.values():
-            cast(Counter, self._of_mode[metric]).labels(label).inc()
+        metric = self._own.partial_failures if reason is SyncReason.CHANGE else self._own.full_failures
+        if metric is not None:
+            for label in LABEL.values():
+                cast(Counter, self._of_mode[metric]).labels(label).inc()
 
     def changed(self, *, services: int = 0, endpoints: int = 0) -> None:
         """That many Services and EndpointSlices changed and wait for a sync."""
@@ -146,10 +145,10 @@ class Metrics:
         self._event_loop_delay.observe(seconds)
 
     def _count_rules(self, rules: Mapping[tuple[Family, str], Rules]) -> None:
-        total, written = cast(Gauge, self._of_mode[of.RULES]), cast(Gauge, self._of_mode[of.RULES_WRITTEN])
         for (family, table), counted in rules.items():
-            total.labels(table, LABEL[family]).set(counted.total)
-            written.labels(table, LABEL[family]).set(counted.written)
+            for metric, number in ((self._own.rules, counted.total), (self._own.rules_written, counted.written)):
+                if metric is not None:
+                    cast(Gauge, self._of_mode[metric]).labels(table, LABEL[family]).set(number)
 
     def count_local(self, programmed: Callable[[], Iterable[Frontends]]) -> None:
         """Where to look, at every scrape, for Services whose policy wants local endpoints that they lack."""
@@ -169,8 +168,8 @@ class Metrics:
         self._requests.read = lambda: requests
 
     def count_packets(self, read: Callable[[], Mapping[str, int]]) -> None:
-        """What to ask, at every scrape in a mode that has such counters, for what the kernel has counted."""
-        self._accounting.read = read
+        """Called at every scrape, in a mode with such metrics, for the values of its `ModeMetrics.packets` by name."""
+        self._packets.read = read
 
     def read_conntrack(self, read: Callable[[], Mapping[str, int]]) -> None:
         """Called at every scrape for the values of `CONNTRACK_TABLE` by name."""
@@ -191,7 +190,12 @@ class Metrics:
         return Answer(200, generate_latest(self.registry), _TEXT)
 
 
-def _made(metric: of.Metric) -> Counter | Gauge | Histogram:
+def _collected(metrics: ModeMetrics) -> Iterable[Metric]:
+    """Those that the agent counts."""
+    return (metric for metric in metrics if metric not in metrics.packets)
+
+
+def _made(metric: Metric) -> Counter | Gauge | Histogram:
     """Not registered yet, with the labels that are known from the start at 0."""
     match metric.kind:
         case "counter":

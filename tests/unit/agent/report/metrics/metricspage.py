@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from proxyconfig_agent.report.metrics.definitions import CATALOGUE, NOT_OURS, Metric
+from proxyconfig_agent.dataplane.metric import Metric
+from proxyconfig_agent.dataplane.modes import spec_of
+from proxyconfig_agent.report.metrics.definitions import CATALOGUE, NOT_OURS
+from proxyconfig_api.modes import BUILT
 
 PAGE = Path(__file__).parents[5] / "docs" / "metrics.md"
 HEAD = """# Metrics of the agent
 
 On the address of `spec.agent.metricsBindAddress` (default 127.0.0.1:10249), beside `/healthz`, `/proxyMode` and `/configz`, as at
-kube-proxy. Made from `report/metrics/definitions.py` by `python -m tests.unit.agent.report.metrics.metricspage`.
+kube-proxy. Made from `report/metrics/definitions.py` and the modes' `SPEC` by `python -m tests.unit.agent.report.metrics.metricspage`.
 
 Both families are committed together: seconds and times of a sync are the same under `ip_family` IPv4 and IPv6.
 """
@@ -35,18 +38,19 @@ sizes, rate limits, exec plugins); the agent has `process_*`.
 
 def page() -> str:
     """The whole page."""
-    theirs, ours = ([each for each in CATALOGUE if each.is_kube_proxys is kube_proxys] for kube_proxys in (True, False))
+    rows = [*((each, "all") for each in CATALOGUE), *((each, mode.value) for mode in BUILT for each in spec_of(mode).metrics)]
+    theirs, ours = ([row for row in rows if row[0].is_kube_proxys is kube_proxys] for kube_proxys in (True, False))
     missing = "".join(f"| `{name}` | {reason} |\n" for name, reason in NOT_OURS.items())
     return HEAD + THEIRS + _table(theirs) + OURS + _table(ours) + MISSING + missing
 
 
-def _table(metrics: Iterable[Metric]) -> str:
-    return "\n| name | type | labels | mode | meaning |\n|---|---|---|---|---|\n" + "".join(map(_row, metrics))
+def _table(rows: Iterable[tuple[Metric, str]]) -> str:
+    return "\n| name | type | labels | mode | meaning |\n|---|---|---|---|---|\n" + "".join(_row(*row) for row in rows)
 
 
-def _row(metric: Metric) -> str:
+def _row(metric: Metric, mode: str) -> str:
     labels = " ".join(f"`{label}`" for label in metric.labels)
-    return f"| `{metric.name}` | {metric.kind} | {labels} | {', '.join(metric.modes) or 'all'} | {metric.means} |\n"
+    return f"| `{metric.name}` | {metric.kind} | {labels} | {mode} | {metric.means} |\n"
 
 
 if __name__ == "__main__":

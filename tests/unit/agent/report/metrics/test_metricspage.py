@@ -9,8 +9,13 @@ from tests.unit.agent.report.metrics.metricspage import page
 from tests.unit.client.fakeserver import PATH, FakeServer, status
 from tests.unit.client.fakeserver import served as served_by
 
-from proxyconfig_agent.report.metrics.definitions import ACCOUNTED, CATALOGUE, CONNTRACK_TABLE, INVALID_DROPPED, NOT_OURS, THEIRS
+from proxyconfig_agent.dataplane.iptables.metrics import INVALID_DROPPED
+from proxyconfig_agent.dataplane.metric import Metric
+from proxyconfig_agent.dataplane.modes import spec_of
+from proxyconfig_agent.report.metrics.definitions import CATALOGUE, CONNTRACK_TABLE, NOT_OURS
 from proxyconfig_agent.report.metrics.metrics import Metrics
+from proxyconfig_api.modes import BUILT
+from proxyconfig_api.spec import Mode
 from proxyconfig_client.errors import ApiError
 
 
@@ -18,10 +23,14 @@ def test_the_page_is_up_to_date() -> None:
     assert DOCUMENT.read_text() == page(), "run `python -m tests.unit.agent.report.metrics.metricspage`"
 
 
+def of_mode(mode: str) -> tuple[Metric, ...]:
+    return tuple(spec_of(Mode(mode)).metrics) if mode else ()
+
+
 def served(mode: str) -> dict[str, str]:
     """Types by name, as a scraper sees them."""
     metrics = Metrics("0.1.0", mode)
-    metrics.count_packets(lambda: dict.fromkeys((each.name for each in ACCOUNTED), 7))
+    metrics.count_packets(lambda: dict.fromkeys((each.name for each in of_mode(mode)), 7))
     metrics.read_conntrack(lambda: dict.fromkeys((each.name for each in CONNTRACK_TABLE), 7))
     text = metrics.page().body.decode()
     assert list(text_string_to_metric_families(text))
@@ -29,9 +38,9 @@ def served(mode: str) -> dict[str, str]:
     return {name: kind for _, _, name, kind in lines if not name.startswith("process_")}
 
 
-@pytest.mark.parametrize("mode", ["nftables", "iptables", "ipvs", ""])
+@pytest.mark.parametrize("mode", [*(mode.value for mode in BUILT), ""])
 def test_a_mode_has_the_metrics_of_all_modes_and_its_own(mode: str) -> None:
-    assert served(mode) == {each.name: each.kind for each in CATALOGUE if not each.modes or mode in each.modes}
+    assert served(mode) == {each.name: each.kind for each in (*CATALOGUE, *of_mode(mode))}
 
 
 def test_a_change_of_mode_changes_the_metrics_and_forgets_nothing() -> None:
@@ -46,10 +55,11 @@ def test_a_change_of_mode_changes_the_metrics_and_forgets_nothing() -> None:
 
 
 def test_no_name_is_there_twice_or_both_ours_and_not_ours() -> None:
-    names = [each.name for each in CATALOGUE]
+    every = (*CATALOGUE, *(each for mode in BUILT for each in spec_of(mode).metrics))
+    names = [each.name for each in every]
     assert len(names) == len(set(names))
     assert not set(names) & NOT_OURS.keys()
-    assert all(name.startswith((*THEIRS, "proxyconfig_")) for name in names)
+    assert all(each.is_kube_proxys or each.name.startswith("proxyconfig_") for each in every)
 
 
 async def test_requests_to_the_api_server_are_counted_as_kube_proxy_counts_them() -> None:
