@@ -23,3 +23,6 @@ CONFIG_LABEL = f"{GROUP}/config"
 
 TABLE = "proxyconfig"
 """The nftables tables `ip proxyconfig` and `ip6 proxyconfig`."""
+
+STATE_FOLDER = "/run/proxyconfig"
+"""Of a node, mounted into its agent: what a later agent of the same boot has to know."""

@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from proxyconfig_agent.node.procsys import STATE
+from proxyconfig_api.names import STATE_FOLDER
 
 
 class Ownership:
@@ -14,7 +14,7 @@ class Ownership:
 
     `owner`: a mode. What one mode has claimed is not another's."""
 
-    def __init__(self, directory: Path = STATE, owner: str = "iptables") -> None:
+    def __init__(self, directory: Path = Path(STATE_FOLDER), owner: str = "iptables") -> None:
         self._owner = owner
         self._path = directory / f"iptables-{os.stat('/proc/thread-self/ns/net').st_ino}"
 

@@ -18,13 +18,14 @@ import structlog
 
 from proxyconfig_agent.node.sysctls import Changed, Requested, Write, normal, plan
 from proxyconfig_agent.state.findings import Finding, Topic
+from proxyconfig_api.names import STATE_FOLDER
 
 _log = structlog.get_logger("sysctls")
 
 ROOTS = (Path("/host/proc/sys"), Path("/proc/sys"))
 """Where parameters are looked for: the first one that exists serves."""
 
-STATE = Path("/run/proxyconfig")
+STATE = Path(STATE_FOLDER)
 
 
 class Parameters(Protocol):

@@ -55,6 +55,7 @@ def render(config: Config, installation: Installation) -> dict[str, Any]:
         service_account=names.AGENT,
         config=config.name,
         config_label=names.CONFIG_LABEL,
+        state_folder=names.STATE_FOLDER,
         agent=codec.builtins(agent),
         image=agent.image or installation.agent_image,
         arguments=_arguments(agent),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from proxyconfig_agent.dataplane.drift import Drift
 from proxyconfig_agent.dataplane.iptables.delta import delta
 from proxyconfig_agent.dataplane.iptables.kernel import nfacct
+from proxyconfig_agent.dataplane.iptables.kernel.conntrack_sysctl import is_liberal
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Features
 from proxyconfig_agent.dataplane.iptables.programming import TO_ENDPOINTS, Programming
 from proxyconfig_agent.dataplane.iptables.sync import hooks, reconcile
@@ -25,10 +26,7 @@ from proxyconfig_agent.dataplane.ownership import Ownership
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, ProbeResult, Refusal, Rules, Settings, TemporaryError
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.ingest.model import Family, ServiceName
-from proxyconfig_agent.node.procsys import ProcSys
 from proxyconfig_agent.select.frontends import Frontends
-
-_LIBERAL = "net.netfilter.nf_conntrack_tcp_be_liberal"
 
 
 class Iptables:
@@ -156,7 +154,7 @@ class Iptables:
         return RuleRenderer(family, settings, self._features(), self._programming)
 
     def _features(self) -> Features:
-        return Features(liberal=_is_liberal(), counters=self._counters())
+        return Features(liberal=is_liberal(), counters=self._counters())
 
     def _counters(self) -> bool:
         return nfacct.ensure() and all(knows_counters(tool) for family, tool in self._writer.tools.items() if family in self._served)
@@ -236,10 +234,3 @@ def _told() -> Iterator[None]:
         raise TemporaryError(f"iptables: {error}") from error
     except (ToolError, OSError) as error:
         raise DataplaneError(f"iptables: {error}") from error
-
-
-def _is_liberal() -> bool:
-    try:
-        return ProcSys().read(_LIBERAL) != "0"
-    except OSError:
-        return False
