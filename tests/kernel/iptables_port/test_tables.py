@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +15,13 @@ from tests.kernel.nftables.examples import SETTINGS, every_kind, many, with_othe
 from tests.support.netns.namespace import Namespace
 from tests.unit.agent.dataplane.nftables.frontends import ip
 
+from proxyconfig_agent.dataplane.family_probe import FamilyProbe
+from proxyconfig_agent.dataplane.iptables.iptables import Iptables
 from proxyconfig_agent.dataplane.iptables.kernel import nfacct
 from proxyconfig_agent.dataplane.iptables.tools import binaries
 from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend
-from proxyconfig_agent.dataplane.port import Change, DataplaneError
-from proxyconfig_agent.ingest.model import ANY
+from proxyconfig_agent.dataplane.port import Change, DataplaneError, Settings
+from proxyconfig_agent.ingest.model import ANY, Family
 from proxyconfig_agent.select.frontends import Frontends
 
 pytestmark = pytest.mark.kernel
@@ -216,11 +220,33 @@ def test_the_back_end_is_the_one_that_the_node_uses(space: Namespace, commands: 
 
 
 def test_a_node_without_iptables_is_told_what_to_install(space: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    from proxyconfig_agent.dataplane.iptables.iptables import Iptables  # noqa: PLC0415
-
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(DataplaneError, match="iptables is not installed; install the package iptables, or choose another mode"):
         space.call(Iptables().probe)
+
+
+def test_a_family_whose_program_comes_later_is_served_from_the_next_full_sync_on(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = os.environ["PATH"]
+    for program in ("iptables", "iptables-restore", "iptables-save"):
+        for name in (program, program.replace("iptables", f"iptables-{node.backend}")):
+            (tmp_path / name).symlink_to(shutil.which(program.replace("iptables", f"iptables-{node.backend}")) or "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    made = FamilyProbe(node.space.call(Iptables))
+    try:
+        assert set(node.space.call(made.probe).unserved) == {Family.IPV6}
+        assert node.space.call(lambda: made.resync(Settings(), [])).probed is not None
+        monkeypatch.setenv("PATH", path)
+        found = node.space.call(lambda: made.resync(Settings(), [])).probed
+        assert found is not None
+        assert found.unserved == {}
+        assert "KUBE-SERVICES" in "".join(node.saved("ip6tables"))
+        assert node.space.call(lambda: made.resync(Settings(), [])).probed is None
+    finally:
+        monkeypatch.setenv("PATH", path)
+        node.space.call(made.remove)
+        made.close()
 
 
 def test_the_counters_of_kube_proxy_are_made_and_taken_away(dataplane: Entered, space: Namespace) -> None:

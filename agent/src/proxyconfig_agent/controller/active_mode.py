@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 
 import structlog
 
+from proxyconfig_agent.controller.probed_mode import ProbedMode
 from proxyconfig_agent.dataplane.mode_choice import Answer, Chosen, Impossible, Verdict, as_configured, choose
 from proxyconfig_agent.dataplane.modes import left_behind
 from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError, Installed, ProbeResult, TemporaryError
@@ -28,27 +29,14 @@ Modes = Callable[[Mode], Installed]
 """Installs a mode. Raises DataplaneError where this node cannot have it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Probed:
-    """A mode that works here."""
-
-    mode: Mode
-    installed: Installed
-    found: ProbeResult
-
-    def close(self) -> None:
-        """What is in the kernel stays."""
-        self.installed.lifecycle.close()
-
-
 class ActiveMode:
     """`stop` ends what uses the data plane, before another one takes its place."""
 
     def __init__(self, modes: Modes, recorder: StatusRecorder, *, stop: Callable[[], Awaitable[None]]) -> None:
         self._modes, self._recorder, self._stop = modes, recorder, stop
         self._kernel = os.uname().release
-        self._active: _Probed | None = None
-        self._standby: _Probed | None = None
+        self._active: ProbedMode | None = None
+        self._standby: ProbedMode | None = None
         """The mode before, complete and disarmed, while a change is held."""
         self.chosen_for: ProxyConfigSpec | None = None
         """The spec with mode `auto` for which the active mode was chosen."""
@@ -93,6 +81,12 @@ class ActiveMode:
                 return await self._chosen(spec)
             self.accept(spec)
             return self.dataplane
+
+    def note(self, found: ProbeResult) -> None:
+        """What the active mode finds in the kernel now."""
+        assert self._active is not None, "what is synced is active"  # noqa: S101
+        self._active = replace(self._active, found=found)
+        self._recorder.update(capabilities=capabilities.of(found.features))
 
     def hold(self) -> None:
         """From the next change of mode on, the mode before stays complete and disarmed: `use` goes back to it at once, until `commit`."""
@@ -186,7 +180,7 @@ class ActiveMode:
         self.accept(spec)
         return self.dataplane
 
-    async def _probe(self, mode: Mode) -> tuple[Answer, _Probed | None]:
+    async def _probe(self, mode: Mode) -> tuple[Answer, ProbedMode | None]:
         installed = None
         try:
             installed = await in_thread(partial(self._modes, mode))
@@ -196,9 +190,9 @@ class ActiveMode:
                 installed.lifecycle.close()
             verdict = Verdict.UNCLEAR if isinstance(error, TemporaryError | OSError) else Verdict.LACKS
             return Answer(verdict, str(error)), None
-        return Answer(Verdict.WORKS), _Probed(mode, installed, found)
+        return Answer(Verdict.WORKS), ProbedMode(mode, installed, found)
 
-    async def _swap(self, to: _Probed) -> None:
+    async def _swap(self, to: ProbedMode) -> None:
         await self._stop()
         before, self._active = self._active, to
         if to is self._standby:
@@ -211,9 +205,9 @@ class ActiveMode:
             self._drop_standby()
             if before is not None:
                 before.close()
-        self._recorder.update(capabilities=capabilities.of(to.found.features))
+        self.note(to.found)
 
-    async def _go_back(self, to: _Probed, failed: _Probed | None) -> None:
+    async def _go_back(self, to: ProbedMode, failed: ProbedMode | None) -> None:
         """First the rules from before are armed, then the failed ones disarmed: no packet meets neither. A full sync follows."""
         to.installed.succession.again()
         try:
@@ -225,7 +219,7 @@ class ActiveMode:
         if failed is not None:
             failed.close()
 
-    def _keep(self, before: _Probed | None) -> None:
+    def _keep(self, before: ProbedMode | None) -> None:
         """A second change before the first one is committed goes back to where that one began."""
         if self._standby is None:
             self._standby = before

@@ -63,13 +63,11 @@ class NodeController:
         checkpointer: Checkpointer | None = None,
     ) -> None:
         self._informers, self._cluster, self._recorder, self._host = informers, cluster, recorder, host
-        self._programmed, self._watches = programmed, watches
-        self._sources, self._reporters = sources, reporters
+        self._programmed, self._watches, self._sources, self._reporters = programmed, watches, sources, reporters
         self._health_checks = HealthChecks(programmed, health_ports)
-        self._changed = asyncio.Event()
-        self._group = asyncio.TaskGroup()
+        self._changed, self._group = asyncio.Event(), asyncio.TaskGroup()
         self._readiness = CacheReadiness(informers, cluster, recorder, checkpointer, self._changed.set)
-        self._retry = RetryTimer(self._changed.set)
+        self._retry, self._addresses = RetryTimer(self._changed.set), NodeAddresses(self._changed.set)
         self._runner = ActiveRunner(cluster, programmed, self._synced)
         self.changes = ClusterChanges(cluster=cluster, recorder=recorder, runner=self._runner, wake=self._changed.set)
         self._active = ActiveMode(modes, recorder, stop=self._runner.stop)
@@ -77,10 +75,9 @@ class NodeController:
             cluster, recorder, observation, self._changed.set, has_rules=self._active.has_rules, known=self._readiness.known
         )
         self._reporter: Reporter | None = None
-        self._addresses = NodeAddresses(self._changed.set)
         self._desired: Desired | None = None
-        self._prepared: Prepare | None = None
         self._removed: Desired | None = None
+        self._prepared: Prepare | None = None
         self._decoded_s = 0.0
 
     def close(self) -> None:
@@ -218,6 +215,9 @@ class NodeController:
             self._recorder.synced(StatusUpdate(sync))
             return
         applied = self._transaction.applied(applied) if applied is not None else None
+        if sync.probed is not None:
+            self._active.note(sync.probed)
+            self._changed.set()
         # After the first sync as well: conntrack's sysctls may have come with the rules that use it.
         prepared = self._prepared if sync.full else None
         host = self._host.configure(prepared.spec, alone=prepared.alone) if prepared is not None else None

@@ -9,6 +9,7 @@ import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from proxyconfig_agent.dataplane.family_probe import FamilyProbe
 from proxyconfig_agent.dataplane.metric import ModeMetrics
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed, Lifecycle, ModeInstance
 from proxyconfig_agent.dataplane.takeover import AllModes, Takeover
@@ -63,7 +64,7 @@ def built() -> tuple[ModeSpec, ...]:
 
 def installed(mode: Mode) -> Installed:
     """A mode that takes over from all others. Raises DataplaneError where this node cannot have it."""
-    instance = spec_of(mode).make()
+    instance = FamilyProbe(spec_of(mode).make())
 
     def others() -> Iterator[Lifecycle]:
         return left_behind(besides=mode)

@@ -93,6 +93,16 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What a mode found in this node's kernel: enough for one family at least."""
+
+    features: Mapping[str, str]
+    """Kernel features and families by name, with what was found."""
+    unserved: Mapping[Family, str] = field(default_factory=dict)
+    """The families that the mode cannot serve here, each with what is lacking: the feature, its CONFIG_ option, the kernel's words."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a commit did. `took_s` has the seconds per stage: lower, delta, commit (and read, for a full resync)."""
 
@@ -112,16 +122,8 @@ class Outcome:
     """Of a resync: why the scheduler of the settings is not in force, so that Services have another one; empty if it is."""
     relays: frozenset[bytes] = frozenset()
     """Addresses with ports, packed, at which the mode itself answers in place of endpoints: UDP flows to them are as they should be."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
-    """What a mode found in this node's kernel: enough for one family at least."""
-
-    features: Mapping[str, str]
-    """Kernel features and families by name, with what was found."""
-    unserved: Mapping[Family, str] = field(default_factory=dict)
-    """The families that the mode cannot serve here, each with what is lacking: the feature, its CONFIG_ option, the kernel's words."""
+    probed: ProbeResult | None = None
+    """Of a resync that probed the kernel again, as a family was not served."""
 
 
 class DataplaneError(Exception):

@@ -20,7 +20,11 @@ def _findings(unserved: Mapping[Family, str], node: Node, service_cidrs: Sequenc
         use = _use(family, node, service_cidrs)
         if use:
             words = f"IPv{family.value} Services are not served on this node, which has {use}: {lack}"
-            yield Finding(Topic.AGENT, _REASON, f"{words}; load the module or use a kernel that has it, then restart the agent")
+            yield Finding(
+                Topic.AGENT,
+                _REASON,
+                f"{words}; load the module or use a kernel that has it; each full sync probes again (spec.sync.fullSyncPeriod)",
+            )
         else:
             yield Finding(Topic.TRAFFIC, _REASON, f"IPv{family.value} is not served, and this node does not use it: {lack}", harmless=True)
 

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from proxyconfig_agent.dataplane.port import Refusal, Rules
+from proxyconfig_agent.dataplane.port import ProbeResult, Refusal, Rules
 from proxyconfig_agent.ingest.model import Family
 
 
@@ -53,7 +53,8 @@ class SyncResult:
     endpoints: int = 0
     unrecorded: str = ""
     unscheduled: str = ""
-    """Both as in `Outcome`."""
+    probed: ProbeResult | None = None
+    """These three as in `Outcome`."""
     configured: bool = False
     """Whether the settings that the runner was given last are in effect."""
     error: str = ""

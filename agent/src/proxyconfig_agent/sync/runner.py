@@ -223,6 +223,7 @@ class Runner:
             endpoints=self._programmed.endpoints,
             unrecorded=outcome.unrecorded,
             unscheduled=outcome.unscheduled,
+            probed=outcome.probed,
             configured=not self._schedule.requested,
         )
 

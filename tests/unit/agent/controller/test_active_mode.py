@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
 
 import pytest
 from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
@@ -40,7 +39,6 @@ class Plane(FakeDataplane):
         self.name, self.log = name, log
         self.lacks = ""
         self.trouble: Exception | None = None
-        self.unserved: Mapping[Family, str] = {}
 
     def probe(self) -> ProbeResult:
         self.log.append(f"probe {self.name}")

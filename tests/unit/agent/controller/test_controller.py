@@ -19,8 +19,10 @@ from proxyconfig_agent.controller.change_record import ChangeRecord
 from proxyconfig_agent.controller.controller import NodeController
 from proxyconfig_agent.controller.retry import RETRY_S
 from proxyconfig_agent.controller.transaction import Observation
+from proxyconfig_agent.dataplane.family_probe import FamilyProbe
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed
 from proxyconfig_agent.dataplane.takeover import Takeover
+from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.module_states import Modules
 from proxyconfig_agent.node.modules import ESSENTIAL
@@ -54,6 +56,7 @@ AUTO = Desired(ProxyConfigSpec(mode=Mode.AUTO), 1, "x-1", uid="u")
 FIRST = Desired(ProxyConfigSpec(mode=Mode.NFTABLES), 1, "x-1", uid="u")
 IPVS = Desired(ProxyConfigSpec(mode=Mode.IPVS), 2, "x-2", uid="u")
 IPTABLES = Desired(ProxyConfigSpec(mode=Mode.IPTABLES), 3, "x-3", uid="u")
+MASQUERADING = Desired(ProxyConfigSpec(mode=Mode.NFTABLES, masquerade=Masquerade(all=True)), 2, "x-2", uid="u")
 MODULES = Modules("6.1.0", loaded=frozenset(ESSENTIAL), built_in=None)
 REMOVE = replace(FIRST, generation=4, remove=True)
 
@@ -132,7 +135,7 @@ class Node:
         return self._orders
 
     def _installed(self, mode: Mode) -> Installed:
-        made = self._mode(mode)
+        made = FamilyProbe(self._mode(mode))
         takeover = Takeover(made, lambda: (plane for of, plane in self.planes.items() if of is not mode))
         return Installed(takeover, made, takeover)
 
@@ -208,6 +211,18 @@ async def test_what_runs_goes_on_where_another_mode_is_impossible(tmp_path: Path
         node.order(IPTABLES)
         await soon(lambda: node.statuses[-1].observed_revision == "x-3")
         assert node.planes[Mode.NFTABLES].calls[-1] == "close"
+
+
+async def test_a_family_that_the_kernel_lacked_is_probed_again_at_a_full_sync(tmp_path: Path) -> None:
+    async with running(Node(tmp_path, Clock())) as node:
+        node.planes[Mode.NFTABLES].unserved = {Family.IPV6: "fib is missing"}
+        node.list_everything()
+        node.order(FIRST)
+        await soon(lambda: node.says("Synced"))
+        assert "FamilyNotServed" in {finding.reason for finding in node.recorder.state.findings}
+        node.planes[Mode.NFTABLES].unserved = {}
+        node.order(MASQUERADING)
+        await soon(lambda: "FamilyNotServed" not in {finding.reason for finding in node.recorder.state.findings})
 
 
 async def test_auto_ends_in_the_mode_that_the_kernel_has_and_prepares_the_node_for_that_one(tmp_path: Path) -> None:

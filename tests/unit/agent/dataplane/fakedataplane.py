@@ -33,9 +33,11 @@ class FakeDataplane:
         """Those that it still serves, and that keep it from retiring."""
         self.refuses: set[ServiceName] = set()
         """Services that it has no room for."""
+        self.unserved: dict[Family, str] = {}
+        """What its kernel lacks."""
 
     def probe(self) -> ProbeResult:
-        return ProbeResult({"fake": "yes"})
+        return ProbeResult({"fake": "yes"}, dict(self.unserved))
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
         self.calls.append("resync")

@@ -35,4 +35,4 @@ def test_a_family_that_the_node_uses_is_an_alarm_that_says_whose_services_are_no
     (finding,) = unserved_families({Family.IPV6: LACK}, node, (network(service_cidr),))
     assert (finding.topic, finding.reason, finding.harmless) == (Topic.AGENT, "FamilyNotServed", False)
     assert finding.message.startswith(f"IPv6 Services are not served on this node, which has {use}: {LACK}; ")
-    assert "restart the agent" in finding.message
+    assert "spec.sync.fullSyncPeriod" in finding.message

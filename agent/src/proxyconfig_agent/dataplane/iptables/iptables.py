@@ -17,7 +17,7 @@ from proxyconfig_agent.dataplane.iptables.sync.bisect import Bisection
 from proxyconfig_agent.dataplane.iptables.sync.full_sync import FullSync
 from proxyconfig_agent.dataplane.iptables.sync.renderer import RuleRenderer
 from proxyconfig_agent.dataplane.iptables.tools.binaries import Tool
-from proxyconfig_agent.dataplane.iptables.tools.probe import knows_counters, probe, usable
+from proxyconfig_agent.dataplane.iptables.tools.probe import knows_counters, probe, tools_of, usable
 from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, ToolError
 from proxyconfig_agent.dataplane.iptables.tools.restore import Input
 from proxyconfig_agent.dataplane.iptables.tools.save import parse
@@ -43,6 +43,7 @@ class Iptables:
 
     def probe(self) -> ProbeResult:
         with _told():
+            self._look_again()
             tools = self._writer.tools
             found = probe(tools.values(), self._lacking, self._programming.unneeded)
             self._served = frozenset(tools) - found.unserved.keys()
@@ -146,6 +147,15 @@ class Iptables:
             tools, self._lacking = usable()
             self._opened = writer(tools)
         return self._opened
+
+    def _look_again(self) -> None:
+        """Take in a family whose tables the kernel lacked and has now; the back end stays."""
+        if not self._lacking:
+            return
+        tools, lacking = tools_of(self._writer.backend)
+        if tools.keys() > self._writer.tools.keys():
+            self.close()
+            self._opened, self._lacking = writer(tools), lacking
 
     def _rules(self) -> dict[tuple[Family, str], Rules]:
         return {key: rules for lowering in self._lowerings.values() for key, rules in lowering.counted().items()}

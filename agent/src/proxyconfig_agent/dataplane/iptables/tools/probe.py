@@ -91,14 +91,15 @@ def usable() -> tuple[dict[Family, Tool], dict[Family, str]]:
     kernel has no tables of that at all, of the other one. Raises DataplaneError if there are none of either, ToolError."""
     without = dict[Family, str]()
     for backend in backends():
-        tools, lacking = _usable(backend)
+        tools, lacking = tools_of(backend)
         if tools:
             return tools, lacking
         without = without or lacking
     raise DataplaneError(f"iptables: {'; '.join(without.values())}; {_FIX}")
 
 
-def _usable(backend: Backend) -> tuple[dict[Family, Tool], dict[Family, str]]:
+def tools_of(backend: Backend) -> tuple[dict[Family, Tool], dict[Family, str]]:
+    """The same of one back end; none raises."""
     tools, lacking = dict[Family, Tool](), dict[Family, str]()
     for family in Family:
         tool = Tool(family, backend)

@@ -1,0 +1,19 @@
+"""A mode that works on this node, with what it found in the kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proxyconfig_agent.dataplane.port import Installed, ProbeResult
+from proxyconfig_api.spec import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedMode:
+    mode: Mode
+    installed: Installed
+    found: ProbeResult
+
+    def close(self) -> None:
+        """What is in the kernel stays."""
+        self.installed.lifecycle.close()
