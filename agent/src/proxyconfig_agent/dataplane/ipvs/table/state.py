@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from dataclasses import dataclass, field
 
+from proxyconfig_agent.dataplane.batching import Ports
 from proxyconfig_agent.dataplane.ipvs.delta import ServerDelta
 from proxyconfig_agent.dataplane.ipvs.delta import delta as server_delta
 from proxyconfig_agent.dataplane.ipvs.lower import NOTHING, Share, lower
@@ -22,12 +23,10 @@ from proxyconfig_agent.dataplane.tables.delta import Delta
 from proxyconfig_agent.dataplane.tables.delta import delta as element_delta
 from proxyconfig_agent.dataplane.tables.model import address_sets
 from proxyconfig_agent.dataplane.tables.model.ruleset import Elements
+from proxyconfig_agent.dataplane.tables.service_ports import References, ServicePorts
 from proxyconfig_agent.ingest.model import Address, Family, ServiceName
 from proxyconfig_agent.netlink.ipvs.messages import Destination, VirtualServer
 from proxyconfig_agent.select.frontends import Frontends, PortName
-
-Ports = Mapping[PortName, Frontends | None]
-"""What Service ports of one family are to be; None: gone."""
 
 
 @dataclass(slots=True)
@@ -61,11 +60,9 @@ class FamilyState:
         """`lacking`: schedulers that this kernel does not have, as far as is known. `on_links`: addresses that the node has on its
         interfaces, where a virtual server that drains needs no route, and its address is not to be closed."""
         self.family, self._settings, self._lacking, self._on_links = family, settings, lacking, on_links
-        self.ports: dict[PortName, Frontends] = {}
+        self.ports = ServicePorts()
         self.draining = Draining(now)
-        self._addresses: Counter[Address] = Counter()
-        self._draining: Counter[Address] = Counter()
-        self._on_node: Counter[Address] = Counter()
+        self._addresses, self._draining, self._on_node = References(), References(), References()
 
     @property
     def addresses(self) -> Collection[Address]:
@@ -74,10 +71,7 @@ class FamilyState:
 
     def plan(self, wanted: Ports, without: Collection[ServiceName] = ()) -> Plan:
         """What these Service ports need. The Services `without` are to have nothing. Raises RefusedError."""
-        ports = dict(wanted)
-        if without:
-            ports |= {name: None for name in (*self.ports, *ports) if name.service in without}
-        changed = {name: new for name, new in ports.items() if self.ports.get(name) != new}
+        changed = self.ports.changed(wanted, without)
         old = [self._share(self.ports.get(name)) for name in changed]
         new = [self._share(each) for each in changed.values()]
         plan = Plan(ports=changed)
@@ -115,17 +109,11 @@ class FamilyState:
 
     def keep(self, plan: Plan) -> None:
         """The kernel has it."""
-        for name, new in plan.ports.items():
-            if new is None:
-                self.ports.pop(name, None)
-            else:
-                self.ports[name] = new
+        self.ports.keep(plan.ports)
         self.draining.follow(plan.servers)
-        for counts, change in ((self._addresses, plan.addresses), (self._draining, plan.draining), (self._on_node, plan.on_node)):
-            counts.update(change)
-            for key in change:
-                if not counts[key]:
-                    del counts[key]
+        self._addresses.keep(plan.addresses)
+        self._draining.keep(plan.draining)
+        self._on_node.keep(plan.on_node)
 
     def owners(self, plan: Plan) -> dict[VirtualServer, PortName]:
         """Whose the virtual servers of a plan are."""
@@ -149,8 +137,8 @@ class FamilyState:
 
     def _add_shared(self, plan: Plan) -> None:
         """Elements and routes of what several Service ports can have in common: with the first of them, and with the last."""
-        came, went = _turned(self._addresses, plan.addresses)
-        here, not_here = _turned(self._on_node, plan.on_node)
+        came, went = self._addresses.turned(plan.addresses)
+        here, not_here = self._on_node.turned(plan.on_node)
         plan.elements.absorb(Delta(_shared(went, not_here), _shared(came, here)))
         self._add_draining(plan)
 
@@ -184,14 +172,6 @@ def _count(new: Iterable[Share], old: Iterable[Share], of: Callable[[Share], Ite
     counts = Counter(address for share in new for address in of(share))
     counts.subtract(address for share in old for address in of(share))
     return counts
-
-
-def _turned(counts: Counter[Address], change: Counter[Address]) -> tuple[list[Address], list[Address]]:
-    """What nobody had and somebody has, and the other way round."""
-    touched = sorted(address for address, by in change.items() if by)
-    came = [address for address in touched if not counts[address] and counts[address] + change[address] > 0]
-    went = [address for address in touched if counts[address] > 0 and counts[address] + change[address] <= 0]
-    return came, went
 
 
 def _shared(addresses: Iterable[Address], on_node: Iterable[Address]) -> Elements:

@@ -6,21 +6,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from proxyconfig_agent.dataplane.batching import Ports
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
 from proxyconfig_agent.dataplane.tables.delta import Delta, delta
 from proxyconfig_agent.dataplane.tables.model import address_sets
+from proxyconfig_agent.dataplane.tables.model.ruleset import Elements
+from proxyconfig_agent.dataplane.tables.service_ports import References, ServicePorts
 from proxyconfig_agent.dataplane.userspace.lower import NOTHING, Share, key_of, lower
 from proxyconfig_agent.dataplane.userspace.proxy.messages import Route
 from proxyconfig_agent.dataplane.userspace.table.unserved import Unserved
 from proxyconfig_agent.ingest.model import Address, Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends, PortName
-
-Ports = Mapping[PortName, Frontends | None]
-"""What Service ports of one family are to be; None: gone."""
 
 
 @dataclass(slots=True)
@@ -44,16 +44,13 @@ class FamilyState:
 
     def __init__(self, family: Family, settings: Settings) -> None:
         self.family, self._settings = family, settings
-        self.ports: dict[PortName, Frontends] = {}
-        self._cluster_ips: Counter[Address] = Counter()
+        self.ports = ServicePorts()
+        self._cluster_ips = References()
         self.unserved = Unserved()
 
     def plan(self, wanted: Ports, without: Collection[ServiceName] = ()) -> Plan:
         """What these Service ports need. The Services `without` are to have nothing. Raises RefusedError."""
-        ports = dict(wanted)
-        if without:
-            ports |= {name: None for name in (*self.ports, *ports) if name.service in without}
-        plan = Plan(ports={name: new for name, new in ports.items() if self.ports.get(name) != new})
+        plan = Plan(ports=self.ports.changed(wanted, without))
         for name, new in plan.ports.items():
             self._add(plan, self.ports.get(name), new)
         self._add_cluster_ips(plan)
@@ -61,16 +58,10 @@ class FamilyState:
 
     def keep(self, plan: Plan) -> None:
         """It is in effect."""
+        self.ports.keep(plan.ports)
         for name, new in plan.ports.items():
-            if new is None:
-                self.ports.pop(name, None)
-            else:
-                self.ports[name] = new
             self.unserved.note(name, new)
-        self._cluster_ips.update(plan.cluster_ips)
-        for address in plan.cluster_ips:
-            if not self._cluster_ips[address]:
-                del self._cluster_ips[address]
+        self._cluster_ips.keep(plan.cluster_ips)
 
     def _add(self, plan: Plan, old: Frontends | None, new: Frontends | None) -> None:
         before, after = self._share(old), self._share(new)
@@ -92,9 +83,9 @@ class FamilyState:
 
     def _add_cluster_ips(self, plan: Plan) -> None:
         """With the first Service port that has one, and with the last."""
-        change = Delta()
-        for address, by in plan.cluster_ips.items():
-            had, has = self._cluster_ips[address] > 0, self._cluster_ips[address] + by > 0
-            if had != has:
-                (change.added if has else change.deleted).setdefault(address_sets.CLUSTER_IPS, {})[bytes(address)] = b""
-        plan.elements.absorb(change)
+        came, went = self._cluster_ips.turned(plan.cluster_ips)
+        plan.elements.absorb(Delta(_cluster_ips(went), _cluster_ips(came)))
+
+
+def _cluster_ips(addresses: Sequence[Address]) -> Elements:
+    return {address_sets.CLUSTER_IPS: {bytes(address): b"" for address in addresses}} if addresses else {}
