@@ -36,7 +36,7 @@ CONNTRACK_SYSCTLS = {
     "net.netfilter.nf_conntrack_udp_timeout": "udpTimeout",
     "net.netfilter.nf_conntrack_udp_timeout_stream": "udpStreamTimeout",
 }
-"""Sysctls that have a field of their own, below spec.conntrack."""
+"""Sysctls with a field below spec.conntrack."""
 
 
 def contradictions(name: str, spec: ProxyConfigSpec) -> tuple[Problem, ...]:

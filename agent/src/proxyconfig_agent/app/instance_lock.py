@@ -28,7 +28,7 @@ def try_acquire() -> socket.socket | None:
 
 
 async def acquire() -> socket.socket:
-    """Wait for the lock, and say so."""
+    """Wait for the lock, with a line in the log."""
     told = False
     while True:
         if lock := try_acquire():

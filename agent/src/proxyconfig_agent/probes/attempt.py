@@ -96,7 +96,7 @@ async def _connected(target: Target) -> AsyncIterator[tuple[asyncio.StreamReader
 
 @asynccontextmanager
 async def _datagrams(target: Target) -> AsyncIterator[tuple[Callable[[bytes], object], Callable[[], Awaitable[bytes]]]]:
-    """From a port of its own: each attempt is a new flow, for which the rules of now decide.
+    """From a new port: each attempt is a new flow, for which the rules of now decide.
 
     A socket, as asyncio's transports do not send empty datagrams."""
     loop = asyncio.get_running_loop()

@@ -205,7 +205,7 @@ class StatusRecorder:
 
 
 def _applied(desired: Desired) -> dict[str, object]:
-    """The fields of a NodeState that say so."""
+    """The fields of a NodeState for what is in effect."""
     return {"generation": desired.generation, "revision": desired.revision, "removed_objects": None}
 
 

@@ -11,7 +11,7 @@ from proxyconfig_agent.select.select import endpoints_of
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """One Service in one family. kube-proxy has a server of its own for each, too."""
+    """One Service in one family. kube-proxy also has one server for each."""
 
     service: ServiceName
     family: Family

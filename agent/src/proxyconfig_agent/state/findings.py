@@ -15,7 +15,7 @@ class Topic(enum.Enum):
     MODULES = "ModulesLoaded"
     SYSCTLS = "SysctlsApplied"
     AGENT = "Degraded"
-    """About the agent itself, or a setting that has no condition of its own."""
+    """About the agent itself, or a setting without a condition."""
 
 
 class Source(enum.Enum):

@@ -21,7 +21,7 @@ from proxyconfig_client.tls import RotatingContext, TlsMaterial
 IDLE_S = 15.0
 """Servers close connections that are idle for minutes; one that is reused before is not closed in the same moment."""
 MAX_AGE_S = 240.0
-"""An older connection is not reused. Watches last 300 to 600 s, so each has a connection of its own, and load balancers spread the agents
+"""An older connection is not reused. Watches last 300 to 600 s, so each has one connection, and load balancers spread the agents
 over the API servers again after a rolling restart; client-go leaves that to the server (GOAWAY)."""
 _IDEMPOTENT = ("GET", "PUT", "DELETE")
 

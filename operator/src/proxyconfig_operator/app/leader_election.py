@@ -1,7 +1,7 @@
 """One leader among replicas, by a coordination.k8s.io Lease.
 
 Clocks of the replicas need not agree: a Lease is taken over when it has not changed for its duration as we saw it. Renewals go
-over a connection of their own, for behind thousands of writes they would come too late. There is no fencing: a write in flight
+over a separate connection, for behind thousands of writes they would come too late. There is no fencing: a write in flight
 may land after the next leader has begun; applies are idempotent, so that does no harm.
 """
 

@@ -1,7 +1,7 @@
 """nftables mode, with a proxy process for NodePorts on loopback addresses where the spec asks for it (as upstream's KEP-6032).
 
 The kernel routes nothing from a loopback address to another node, unless route_localnet opens 127.0.0.0/8 to the network; of IPv6 it never
-does. So these connections end at the process, by rules in a table of their own.
+does. So these connections end at the process, by rules in a separate table.
 """
 
 from __future__ import annotations

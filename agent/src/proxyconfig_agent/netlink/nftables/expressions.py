@@ -174,7 +174,7 @@ def reject(port_unreachable: int) -> bytes:
 
 
 def covers(dumped: bytes, sent: bytes) -> bool:
-    """Whether everything in `sent` is in `dumped`, at every depth. The kernel adds defaults of its own to what it was given."""
+    """Whether everything in `sent` is in `dumped`, at every depth. The kernel adds its defaults."""
     ours = _flagged(sent)
     theirs = list(attributes(dumped))
     if _is_list(ours):

@@ -1,6 +1,6 @@
 """The HTTP servers of an agent: health for load balancers, metrics for scrapers. Knows paths and answers, not what they mean.
 
-The standard library's server in a thread of its own: it costs 0.4 MiB, and answers while a big sync
+The standard library's server in a separate thread: it costs 0.4 MiB, and answers while a big sync
 holds the event loop.
 """
 

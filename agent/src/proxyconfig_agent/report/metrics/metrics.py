@@ -1,4 +1,4 @@
-"""Metrics by kube-proxy's names and labels for everything that both have, as dashboards and alerts read those; a few of our own."""
+"""Metrics by kube-proxy's names and labels for everything that both have, as dashboards and alerts read those; a few by other names."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def lacks_local(frontends: Frontends, policy: str) -> bool:
 
 
 class Metrics:
-    """All metrics of one agent, in a registry of its own. Observing costs microseconds; both families are committed together."""
+    """All metrics of one agent, in one registry. Observing costs microseconds; both families are committed together."""
 
     def __init__(self, version: str, mode: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # kube-proxy has none, and they double the page

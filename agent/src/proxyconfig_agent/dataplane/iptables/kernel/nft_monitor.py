@@ -1,6 +1,6 @@
 """What others do to nf_tables, as the kernel tells everybody who listens: does it concern our rules?
 
-CNIs write rules of their own with iptables-nft all day long. Each of their commits changes the generation of the ruleset; to read all
+CNIs write their rules with iptables-nft all day long. Each of their commits changes the generation of the ruleset; to read all
 rules every time would take seconds on large clusters. Rules that others add to built-in chains are their affair, as they are to kube-proxy.
 """
 
@@ -34,7 +34,7 @@ class NftMonitor:
 
     def __init__(self) -> None:
         self._socket = nfnetlink.connect(socket.SOCK_NONBLOCK)
-        self._socket.bind((0, 1 << (uapi.NFNLGRP_NFTABLES - 1)))  # a socket without an address of its own hears nothing
+        self._socket.bind((0, 1 << (uapi.NFNLGRP_NFTABLES - 1)))  # a socket without an address receives nothing
 
     def may_affect_us(self) -> bool:
         """Whether a change since the last call affects our rules, or notifications were lost. Reads all that there are."""

@@ -123,7 +123,7 @@ class FullSync:
             self._clock.lap("commit")
 
     def _note(self, edits: Edits) -> None:
-        """What is no Service port's own: its chains have names that say something."""
+        """The chains that all Services share: their names are for people, unlike those of Service ports."""
         _count(self._drift, edits)
         for chain in (*edits.chains, *dict.fromkeys(chain for chain, _ in (*edits.added, *edits.jumps)), *edits.gone):
             self._drift.of(f"chain {chain.name} of table {chain.table.value}")

@@ -24,7 +24,7 @@ class Saved:
     foreign: set[Chain] = field(default_factory=set)
     """Chains that rules of somebody else's chains lead to."""
     kubelet: bool = False
-    """Whether a kubelet keeps chains of its own here; KUBE-FIREWALL is one of them."""
+    """Whether a kubelet keeps its chains here; KUBE-FIREWALL is one of them."""
 
 
 def parse(lines: Iterable[str]) -> Saved:

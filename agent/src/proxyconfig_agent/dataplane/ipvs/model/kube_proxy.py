@@ -1,6 +1,6 @@
 """What kube-proxy makes in ipvs mode, by the names in its source (pkg/proxy/ipvs, Kubernetes 1.36), and which virtual servers are its own.
 
-They have no mark. But kube-proxy binds the addresses of Services to a link of its own, and keeps NodePorts in sets.
+They have no mark. But kube-proxy binds the addresses of Services to the link `kube-ipvs0`, and keeps NodePorts in sets.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether somebody else changed virtual servers or routes of ours. Neither tells of changes, so both are read now and then and compared
 with the time before, in a thread: the event loop goes on meanwhile.
 
-What was read before a change of our own says nothing afterwards. Others' virtual servers may change as they like.
+What was read before one of our changes is void after it. Others' virtual servers may change as they like.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PERIOD_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was there after so many changes of our own."""
+    """What was there after so many of our changes."""
 
     changes: int
     digest: bytes

@@ -64,7 +64,7 @@ def rewritten(table: Table, name: str, wanted: Chain) -> Iterator[Message]:
 
 
 def foreign(table: Table, held: ActualTable, containers: Mapping[str, Container], chains: Mapping[str, Chain]) -> Iterator[Message]:
-    """Take out of our own table what is not ours."""
+    """Take foreign objects out of our table."""
     strangers = [name for name in held.chains if name not in chains]
     for name in strangers:
         yield wire.delete_rules(table, name)

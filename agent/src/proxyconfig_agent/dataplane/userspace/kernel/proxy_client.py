@@ -35,7 +35,7 @@ class ProxyClient:
         self._control.settimeout(ANSWER_S)
         with theirs:
             descriptors = (theirs.fileno(), *(each.descriptor for each in inherited))
-            # A session of its own: a signal to the agent's group is not for it.
+            # A separate session: signals to the agent's process group do not reach it.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", PACKAGE, str(theirs.fileno()), purpose], pass_fds=descriptors, start_new_session=True
             )

@@ -6,7 +6,7 @@ local            to the proxy, which chooses among those of this node
 external-local   policy Local: pods and processes of the node reach all endpoints, everybody else those of this node
 short-circuit    policy Local without an endpoint on this node: pods and processes of the node reach all endpoints, nobody else any
 
-The class of a client is lost behind the proxy's sockets, so it is decided here, and each kind of list has sockets of its own.
+The class of a client is lost behind the proxy's sockets, so it is decided here, and each kind of list has separate sockets.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""UDP flows: the datagrams of one client to one destination go to one endpoint through a socket of their own, until they pause for long.
+"""UDP flows: the datagrams of one client to one destination go to one endpoint through one socket, until they pause for long.
 
 A datagram that an endpoint refuses before it has answered any is sent to the next one.
 """
