@@ -54,7 +54,7 @@ class Quarantined(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class Drift(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """What somebody else changed in our part of the kernel, and was repaired."""
+    """What another program changed in our part of the kernel, and was repaired."""
 
     repairs: int = 0
     last_repair: datetime | None = None

@@ -232,7 +232,7 @@ class Nftables:
             raise error
         if isinstance(error, KernelError) and error.is_missing:
             self.writer.invalidate()
-            raise ConflictError(f"nftables: somebody changed table proxyconfig ({error}); a full resync repairs it") from error
+            raise ConflictError(f"nftables: another program changed table proxyconfig ({error}); a full resync repairs it") from error
 
 
 def _connected() -> Connection:

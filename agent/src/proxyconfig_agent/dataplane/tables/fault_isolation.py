@@ -87,5 +87,5 @@ class FaultIsolation(Generic[T]):
             self._writer.invalidate()
             if error.is_missing:
                 table = f"table proxyconfig-{self._mode}"
-                raise ConflictError(f"{self._mode}: somebody changed {table} ({error}); a full resync repairs it") from error
+                raise ConflictError(f"{self._mode}: another program changed {table} ({error}); a full resync repairs it") from error
             return self.one_by_one(known)

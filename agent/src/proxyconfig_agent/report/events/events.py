@@ -67,8 +67,8 @@ def _quarantined(refusal: Refusal) -> NodeEvent:
 
 
 def repaired(what: str) -> NodeEvent:
-    """Rules that somebody else changed were put right."""
-    return NodeEvent(None, "DriftRepaired", "Repairing", f"somebody else changed the proxy's rules on this node; repaired: {what}")
+    """Rules that another program changed are repaired."""
+    return NodeEvent(None, "DriftRepaired", "Repairing", f"another program changed the proxy's rules on this node; repaired: {what}")
 
 
 def mode_changed(before: str, mode: ModeStatus) -> tuple[NodeEvent, ...]:

@@ -81,7 +81,7 @@ STAGE_S = Metric("proxyconfig_stage_duration_seconds", "histogram", "Seconds per
 OPERATIONS = Metric("proxyconfig_kernel_operations_total", "counter", "Elements, rules and chains sent to the kernel")
 PROGRAMMED = Metric("proxyconfig_programmed", "gauge", "What is programmed on this node: services, ports, endpoints", ("kind",))
 QUARANTINED = Metric("proxyconfig_quarantined_services", "gauge", "Services that are set aside, whole or in part")
-REPAIRS = Metric("proxyconfig_drift_repairs_total", "counter", "Repairs of rules that somebody else changed")
+REPAIRS = Metric("proxyconfig_drift_repairs_total", "counter", "Repairs of rules that another program changed")
 AUDITS = Metric(
     "proxyconfig_audits_total",
     "counter",

@@ -43,6 +43,6 @@ def test_a_kernel_that_does_not_keep_the_mark_cannot_run_the_mode() -> None:
     forgetful = Forgetful()
     servers = VirtualServers(cast("Connection", forgetful))
     kernel = Kernel(servers, cast("localroutes.Connection", None), cast("NfTables", None))
-    with pytest.raises(DataplaneError, match=r"^ipvs: the kernel does not keep the mark by which this mode tells its own virtual servers"):
+    with pytest.raises(DataplaneError, match=r"^ipvs: the kernel does not keep the mark of this mode's virtual servers"):
         probe(kernel)
     assert forgetful.services() == {}

@@ -70,7 +70,7 @@ def test_what_can_be_programmed_goes_in_beside_what_cannot() -> None:
 def test_a_table_that_is_gone_is_a_conflict_and_no_fault_of_a_service() -> None:
     node = Node(errno.ENOENT)
     isolation = node.isolation()
-    with pytest.raises(ConflictError, match=r"^ipvs: somebody changed table proxyconfig-ipvs"):
+    with pytest.raises(ConflictError, match=r"^ipvs: another program changed table proxyconfig-ipvs"):
         isolation.apply([Change(None, BAD)])
     assert isolation.refused == {}
     assert node.writer.changed_externally()

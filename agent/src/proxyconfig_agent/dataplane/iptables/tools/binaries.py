@@ -70,7 +70,7 @@ class Tool:
                 except LockedError as error:
                     if attempt == LOCK_ATTEMPTS - 1:
                         raise
-                    _log.warning("iptables is locked by somebody else; trying again", error=str(error))
+                    _log.warning("another program holds the lock of iptables; trying again", error=str(error))
                 else:
                     return
 

@@ -41,7 +41,7 @@ def _lack(kernel: Kernel, family: Family) -> str:
     if number:
         raise TemporaryError(f"ipvs: virtual servers of IPv{family.value} cannot be probed: {os.strerror(number)}")
     if not kernel.servers.keeps(server, scheduling_of(FALLBACK, 0)):
-        return "the kernel does not keep the mark by which this mode tells its own virtual servers (flags 0x5058xxxx)"
+        return "the kernel does not keep the mark of this mode's virtual servers (flags 0x5058xxxx)"
     return _rules(kernel, family)
 
 

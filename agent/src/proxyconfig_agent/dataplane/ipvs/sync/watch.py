@@ -1,5 +1,5 @@
-"""Whether somebody else changed virtual servers or routes of ours. Neither tells of changes, so both are read now and then and compared
-with the time before, in a thread: the event loop goes on meanwhile.
+"""Whether another program changed virtual servers or routes of ours. The kernel reports no changes of either, so both are read now and then
+and compared with the time before, in a thread: the event loop goes on meanwhile.
 
 What was read before one of our changes is void after it. Others' virtual servers may change as they like.
 """
