@@ -101,6 +101,10 @@ class ProbeResult:
     unserved: Mapping[Family, str] = field(default_factory=dict)
     """The families that the mode cannot serve here, each with what is lacking: the feature, its CONFIG_ option, the kernel's words."""
 
+    @property
+    def served(self) -> tuple[Family, ...]:
+        return tuple(family for family in Family if family not in self.unserved)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -49,7 +49,7 @@ class Nftables:
 
     def probe(self) -> ProbeResult:
         found = probe(self._kernel)
-        self._families = tuple(family for family in Family if family not in found.unserved)
+        self._families = found.served
         return found
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:

@@ -48,7 +48,7 @@ class Userspace:
     def probe(self) -> ProbeResult:
         with _translated():
             found = probe(self._kernel)
-        self._families = tuple(family for family in Family if family not in found.unserved)
+        self._families = found.served
         return found
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
