@@ -33,6 +33,9 @@ JUMPS: tuple[tuple[Chain, str], ...] = (
     (Chain(Table.FILTER, "OUTPUT"), _KUBELET),
 )
 
+HOOKS = tuple((chain, rule) for chain, rule in JUMPS if rule != _KUBELET)
+"""What leads packets to the chains of this mode; the kubelet's chain is not among them."""
+
 JUMPS_OF_IPVS: tuple[tuple[Chain, str], ...] = (
     (Chain(Table.FILTER, "INPUT"), '-m comment --comment "kubernetes health check rules" -j KUBE-NODE-PORT'),
     *(

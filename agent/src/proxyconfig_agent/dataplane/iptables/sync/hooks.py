@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from proxyconfig_agent.dataplane.iptables.delta import Edits
-from proxyconfig_agent.dataplane.iptables.model.static_rules import JUMPS, JUMPS_OF_IPVS
+from proxyconfig_agent.dataplane.iptables.model.static_rules import HOOKS, JUMPS, JUMPS_OF_IPVS
 from proxyconfig_agent.dataplane.iptables.sync import reconcile
 from proxyconfig_agent.dataplane.iptables.sync.batches import BATCH, portions
 from proxyconfig_agent.dataplane.iptables.tools.binaries import Tool
 from proxyconfig_agent.dataplane.iptables.tools.restore import Input
 from proxyconfig_agent.dataplane.iptables.tools.save import Saved, parse
 from proxyconfig_agent.dataplane.iptables.tools.writer import Writer
+
+_CHAINS = tuple(dict.fromkeys((chain.table.value, chain.name) for chain, _ in HOOKS))
 
 
 def take(writer: Writer) -> None:
@@ -20,7 +22,7 @@ def take(writer: Writer) -> None:
 
 
 def give(writer: Writer) -> None:
-    """Raises ToolError, OSError."""
+    """Those that are missing. Raises ToolError, OSError."""
     _edit(writer, reconcile.hooked)
 
 
@@ -35,7 +37,8 @@ def remove(tools: Iterable[Tool]) -> None:
 
 
 def _edit(writer: Writer, edits: Callable[[reconcile.Jumps, Saved], Edits]) -> None:
-    for family in writer.tools:
+    """By the built-in chains alone: to read those of 5,000 Services takes seconds."""
+    for family, tool in writer.tools.items():
         given = Input(())
-        given.add(edits(JUMPS, writer.read(family)))
+        given.add(edits(HOOKS, parse(line for table, name in _CHAINS for line in tool.chain(table, name))))
         writer.commit(family, given)

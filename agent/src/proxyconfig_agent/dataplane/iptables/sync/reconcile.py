@@ -150,19 +150,15 @@ def without(saved: Saved, rules: PortRules) -> Edits:
 
 
 def unhooked(jumps: Jumps, saved: Saved) -> Edits:
-    """Take away the jumps to chains of this mode, and nothing else; those to the kubelet's chain stay."""
-    ours = {(chain, normal(rule)) for chain, rule in _hooks(jumps)}
+    """Take these jumps away, and nothing else."""
+    ours = {(chain, normal(rule)) for chain, rule in jumps}
     return Edits(removed=[(chain, rule) for chain, rule, form in _built_in(saved) if (chain, form) in ours])
 
 
 def hooked(jumps: Jumps, saved: Saved) -> Edits:
     """Put those back that are missing."""
     there = {(chain, form) for chain, _, form in _built_in(saved)}
-    return Edits(jumps=[(chain, rule) for chain, rule in _hooks(jumps) if (chain, normal(rule)) not in there])
-
-
-def _hooks(jumps: Jumps) -> Jumps:
-    return tuple((chain, rule) for chain, rule in jumps if not rule.endswith(chain_names.KUBELET_FIREWALL))
+    return Edits(jumps=[(chain, rule) for chain, rule in jumps if (chain, normal(rule)) not in there])
 
 
 def removal(jumps: Jumps, saved: Saved) -> Edits:

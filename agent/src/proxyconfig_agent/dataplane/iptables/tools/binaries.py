@@ -53,6 +53,14 @@ class Tool:
             for line in output:
                 yield line.decode(errors="replace")
 
+    def chain(self, table: str, name: str) -> Iterator[str]:
+        """The lines that iptables-save prints of one built-in chain, without reading any other. Raises ToolError."""
+        yield from (f"*{table}\n", f":{name} ACCEPT\n")
+        with run([self._program(), "-w", str(LOCK_S), "-t", table, "-S", name]) as output:
+            for line in output:
+                if line.startswith(b"-A "):
+                    yield line.decode(errors="replace")
+
     def restore(self, text: Iterable[bytes | bytearray], *, test: bool = False) -> None:
         """Feed `iptables-restore --noflush`. A `test` reads the input and changes nothing. Raises ToolError."""
         argv = [self._program("restore"), "-w", str(LOCK_S), "--noflush", *(["--test"] if test else [])]
