@@ -1,0 +1,54 @@
+"""A change of the mode whose probe is cut while the change is held, and what has to come of it whichever modes they are."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from tests.kernel.mode_changes import remains
+from tests.kernel.mode_changes.stage import CLUSTER_IPS, KINDS, WORD, Stage, Told
+
+PROBES = {"apiServer": False, "dns": False, "services": [{"namespace": "default", "name": "web", "port": WORD}]}
+CAREFUL = {"probes": PROBES, "holdPeriod": "5m"}
+BREAKER = f"""
+table inet breaker {{
+    chain output {{
+        type filter hook output priority 10
+        meta l4proto tcp ct original ip daddr {CLUSTER_IPS[0]} ct original proto-dst {WORD} drop
+    }}
+}}
+"""
+"""What the node's own processes send to the Service's IPv4 address is lost: none of the clients does that, but the probe does."""
+
+
+@contextlib.contextmanager
+def broken(made: Stage) -> Iterator[None]:
+    made.node.run("nft", "-f", "-", stdin=BREAKER)
+    try:
+        yield
+    finally:
+        made.node.run("nft", "delete", "table", "inet", "breaker")
+
+
+def gone_back(made: Stage, old: str, new: str, meanwhile: Callable[[], object], record: Callable[[str, object], None]) -> None:
+    """Change to the new mode, break the probe's path while it is held, and see the old one back; nothing is lost or left."""
+    if made.agent.mode != old:  # what was ordered last
+        made.agent.change(old)
+    told: list[Told] = []
+    with made.traffic(told):
+        made.agent.begin(new, **CAREFUL)
+        made.agent.await_phase("Holding")
+        with broken(made):
+            meanwhile()
+            back = made.agent.await_phase("RolledBack")
+    for kind in KINDS:
+        flows = [flow for flow in told if flow.kind == kind]
+        record(f"{kind} sent", sum(flow.sent for flow in flows))
+        record(f"{kind} lost", sum(len(flow.lost) for flow in flows))
+    assert "default/web:80/TCP: TCP 10.96.0.100:80: no answer" in back["message"]
+    made.await_end_of(new)
+    assert remains.of_mode(made.node, old)
+    assert made.agent.serves_in() == old
+    # A datagram that the proxy of userspace mode has is lost when the kernel leads its flow elsewhere.
+    spared = 1 if "userspace" in (old, new) else 0
+    assert not [flow for flow in told if len(flow.lost) > (spared if flow.kind == "datagrams" else 0) or not flow.kept]

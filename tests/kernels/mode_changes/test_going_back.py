@@ -1,0 +1,24 @@
+"""A change from or to ipvs whose probes fail while it is held: the node goes back by itself, and no client loses a request.
+
+Run as `test_ipvs` says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.kernel.mode_changes.going_back import gone_back
+from tests.kernel.mode_changes.stage import Stage, stage
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with stage(tmp_path_factory.mktemp("agent"), "nftables") as made:
+        yield made
+
+
+@pytest.mark.parametrize(("old", "new"), [("nftables", "ipvs"), ("ipvs", "nftables"), ("ipvs", "iptables")])
+def test_a_node_goes_back_from_a_mode_that_is_held(made: Stage, old: str, new: str, record_property: Callable[[str, object], None]) -> None:
+    gone_back(made, old, new, lambda: None, record_property)
