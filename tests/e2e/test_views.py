@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 CONDITIONS = ["Degraded", "Overlapping", "Paused", "Progressing", "Ready", "Reconciling", "Stalled"]
 COLUMNS = "NAME CONFIG MODE REVISION SERVICES READY REASON AGE DESIRED ACTION ENDPOINTS REPAIRS MODULES VERSION MESSAGE"
-OF_A_NODE = ["Connected", "ConntrackConfigured", "Degraded", "ModulesLoaded", "Programmed", "Ready", "SysctlsApplied"]
+OF_A_NODE = ["Connected", "ConntrackConfigured", "Degraded", "ModulesLoaded", "OtherProxyPresent", "Programmed", "Ready", "SysctlsApplied"]
 
 
 def test_a_node_proxy_tells_what_its_node_does(everywhere: Installed) -> None:

@@ -25,7 +25,7 @@ NO_REASONS = {
     *("ClientIP", "ExternalIP", "ExternalName", "InternalIP", "LoadBalancer", "NodeName", "NodePort"),  # values in Services and Nodes
     *("ToBeDeletedByClusterAutoscaler", "ContainerCreating", "PodInitializing", "PodScheduled"),
     *("ControllerRevision", "DaemonSet", "NodeProxy", "ProxyConfig", "EndpointSlice"),  # kinds
-    *("Connected", "ConntrackConfigured", "ModulesLoaded", "SysctlsApplied"),  # condition types
+    *("Connected", "ConntrackConfigured", "ModulesLoaded", "SysctlsApplied", "OtherProxyPresent"),  # condition types
     "Following",
     "RolledBack",  # phase of a change
     "NoStatus",

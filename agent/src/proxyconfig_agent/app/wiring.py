@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -22,7 +23,7 @@ from proxyconfig_agent.controller.transaction import Observation
 from proxyconfig_agent.dataplane.modes import built, installed
 from proxyconfig_agent.dataplane.port import Installed
 from proxyconfig_agent.ingest.model import Address
-from proxyconfig_agent.node import rtnetlink
+from proxyconfig_agent.node import other_proxies_reader, rtnetlink
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.probes.prober import probe
 from proxyconfig_agent.probes.signals import Signals
@@ -41,7 +42,7 @@ from proxyconfig_agent.report.watches import Watches
 from proxyconfig_agent.state.checkpoint import CheckpointFile
 from proxyconfig_agent.state.checkpoint_loader import Checkpointer
 from proxyconfig_agent.state.cluster import ClusterState
-from proxyconfig_agent.state.findings import Source
+from proxyconfig_agent.state.findings import Finding, Source
 from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.watch.desired import FileSource, NodeProxySource, Tell, Trouble
 from proxyconfig_agent.watch.informers import Informers
@@ -72,7 +73,7 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, i
         ctnetlink,
         _local_addresses,
         metrics.flows_deleted,
-        lambda finding: recorder.set_findings(Source.CONNTRACK, *([finding] if finding else [])),
+        partial(_found, recorder, Source.CONNTRACK),
     )
     checkpointer = Checkpointer(CheckpointFile(options.state, options.node), cluster) if options.state else None
     agent = NodeController(
@@ -94,6 +95,7 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, i
             group.create_task(agent.run())
             group.create_task(Heartbeat(connection.call, options.node, agent.vouches_for, clock=Clock()).run())
             group.create_task(cleaner.run())
+            group.create_task(other_proxies_reader.watch(partial(_found, recorder, Source.OTHER_PROXIES)))
             group.create_task(eventloop.measure(metrics.event_loop_delayed))
             group.create_task(recorder.post(Events(connection, AGENT, options.node), options.node))
             group.create_task(_page(Source.HEALTHZ, options.healthz, health_routes(health, metrics), recorder))
@@ -129,9 +131,13 @@ def _local_addresses() -> Sequence[Address]:
     return [each.address for each in rtnetlink.read() if not each.is_loopback]
 
 
+def _found(recorder: StatusRecorder, source: Source, finding: Finding | None) -> None:
+    recorder.set_findings(source, *([finding] if finding is not None else []))
+
+
 async def _page(source: Source, bind: Bind | None, routes: Routes, recorder: StatusRecorder) -> None:
     if bind is not None:
-        await serve(source.value, bind, routes, lambda finding: recorder.set_findings(source, *([finding] if finding else [])))
+        await serve(source.value, bind, routes, partial(_found, recorder, source))
 
 
 def _sources(options: Options, connection: ApiClient, watches: Watches) -> Sources:

@@ -12,7 +12,7 @@ REASONS = (
     Reason("Synced", _SERVES, "All Services are in the kernel."),
     Reason(
         "AsExpected",
-        "`Degraded`, `Connected`, `ConntrackConfigured`, `ModulesLoaded`, `SysctlsApplied`",
+        "`Degraded`, `Connected`, `ConntrackConfigured`, `ModulesLoaded`, `SysctlsApplied`, `OtherProxyPresent` (False)",
         "The node matches its ProxyConfig.",
     ),
     Reason(
@@ -105,6 +105,18 @@ REASONS = (
         "Event on the Node",
         "Another program changed the agent's rules. They are repaired.",
         "Find the program if it happens again: a second kube-proxy, a firewall manager, `iptables-restore` in a script.",
+    ),
+    Reason(
+        "KubeProxyRunning",
+        "`OtherProxyPresent` (True)",
+        "A kube-proxy answers on the node; the message has its mode, and rules that are its own. Two proxies disturb each other's rules.",
+        "Keep kube-proxy off the node: the message says how. Until then nothing is changed about it.",
+    ),
+    Reason(
+        "KubeProxyRulesLeft",
+        "`OtherProxyPresent` (True)",
+        "Rules that a kube-proxy made, and that the agent has not taken over, are on the node.",
+        "Run `kube-proxy --cleanup` there once no kube-proxy runs, or use the mode that takes them over (docs/modes.md).",
     ),
     Reason(
         "PortTaken",

@@ -14,6 +14,8 @@ class Topic(enum.Enum):
     CONNTRACK = "ConntrackConfigured"
     MODULES = "ModulesLoaded"
     SYSCTLS = "SysctlsApplied"
+    OTHER_PROXY = "OtherProxyPresent"
+    """True where there is a finding: not a fault of the node's own."""
     AGENT = "Degraded"
     """About the agent itself, or a setting without a condition."""
 
@@ -30,6 +32,7 @@ class Source(enum.Enum):
     HOST = "host"
     METRICS = "metrics"
     MODE = "mode"
+    OTHER_PROXIES = "other proxies"
     OWNERSHIP = "ownership"
     SCHEDULER = "scheduler"
     SETTINGS = "settings"

@@ -63,8 +63,16 @@ def updates_of(state: NodeState) -> tuple[ConditionUpdate, ...]:
     programmed = _programmed(state)
     connected = _part(Topic.WATCHES, state.findings)
     parts = [_part(topic, state.findings) for topic in (Topic.CONNTRACK, Topic.MODULES, Topic.SYSCTLS)]
+    other = _other_proxy(state.findings)
     degraded = _degraded(state, [programmed, connected, *parts])
-    return (_ready(programmed, connected, degraded), programmed, connected, *parts, degraded)
+    return (_ready(programmed, connected, degraded), programmed, connected, *parts, other, degraded)
+
+
+def _other_proxy(findings: Iterable[Finding]) -> ConditionUpdate:
+    found = [finding for finding in findings if finding.topic is Topic.OTHER_PROXY]
+    reason = found[0].reason if found else "AsExpected"
+    message = sentences(found) or "no other proxy was found on the node"
+    return ConditionUpdate(Topic.OTHER_PROXY.value, holds=bool(found), reason=reason, message=message)
 
 
 def _removed(objects: int) -> tuple[ConditionUpdate, ...]:

@@ -34,6 +34,7 @@ def test_a_good_node_is_ready_and_not_degraded() -> None:
         "ModulesLoaded": True,
         "Connected": True,
         "SysctlsApplied": True,
+        "OtherProxyPresent": False,
         "Degraded": False,
     }
 

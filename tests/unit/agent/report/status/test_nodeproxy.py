@@ -71,6 +71,7 @@ def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
         "ConntrackConfigured": 0,
         "ModulesLoaded": 0,
         "SysctlsApplied": 0,
+        "OtherProxyPresent": 0,
         "Degraded": 60,
     }
 

@@ -1,0 +1,58 @@
+"""Another proxy on this node, kube-proxy above all: one that runs, and what one has left. Pure; `other_proxies_reader` looks.
+
+Two proxies that serve the same Services undo each other's rules, or answer packets that the other was to answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proxyconfig_agent.state.findings import Finding, Topic
+
+PORT = 10249
+"""Of kube-proxy's metrics, on a loopback address, where its mode is told as well."""
+
+CANARY = "KUBE-PROXY-CANARY"
+"""The chain by which kube-proxy notices that iptables was flushed."""
+
+TABLE = "kube-proxy"
+LINK = "kube-ipvs0"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What of kube-proxy there is in a network namespace. What an agent has taken over is not among it."""
+
+    mode: str = ""
+    """What a kube-proxy that runs answers; empty: none answers."""
+    tables: tuple[str, ...] = ()
+    """Of nftables, by family and name as nft prints them."""
+    canaries: tuple[str, ...] = ()
+    """Tables of iptables-nft with the canary, as nft prints them."""
+    link: bool = False
+    virtual_servers: int = 0
+    """Counted only where the link is kube-proxy's."""
+
+
+def finding_of(seen: Seen) -> Finding | None:
+    """One that runs before what one has left; None: there is neither."""
+    left = _left(seen)
+    if seen.mode:
+        text = (
+            f"a kube-proxy in {seen.mode} mode answers on 127.0.0.1:{PORT}{f' ({left})' if left else ''}: two proxies on one node disturb "
+            "each other's rules; keep it off this node, for example by an affinity of its DaemonSet to nodes without the label "
+            "proxyconfig.dev/config"
+        )
+        return Finding(Topic.OTHER_PROXY, "KubeProxyRunning", text, harmless=True)
+    if left:
+        text = f"rules of kube-proxy are on this node: {left}; once no kube-proxy runs here, remove them with `kube-proxy --cleanup`"
+        return Finding(Topic.OTHER_PROXY, "KubeProxyRulesLeft", text, harmless=True)
+    return None
+
+
+def _left(seen: Seen) -> str:
+    parts = [f"table {table}" for table in seen.tables]
+    parts += [f"chain {CANARY} in {table}" for table in seen.canaries]
+    if seen.link:
+        parts.append(f"link {LINK} with {seen.virtual_servers} virtual servers of ipvs")
+    return ", ".join(parts)
