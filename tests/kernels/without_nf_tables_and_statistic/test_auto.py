@@ -36,8 +36,9 @@ def addressed(node: Node) -> Iterator[Node]:
 def test_auto_ends_in_userspace_mode_and_says_what_the_others_lack(addressed: Node) -> None:
     mode, _ = addressed.space.call(chosen, every_kind())
     assert (mode.desired, mode.effective, mode.reason) == ("auto", "userspace", "NextBest")
-    assert "nftables: the kernel lacks nf_tables" in mode.message
-    assert "iptables: statistic for IPv4 is missing" in mode.message
+    assert "no nftables, as the kernel lacks nf_tables" in mode.message
+    assert "no iptables, as statistic for IPv4 is missing" in mode.message
+    assert mode.message.count("load the module") == 1
     assert "statistic" not in addressed.space.run("iptables-legacy-save")
     done = addressed.clean_up()
     assert (done.status, done.printed[-1]) == (0, "0 kernel objects of proxyconfig are left")

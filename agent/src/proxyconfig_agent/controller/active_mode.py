@@ -13,7 +13,7 @@ import structlog
 from proxyconfig_agent.controller.probed_mode import ProbedMode
 from proxyconfig_agent.dataplane.mode_choice import Answer, Chosen, Impossible, Verdict, as_configured, choose
 from proxyconfig_agent.dataplane.modes import left_behind
-from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError, Installed, ProbeResult, TemporaryError
+from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError, Installed, LackingError, ProbeResult, TemporaryError
 from proxyconfig_agent.dataplane.takeover import any_here, removed
 from proxyconfig_agent.dataplane.worker import in_thread
 from proxyconfig_agent.ingest.model import Family
@@ -189,7 +189,7 @@ class ActiveMode:
             if installed is not None:
                 installed.lifecycle.close()
             verdict = Verdict.UNCLEAR if isinstance(error, TemporaryError | OSError) else Verdict.LACKS
-            return Answer(verdict, str(error)), None
+            return Answer(verdict, str(error), error.lack if isinstance(error, LackingError) else ""), None
         return Answer(Verdict.WORKS), ProbedMode(mode, installed, found)
 
     async def _swap(self, to: ProbedMode) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from proxyconfig_api.modes import candidates
 from proxyconfig_api.spec import Mode
 
+_FIX = "load the module, or use a kernel that has it"
+
 
 class Verdict(enum.Enum):
     WORKS = enum.auto()
@@ -20,10 +22,12 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the probe of one mode came to. `words`: why the mode does not work; empty where it does."""
+    """What the probe of one mode came to. `words`: why the mode does not work, and what to do; empty where it works."""
 
     verdict: Verdict
     words: str = ""
+    lack: str = ""
+    """What is missing, without the name of the mode and the fix; empty if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +70,19 @@ def as_configured(mode: Mode) -> Chosen:
 def _chosen(desired: Mode, mode: Mode, answers: Mapping[Mode, Answer], kernel: str) -> Chosen:
     if desired is not Mode.AUTO:
         return as_configured(mode)
-    against = [answer.words for answer in answers.values() if answer.verdict is not Verdict.WORKS]
+    against = _against({each: answer for each, answer in answers.items() if answer.verdict is not Verdict.WORKS})
     if not against:
         return Chosen(mode, "FirstChoice", f"auto: {mode} is the first choice, and kernel {kernel} has all that it needs")
-    return Chosen(mode, "NextBest", f"auto: {mode} is the best mode that works with kernel {kernel}: {'; '.join(against)}")
+    return Chosen(mode, "NextBest", f"auto: {mode} is the best mode that works with kernel {kernel}: {against}; for a better mode, {_FIX}")
 
 
 def _words(desired: Mode, answers: Mapping[Mode, Answer]) -> str:
-    words = "; ".join(answer.words for answer in answers.values())
-    return words if desired is not Mode.AUTO else f"auto: no mode works on this node: {words}"
+    if desired is not Mode.AUTO:
+        return "; ".join(answer.words for answer in answers.values())
+    return f"auto: no mode works on this node: {_against(answers)}; {_FIX}"
+
+
+def _against(answers: Mapping[Mode, Answer]) -> str:
+    """What each of these modes lacks."""
+    lacks = {mode: answer.lack or answer.words.removeprefix(f"{mode}: ") for mode, answer in answers.items()}
+    return "; ".join(f"no {mode}, as {lack}" for mode, lack in lacks.items())

@@ -134,6 +134,14 @@ class DataplaneError(Exception):
     """The kernel refused, or cannot do, what the whole mode needs. The message names the feature, the kernel's words and the fix."""
 
 
+class LackingError(DataplaneError):
+    """The node has no family in which the mode works. `lack`: what is missing, without the name of the mode and the fix."""
+
+    def __init__(self, mode: str, lack: str, fix: str = "load the module, use a kernel that has it") -> None:
+        super().__init__(f"{mode}: {lack}; {fix}, or choose another mode")
+        self.lack = lack
+
+
 class TemporaryError(DataplaneError):
     """No memory, no rights, a lock: this says nothing about what the kernel has, and may be over the next time."""
 

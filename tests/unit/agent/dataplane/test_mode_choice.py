@@ -16,7 +16,8 @@ WORKS = Answer(Verdict.WORKS)
 
 
 def lacks(mode: Mode) -> Answer:
-    return Answer(Verdict.LACKS, f"{mode}: the kernel lacks it")
+    lack = f"the kernel lacks what {mode} needs"
+    return Answer(Verdict.LACKS, f"{mode}: {lack}; load the module, use a kernel that has it, or choose another mode", lack)
 
 
 def unclear(mode: Mode) -> Answer:
@@ -51,7 +52,7 @@ def test_auto_takes_the_first_mode_that_works_and_probes_none_after_it(best: int
     assert probed == list(ORDER[: best + 1])
     assert isinstance(chosen, Chosen)
     assert (chosen.mode, chosen.reason) == (ORDER[best], "NextBest" if best else "FirstChoice")
-    assert all(lacks(mode).words in chosen.message for mode in ORDER[:best])
+    assert all(f"no {mode}, as {lacks(mode).lack}" in chosen.message for mode in ORDER[:best])
 
 
 def test_a_kernel_that_lacks_nf_tables_ends_in_iptables_and_one_that_lacks_both_and_ipvs_in_userspace() -> None:
@@ -65,7 +66,24 @@ def test_where_nothing_works_every_mode_is_named() -> None:
     probed, impossible = outcome(Mode.AUTO, {mode: lacks(mode) for mode in ORDER})
     assert probed == list(ORDER)
     assert isinstance(impossible, Impossible)
-    assert all(lacks(mode).words in impossible.message for mode in ORDER)
+    assert all(f"no {mode}, as {lacks(mode).lack}" in impossible.message for mode in ORDER)
+    assert impossible.message.endswith("; load the module, or use a kernel that has it")
+
+
+def test_the_message_of_auto_is_one_sentence_with_one_fix() -> None:
+    answers = {
+        Mode.NFTABLES: lacks(Mode.NFTABLES),
+        Mode.IPTABLES: Answer(Verdict.UNCLEAR, "iptables: no memory"),
+        Mode.IPVS: lacks(Mode.IPVS),
+        Mode.USERSPACE: WORKS,
+    }
+    _, chosen = outcome(Mode.AUTO, answers)
+    assert isinstance(chosen, Chosen)
+    assert chosen.message == (
+        "auto: userspace is the best mode that works with kernel 6.1.0: no nftables, as the kernel lacks what nftables needs; "
+        "no iptables, as no memory; no ipvs, as the kernel lacks what ipvs needs; "
+        "for a better mode, load the module, or use a kernel that has it"
+    )
 
 
 @pytest.mark.parametrize("desired", ORDER)

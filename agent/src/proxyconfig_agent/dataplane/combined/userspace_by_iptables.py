@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from proxyconfig_agent.dataplane.combined.redirection import TO_PROCESS, mark, redirected
 from proxyconfig_agent.dataplane.iptables.iptables import Iptables
-from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, ProbeResult, Refusal, Settings, TemporaryError
+from proxyconfig_agent.dataplane.port import Change, DataplaneError, LackingError, Outcome, ProbeResult, Refusal, Settings
 from proxyconfig_agent.dataplane.quarantine import refusal_of
 from proxyconfig_agent.dataplane.userspace.kernel import processes
 from proxyconfig_agent.dataplane.userspace.kernel.probe import find_flows
@@ -52,10 +52,8 @@ class UserspaceByIptables:
         find_flows()
         try:
             return self._rules.probe()
-        except TemporaryError:
-            raise
-        except DataplaneError as error:
-            raise DataplaneError(f"{self._lacking}; in place of nf_tables, {error}") from error
+        except LackingError as error:
+            raise LackingError("userspace", f"{self._lacking}; and in place of nf_tables, {error.lack}") from error
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
         ended = bool(self._unserved) and not self._proxy.is_running

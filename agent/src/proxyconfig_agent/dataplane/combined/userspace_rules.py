@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import structlog
 
 from proxyconfig_agent.dataplane.ownership import Ownership
-from proxyconfig_agent.dataplane.port import DataplaneError, Lifecycle, ModeInstance, TemporaryError
+from proxyconfig_agent.dataplane.port import DataplaneError, LackingError, Lifecycle, ModeInstance
 from proxyconfig_agent.dataplane.userspace.userspace import Userspace
 
 OWNER = "userspace"
@@ -19,10 +19,8 @@ def made() -> ModeInstance:
     """Raises TemporaryError; what this node lacks, the probe says."""
     try:
         return _probed(Userspace())
-    except TemporaryError:
-        raise
-    except DataplaneError as error:
-        return _by_iptables(str(error))
+    except LackingError as error:
+        return _by_iptables(error.lack)
 
 
 def left_behind() -> Iterator[Lifecycle]:

@@ -15,7 +15,7 @@ from proxyconfig_agent.dataplane.nftables.sync.full_sync import FullSync
 from proxyconfig_agent.dataplane.nftables.sync.reconcile import BYTES_PER_ELEMENT, CHUNK, Reconciler
 from proxyconfig_agent.dataplane.nftables.table.recovery import NumberRecovery
 from proxyconfig_agent.dataplane.nftables.table.state import Pair, TableState
-from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneError, Outcome, ProbeResult, Refusal, Settings
+from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneError, LackingError, Outcome, ProbeResult, Refusal, Settings
 from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.dataplane.tables.delta import Delta
@@ -243,5 +243,5 @@ def _connected() -> Connection:
         raise _lacks(f"{what}: {error.strerror}") from error
 
 
-def _lacks(what: str) -> DataplaneError:
-    return DataplaneError(f"nftables: the kernel lacks {what}; load the module, use a newer kernel, or choose another mode")
+def _lacks(what: str) -> LackingError:
+    return LackingError("nftables", f"the kernel lacks {what}")

@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, ToolError, file, pour, rehearse, run
+from proxyconfig_agent.dataplane.port import LackingError
 from proxyconfig_agent.ingest.model import Family
 
 LOCK_S = 5
@@ -102,7 +103,7 @@ class Tool:
 
 def backends() -> tuple[Backend, ...]:
     """The back end that `choose` finds, and behind it the other one if it is installed: a kernel may lack the interface of the first.
-    Raises ToolError."""
+    Raises ToolError and LackingError."""
     return tuple(dict.fromkeys((choose(), *_installed())))
 
 
@@ -112,7 +113,7 @@ def _installed() -> list[Backend]:
 
 def choose() -> Backend:
     """The back end that the rest of this node uses, as kube-proxy's image tells it (kubernetes-sigs/iptables-wrappers): where the kubelet
-    has made its chains; without those, where there are more rules; nft if there are none. Raises ToolError."""
+    has made its chains; without those, where there are more rules; nft if there are none. Raises ToolError and LackingError."""
     installed = _installed()
     if not installed:
         return _plain()
@@ -140,7 +141,9 @@ def legacy_tables_of(family: Family) -> list[str]:
 
 
 def _plain() -> Backend:
-    """Where there is only one iptables, it says itself which it is."""
+    """Where there is only one iptables, it says itself which it is. Raises LackingError where there is none."""
+    if not shutil.which("iptables"):
+        raise LackingError("iptables", "iptables is not installed", "install the package iptables")
     with run([_program(Family.IPV4, Backend.NFT), "--version"]) as output:
         return Backend.NFT if b"nf_tables" in output.read() else Backend.LEGACY
 
@@ -168,4 +171,4 @@ def _program(family: Family, backend: Backend, what: str = "") -> str:
     for name in (f"{stem}-{backend}{tail}", f"{stem}{tail}"):
         if path := shutil.which(name):
             return path
-    raise ToolError(f"{stem}{tail} is not installed; install the package iptables, or choose another mode")
+    raise ToolError(f"{stem}{tail} is not installed; install the package iptables")

@@ -6,12 +6,11 @@ from collections.abc import Collection, Iterable, Mapping
 
 from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend, Tool, backends
 from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, ToolError
-from proxyconfig_agent.dataplane.port import DataplaneError, ProbeResult
+from proxyconfig_agent.dataplane.port import LackingError, ProbeResult
 from proxyconfig_agent.ingest.model import Family
 
 _CHAIN = "KUBE-PROXY-PROBE"
 _AVAILABLE = "available"
-_FIX = "load the module, use a kernel that has it, or choose another mode"
 _MODULES = {
     "conntrack state": "xt_conntrack",
     "address types": "xt_addrtype",
@@ -47,7 +46,7 @@ def probe(tools: Iterable[Tool], lacking: Mapping[Family, str], unneeded: Collec
     tools = tuple(tools)
     lacks = {**lacking, **{tool.family: lack for tool in tools if (lack := _lack(tool, unneeded))}}
     if len(lacks) == len(Family):
-        raise DataplaneError(f"iptables: {'; '.join(lacks.values())}; {_FIX}")
+        raise LackingError("iptables", "; ".join(lacks.values()))
     found = {f"IPv{family.value}": f"missing: {lacks[family]}" if family in lacks else _AVAILABLE for family in Family}
     served = next(family for family in Family if family not in lacks)
     return ProbeResult(found | dict.fromkeys(_needed(served, unneeded), _AVAILABLE), lacks)
@@ -95,7 +94,7 @@ def usable() -> tuple[dict[Family, Tool], dict[Family, str]]:
         if tools:
             return tools, lacking
         without = without or lacking
-    raise DataplaneError(f"iptables: {'; '.join(without.values())}; {_FIX}")
+    raise LackingError("iptables", "; ".join(without.values()))
 
 
 def tools_of(backend: Backend) -> tuple[dict[Family, Tool], dict[Family, str]]:

@@ -20,7 +20,7 @@ def connected() -> Kernel:
         servers = VirtualServers(ipvs.Connection())
     except OSError as error:
         tables.close()
-        raise nf_tables.lacks("ipvs", f"IPVS (CONFIG_IP_VS): {error.strerror}", "modprobe ip_vs") from error
+        raise nf_tables.lacks("ipvs", f"IPVS (CONFIG_IP_VS, modprobe ip_vs): {error.strerror}") from error
     return Kernel(servers, localroutes.Connection(), tables)
 
 

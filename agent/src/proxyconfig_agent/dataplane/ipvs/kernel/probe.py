@@ -9,7 +9,7 @@ from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.model.base_chains import fixed
 from proxyconfig_agent.dataplane.ipvs.model.private import KEEPERS, PROBE_PORT
 from proxyconfig_agent.dataplane.ipvs.model.servers import FALLBACK, scheduling_of
-from proxyconfig_agent.dataplane.port import DataplaneError, ProbeResult, Settings, TemporaryError
+from proxyconfig_agent.dataplane.port import LackingError, ProbeResult, Settings, TemporaryError
 from proxyconfig_agent.dataplane.tables.kernel import transaction
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
 from proxyconfig_agent.ingest.model import Family, Protocol
@@ -26,7 +26,7 @@ def probe(kernel: Kernel) -> ProbeResult:
     """The families that can be served. Raises DataplaneError if none can."""
     lacks = {family: lack for family in Family if (lack := _lack(kernel, family))}
     if len(lacks) == len(Family):
-        raise DataplaneError(f"ipvs: {'; '.join(lacks.values())}; load the module, use a kernel that has it, or choose another mode")
+        raise LackingError("ipvs", "; ".join(lacks.values()))
     found = {f"IPv{family.value}": f"missing: {lacks[family]}" if family in lacks else AVAILABLE for family in Family}
     return ProbeResult(found | {"ip_vs": AVAILABLE, f"scheduler {FALLBACK}": AVAILABLE}, lacks)
 

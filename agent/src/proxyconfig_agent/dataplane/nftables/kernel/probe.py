@@ -10,7 +10,7 @@ from proxyconfig_agent.dataplane.nftables.model import sets
 from proxyconfig_agent.dataplane.nftables.model.base_chains import fixed
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointChain, chain_of
 from proxyconfig_agent.dataplane.nftables.model.sets import containers
-from proxyconfig_agent.dataplane.port import DataplaneError, ProbeResult, Settings, TemporaryError
+from proxyconfig_agent.dataplane.port import LackingError, ProbeResult, Settings, TemporaryError
 from proxyconfig_agent.dataplane.tables.kernel import transaction
 from proxyconfig_agent.dataplane.tables.model import address_sets, checks
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO, Chain, Container, Hook, Rule
@@ -80,7 +80,7 @@ def probe(connection: Connection) -> ProbeResult:
     """
     lacks = {family: lack for family in Family if (lack := _lack(connection, family))}
     if len(lacks) == len(Family):
-        raise DataplaneError(f"nftables: {'; '.join(lacks.values())}; load the module, use a kernel that has it, or choose another mode")
+        raise LackingError("nftables", "; ".join(lacks.values()))
     served = next(family for family in Family if family not in lacks)
     found = {f"IPv{family.value}": f"missing: {lacks[family]}" if family in lacks else AVAILABLE for family in Family}
     return ProbeResult(found | dict.fromkeys((feature.name for feature in features(served)), AVAILABLE), lacks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxyconfig_agent.dataplane.port import DataplaneError
+from proxyconfig_agent.dataplane.port import LackingError
 from proxyconfig_agent.netlink.nftables.connection import Connection
 
 
@@ -11,14 +11,14 @@ def connected(mode: str) -> Connection:
     try:
         made = Connection()
     except OSError as error:
-        what = f"netlink sockets for netfilter (CONFIG_NETFILTER_NETLINK): {error.strerror}"
-        raise lacks(mode, what, "modprobe nfnetlink") from error
+        what = f"netlink sockets for netfilter (CONFIG_NETFILTER_NETLINK, modprobe nfnetlink): {error.strerror}"
+        raise lacks(mode, what) from error
     if not made.has_nf_tables():
         made.close()
-        raise lacks(mode, "nf_tables (CONFIG_NF_TABLES)", "modprobe nf_tables")
+        raise lacks(mode, "nf_tables (CONFIG_NF_TABLES, modprobe nf_tables)")
     return made
 
 
-def lacks(mode: str, what: str, command: str) -> DataplaneError:
+def lacks(mode: str, what: str) -> LackingError:
     """The error of a mode that the kernel cannot have."""
-    return DataplaneError(f"{mode}: the kernel lacks {what}; load the module ({command}), use a newer kernel, or choose another mode")
+    return LackingError(mode, f"the kernel lacks {what}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 
-from proxyconfig_agent.dataplane.port import DataplaneError, ProbeResult, Settings
+from proxyconfig_agent.dataplane.port import LackingError, ProbeResult, Settings
 from proxyconfig_agent.dataplane.tables.kernel import transaction
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
 from proxyconfig_agent.dataplane.userspace.model.base_chains import fixed
@@ -25,7 +25,7 @@ def probe(connection: Connection) -> ProbeResult:
     find_flows()
     lacks = {family: lack for family in Family if (lack := _lack(connection, family))}
     if len(lacks) == len(Family):
-        raise DataplaneError(f"userspace: {'; '.join(lacks.values())}; load the module, use a kernel that has it, or choose another mode")
+        raise LackingError("userspace", "; ".join(lacks.values()))
     found = {f"IPv{family.value}": f"missing: {lacks[family]}" if family in lacks else AVAILABLE for family in Family}
     return ProbeResult(found, lacks)
 
@@ -38,7 +38,7 @@ def find_flows() -> None:
     except OSError as error:
         if error.errno != errno.ENOENT:
             what = "netlink for conntrack (CONFIG_NF_CT_NETLINK, modprobe nf_conntrack_netlink)"
-            raise DataplaneError(f"userspace: the kernel lacks {what}: {error.strerror}; choose another mode") from error
+            raise LackingError("userspace", f"the kernel lacks {what}: {error.strerror}") from error
 
 
 def _lack(connection: Connection, family: Family) -> str:
