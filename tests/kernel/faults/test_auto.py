@@ -69,6 +69,10 @@ def test_auto_on_a_kernel_that_has_no_mode_names_what_each_lacks(agent: Agent, p
         eventually(lambda: agent.condition("Ready")[1], within_s=60, every_s=0.2, until="ModeUnsupported".__eq__)
         status = agent.status()
         assert "effective" not in status["mode"]
-        for words in ("no mode works on this node", "no nftables, as the kernel lacks", "no iptables, as the kernel has no iptables tables"):
+        for words in (
+            "no mode works on this node",
+            "no nftables, as the kernel lacks",
+            "no iptables, as the kernel has no iptables tables",
+        ):
             assert words in status["mode"]["message"]
         assert not web.served()

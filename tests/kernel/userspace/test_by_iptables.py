@@ -6,8 +6,9 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from tests.kernel.in_namespace import Entered
@@ -15,15 +16,16 @@ from tests.kernel.traffic.inprocess import Pipeline, removed_at_the_end
 from tests.kernel.traffic.stories import endpoint, service, slices, story, the_service
 from tests.support.netns.peers import Prober
 from tests.support.netns.talker import Talker
-from tests.support.netns.topology import PODS, Topology
+from tests.support.netns.topology import NODE, PODS, Topology
 from tests.support.polling import eventually
 from tests.support.scenarios.configs import CONFIGS
 from tests.support.scenarios.objects import Key
 from tests.support.scenarios.scenario import Object
+from tests.unit.agent.dataplane.nftables.frontends import frontends, ip
 
 from proxyconfig_agent.dataplane import modes
 from proxyconfig_agent.dataplane.combined.userspace_by_iptables import UserspaceByIptables
-from proxyconfig_agent.dataplane.port import Installed, Lifecycle, ModeInstance
+from proxyconfig_agent.dataplane.port import Change, Installed, Lifecycle, ModeInstance, Settings
 from proxyconfig_agent.dataplane.takeover import AllModes, Takeover
 from proxyconfig_agent.dataplane.userspace.kernel import processes
 from proxyconfig_agent.sync.result import SyncReason
@@ -113,6 +115,15 @@ def test_what_somebody_deletes_comes_back_and_so_does_the_process(pipeline: Pipe
     assert "proxy processes" in sync.repaired
     assert "rules" in sync.repaired
     assert not mode.disturbed()
+
+
+def test_a_service_that_the_agent_fails_on_is_set_aside_and_all_others_are_served(mode: ModeInstance) -> None:
+    good, bad = frontends("good", "10.96.0.3", ("10.244.0.1:8080",)), frontends("bad", "10.96.0.2", ("10.244.0.1:8080",))
+    text: Any = "10.244.0.1:8080"
+    settings = Settings(proxy_addresses=(ip(NODE.v4),))
+    outcome = mode.resync(settings, [replace(bad, cluster=text), good])
+    assert [refusal.service.name for refusal in outcome.refused] == ["bad"]
+    assert mode.apply([Change(None, bad)]).refused == ()
 
 
 def test_iptables_mode_and_userspace_mode_take_the_chains_over_from_each_other(world: Topology, probers: Mapping[str, Prober]) -> None:

@@ -14,6 +14,7 @@ from tests.support.simulator.iptables.mode import IptablesMode
 from tests.support.simulator.nftables.mode import NftablesMode
 from tests.support.simulator.node import NetnsNode
 from tests.support.simulator.path import Memory, Rules
+from tests.support.simulator.userspace.mode import UserspaceMode
 
 from proxyconfig_agent.dataplane.port import Dataplane
 from proxyconfig_agent.sync.schedule import NEVER
@@ -55,7 +56,7 @@ class Mode(Protocol):
         ...
 
 
-MODES: Mapping[str, Callable[[], Mode]] = {"nftables": NftablesMode, "iptables": IptablesMode}
+MODES: Mapping[str, Callable[[], Mode]] = {"nftables": NftablesMode, "iptables": IptablesMode, "userspace": UserspaceMode}
 
 
 class SimulatedPipeline(Pipeline):

@@ -41,6 +41,8 @@ class Habits:
     """Also processes of the node are told that an external address has no endpoints. Else it is as if there were no proxy."""
     refuses_on_every_address: bool = False
     """A NodePort that external traffic is refused on is refused on local addresses that serve no NodePorts, too."""
+    proxied: bool = False
+    """A process of the node makes the connections to endpoints; it has no SCTP, and NodePorts on loopback addresses of both families."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +97,20 @@ class Oracle:
     def _serves_node_ports(self, address: str) -> bool:
         if not self._node.is_local(packed(address)):
             return False
-        if address.startswith("127."):
-            if not (self._habits.serves_localhost and self._config.localhost_node_ports):
-                return False
-        elif address == "::1":
-            return False
         chosen = self._config.node_port_addresses
+        if is_loopback(packed(address)) and not (self._serves_loopback() if self._habits.proxied else self._serves_localhost(address)):
+            return False
         if chosen == ("primary",):
             return address in NODE.both
         of_family = [network for network in chosen if (":" in network) == (":" in address)]
         return not of_family or any(_in(address, network) for network in of_family)
+
+    def _serves_localhost(self, address: str) -> bool:
+        return self._habits.serves_localhost and self._config.localhost_node_ports and ":" not in address
+
+    def _serves_loopback(self) -> bool:
+        chosen = self._config.node_port_addresses
+        return not chosen or any(network.startswith(("127.", "::1/", "0.0.0.0/0", "::/0")) for network in chosen)
 
     def _served(self, service: Object, port: Object, kind: str, flow: Flow) -> Expected:
         backends = list(self._backends(service, port, flow))
@@ -156,6 +162,9 @@ class Oracle:
         """Also a client that reaches itself is masqueraded, but nobody is who comes to the node itself; of the node's own addresses only a
         loopback one tells. A server of the client's own node, if that is another one, answers past this one."""
         own, target = packed(flow.own), packed(backend.address)
+        if self._habits.proxied:
+            kept = self._node.source_towards(target) == own
+            return f"{self._node.server_at(target, backend.port)}:{backend.port} {KEPT if kept else MASQUERADED}"
         masquerade = (masquerade or own == target) and (is_loopback(own) or not self._node.is_local(target))
         if not masquerade and flow.client not in ON_THE_NODE and self._node.answers_past(own, target):
             return DROP
@@ -179,6 +188,8 @@ class Oracle:
 
     def _backends(self, service: Object, port: Object, flow: Flow) -> Iterator[Backend]:
         found: dict[tuple[str, int], Object] = {}
+        if self._habits.proxied and port["protocol"] == "SCTP":
+            return
         for one in self._slices:
             if one["metadata"]["labels"][SERVICE_LABEL] != service["metadata"]["name"]:
                 continue

@@ -25,6 +25,13 @@ HABITS: Mapping[str, Habits] = {
         refuses_the_node=False,
         refuses_on_every_address=True,
     ),
+    "userspace": Habits(
+        rejects_unknown_ports=True,
+        drops_unallocated=True,
+        firewall_without_endpoints=True,
+        masquerades_cluster_addresses=False,
+        proxied=True,
+    ),
 }
 NO_RULES = Habits(
     rejects_unknown_ports=False, drops_unallocated=False, firewall_without_endpoints=False, masquerades_cluster_addresses=False

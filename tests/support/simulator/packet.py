@@ -25,6 +25,8 @@ class Packet:
     priority: int = 0
     translated: bool = False
     """By conntrack's status: the destination is another than the client asked for."""
+    asked_for: bytes = b""
+    """What the client asked for, if it is translated: address, then port (2 bytes, big-endian)."""
     masqueraded: bool = False
     destination_settled: bool = False
     """Chains of type nat are asked once for a connection's destination, and once for its source."""

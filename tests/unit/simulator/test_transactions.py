@@ -1,6 +1,7 @@
 """No packet meets a half-written Service: between any two transactions each is as it was, or as it will be.
 
-iptables cannot change its tables together. There a flow that is about to be another may be refused in between, never misled.
+iptables cannot change its tables together, and userspace mode cannot change its process together with its rules. There a flow that is about
+to be another may be refused in between, never misled.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ seeds = st.integers(0, 1 << 32)
 few = effort(15)
 
 
-REFUSALS: Mapping[str, list[Expected]] = {"nftables": [], "iptables": [{answer: Fraction(1)} for answer in (DROP, REJECT)]}
+_REFUSED: list[Expected] = [{answer: Fraction(1)} for answer in (DROP, REJECT)]
+REFUSALS: Mapping[str, list[Expected]] = {"nftables": [], "iptables": _REFUSED, "userspace": _REFUSED}
 
 
 def oracles(agent: Agent, objects: Objects) -> list[Oracle]:

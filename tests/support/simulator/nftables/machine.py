@@ -147,6 +147,7 @@ class Machine:
 
     def _nat(self, expression: Expression) -> Jump:
         assert expression.number(1) == 1, "only destinations are translated here"
+        self._packet.asked_for = self._packet.destination + self._packet.port.to_bytes(2)
         self._packet.destination = self._load(expression.number(3), len(self._packet.destination))
         self._packet.port = int.from_bytes(self._load(expression.number(5), 2))
         self._packet.translated = True

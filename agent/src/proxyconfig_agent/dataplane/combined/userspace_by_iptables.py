@@ -122,20 +122,21 @@ class UserspaceByIptables:
         for change in changes:
             if (known := change.new or change.old) is None:
                 continue
-            old, new = self._redirected(change.old, step), self._redirected(change.new, step)
+            (old, _), (new, route) = self._lowered(change.old, step), self._lowered(change.new, step)
             step.changes.append(Change(old, new))
-            step.routes[key_of(known)] = known.name.service, route_of(change.new) if change.new and new else None
+            step.routes[key_of(known)] = known.name.service, route
             self._unserved[known.family].note(known.name, change.new)
         return step
 
-    def _redirected(self, frontends: Frontends | None, step: _Step) -> Frontends | None:
+    def _lowered(self, frontends: Frontends | None, step: _Step) -> tuple[Frontends | None, Route | None]:
+        """What the rules have of a Service port, and what the process has."""
         if frontends is None or frontends.name.service in step.refused:
-            return None
+            return None, None
         try:
-            return redirected(frontends, self._entrances)
+            return redirected(frontends, self._entrances), route_of(frontends)
         except Exception as error:  # a fault of the agent, which concerns this Service alone
             step.refused[frontends.name.service] = refusal_of(frontends.name.service, error)
-            return None
+            return None, None
 
     def _outcome(self, outcome: Outcome, step: _Step) -> Outcome:
         refused = {refusal.service: refusal for refusal in (*outcome.refused, *step.refused.values())}

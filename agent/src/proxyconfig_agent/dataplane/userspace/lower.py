@@ -75,9 +75,10 @@ def _route(frontends: Frontends, cluster: Backends, local: Backends) -> Route:
         protocol=frontends.name.protocol,
         destinations=tuple(address + frontends.port.to_bytes(2) for address in addresses),
         node_port=frontends.node_port,
-        cluster=cluster,
-        local=local,
-        serving=frontends.serving,
+        # Plain bytes: what is none of them is a fault of this Service here, and of nobody in the process.
+        cluster=bytes(cluster),
+        local=bytes(local),
+        serving=bytes(frontends.serving),
         affinity_s=frontends.affinity_s,
     )
 
