@@ -9,6 +9,8 @@ from proxyconfig_api.spec import Mode
 from proxyconfig_cli.preflight.facts import Facts, Service
 from proxyconfig_cli.preflight.findings import Finding, Severity, found
 
+SCHEDULER_ANNOTATION = "proxyconfig.dev/ipvs-scheduler"
+
 
 def localhost_node_ports(facts: Facts) -> list[Finding]:
     if not facts.before.serves_localhost or _serves_localhost(facts):
@@ -90,6 +92,14 @@ def schedulers(facts: Facts) -> list[Finding]:
     return [Finding(Severity.CHANGE, "Scheduler", message)]
 
 
+def scheduler_annotations(facts: Facts) -> list[Finding]:
+    if facts.after.mode in (Mode.IPVS, Mode.AUTO):
+        return []
+    message = f"the annotation {SCHEDULER_ANNOTATION} has no effect in mode {facts.after.mode}: remove it, or choose mode ipvs"
+    services = [each.key for each in facts.services if SCHEDULER_ANNOTATION in each.metadata.annotations]
+    return found(Severity.NOTE, "SchedulerAnnotation", message, services)
+
+
 def session_affinity(facts: Facts) -> list[Finding]:
     if facts.before.mode is facts.after.mode is Mode.IPTABLES:
         return []
@@ -125,6 +135,7 @@ CHECKS: tuple[Callable[[Facts], list[Finding]], ...] = (
     shared_addresses,
     local_policy,
     schedulers,
+    scheduler_annotations,
     session_affinity,
     source_ranges,
     invalid_packets,

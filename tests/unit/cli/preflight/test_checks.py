@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from proxyconfig_api import codec
+from proxyconfig_api.metadata import Metadata
 from proxyconfig_api.nodeproxy import NodeProxy
 from proxyconfig_api.spec import ProxyConfigSpec
 from proxyconfig_cli.kubeproxy.configuration import Configuration
@@ -49,6 +51,7 @@ def found(facts: Facts) -> list[tuple[str, str, tuple[str, ...]]]:
     return [(finding.severity.value, finding.check, finding.objects) for finding in report(facts)]
 
 
+ANNOTATED = Metadata(name="s", namespace="shop", annotations={"proxyconfig.dev/ipvs-scheduler": "lc"})
 UNREADY = [
     {"type": "Ready", "status": "False", "reason": "NotSynced", "message": "no"},
     {"type": "Degraded", "status": "True", "reason": "PortTaken", "message": "no port"},
@@ -154,6 +157,11 @@ UNREADY = [
                 ("Note", "SourceRanges", ("shop/r",)),
             ],
             id="from ipvs",
+        ),
+        pytest.param(
+            Facts(NFTABLES, spec(), services=(msgspec.structs.replace(service("s"), metadata=ANNOTATED),)),
+            [("Note", "SchedulerAnnotation", ("shop/s",))],
+            id="an annotation of ipvs mode",
         ),
         pytest.param(
             Facts(IPTABLES, spec(mode="iptables"), services=(service("a", sessionAffinity="ClientIP"), service("np", node_port=1))),
