@@ -21,6 +21,9 @@ FINALIZER = f"{GROUP}/agents"
 CONFIG_LABEL = f"{GROUP}/config"
 """On a Node, a DaemonSet, its pods and a ControllerRevision: the ProxyConfig it belongs to."""
 
+SCHEDULER_ANNOTATION = f"{GROUP}/ipvs-scheduler"
+"""On a Service: how ipvs mode distributes its connections."""
+
 TABLE = "proxyconfig"
 """The nftables tables `ip proxyconfig` and `ip6 proxyconfig`."""
 

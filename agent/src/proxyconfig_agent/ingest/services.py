@@ -9,14 +9,13 @@ from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.addresses import parse_address, parse_network
 from proxyconfig_agent.ingest.messages import few, number_text, quoted
 from proxyconfig_agent.ingest.model import Address, Family, Network, Policy, Protocol, Service, ServiceName, ServicePort, family_of, text_of
+from proxyconfig_api.names import SCHEDULER_ANNOTATION
 
 PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 """A label: the Service is another proxy's."""
 
 DNS_LABEL, DNS_APP = "k8s-app", "kube-dns"
 
-SCHEDULER = "proxyconfig.dev/ipvs-scheduler"
-"""An annotation: how ipvs mode distributes this Service's connections."""
 SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "dh", "mh", "sed", "nq", "fo", "ovf", "twos")
 """All that Linux has (net/netfilter/ipvs); which of them a node's kernel has is its own matter."""
 
@@ -121,11 +120,13 @@ def _affinity_s(spec: apitypes.ServiceSpec, rejected: list[str]) -> int:
 
 
 def _scheduler(annotations: Mapping[str, str], rejected: list[str]) -> str:
-    name = annotations.get(SCHEDULER, "")
+    name = annotations.get(SCHEDULER_ANNOTATION, "")
     if not name or name in SCHEDULERS:
         return name
     known = ", ".join(SCHEDULERS)
-    rejected.append(f"metadata.annotations[{SCHEDULER}]: {quoted(name)} is none of {known}; the ProxyConfig's is used: correct it")
+    rejected.append(
+        f"metadata.annotations[{SCHEDULER_ANNOTATION}]: {quoted(name)} is none of {known}; the ProxyConfig's is used: correct it"
+    )
     return ""
 
 

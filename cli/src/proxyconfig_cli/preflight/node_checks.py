@@ -73,7 +73,7 @@ CHECKS: tuple[Callable[[Facts], list[Finding]], ...] = (operating_system, kernel
 
 def _conditions(name: str, agent: NodeProxy) -> list[Finding]:
     """What is wrong by the agent's own words: Services do not work, or a part of the configuration is not in force."""
-    wrong = (("Ready", ConditionStatus.FALSE), ("Degraded", ConditionStatus.TRUE))
+    wrong = (("Ready", ConditionStatus.FALSE), ("Degraded", ConditionStatus.TRUE), ("OtherProxyPresent", ConditionStatus.TRUE))
     found_there = [(condition(agent.status.conditions, kind), status) for kind, status in wrong]
     return [Finding(Severity.PROBLEM, each.reason, each.message, (name,)) for each, status in found_there if each and each.status is status]
 

@@ -55,6 +55,7 @@ ANNOTATED = Metadata(name="s", namespace="shop", annotations={"proxyconfig.dev/i
 UNREADY = [
     {"type": "Ready", "status": "False", "reason": "NotSynced", "message": "no"},
     {"type": "Degraded", "status": "True", "reason": "PortTaken", "message": "no port"},
+    {"type": "OtherProxyPresent", "status": "True", "reason": "KubeProxyRulesLeft", "message": "run kube-proxy --cleanup"},
     {"type": "Connected", "status": "True", "reason": "AsExpected", "message": ""},
 ]
 
@@ -92,7 +93,10 @@ UNREADY = [
             Facts(
                 NFTABLES, spec(), agents={"a": agent("a", {"mode": {"reason": "ModeUnsupported", "message": "no"}, "conditions": UNREADY})}
             ),
-            [("Problem", "ModeUnsupported", ("a",)), ("Problem", "NotSynced", ("a",)), ("Problem", "PortTaken", ("a",))],
+            [
+                ("Problem", "ModeUnsupported", ("a",)),
+                *(("Problem", reason, ("a",)) for reason in ("NotSynced", "PortTaken", "KubeProxyRulesLeft")),
+            ],
             id="agents",
         ),
         pytest.param(

@@ -24,9 +24,9 @@ from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO, Elements
 from proxyconfig_agent.dataplane.tables.repairs import Repairs
 from proxyconfig_agent.dataplane.tables.table_sync import TableSync
 from proxyconfig_agent.ingest.model import Address, Family, Protocol, ServiceName
-from proxyconfig_agent.ingest.services import SCHEDULER
 from proxyconfig_agent.netlink.ipvs.messages import VirtualServer
 from proxyconfig_agent.select.frontends import Frontends, PortName
+from proxyconfig_api.names import SCHEDULER_ANNOTATION
 
 Wanted = Mapping[Family, Mapping[PortName, Frontends]]
 
@@ -202,7 +202,8 @@ def without_scheduler(
     found = {frontends.name.service: frontends.scheduler for frontends in wanted if frontends.scheduler in lacking}
     for service, scheduler in found.items():
         if service not in refused:
-            words = f"metadata.annotations[{SCHEDULER}]: {lacks_scheduler(scheduler)}; meanwhile it has {scheduler_of(settings, lacking)}"
+            instead = scheduler_of(settings, lacking)
+            words = f"metadata.annotations[{SCHEDULER_ANNOTATION}]: {lacks_scheduler(scheduler)}; meanwhile it has {instead}"
             yield Refusal(service, words, partly=True)
 
 
