@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import structlog
 
@@ -136,15 +136,23 @@ class Transaction:
         while True:
             self._moved.clear()
             change = self.change
-            asking = asyncio.ensure_future(self._answers(change))
-            moved = asyncio.ensure_future(self._moved.wait())
-            try:
-                await asyncio.wait((asking, moved), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                moved.cancel()
-                asking.cancel()
-            if asking.done() and not asking.cancelled() and change is not None and change is self.change:
-                self._set(changes.answered(change, asking.result(), self._clock.monotonic()))
+            after_s = changes.ask_after_s(change) if change is not None else None
+            if change is None or after_s is None:
+                await self._moved.wait()
+                continue
+            answers = await self._unless_moved(self._answers(change, after_s))
+            if answers is not None and change is self.change:
+                self._set(changes.answered(change, answers, self._clock.monotonic()))
+
+    async def _unless_moved(self, asking: Coroutine[Any, Any, tuple[Answer, ...]]) -> tuple[Answer, ...] | None:
+        """What it returns; None, and it ends, as soon as the change is another one."""
+        tasks = asked, moved = asyncio.ensure_future(asking), asyncio.ensure_future(self._moved.wait())
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return asked.result() if asked.done() else None
+        finally:
+            asked.cancel()
+            moved.cancel()
 
     async def _begin(self) -> None:
         """Wait for the first order, and go on with the change of an earlier agent, if its rules are still there."""
@@ -158,13 +166,9 @@ class Transaction:
         else:
             self._set(changes.ordered(None, self._newest))
 
-    async def _answers(self, change: Change | None) -> tuple[Answer, ...]:
-        """Of the round that is due next; never, if there is none."""
-        after_s = changes.ask_after_s(change) if change is not None else None
-        if change is None or after_s is None:
-            await asyncio.get_running_loop().create_future()
-        assert change is not None, "nothing is asked without a change"  # noqa: S101
-        await asyncio.sleep(after_s or 0.0)
+    async def _answers(self, change: Change, after_s: float) -> tuple[Answer, ...]:
+        """Of the round that is due after so many seconds."""
+        await asyncio.sleep(after_s)
         probes = change.new.change.probes
         targets = targets_of(probes, self._cluster.view().services, self._cluster.node)
         answers = await self._ask(to_ask_again(targets, change.before), float(probes.timeout_seconds))
