@@ -12,7 +12,8 @@ from tests.support.netns.namespace import namespaces
 
 from proxyconfig_agent.dataplane.port import ModeInstance
 
-collect_ignore_glob = [] if "User Mode Linux" in Path("/proc/cpuinfo").read_text() else ["without_*", "ipv4_alone", "ipvs", "mode_changes"]
+_FOR_A_KERNEL = ["without_*", "ipv4_alone", "ipvs", "mode_changes", "adoption"]
+collect_ignore_glob = [] if "User Mode Linux" in Path("/proc/cpuinfo").read_text() else _FOR_A_KERNEL
 
 Start = Callable[[Callable[[], ModeInstance]], Entered]
 

@@ -21,6 +21,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "nftables": ("tests/kernel/nftables", "--ignore=tests/kernel/nftables/test_speed.py"),
     "iptables": ("tests/kernel/iptables", "tests/kernel/iptables_port"),
     "ipvs": ("tests/kernels/ipvs",),
+    "adoption": ("tests/kernels/adoption",),
     "userspace": ("tests/kernel/userspace",),
     "node": ("tests/kernel/node",),
     "faults": ("tests/kernel/faults",),

@@ -87,14 +87,14 @@ class AgentProcess:
         argv = agent_argv(self._api.kubeconfig, path)
         with ended(start(self._topology.node, argv, self._folder / f"agent-{config.name}.log")):
             # What is new from now on comes with a later sync. The first one may have several transactions.
-            eventually(lambda: self._topology.node.call(_has_synced), within_s=60)
+            eventually(lambda: self._topology.node.call(has_synced), within_s=60)
             yield self._cluster
         printed = self._topology.node.run(sys.executable, "-m", "proxyconfig_agent", "--cleanup")
         assert "0 kernel objects" in printed, printed
         empty(self._topology.node)
 
 
-def _has_synced() -> bool:
+def has_synced() -> bool:
     """Whether the health port of this namespace says that the first sync has ended."""
     connection = http.client.HTTPConnection("127.0.0.1", HEALTH_PORT, timeout=30)
     try:
