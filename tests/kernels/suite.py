@@ -36,6 +36,7 @@ RUNS = (
     Run("without-fib-ipv6", ("tests/kernels/without_fib_ipv6",)),
     Run("without-ctnetlink", ("tests/kernels/without_ctnetlink",)),
     Run("without-nf-tables", ("tests/kernels/without_nf_tables",)),
+    Run("without-nf-tables", ("tests/kernel/traffic/test_ipvs.py",)),
     Run("without-nf-tables-and-statistic", ("tests/kernels/without_nf_tables_and_statistic",)),
     Run("without-ipv6", ("tests/kernels/ipv4_alone",)),
 )

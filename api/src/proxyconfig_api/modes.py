@@ -33,8 +33,8 @@ _IPTABLES = PodNeeds(("NET_ADMIN", "NET_RAW"), (HostPath("xtables-lock", "/run/x
 BUILT: dict[Mode, PodNeeds] = {
     Mode.NFTABLES: PodNeeds(),
     Mode.IPTABLES: _IPTABLES,
-    Mode.IPVS: PodNeeds(),
-    # On a node whose kernel has no nf_tables, chains of iptables lead to its process.
+    # On a node whose kernel has no nf_tables, chains of iptables lead to virtual servers, and to the process of userspace mode.
+    Mode.IPVS: _IPTABLES,
     Mode.USERSPACE: _IPTABLES,
 }
 

@@ -9,9 +9,9 @@ from functools import cache
 import pytest
 from _pytest.mark import ParameterSet
 from tests.kernel.traffic.inprocess import DATAPLANES
-from tests.support.netns import ipvs
+from tests.support.netns import ipvs, nf_tables
 from tests.support.scenarios.cases import Round, rounds_of
-from tests.support.scenarios.sample import sample
+from tests.support.scenarios.sample import brief, sample
 from tests.support.scenarios.scenario import MODES, Scenario, load
 
 IPVS = "ipvs"
@@ -20,6 +20,9 @@ LEGACY = "iptables-legacy"
 
 BY_IPTABLES = "userspace-iptables"
 """Our userspace mode where the kernel has no nf_tables."""
+
+IPVS_BY_IPTABLES = "ipvs-iptables"
+"""Our ipvs mode there."""
 
 KUBE_PROXY = ("nftables", "iptables")
 """The modes of ours that the real kube-proxy has, too."""
@@ -70,8 +73,16 @@ PARTS = (
     *(Part(f"kube-proxy-{mode}", mode) for mode in KUBE_PROXY),
 )
 # Apart from the others: a kernel that has IPVS may be user-mode Linux, where collecting the cases of all others takes minutes.
-IPVS_SAMPLE = (Part(IPVS, IPVS, chosen=sample),) if ipvs.is_there() else ()
-IPVS_WHOLE = (Part(IPVS, IPVS), Part(f"kube-proxy-{IPVS}", IPVS)) if ipvs.is_there() else ()
+_SAMPLES = {
+    True: Part(IPVS, IPVS, chosen=sample),
+    False: Part(IPVS_BY_IPTABLES, IPVS, chosen=brief, rules=IPVS_BY_IPTABLES),
+}
+_WHOLES = {
+    True: (Part(IPVS, IPVS), Part(f"kube-proxy-{IPVS}", IPVS)),
+    False: (Part(IPVS_BY_IPTABLES, IPVS, rules=IPVS_BY_IPTABLES),),
+}
+IPVS_SAMPLE = (_SAMPLES[nf_tables.is_there()],) if ipvs.is_there() else ()
+IPVS_WHOLE = _WHOLES[nf_tables.is_there()] if ipvs.is_there() else ()
 
 
 def cases_of(parts: Iterable[Part]) -> list[ParameterSet]:

@@ -9,8 +9,8 @@ import pytest
 from tests.acceptance import tally
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.traffic.apiserver import AgentProcess, KubeProxy
-from tests.kernel.traffic.cast import BY_IPTABLES, IPVS_WHOLE, LEGACY, PARTS, Part
-from tests.kernel.traffic.inprocess import DATAPLANES, ByIptables, InProcess, Legacy, Pipeline, dataplane
+from tests.kernel.traffic.cast import BY_IPTABLES, IPVS_BY_IPTABLES, IPVS_WHOLE, LEGACY, PARTS, Part
+from tests.kernel.traffic.inprocess import DATAPLANES, ByIptables, InProcess, IpvsByIptables, Legacy, Pipeline, dataplane
 from tests.kernel.traffic.stage import Theatre
 from tests.kernel.traffic.subject import Subject
 from tests.support.netns.peers import Prober
@@ -29,6 +29,8 @@ def theatre(request: pytest.FixtureRequest, world: Topology, probers: Mapping[st
             return Legacy(world)
         if part.subject == BY_IPTABLES:
             return ByIptables(world)
+        if part.subject == IPVS_BY_IPTABLES:
+            return IpvsByIptables(world)
         folder = request.getfixturevalue("tmp_path_factory").mktemp(part.subject)
         api: ControlPlane = request.getfixturevalue("control_plane")
         cluster = request.getfixturevalue("api_cluster")

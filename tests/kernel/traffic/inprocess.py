@@ -20,6 +20,7 @@ from tests.support.scenarios.configs import CONFIGS, Config
 from tests.support.scenarios.objects import Key
 from tests.support.scenarios.scenario import Object
 
+from proxyconfig_agent.dataplane.combined import ipvs_rules
 from proxyconfig_agent.dataplane.combined.userspace_by_iptables import UserspaceByIptables
 from proxyconfig_agent.dataplane.iptables.iptables import Iptables
 from proxyconfig_agent.dataplane.iptables.mode import ROUTE_LOCALNET
@@ -168,6 +169,23 @@ class ByIptables(InProcess):
 
     def _dataplane(self) -> contextlib.AbstractContextManager[ModeInstance]:
         return removed_at_the_end(self._topology, partial(UserspaceByIptables, ""))
+
+
+class IpvsByIptables(InProcess):
+    """Our ipvs mode where the kernel has no nf_tables: chains of iptables and ip sets lead to virtual servers."""
+
+    def __init__(self, topology: Topology) -> None:
+        super().__init__(topology, "ipvs")
+        self.name = "ipvs-iptables"
+
+    @contextlib.contextmanager
+    def running(self, config: Config) -> Iterator[Running]:
+        node = self._topology.node
+        node.sysctl(_IPVS_SYSCTLS)
+        with removed_at_the_end(self._topology, ipvs_rules.by_iptables) as made:
+            yield Pipeline(self._topology, made, config, self.mode)
+        left = "".join(node.run(*command) for command in (("iptables-legacy-save",), ("ip6tables-legacy-save",), ("ipset", "save")))
+        assert "KUBE-" not in left, left
 
 
 def empty(node: Namespace) -> None:

@@ -16,6 +16,7 @@ from tests.unit.agent.dataplane.nftables.frontends import ip
 from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.servers import Held, VirtualServers
+from proxyconfig_agent.dataplane.ipvs.kernel.tables import Tables
 from proxyconfig_agent.dataplane.ipvs.sync.retirement import Retirement
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.dataplane.port import ModeInstance
@@ -131,7 +132,7 @@ def test_after_a_first_look_only_virtual_servers_that_had_connections_are_read(w
     ports = [service(4, 4, "near1", target=TALKING), *(service(4, number, "near1") for number in range(5, 9))]
     busy = VirtualServer(Protocol.TCP, ip(service_ip(4, 4)), 80)
     node, servers = world.topology.node, world.topology.node.call(Counting)
-    kernel = Kernel(servers, node.call(localroutes.Connection), node.call(nf_tables.Connection))
+    kernel = Kernel(servers, node.call(localroutes.Connection), Tables(node.call(nf_tables.Connection)))
     with contextlib.closing(kernel), entered(world, Ipvs) as before, entered(world, Nftables) as after:
         before.resync(SETTINGS, ports)
         with world.connected(service_ip(4, 4)) as connection:

@@ -1,4 +1,5 @@
-"""A kernel without nf_tables, and without a match that iptables mode cannot do without: `auto` ends in userspace mode, which works."""
+"""A kernel without nf_tables, and without a match that iptables mode cannot do without: `auto` ends in ipvs mode, or where the node's
+iptables knows no sets either, in userspace mode, which works."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.kernel.nftables.examples import SETTINGS, every_kind
@@ -33,6 +35,25 @@ def addressed(node: Node) -> Iterator[Node]:
     node.clean_up()
 
 
+@pytest.fixture
+def setless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """iptables of a node without the extension for sets: ipvs mode needs it here."""
+    for extension in Path("/usr/lib").glob("*/xtables/*.so"):
+        if "_set" not in extension.name:
+            (tmp_path / extension.name).symlink_to(extension)
+    monkeypatch.setenv("XTABLES_LIBDIR", str(tmp_path))
+
+
+def test_auto_ends_in_ipvs_mode_where_iptables_can_lead_to_virtual_servers(addressed: Node) -> None:
+    mode, found = addressed.space.call(chosen, every_kind())
+    assert (mode.desired, mode.effective, mode.reason) == ("auto", "ipvs", "NextBest")
+    assert found["ip sets"] == "available"
+    assert "KUBE-CLUSTER-IP" in addressed.space.run("ipset", "list", "-n")
+    done = addressed.clean_up()
+    assert (done.status, done.printed[-1]) == (0, "0 kernel objects of proxyconfig are left")
+
+
+@pytest.mark.usefixtures("setless")
 def test_auto_ends_in_userspace_mode_and_says_what_the_others_lack(addressed: Node) -> None:
     mode, _ = addressed.space.call(chosen, every_kind())
     assert (mode.desired, mode.effective, mode.reason) == ("auto", "userspace", "NextBest")
@@ -45,6 +66,7 @@ def test_auto_ends_in_userspace_mode_and_says_what_the_others_lack(addressed: No
     assert "KUBE-" not in addressed.space.run("iptables-legacy-save")
 
 
+@pytest.mark.usefixtures("setless")
 def test_connections_reach_endpoints(addressed: Node) -> None:
     ports = [frontends("web", vip, (f"[{address}]:8080",)) for address, vip in ADDRESSES.items()]
     settings = replace(SETTINGS, proxy_addresses=tuple(ip(address) for address in ADDRESSES))

@@ -17,6 +17,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from tests.support.netns import nf_tables
 from tests.support.netns.namespace import Namespace, namespaces
 
 FAMILIES = (4, 6)
@@ -99,6 +100,15 @@ table {ip} beyond {{
 """
 """What the node lets pass unserved is answered by the server `beyond`, also when it came from `outside` itself, whose
 own connections to such addresses are not tracked."""
+_BEYOND_BY_IPTABLES = (
+    *(
+        f"-t nat -A PREROUTING -i eth0 -d {{ranges}} -p {protocol} -j DNAT --to-destination {{server}}"
+        for protocol in ("tcp", "udp", "sctp")
+    ),
+    "-t raw -A PREROUTING -s {ranges} -j CT --notrack",
+    "-t raw -A OUTPUT -d {ranges} -j CT --notrack",
+)
+"""The same where the kernel has no nf_tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +186,14 @@ def _address_nodes(made: Topology, family: int) -> None:
     for words in (f"add pref 1 from {BEYOND[family]} lookup 53", "add pref 2 lookup local", "del pref 0"):
         made["outside"].run("ip", f"-{family}", "rule", *words.split())
     server = f"[{BEYOND.v6}]:{BEYOND_PORT}" if family == 6 else f"{BEYOND.v4}:{BEYOND_PORT}"
-    ranges = f"{PUBLIC_CIDR[family]}, {SERVICE_CIDR[family]}"
-    made["outside"].run("nft", "-f", "-", stdin=_BEYOND.format(ip="ip6" if family == 6 else "ip", ranges=ranges, server=server))
+    ranges = (PUBLIC_CIDR[family], SERVICE_CIDR[family])
+    if nf_tables.is_there():
+        rules = _BEYOND.format(ip="ip6" if family == 6 else "ip", ranges=", ".join(ranges), server=server)
+        made["outside"].run("nft", "-f", "-", stdin=rules)
+        return
+    for rule in _BEYOND_BY_IPTABLES:
+        program = "ip6tables-legacy" if family == 6 else "iptables-legacy"
+        made["outside"].run(program, *rule.format(ranges=",".join(ranges), server=server).split())
 
 
 def _address_pods(made: Topology, family: int, node: str, pods: Mapping[str, Pair], gateway: Pair) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from tests.support.scenarios.cases import Case, Round
@@ -15,10 +15,20 @@ def sample(rounds: Iterable[Round]) -> list[Round]:
     Which one changes from each to the next: so kinds of addresses, protocols and families are all there, about equally often.
     """
     turns = itertools.count()
-    return [replace(round_, cases=tuple(_one_of_each(round_.cases, turns))) for round_ in rounds]
+    return [replace(round_, cases=tuple(_one_of(round_.cases, turns, _line_and_client))) for round_ in rounds]
 
 
-def _one_of_each(cases: Iterable[Case], turns: Iterator[int]) -> Iterator[Case]:
-    for _, members in itertools.groupby(cases, lambda case: (case.id.partition("->")[0], id(case.expectation))):
+def brief(rounds: Iterable[Round]) -> list[Round]:
+    """Of the sample, one case of each scenario in each of its steps, in turns as well: for what leads to the same places by other rules."""
+    turns = itertools.count()
+    return [replace(round_, cases=tuple(_one_of(round_.cases, turns, lambda case: case.scenario))) for round_ in sample(rounds)]
+
+
+def _line_and_client(case: Case) -> tuple[str, int]:
+    return case.id.partition("->")[0], id(case.expectation)
+
+
+def _one_of(cases: Iterable[Case], turns: Iterator[int], kind: Callable[[Case], object]) -> Iterator[Case]:
+    for _, members in itertools.groupby(cases, kind):
         alike = list(members)
         yield alike[next(turns) % len(alike)]

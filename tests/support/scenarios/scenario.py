@@ -18,6 +18,8 @@ Object = dict[str, Any]
 
 MODES = ("nftables", "iptables", "ipvs", "userspace")
 """The modes that scenarios know of. One more joins here; scenarios then say where it differs."""
+OTHER_RULES = ("ipvs-iptables",)
+"""A mode with another mode's rules, where those decide something else than its own: lines may say so as for a mode."""
 BEYOND = "beyond"
 """Who answers where no proxy serves: the network behind the node, which the packet goes on to."""
 PROXIED = ("userspace",)
@@ -141,7 +143,7 @@ def _expectations(raw: Any) -> tuple[Expectation, ...]:
 
 def _expectation(raw: dict[str, Any]) -> Expectation:
     words = ("from", "to", "service", "port", "families", "sourcePort", "modes", "kube-proxy")
-    _only(raw, *words, *_RESULT, *MODES)
+    _only(raw, *words, *_RESULT, *MODES, *OTHER_RULES)
     return Expectation(
         clients=_known(raw["from"], CLIENTS),
         destinations=_known(raw["to"], DESTINATIONS),
@@ -151,7 +153,7 @@ def _expectation(raw: dict[str, Any]) -> Expectation:
         families=tuple(raw.get("families", (4, 6))),
         source_port=raw.get("sourcePort", 0),
         modes=_modes(raw),
-        by_mode={mode: _result_alone(raw[mode]) for mode in MODES if mode in raw},
+        by_mode={mode: _result_alone(raw[mode]) for mode in (*MODES, *OTHER_RULES) if mode in raw},
         differences=tuple(_differences(raw.get("kube-proxy", ()))),
     )
 

@@ -45,7 +45,7 @@ class Iptables:
         with _told():
             self._look_again()
             tools = self._writer.tools
-            found = probe(tools.values(), self._lacking, self._programming.unneeded)
+            found = probe(tools.values(), self._lacking, self._programming.unneeded, self._programming.further)
             self._served = frozenset(tools) - found.unserved.keys()
             programs = next(iter(tools.values()))
             version, counters = f"{programs.version()} ({programs.backend})", "available" if self._counters() else "missing"
@@ -108,13 +108,13 @@ class Iptables:
         """Not if another mode has made these chains its own."""
         if mine := bool(self._owned):
             with _told():
-                hooks.take(self._writer)
+                hooks.take(self._writer, self._programming.hooks)
         return mine
 
     def arm(self) -> None:
         if self._owned:
             with _told():
-                hooks.give(self._writer)
+                hooks.give(self._writer, self._programming.hooks)
 
     def retire(self) -> bool:
         """At once: connections go on as they were translated."""

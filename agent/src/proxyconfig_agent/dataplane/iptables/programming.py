@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from proxyconfig_agent.dataplane.iptables import lower
 from proxyconfig_agent.dataplane.iptables.model import static_rules
-from proxyconfig_agent.dataplane.iptables.model.ruleset import Features, Fixed, PortRules
+from proxyconfig_agent.dataplane.iptables.model.ruleset import Chain, Features, Fixed, PortRules
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.select.frontends import Frontends
@@ -25,9 +25,13 @@ class Programming:
     owner: str
     """The mode that the rules belong to; another one removes or adopts them."""
     fixed: Callable[[Settings, Family, Features], Fixed] = static_rules.fixed
+    hooks: tuple[tuple[Chain, str], ...] = static_rules.HOOKS
+    """What leads packets to these chains."""
     lower: Lower = lower.lower
     unneeded: frozenset[str] = frozenset()
     """Extensions that these rules do without, by their names in `tools.probe.features`."""
+    further: Callable[[Family], Mapping[str, tuple[str, str]]] = lambda _: {}
+    """Those that these rules need besides, each with the table and a rule."""
 
 
 TO_ENDPOINTS = Programming("iptables")

@@ -14,7 +14,6 @@ from proxyconfig_agent.dataplane.ipvs.kernel.connect import connected, read_kern
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.probe import probe
 from proxyconfig_agent.dataplane.ipvs.kernel.removal import remove, scan
-from proxyconfig_agent.dataplane.ipvs.model.table import table_of
 from proxyconfig_agent.dataplane.ipvs.sync.full_sync import FullSync, found_lacking, without_scheduler
 from proxyconfig_agent.dataplane.ipvs.sync.reaper import Reaper
 from proxyconfig_agent.dataplane.ipvs.sync.retirement import Retirement
@@ -23,7 +22,6 @@ from proxyconfig_agent.dataplane.ipvs.table.state import FamilyState, Plan
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, ProbeResult, Refusal, Settings
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
 from proxyconfig_agent.dataplane.tables.fault_isolation import FaultIsolation, Wanted
-from proxyconfig_agent.dataplane.tables.kernel import hooks
 from proxyconfig_agent.ingest.model import Address, Family
 from proxyconfig_agent.netlink.nftables.connection import KernelError
 from proxyconfig_agent.select.frontends import Frontends
@@ -36,7 +34,7 @@ class Ipvs:
     """One node's Services as virtual servers, in the network namespace of the thread that makes it."""
 
     def __init__(self, kernel: Kernel | None = None, now: Callable[[], float] = time.monotonic) -> None:
-        """Raises DataplaneError where the kernel has no IPVS or no nf_tables."""
+        """Raises DataplaneError where the kernel has no IPVS, or where no `kernel` is given, no nf_tables."""
         self._kernel = kernel or connected()
         self._now = now
         self._settings = Settings()
@@ -59,7 +57,7 @@ class Ipvs:
         clock, wanted = StageTimer(), tuple(wanted)
         families = self._supported()
         self._watch.changed_by_us()
-        with _translated(), self._kernel.writer.begin_read():
+        with _translated(), self._kernel.rules.begin_read():
             sync = FullSync(self._kernel, settings, families, self._now, self._lacking)
             outcome = sync.run(wanted, clock)
         self._settings, self._states = settings, sync.states
@@ -71,7 +69,7 @@ class Ipvs:
         if not self._states:
             raise DataplaneError("ipvs: changes came before the first full sync; call resync first")
         clock, changes = StageTimer(), tuple(changes)
-        isolation = FaultIsolation("ipvs", self._states, self._kernel.writer, self._commit)
+        isolation = FaultIsolation("ipvs", self._states, self._kernel.rules, self._commit)
         self._watch.changed_by_us()
         with _translated():
             operations = isolation.apply(changes)
@@ -79,17 +77,18 @@ class Ipvs:
         clock.lap("commit")
         wanted = (change.new for change in changes if change.new is not None)
         partly = without_scheduler(wanted, isolation.refused, self._lacking, self._settings)
-        return Outcome(operations, (*isolation.refused.values(), *partly), clock.took_s)
+        refused = (*isolation.refused.values(), *partly)
+        return Outcome(operations, refused, clock.took_s, rules=self._kernel.rules.counted)
 
     def is_slow(self, changes: Sequence[Change]) -> bool:
-        return size_of(changes) > QUICK
+        return self._kernel.rules.is_slow or size_of(changes) > QUICK
 
     def disturbed(self) -> bool:
         with _translated():
             self._discard()
             if self._reaper.reap(self._states, self._settings):
                 self._watch.changed_by_us()
-            return self._kernel.writer.changed_externally() or self._watch.disturbed(self._addresses)
+            return self._kernel.rules.changed_externally() or self._watch.disturbed(self._addresses)
 
     def remove(self) -> None:
         """Take away everything that is ours by its mark. Raises DataplaneError."""
@@ -100,12 +99,11 @@ class Ipvs:
     def disarm(self) -> bool:
         """Virtual servers and routes stay; nothing leads a new connection to them past the rules of another mode."""
         with _translated():
-            self._kernel.writer.commit(hooks.taken(self._kernel.tables, map(table_of, Family)))
-        return True
+            return self._kernel.rules.disarm()
 
     def arm(self) -> None:
         with _translated():
-            self._kernel.writer.commit(hooks.given(self._kernel.tables, map(table_of, Family)))
+            self._kernel.rules.arm()
 
     def retire(self) -> bool:
         with _translated():

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import structlog
-
 from proxyconfig_agent.dataplane.modes import ModeSpec
-from proxyconfig_agent.dataplane.port import DataplaneError, Lifecycle, ModeInstance
+from proxyconfig_agent.dataplane.port import Lifecycle, ModeInstance
 from proxyconfig_agent.ingest.services import SCHEDULERS
 from proxyconfig_api.spec import Ipvs as IpvsSpec
 from proxyconfig_api.spec import ProxyConfigSpec
@@ -19,31 +17,29 @@ NEEDED = {
     "net.ipv4.ip_forward": "1",
 }
 """kube-proxy's: without conntrack nothing is masqueraded; the other two free clients of endpoints that are gone."""
+_NF_TABLES = (
+    *("nf_tables", "nft_chain_nat", "nft_ct", "nft_masq", "nft_nat"),
+    *("nft_fib_ipv4", "nft_fib_ipv6", "nft_reject_ipv4", "nft_reject_ipv6"),
+)
+_XTABLES = (
+    *("ip_tables", "ip6_tables", "xt_addrtype", "xt_comment", "xt_conntrack", "xt_mark", "xt_MASQUERADE", "xt_nat", "xt_set", "xt_tcpudp"),
+    *("ipt_REJECT", "ip6t_REJECT", "xt_sctp", "ip_set_hash_ip", "ip_set_hash_ipport", "ip_set_hash_ipportip"),
+)
 STRICT_ARP = {"net.ipv4.conf.all.arp_ignore": "1", "net.ipv4.conf.all.arp_announce": "2"}
 TIMEOUTS = ("ipvs.tcpTimeout", "ipvs.tcpFinTimeout", "ipvs.udpTimeout")
 """Of idle connections, in seconds, by their names in the spec: set and put back as sysctls are, which the kernel does not have for them."""
 
-_log = structlog.get_logger("ipvs")
-
 
 def _make() -> ModeInstance:
-    from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs  # noqa: PLC0415 - costs memory in other modes
+    from proxyconfig_agent.dataplane.combined import ipvs_rules  # noqa: PLC0415 - costs memory in other modes
 
-    return Ipvs()
+    return ipvs_rules.made()
 
 
 def _left_behind() -> Iterator[Lifecycle]:
-    """A kernel without IPVS has nothing of it, which proves the removal."""
-    from proxyconfig_agent.dataplane.ipvs.kernel.connect import is_loaded  # noqa: PLC0415
+    from proxyconfig_agent.dataplane.combined import ipvs_rules  # noqa: PLC0415
 
-    if not is_loaded():
-        return
-    try:
-        dataplane = _make()
-    except DataplaneError as error:
-        _log.info("nothing of ipvs mode can be in this kernel", reason=str(error))
-    else:
-        yield dataplane
+    return ipvs_rules.left_behind()
 
 
 def sysctls(spec: ProxyConfigSpec) -> Mapping[str, str]:
@@ -61,13 +57,11 @@ SPEC = ModeSpec(
     make=_make,
     left_behind=_left_behind,
     # The kernel loads them itself when they are asked for, unless autoloading is off.
-    modules=("ip_vs", "nf_tables", "nft_chain_nat", "nft_ct", "nft_masq", "nft_nat"),
-    # Without those of one family the other is served; Services may name any scheduler.
+    modules=("ip_vs",),
+    # Rules are of nf_tables, or of iptables; without those of one family the other is served; Services may name any scheduler.
     optional_modules=(
-        "nft_fib_ipv4",
-        "nft_fib_ipv6",
-        "nft_reject_ipv4",
-        "nft_reject_ipv6",
+        *_NF_TABLES,
+        *_XTABLES,
         *(f"ip_vs_{scheduler}" for scheduler in SCHEDULERS),
     ),
     modules_of=_modules_of,

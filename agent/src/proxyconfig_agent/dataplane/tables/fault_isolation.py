@@ -8,7 +8,6 @@ from typing import Generic, Protocol, TypeVar
 from proxyconfig_agent.dataplane.batching import Ports, batches, by_family, by_service
 from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneError, Refusal
 from proxyconfig_agent.dataplane.quarantine import RefusedError
-from proxyconfig_agent.dataplane.tables.kernel.generation import Writer
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.netlink.nftables.connection import KernelError
 
@@ -26,6 +25,14 @@ class State(Protocol[PlannedT_co]):
         ...
 
 
+class Invalidated(Protocol):
+    """What writes to the kernel."""
+
+    def invalidate(self) -> None:
+        """What is known of the kernel is wrong."""
+        ...
+
+
 class FaultIsolation(Generic[T]):
     """One call of `apply`. `commit` carries out what `plans` makes of its argument, and says how many operations it was; it raises
     KernelError if nf_tables refuses it, and everything is as before then."""
@@ -34,7 +41,7 @@ class FaultIsolation(Generic[T]):
         self,
         mode: str,
         states: Mapping[Family, State[T]],
-        writer: Writer,
+        writer: Invalidated,
         commit: Callable[[FaultIsolation[T], Wanted], int],
         refused: dict[ServiceName, Refusal] | None = None,
     ) -> None:

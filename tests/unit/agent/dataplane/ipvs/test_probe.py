@@ -10,6 +10,7 @@ import pytest
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.probe import probe
 from proxyconfig_agent.dataplane.ipvs.kernel.servers import VirtualServers
+from proxyconfig_agent.dataplane.ipvs.kernel.tables import Tables
 from proxyconfig_agent.dataplane.port import DataplaneError
 from proxyconfig_agent.netlink import localroutes
 from proxyconfig_agent.netlink.ipvs.batches import Refusal
@@ -42,7 +43,7 @@ class Forgetful:
 def test_a_kernel_that_does_not_keep_the_mark_cannot_run_the_mode() -> None:
     forgetful = Forgetful()
     servers = VirtualServers(cast("Connection", forgetful))
-    kernel = Kernel(servers, cast("localroutes.Connection", None), cast("NfTables", None))
+    kernel = Kernel(servers, cast("localroutes.Connection", None), Tables(cast("NfTables", None)))
     with pytest.raises(DataplaneError, match=r"^ipvs: the kernel does not keep the mark of this mode's virtual servers"):
         probe(kernel)
     assert forgetful.services() == {}

@@ -34,11 +34,16 @@ FIXED: tuple[Chain, ...] = (
 """The chains of every Service that this mode ever makes and that are nobody else's."""
 
 
+IPVS_FILTER = Chain(Table.FILTER, "KUBE-IPVS-FILTER")
+IPVS_EARLY_FILTER = Chain(Table.MANGLE, "KUBE-IPVS-FILTER")
+IPVS_SERVICES = Chain(Table.NAT, "KUBE-IPVS-SERVICES")
+"""Of our ipvs mode; kube-proxy has none of the last two."""
 OF_IPVS: tuple[Chain, ...] = (
-    *(Chain(Table.FILTER, name) for name in ("KUBE-NODE-PORT", "KUBE-SOURCE-RANGES-FIREWALL", "KUBE-IPVS-FILTER", "KUBE-IPVS-OUT-FILTER")),
+    *(Chain(Table.FILTER, name) for name in ("KUBE-NODE-PORT", "KUBE-SOURCE-RANGES-FIREWALL", "KUBE-IPVS-OUT-FILTER")),
     *(Chain(Table.NAT, name) for name in ("KUBE-NODE-PORT", "KUBE-LOAD-BALANCER")),
+    *(IPVS_FILTER, IPVS_EARLY_FILTER, IPVS_SERVICES),
 )
-"""Those that kube-proxy makes in ipvs mode besides: they are taken away with the others, and never made."""
+"""Those of ipvs mode besides, kube-proxy's and ours: they are taken away with the others."""
 
 _BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _PAIRS = tuple(first + second for first in _BASE32 for second in _BASE32)

@@ -42,10 +42,18 @@ JUMPS_OF_IPVS: tuple[tuple[Chain, str], ...] = (
         (Chain(Table.FILTER, hook), f'-m comment --comment "kube-proxy firewall rules" -j {chain_names.PROXY_FIREWALL}')
         for hook in ("INPUT", "FORWARD")
     ),
-    (Chain(Table.FILTER, "INPUT"), '-m comment --comment "kubernetes ipvs access filter" -j KUBE-IPVS-FILTER'),
+    (Chain(Table.FILTER, "INPUT"), f'-m comment --comment "kubernetes ipvs access filter" -j {chain_names.IPVS_FILTER.name}'),
     (Chain(Table.FILTER, "OUTPUT"), '-m comment --comment "kubernetes ipvs access filter" -j KUBE-IPVS-OUT-FILTER'),
 )
 """Those that kube-proxy makes in ipvs mode instead."""
+
+JUMPS_TO_SERVERS: tuple[tuple[Chain, str], ...] = (
+    *((Chain(Table.MANGLE, hook), f"{_NEW}-j {chain_names.IPVS_EARLY_FILTER.name}") for hook in ("OUTPUT", "PREROUTING")),
+    (Chain(Table.FILTER, "OUTPUT"), _EXTERNAL),
+    *((Chain(Table.NAT, hook), f"-j {chain_names.IPVS_SERVICES.name}") for hook in ("OUTPUT", "PREROUTING")),
+    (Chain(Table.FILTER, "INPUT"), f'-m comment --comment "kubernetes ipvs access filter" -j {chain_names.IPVS_FILTER.name}'),
+)
+"""Those of our ipvs mode besides JUMPS, where these chains lead to virtual servers."""
 
 _CANARIES = tuple(Chain(table, chain_names.CANARY) for table in (Table.MANGLE, Table.NAT, Table.FILTER))
 _LAST = '-m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule in this chain"'

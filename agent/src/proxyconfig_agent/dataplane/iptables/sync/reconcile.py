@@ -11,7 +11,7 @@ from proxyconfig_agent.dataplane.iptables.delta import Edits, by_chain
 from proxyconfig_agent.dataplane.iptables.model import chain_names
 from proxyconfig_agent.dataplane.iptables.model.canonical import EMPTY, Normal, digest, normal
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Chain, Fixed, PortRules, Rules, Table
-from proxyconfig_agent.dataplane.iptables.model.static_rules import PROTECTION
+from proxyconfig_agent.dataplane.iptables.model.static_rules import JUMPS_OF_IPVS, JUMPS_TO_SERVERS, PROTECTION
 from proxyconfig_agent.dataplane.iptables.tools.save import Saved
 
 Jumps = tuple[tuple[Chain, str], ...]
@@ -99,8 +99,19 @@ class TableDiff:
             if chain in self._disordered or not self._settled(chain):
                 first, last = self._ends(chain)
                 edits.chains[chain] = (*first, *self._wanted[chain], *last)
-        edits.gone += [chain for chain in chain_names.FIXED if chain in self._saved.chains and chain not in self._fixed.chains]
+        self._discard_fixed(edits)
         return edits
+
+    def _discard_fixed(self, edits: Edits) -> None:
+        """What an agent or kube-proxy had besides in another mode."""
+        kept = {(chain, normal(rule)) for chain, rule in self._fixed.jumps}
+        for chain, rule in dict.fromkeys((*JUMPS_OF_IPVS, *JUMPS_TO_SERVERS)):
+            form = normal(rule)
+            found = [printed for printed in self._saved.chains.get(chain, ()) if normal(printed) == form]
+            edits.removed += [(chain, printed) for printed in found if (chain, form) not in kept]
+        for chain in (*chain_names.FIXED, *chain_names.OF_IPVS):
+            if chain in self._saved.chains and chain not in self._fixed.chains:
+                _discard(edits, chain, self._saved, empty=not self._saved.chains[chain])
 
     def _differs(self, name: str, rules: Rules) -> bool:
         found = self._saved.own.get(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend, Tool, backends
 from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, ToolError
@@ -39,26 +39,31 @@ def features(family: Family) -> dict[str, tuple[str, str]]:
     }
 
 
-def probe(tools: Iterable[Tool], lacking: Mapping[Family, str], unneeded: Collection[str] = ()) -> ProbeResult:
-    """Every extension by name, without those that are `unneeded`, and the families that lack one, or the tables (`lacking`).
+Further = Callable[[Family], Mapping[str, tuple[str, str]]]
+
+
+def probe(
+    tools: Iterable[Tool], lacking: Mapping[Family, str], unneeded: Collection[str] = (), further: Further = lambda _: {}
+) -> ProbeResult:
+    """Every extension by name, without those that are `unneeded`, with `further` ones, and the families that lack one, or the tables
+    (`lacking`).
 
     Raises DataplaneError if all of them do."""
     tools = tuple(tools)
-    lacks = {**lacking, **{tool.family: lack for tool in tools if (lack := _lack(tool, unneeded))}}
+    lacks = {**lacking, **{tool.family: lack for tool in tools if (lack := _lack(tool, _needed(tool.family, unneeded, further)))}}
     if len(lacks) == len(Family):
         raise LackingError("iptables", "; ".join(lacks.values()))
     found = {f"IPv{family.value}": f"missing: {lacks[family]}" if family in lacks else _AVAILABLE for family in Family}
     served = next(family for family in Family if family not in lacks)
-    return ProbeResult(found | dict.fromkeys(_needed(served, unneeded), _AVAILABLE), lacks)
+    return ProbeResult(found | dict.fromkeys(_needed(served, unneeded, further), _AVAILABLE), lacks)
 
 
-def _needed(family: Family, unneeded: Collection[str]) -> dict[str, tuple[str, str]]:
-    return {name: feature for name, feature in features(family).items() if name not in unneeded}
+def _needed(family: Family, unneeded: Collection[str], further: Further) -> dict[str, tuple[str, str]]:
+    return {name: feature for name, feature in features(family).items() if name not in unneeded} | dict(further(family))
 
 
-def _lack(tool: Tool, unneeded: Collection[str]) -> str:
+def _lack(tool: Tool, asked: Mapping[str, tuple[str, str]]) -> str:
     """The first extension that the kernel does not have in this family, with iptables' words; empty if it has them all."""
-    asked = _needed(tool.family, unneeded)
     # All at once first: each process takes its time.
     if not (whole := _refusal(tool, *asked.values())):
         return ""

@@ -1,11 +1,14 @@
-"""The sockets of this mode. A kernel without IPVS, or without nf_tables, has nothing of this mode either."""
+"""The sockets of this mode. A kernel without IPVS has nothing of it."""
 
 from __future__ import annotations
 
 import contextlib
 
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
+from proxyconfig_agent.dataplane.ipvs.kernel.rules import Rules
 from proxyconfig_agent.dataplane.ipvs.kernel.servers import VirtualServers
+from proxyconfig_agent.dataplane.ipvs.kernel.tables import Tables
+from proxyconfig_agent.dataplane.port import DataplaneError
 from proxyconfig_agent.dataplane.tables.kernel import connect as nf_tables
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
 from proxyconfig_agent.netlink import localroutes
@@ -15,13 +18,21 @@ from proxyconfig_agent.netlink.ipvs import listing
 
 def connected() -> Kernel:
     """Loads the module ip_vs where the kernel may. Raises DataplaneError that names what is lacking."""
-    tables = nf_tables.connected("ipvs")
+    tables = Tables(nf_tables.connected("ipvs"))
+    try:
+        return connected_with(tables)
+    except DataplaneError:
+        tables.close()
+        raise
+
+
+def connected_with(rules: Rules) -> Kernel:
+    """The same with other rules. Raises DataplaneError."""
     try:
         servers = VirtualServers(ipvs.Connection())
     except OSError as error:
-        tables.close()
         raise nf_tables.lacks("ipvs", f"IPVS (CONFIG_IP_VS, modprobe ip_vs): {error.strerror}") from error
-    return Kernel(servers, localroutes.Connection(), tables)
+    return Kernel(servers, localroutes.Connection(), rules)
 
 
 def read_kernel() -> tuple[list[str], list[bytes]]:

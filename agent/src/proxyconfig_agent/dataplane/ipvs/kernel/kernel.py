@@ -3,51 +3,41 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
+from proxyconfig_agent.dataplane.ipvs.kernel.rules import Plans, Rules
 from proxyconfig_agent.dataplane.ipvs.kernel.servers import Refused, VirtualServers
-from proxyconfig_agent.dataplane.ipvs.model.table import table_of
-from proxyconfig_agent.dataplane.ipvs.table.state import Plan
 from proxyconfig_agent.dataplane.port import DataplaneError, Settings
-from proxyconfig_agent.dataplane.tables.kernel import transaction
-from proxyconfig_agent.dataplane.tables.kernel.generation import Writer
 from proxyconfig_agent.ingest.model import Address, Family, text_of
 from proxyconfig_agent.netlink import localroutes
-from proxyconfig_agent.netlink.nftables.connection import Connection
-from proxyconfig_agent.netlink.nftables.messages import Message
-
-Plans = Mapping[Family, Plan]
 
 
 class Kernel:
     """Sockets in the network namespace of the thread that made them. All methods raise OSError and nftables' KernelError."""
 
-    def __init__(self, servers: VirtualServers, routes: localroutes.Connection, tables: Connection) -> None:
-        self.servers, self.routes, self.tables = servers, routes, tables
-        self.writer = Writer(tables)
+    def __init__(self, servers: VirtualServers, routes: localroutes.Connection, rules: Rules) -> None:
+        self.servers, self.routes, self.rules = servers, routes, rules
 
     def close(self) -> None:
         self.servers.close()
         self.routes.close()
-        self.tables.close()
+        self.rules.close()
 
     def commit(self, plans: Plans, settings: Settings, lead: Callable[[Plans], None] | None = None) -> Refused:
-        """Carry the plans out; `lead` sends the elements if they are not simply those of the plans.
+        """Carry the plans out; `lead` changes the rules where that is more than what the plans change.
 
-        Where virtual servers are refused, nothing is done, and they are returned. Raises ConflictError, DataplaneError."""
+        Where virtual servers are refused, nothing is done, and they are returned. Raises ConflictError, DataplaneError, and what
+        `lead` raises."""
         if refused := self._prepare(plans):
             return refused
         for family, plan in plans.items():
             self.servers.fill(plan.servers)
             _raise_first("made local", self.routes.add(plan.routes_added, source(settings, family)))
-        (lead or self._lead)(plans)
+        (lead or self.rules.lead)(plans)
         for plan in plans.values():
             self.servers.drain(plan.servers)
             _raise_first("taken back", self.routes.remove(plan.routes_removed))
         return {}
-
-    def _lead(self, plans: Plans) -> None:
-        self.writer.commit(_messages(plans))
 
     def _prepare(self, plans: Plans) -> Refused:
         refused = {server: why for plan in plans.values() for server, why in self.servers.prepare(plan.servers).items()}
@@ -59,12 +49,6 @@ class Kernel:
 def source(settings: Settings, family: Family) -> bytes:
     """What processes of the node have as source towards Services: else it is the ClusterIP itself, which no other node answers."""
     return next((address for address in settings.node_addresses if len(address) == family.size), b"")
-
-
-def _messages(plans: Plans) -> Iterator[Message]:
-    for family, plan in plans.items():
-        yield from transaction.deleted(table_of(family), [plan.elements.deleted])
-        yield from transaction.added(table_of(family), [plan.elements.added])
 
 
 def _raise_first(what: str, refused: Mapping[bytes, int]) -> None:

@@ -12,11 +12,12 @@ import structlog
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.servers import Held
 from proxyconfig_agent.dataplane.ipvs.model.kube_proxy import LINK, NODE_PORT_SETS, SETS, NodePort, Traces, made_by_kube_proxy
-from proxyconfig_agent.dataplane.ipvs.model.servers import GROUP
+from proxyconfig_agent.dataplane.ipvs.model.servers import GROUP, TAG
 from proxyconfig_agent.dataplane.ownership import Ownership
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
 from proxyconfig_agent.ingest.model import Address, Family, Network
 from proxyconfig_agent.netlink import ipset, links
+from proxyconfig_agent.netlink.ipset_messages import Header
 from proxyconfig_agent.netlink.ipvs.messages import VirtualServer
 
 _log = structlog.get_logger("ipvs")
@@ -46,12 +47,13 @@ def on_other_links(kernel: Kernel, family: Family) -> frozenset[Address]:
 
 
 def discard() -> bool:
-    """Delete its link and its sets; whether they are gone. Sets that chains name stay until these are. Raises OSError."""
+    """Delete its link and its sets, but for those that are ours by their limit; whether they are gone. Sets that chains name stay until
+    these are. Raises OSError."""
     index = links.index_of(LINK)
     if index and links.group_of(index) != GROUP:
         links.delete(index)
     with contextlib.closing(ipset.Connection()) as sets:
-        left = [name for name in sorted(SETS & sets.names()) if not sets.destroy(name)]
+        left = [name for name in sorted(SETS & sets.names()) if not _is_ours(sets.header(name)) and not sets.destroy(name)]
     return not left
 
 
@@ -61,6 +63,10 @@ def _traces(kernel: Kernel, index: int, node_ports: Iterable[NodePort]) -> Trace
     bound = frozenset(Address(address) for address, link in local.items() if link == index)
     on_node = frozenset(address for family in Family for address in on_other_links(kernel, family))
     return Traces(bound, on_node, frozenset((*_in_sets(), *node_ports)))
+
+
+def _is_ours(header: Header | None) -> bool:
+    return header is not None and header.limit == TAG
 
 
 def _in_sets() -> Iterator[NodePort]:

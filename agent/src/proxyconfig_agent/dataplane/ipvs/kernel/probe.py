@@ -6,29 +6,24 @@ import errno
 import os
 
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
-from proxyconfig_agent.dataplane.ipvs.model.base_chains import fixed
 from proxyconfig_agent.dataplane.ipvs.model.private import KEEPERS, PROBE_PORT
 from proxyconfig_agent.dataplane.ipvs.model.servers import FALLBACK, scheduling_of
-from proxyconfig_agent.dataplane.port import LackingError, ProbeResult, Settings, TemporaryError
-from proxyconfig_agent.dataplane.tables.kernel import transaction
-from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
+from proxyconfig_agent.dataplane.port import LackingError, ProbeResult, TemporaryError
 from proxyconfig_agent.ingest.model import Family, Protocol
 from proxyconfig_agent.netlink.ipvs.messages import VirtualServer
-from proxyconfig_agent.netlink.nftables.connection import KernelError
-from proxyconfig_agent.netlink.nftables.messages import Table
 
 AVAILABLE = "available"
-_TABLE = "proxyconfig-ipvs-probe"
 _FAMILY_MISSING = frozenset((errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EINVAL))
 
 
 def probe(kernel: Kernel) -> ProbeResult:
     """The families that can be served. Raises DataplaneError if none can."""
+    features = kernel.rules.features()
     lacks = {family: lack for family in Family if (lack := _lack(kernel, family))}
     if len(lacks) == len(Family):
         raise LackingError("ipvs", "; ".join(lacks.values()))
     found = {f"IPv{family.value}": f"missing: {lacks[family]}" if family in lacks else AVAILABLE for family in Family}
-    return ProbeResult(found | {"ip_vs": AVAILABLE, f"scheduler {FALLBACK}": AVAILABLE}, lacks)
+    return ProbeResult({**features, **found} | {"ip_vs": AVAILABLE, f"scheduler {FALLBACK}": AVAILABLE}, lacks)
 
 
 def _lack(kernel: Kernel, family: Family) -> str:
@@ -42,14 +37,4 @@ def _lack(kernel: Kernel, family: Family) -> str:
         raise TemporaryError(f"ipvs: virtual servers of IPv{family.value} cannot be probed: {os.strerror(number)}")
     if not kernel.servers.keeps(server, scheduling_of(FALLBACK, 0)):
         return "the kernel does not keep the mark of this mode's virtual servers (flags 0x5058xxxx)"
-    return _rules(kernel, family)
-
-
-def _rules(kernel: Kernel, family: Family) -> str:
-    made = fixed(Settings(), family)
-    table = Table(NFPROTO[family], _TABLE)
-    try:
-        kernel.tables.commit(transaction.structure(table, None, made.containers, made.chains), keep=False)
-    except KernelError as error:
-        return f"the kernel lacks rules of nf_tables that ipvs mode needs for IPv{family.value} (Linux 5.15 and later): {error}"
-    return ""
+    return kernel.rules.lack(family)

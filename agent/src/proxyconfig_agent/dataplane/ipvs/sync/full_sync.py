@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from proxyconfig_agent.dataplane.drift import Drift
 from proxyconfig_agent.dataplane.ipvs.kernel import kube_proxy
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel, source
+from proxyconfig_agent.dataplane.ipvs.kernel.rules import RulesSync
 from proxyconfig_agent.dataplane.ipvs.kernel.servers import FOREIGN, Held, NotMade, Refused, lacks_scheduler, text
 from proxyconfig_agent.dataplane.ipvs.lower import scheduler_of
-from proxyconfig_agent.dataplane.ipvs.model.base_chains import LAST_CHAIN, fixed
 from proxyconfig_agent.dataplane.ipvs.model.private import KEEPERS, PROBE_PORT
 from proxyconfig_agent.dataplane.ipvs.model.servers import FALLBACK, Present, Server, family_of, scheduling_of, weight_of
-from proxyconfig_agent.dataplane.ipvs.model.table import table_of
-from proxyconfig_agent.dataplane.ipvs.sync.stale_udp import udp_destinations
 from proxyconfig_agent.dataplane.ipvs.table.state import FamilyState, Plan
-from proxyconfig_agent.dataplane.port import DataplaneError, Destination, Outcome, Refusal, Settings
+from proxyconfig_agent.dataplane.port import DataplaneError, Outcome, Refusal, Settings
 from proxyconfig_agent.dataplane.quarantine import RefusedError
 from proxyconfig_agent.dataplane.stage_timer import StageTimer
-from proxyconfig_agent.dataplane.tables.kernel.dump import actual_table, elements
-from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO, Elements
-from proxyconfig_agent.dataplane.tables.repairs import Repairs
-from proxyconfig_agent.dataplane.tables.table_sync import TableSync
+from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
 from proxyconfig_agent.ingest.model import Address, Family, Protocol, ServiceName
 from proxyconfig_agent.netlink.ipvs.messages import VirtualServer
 from proxyconfig_agent.select.frontends import Frontends, PortName
@@ -37,7 +33,6 @@ class Actual:
 
     servers: Present
     routes: dict[bytes, bytes]
-    table: TableSync
     on_links: Collection[Address]
 
 
@@ -47,7 +42,7 @@ class FullSync:
         self._kernel, self._settings, self._now, self._lacking = kernel, settings, now, lacking
         self._families = tuple(families)
         self._refused: dict[ServiceName, Refusal] = {}
-        self._repairs = Repairs()
+        self._drift = Drift()
         self._operations = 0
         self._unrecorded = ""
         self.adopts = False
@@ -60,6 +55,7 @@ class FullSync:
         self._probe_schedulers()
         held = self._adopted(self._kernel.servers.held(), wanted)
         actual = {family: self._read(family, held) for family in self._families}
+        rules = self._kernel.rules.full_sync(self._settings, self._families)
         clock.lap("read")
         ports: dict[Family, dict[PortName, Frontends]] = {family: {} for family in self._families}
         for frontends in wanted:
@@ -67,22 +63,41 @@ class FullSync:
                 ports[frontends.family][frontends.name] = frontends
         plans = self._plans(ports, actual, held)
         clock.lap("lower")
-        while refused := self._kernel.commit(plans, self._settings, lambda each: self._lead(each, actual)):
-            if not (fresh := found_lacking(refused)):
-                self._refuse(refused, plans)
-            self._lacking |= fresh
+        while not self._commit(plans, rules):
             plans = self._plans(ports, actual, held)
         self._keep(plans, actual)
         clock.lap("commit")
-        abandoned = tuple(each for family, plan in plans.items() for each in _abandoned(family, actual[family], plan))
         partly = without_scheduler(wanted, self._refused, self._lacking, self._settings)
-        return Outcome(
-            self._operations,
-            (*self._refused.values(), *partly),
-            clock.took_s,
-            str(self._repairs),
-            abandoned,
-            unrecorded=self._unrecorded,
+        return self._outcome(rules.outcome(plans), (*self._refused.values(), *partly), clock)
+
+    def _commit(self, plans: Mapping[Family, Plan], rules: RulesSync) -> bool:
+        """Whether the kernel has it; else other plans are to be made, as more is refused or lacking now."""
+        try:
+            refused = self._kernel.commit(plans, self._settings, rules.lead)
+        except RefusedError as error:
+            self._take_out(error.refusal, plans)
+            return False
+        if refused and not (fresh := found_lacking(refused)):
+            self._refuse(refused, plans)
+        elif refused:
+            self._lacking |= fresh
+        return not refused
+
+    def _take_out(self, refusal: Refusal, plans: Mapping[Family, Plan]) -> None:
+        """A Service that the rules cannot have, with the virtual servers that were made for it. Raises OSError."""
+        self._refused[refusal.service] = refusal
+        owners = [(server, name, plan) for family, plan in plans.items() for server, name in self.states[family].owners(plan).items()]
+        made = [server for server, name, plan in owners if name.service == refusal.service and server in plan.servers.made]
+        self._kernel.servers.delete(made)
+
+    def _outcome(self, of_rules: Outcome, refused: tuple[Refusal, ...], clock: StageTimer) -> Outcome:
+        return replace(
+            of_rules,
+            operations=of_rules.operations + self._operations,
+            refused=refused,
+            took_s=clock.took_s,
+            repaired=", ".join(filter(None, (str(self._drift), of_rules.repaired))),
+            unrecorded=self._unrecorded or of_rules.unrecorded,
             unscheduled=_unscheduled(self._settings, self._lacking),
         )
 
@@ -109,14 +124,7 @@ class FullSync:
         return self._kernel.servers.held()
 
     def _read(self, family: Family, held: Held) -> Actual:
-        table = table_of(family)
-        there = actual_table(self._kernel.tables, table)
-        found: Elements = {}
-        for name, container in (there.containers if there else {}).items():
-            found[name] = dict(elements(self._kernel.tables, table, name, container.key_length))
-        routes = self._routes(family)
-        sync = TableSync(table, fixed(self._settings, family), LAST_CHAIN, there, found)
-        return Actual(_present(held, family), routes, sync, kube_proxy.on_other_links(self._kernel, family))
+        return Actual(_present(held, family), self._routes(family), kube_proxy.on_other_links(self._kernel, family))
 
     def _routes(self, family: Family) -> dict[bytes, bytes]:
         """Those that are right. After the node's address has changed, none is: they go, and are made again at once."""
@@ -157,18 +165,6 @@ class FullSync:
                 elif family_of(server) is family:
                     raise DataplaneError(f"ipvs: {why.sentence}")
 
-    def _lead(self, plans: Mapping[Family, Plan], actual: Mapping[Family, Actual]) -> None:
-        for family, plan in plans.items():
-            sync, table = actual[family].table, table_of(family)
-            for step in sync.steps(plan.elements.added):
-                self._kernel.writer.commit(step.messages(table))
-                self._operations += len(step)
-                self._repairs.note_messages((*step.before, *step.behind), cold=sync.cold)
-                if not sync.cold:
-                    self._repairs.note_elements(step.elements.deleted, step.elements.added)
-            # Best effort: kernels before 6.2 keep a chain busy for a moment after the last element that led to it is gone.
-            self._kernel.writer.attempt(sync.foreign())
-
     def _keep(self, plans: Mapping[Family, Plan], actual: Mapping[Family, Actual]) -> None:
         for family, plan in plans.items():
             state = self.states[family]
@@ -180,9 +176,9 @@ class FullSync:
 
     def _note(self, plan: Plan) -> None:
         servers = plan.servers
-        self._repairs.count("virtual servers", len(servers.made) + len(servers.changed) + len(servers.deleted))
-        self._repairs.count("destinations", len(servers.added) + len(servers.revived) + len(servers.drained) + len(servers.removed))
-        self._repairs.count("routes", len(plan.routes_added) + len(plan.routes_removed))
+        self._drift.count("virtual servers", len(servers.made) + len(servers.changed) + len(servers.deleted))
+        self._drift.count("destinations", len(servers.added) + len(servers.revived) + len(servers.drained) + len(servers.removed))
+        self._drift.count("routes", len(plan.routes_added) + len(plan.routes_removed))
 
 
 def found_lacking(refused: Refused) -> set[str]:
@@ -218,7 +214,3 @@ def _present(held: Held, family: Family) -> Present:
             if odd := frozenset(each for each, load in loads.items() if load.weight not in (0, weight_of(scheduling))):
                 found.misweighted[server] = odd
     return found
-
-
-def _abandoned(family: Family, actual: Actual, plan: Plan) -> Iterable[Destination]:
-    return udp_destinations(actual.table.elements, plan.elements.added, family)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
-from proxyconfig_agent.dataplane.ipvs.kernel.removal import delete_tables, remove
+from proxyconfig_agent.dataplane.ipvs.kernel.removal import remove
 from proxyconfig_agent.dataplane.ipvs.model.private import is_keeper
 from proxyconfig_agent.dataplane.ipvs.table.draining import LIMIT_S
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
@@ -28,10 +28,10 @@ class Retirement:
         """Those that had connections the last time; None: not looked at yet."""
 
     def step(self) -> bool:
-        """Take away what has no connections, if it is time; whether nothing is left. Raises OSError, KernelError."""
+        """Take away what has no connections, if it is time; whether nothing is left. Raises OSError, KernelError, DataplaneError."""
         now = self._now()
         if self._until is None:
-            delete_tables(self._kernel)
+            self._kernel.rules.remove()
             self._until, self._next = now + LIMIT_S, now + PERIOD_S
             return False
         if now < self._next:

@@ -1,0 +1,59 @@
+"""Which rules ipvs mode has on a node: of nf_tables, or where the kernel does not have what those need, of iptables with ip_set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import structlog
+
+from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs
+from proxyconfig_agent.dataplane.ipvs.kernel.connect import connected_with, is_loaded
+from proxyconfig_agent.dataplane.ownership import Ownership
+from proxyconfig_agent.dataplane.port import DataplaneError, LackingError, Lifecycle, ModeInstance
+
+OWNER = "ipvs"
+
+_log = structlog.get_logger("ipvs")
+
+
+def made() -> ModeInstance:
+    """Raises DataplaneError where the kernel has no IPVS; what else this node lacks, the probe says."""
+    try:
+        return _probed(Ipvs())
+    except LackingError as error:
+        return by_iptables(error.lack)
+
+
+def by_iptables(lacking: str = "") -> Ipvs:
+    """Raises DataplaneError where the kernel has no IPVS."""
+    from proxyconfig_agent.dataplane.combined.ipvs_by_iptables import RulesOfIptables  # noqa: PLC0415 - costs memory
+
+    rules = RulesOfIptables(lacking)
+    try:
+        return Ipvs(connected_with(rules))
+    except DataplaneError:
+        rules.close()
+        raise
+
+
+def left_behind() -> Iterator[Lifecycle]:
+    """A kernel without IPVS has nothing of the mode, which proves the removal."""
+    if not is_loaded():
+        return
+    try:
+        yield Ipvs()
+    except DataplaneError as error:
+        _log.info("no tables of ipvs mode can be in this kernel", reason=str(error))
+        yield by_iptables()
+    else:
+        if Ownership(owner=OWNER):
+            yield by_iptables()
+
+
+def _probed(mode: Ipvs) -> Ipvs:
+    try:
+        mode.probe()
+    except DataplaneError:
+        mode.close()
+        raise
+    return mode
