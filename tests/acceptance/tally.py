@@ -11,6 +11,7 @@ from tests.support.scenarios.scenario import MODES
 
 TRAFFIC = "tests/kernel/traffic/test_traffic.py::test_traffic"
 _TRAFFIC = re.compile(r"tests/kernel/traffic/\w+\.py::test_traffic\[")
+_OF_KUBE_PROXY = re.compile(r"(^|-)kube-proxy[- \]]")
 REAL_PACKETS = ("tests/kernel/", "tests/kernels/")
 Outcomes = Mapping[str, bool]
 """Whether a test passed, by its node id."""
@@ -76,11 +77,11 @@ def _by_scenario(outcomes: Outcomes, mode: str) -> dict[str, list[bool]]:
 
 
 def _by_test(outcomes: Outcomes, mode: str) -> dict[str, list[bool]]:
-    """All parameters of a test that do not name another mode."""
+    """All parameters of a test that name neither another mode nor kube-proxy."""
     found: dict[str, list[bool]] = {}
     for id_, passed in outcomes.items():
         test, _, parameters = id_.partition("[")
-        if not _names_another(parameters.rstrip("]").split("-"), mode):
+        if not _OF_KUBE_PROXY.search(parameters) and not _names_another(parameters.rstrip("]").split("-"), mode):
             found.setdefault(test, []).append(passed)
     return found
 

@@ -27,11 +27,11 @@ class Run:
         return " ".join((self.kernel, *self.parameters))
 
 
-_IN_IPVS_MODE = ("tests/kernel/traffic/test_ipvs.py", "tests/kernel/traffic/test_work.py", "tests/kernel/traffic/test_live.py")
+_IN_IPVS_MODE = (*(f"tests/kernel/traffic/test_{name}.py" for name in ("ipvs", "work", "live")), "tests/kernel/node/test_udp.py")
 RUNS = (
     # Not test_speed: the clock of CPU time has steps of 10 ms on these kernels (HZ=100), and what it measures takes less.
     Run("complete", ("tests/kernel/nftables", "--ignore=tests/kernel/nftables/test_speed.py")),
-    Run("complete", ("tests/kernels/ipvs", *_IN_IPVS_MODE, "-k", "not tables] and not userspace]")),
+    Run("complete", ("tests/kernels/ipvs", *_IN_IPVS_MODE, "-k", "not tables] and not userspace] and not kube-proxy")),
     Run("complete", ("tests/kernels/ipv4_alone",), ("ipv6.disable=1",)),
     Run("without-fib-ipv6", ("tests/kernels/without_fib_ipv6",)),
     Run("without-ctnetlink", ("tests/kernels/without_ctnetlink",)),

@@ -28,7 +28,7 @@ from tests.kernel.node.udp import (
     service,
 )
 from tests.kernel.traffic.apiserver import Cluster, KubeProxy
-from tests.kernel.traffic.inprocess import Pipeline
+from tests.kernel.traffic.inprocess import DATAPLANES, Pipeline
 from tests.kernel.traffic.subject import Running
 from tests.support.netns.topology import NODE2, PODS, Topology
 from tests.support.polling import eventually
@@ -36,7 +36,10 @@ from tests.support.scenarios.configs import CONFIGS
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(240)]
 
-OURS, KUBE_PROXY = ("nftables", "iptables"), "kube-proxy"
+OURS, KUBE_PROXY = tuple(DATAPLANES), "kube-proxy"
+DRAINING = {"ready": False, "serving": True, "terminating": True}
+TRANSLATING = tuple(mode for mode in OURS if mode != "userspace")
+"""Those in whose flows an endpoint answers a client: in userspace mode a process between them does."""
 
 
 @pytest.fixture(scope="module", params=[*OURS, KUBE_PROXY])
@@ -62,7 +65,8 @@ def running(proxy: tuple[str, Running], world: Topology) -> Iterator[Running]:
     proxy[1].apply({})
 
 
-def test_row_120_flows_leave_an_endpoint_that_is_gone_and_tcp_connections_stay(running: Running, world: Topology) -> None:
+@pytest.mark.parametrize("proxy", [*TRANSLATING, KUBE_PROXY], indirect=True)
+def test_flows_leave_an_endpoint_that_is_gone_and_tcp_connections_stay(running: Running, world: Topology) -> None:
     both = [{"name": name, "protocol": name.upper(), "port": PORT, "targetPort": 8080} for name in ("tcp", "udp")]
 
     def one_more_protocol(place: str) -> dict[tuple[str, str, str], dict[str, object]]:
@@ -121,14 +125,14 @@ def test_row_122_clients_move_when_their_pod_is_unready_and_another_is_ready(run
         reach(sending, "near2 8080")
 
 
-def test_row_120_clients_of_a_pod_that_drains_stay_until_it_has_gone(running: Running, world: Topology) -> None:
-    draining = {"ready": False, "serving": True, "terminating": True}
+@pytest.mark.parametrize("proxy", [*(mode for mode in OURS if mode != "ipvs"), KUBE_PROXY], indirect=True)
+def test_clients_of_a_pod_that_drains_stay_until_it_has_gone(running: Running, world: Topology) -> None:
     with clients(world, *WAYS) as sending:
         running.apply(exposed(ready("near1")))
         reach(sending, "near1 8080")
-        running.apply(exposed([Endpoint("near1", draining), Endpoint("near2")]))
+        running.apply(exposed([Endpoint("near1", DRAINING), Endpoint("near2")]))
         reach(sending, "near1 8080")
-        running.apply(exposed([Endpoint("near1", {**draining, "serving": False}), Endpoint("near2")]))
+        running.apply(exposed([Endpoint("near1", {**DRAINING, "serving": False}), Endpoint("near2")]))
         reach(sending, "near2 8080")
 
 
@@ -162,7 +166,7 @@ def test_new_addresses_of_a_service_serve_clients_that_were_sending_to_them_befo
         reach(sending, "near1 8080")
 
 
-@pytest.mark.parametrize("proxy", OURS, indirect=True)
+@pytest.mark.parametrize("proxy", TRANSLATING, indirect=True)
 def test_a_deleted_service_has_no_flows(running: Running, world: Topology) -> None:
     with clients(world, *WAYS) as sending:
         running.apply(exposed(ready("near1")))
@@ -171,7 +175,7 @@ def test_a_deleted_service_has_no_flows(running: Running, world: Topology) -> No
         assert answered_by(Table(world.node).all(), "near1") == []
 
 
-@pytest.mark.parametrize("proxy", OURS, indirect=True)
+@pytest.mark.parametrize("proxy", TRANSLATING, indirect=True)
 def test_flows_of_others_are_left_alone(running: Running, world: Topology) -> None:
     other = service(ready("near1"), name="other", clusterIP="10.96.0.201", clusterIPs=["10.96.0.201", "fd00:10:96::c9"])
     foreign = Client(world["client"], NODE2.v4, NODE_PORT), Client(world["client"], PODS["near1"].v4, 8080)

@@ -76,3 +76,12 @@ def test_cases_of_kube_proxy_prove_nothing_of_ours() -> None:
     ids = [f"{TRAFFIC}[{case.id}-kube-proxy-nftables]" for round_ in rounds_of(load()) for case in round_.cases]
 
     assert not list(lines(dict.fromkeys(ids, True)))
+
+
+def test_a_row_is_not_run_in_a_mode_whose_tests_were_run_on_kube_proxy_alone() -> None:
+    case = next(case for round_ in rounds_of(load()) for case in round_.cases)
+    some = {f"{TRAFFIC}[{case.id}-nftables]": True}
+    test = "tests/kernel/node/test_udp.py::test_row_121_clients_are_refused_when_no_endpoint_is_left"
+
+    assert list(lines({**some, f"{test}[kube-proxy]": True})) == list(lines(some))
+    assert list(lines({**some, f"{test}[nftables]": True})) != list(lines(some))
