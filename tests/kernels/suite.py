@@ -28,10 +28,20 @@ class Run:
 
 
 _IN_IPVS_MODE = (*(f"tests/kernel/traffic/test_{name}.py" for name in ("ipvs", "work", "live")), "tests/kernel/node/test_udp.py")
+_FAULTS = (
+    "test_drift.py::test_changes_by_hand_are_repaired_counted_named_and_told[nftables-_flush_everything-tables]",
+    "test_flows.py::test_an_agent_that_was_frozen_while_endpoints_changed",
+    "test_health.py::test_rules_that_cannot_be_repaired_fail_the_checks_and_those_of_services_until_they_are[nftables]",
+    "test_modes.py::test_a_change_of_mode_loses_no_connection_and_leaves_nothing_of_the_old_one",
+    "test_refusals.py::test_rules_of_others_stay_byte_for_byte",
+    "test_ipvs.py::test_an_order_is_served_reported_and_taken_back",
+)
+"""Of each kind of fault that the kernel decides, one: an agent that starts takes such a kernel seconds of CPU time."""
 RUNS = (
     # Not test_speed: the clock of CPU time has steps of 10 ms on these kernels (HZ=100), and what it measures takes less.
     Run("complete", ("tests/kernel/nftables", "--ignore=tests/kernel/nftables/test_speed.py")),
     Run("complete", ("tests/kernels/ipvs", *_IN_IPVS_MODE, "-k", "not tables] and not userspace] and not kube-proxy")),
+    Run("complete", tuple(f"tests/kernel/faults/{one}" for one in _FAULTS), api_server=True),
     Run("complete", ("tests/kernels/ipv4_alone",), ("ipv6.disable=1",)),
     Run("without-fib-ipv6", ("tests/kernels/without_fib_ipv6",)),
     Run("without-ctnetlink", ("tests/kernels/without_ctnetlink",)),

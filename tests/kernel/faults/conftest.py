@@ -11,7 +11,7 @@ import pytest
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.faults.agent import Agent, forget, order
 from tests.kernel.traffic.apiserver import Cluster
-from tests.support.netns import conntrack
+from tests.support.netns import conntrack, ipvs
 from tests.support.netns.peers import ROOT, Prober
 from tests.support.netns.topology import Topology
 from tests.support.scenarios.objects import Allocator, Key, Story
@@ -20,6 +20,7 @@ from tests.support.scenarios.scenario import Object, load
 from proxyconfig_agent.dataplane.ownership import Ownership
 from proxyconfig_api.names import NAMESPACE
 
+collect_ignore = [] if ipvs.is_there() else ["test_ipvs.py"]
 ENDPOINTS = ("near1", "near2", "far1", "far2")
 
 

@@ -10,6 +10,7 @@ from tests.cluster.controlplane import ControlPlane
 from tests.kernel.faults.agent import Agent, order
 from tests.kernel.faults.conftest import Web
 from tests.kernel.traffic.apiserver import Cluster
+from tests.support.netns import ipvs
 from tests.support.netns.topology import Topology
 from tests.support.polling import eventually
 
@@ -86,6 +87,7 @@ def test_of_two_services_with_one_address_the_older_has_it_and_the_other_has_the
         eventually(lambda: reached(shared) == {"near1"}, within_s=60)
 
 
+@pytest.mark.skipif(ipvs.is_there(), reason="this kernel can do every mode")
 def test_a_mode_that_the_node_cannot_do_leaves_what_runs_as_it_is(agent: Agent, plane: ControlPlane, web: Web) -> None:
     with agent.running():
         agent.serves()
