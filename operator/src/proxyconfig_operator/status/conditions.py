@@ -14,7 +14,7 @@ from proxyconfig_api.proxyconfig import NodeCounts
 from proxyconfig_api.status.conditions import ConditionUpdate
 from proxyconfig_operator.decide.removal import Leaving, Step
 from proxyconfig_operator.decide.revisions import Target, Verdict
-from proxyconfig_operator.status.node_state import Health, NodeState
+from proxyconfig_operator.decide.node_state import Health, NodeState
 
 _UNFINISHED = (Step.REQUEST, Step.WAIT, Step.OVERDUE, Step.UNPROVEN)
 

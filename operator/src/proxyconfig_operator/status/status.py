@@ -13,7 +13,7 @@ from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config
 from proxyconfig_operator.model.writes import Apply, Resource
 from proxyconfig_operator.status.conditions import Findings, deletion_updates, updates_of
-from proxyconfig_operator.status.node_state import Health, NodeState, state_of, worst_of
+from proxyconfig_operator.decide.node_state import Health, NodeState, state_of, worst_of
 
 
 def status_of(config: Config, snapshot: Snapshot, plan: Plan, refusals: Sequence[str] = ()) -> ProxyConfigStatus:

@@ -1,0 +1,101 @@
+"""The nodes of a ProxyConfig in the light of a rollout. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
+from proxyconfig_operator.rollout.member import Member, Standing
+from proxyconfig_operator.rollout.request import Request
+from proxyconfig_operator.rollout.waves import Wave, waves_of
+
+GOING_BACK = (RolloutPhase.ROLLING_BACK, RolloutPhase.ROLLED_BACK)
+
+
+@dataclass(frozen=True)
+class Fleet:
+    request: Request
+    status: RolloutStatus
+    members: Sequence[Member]
+
+    @property
+    def goal(self) -> str:
+        """The revision that nodes get."""
+        return self.status.previous_revision if self.status.phase in GOING_BACK else self.status.revision
+
+    @property
+    def gated(self) -> bool:
+        """Whether failures stop the rollout: not where nothing worked before, not on the way to what did, and not afterwards."""
+        return self.goal != self.status.previous_revision != "" and self.status.phase is not RolloutPhase.COMPLETE
+
+    @property
+    def can_go_back(self) -> bool:
+        return self.status.previous_revision in self.request.known
+
+    @property
+    def safe(self) -> str:
+        """The revision for nodes that have none: the last one that is known to be good."""
+        return (
+            self.status.previous_revision if self.can_go_back and self.status.phase is not RolloutPhase.COMPLETE else self.status.revision
+        )
+
+    @property
+    def limit(self) -> int:
+        """How many nodes may be changing at once."""
+        return max(1, self.request.settings.max_unavailable.of(len(self.members)))
+
+    @cached_property
+    def given(self) -> Sequence[Member]:
+        """Nodes that were given the revision of the rollout."""
+        return [each for each in self.members if each.revision == self.status.revision]
+
+    @cached_property
+    def others(self) -> Sequence[Member]:
+        """Nodes that have a revision, but not the goal."""
+        return [each for each in self.members if each.revision not in ("", self.goal)]
+
+    @cached_property
+    def open(self) -> Sequence[Member]:
+        """Nodes that were given the goal, and of which the outcome is not known."""
+        return [each for each in self.members if each.revision == self.goal and each.changing]
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether more nodes have failed than may."""
+        return sum(each.failed for each in self.given) > self.request.settings.max_failures.of(len(self.members))
+
+    @property
+    def is_back(self) -> bool:
+        return not self.others and not any(each.standing is Standing.CHANGING for each in self.open)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to wait for, if nothing is to move."""
+        if any(not each.revision for each in self.members):
+            return False
+        if self.gated:
+            return not self.open and not self.able and not any(each.standing is Standing.CHANGING and not each.late for each in self.others)
+        works = not self.members or bool(self.status.previous_revision) or any(each.serves for each in self.members)
+        return works and not self.others and not any(each.standing is Standing.CHANGING for each in self.open)
+
+    @cached_property
+    def able(self) -> Sequence[Member]:
+        """Nodes of which a change tells something: they serve, or have a revision that is not known to be good."""
+        previous = self.status.previous_revision
+        return [each for each in self.others if each.serves or (each.revision != previous and each.standing is not Standing.UNREACHABLE)]
+
+    @cached_property
+    def waves(self) -> tuple[Wave, ...]:
+        """The waves that are left."""
+        return self._waves(self.able, len(self.given)) if self.gated else ()
+
+    @cached_property
+    def all_waves(self) -> tuple[Wave, ...]:
+        """The waves from the beginning, for the nodes that there are now."""
+        return self._waves([*self.given, *self.able], 0) if self.gated else ()
+
+    def _waves(self, candidates: Sequence[Member], given: int) -> tuple[Wave, ...]:
+        canary, previous = self.request.settings.canary, self.status.previous_revision
+        return waves_of(candidates, canary, limit=self.limit, total=len(self.members), given=given, previous=previous)

@@ -1,0 +1,52 @@
+"""A node of a ProxyConfig as a rollout sees it (pure)."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Standing(enum.Enum):
+    """How a node does on the revision that it was given last."""
+
+    HEALTHY = "healthy"
+    """It runs the revision, and has been healthy for the hold period."""
+    HOLDING = "holding"
+    """It runs the revision and is healthy; the hold period is not over."""
+    CHANGING = "changing"
+    """It does not run the revision yet, or its agent is starting."""
+    FAILED = "failed"
+    """It reports a failure, or has gone back by itself."""
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    name: str
+    revision: str
+    """The one it was given; empty if none of this ProxyConfig."""
+    standing: Standing
+    group: str = ""
+    """Its value of spec.rollout.topologyKey."""
+    canary: bool = False
+    """Whether spec.rollout.canary.selector matches it."""
+    late: bool = False
+    """Whether it has not been healthy for longer than spec.rollout.progressDeadline."""
+    left_s: float | None = None
+    """When time alone changes its standing, or makes it late."""
+    words: str = ""
+    """Why it is not healthy."""
+
+    @property
+    def serves(self) -> bool:
+        return self.standing in (Standing.HEALTHY, Standing.HOLDING)
+
+    @property
+    def failed(self) -> bool:
+        """By its own report, or as its time is over."""
+        return self.standing is Standing.FAILED or (self.late and self.standing is not Standing.HEALTHY)
+
+    @property
+    def changing(self) -> bool:
+        """Whether the outcome of the change is open."""
+        return not self.failed and self.standing is not Standing.HEALTHY

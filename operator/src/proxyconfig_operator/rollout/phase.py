@@ -1,0 +1,74 @@
+"""Which rollout goes on, and in which phase it is. Pure.
+
+All that is kept is `status.rollout`; it is written before any node gets the revision. Whoever reads it again at any step, with the
+nodes as they are, goes on in the same way.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from proxyconfig_api.rollout import OnFailure
+from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
+from proxyconfig_operator.rollout.fleet import GOING_BACK, Fleet
+from proxyconfig_operator.rollout.member import Member
+from proxyconfig_operator.rollout.request import Request
+
+
+def begun(request: Request, before: RolloutStatus | None, members: Sequence[Member], now: datetime) -> RolloutStatus:
+    """The rollout of the request: the one of `before`, or a new one."""
+    if before is not None and (not request.follow or before.revision == request.revision) and not _retried(request, before):
+        return before
+    return RolloutStatus(
+        revision=request.revision,
+        previous_revision=_previous(request, before, members),
+        started_at=now.replace(microsecond=0),
+        observed_retry=request.retry,
+    )
+
+
+def judged(fleet: Fleet) -> RolloutStatus:
+    """The rollout in the phase that it is in, given how the nodes do."""
+    status, request = fleet.status, fleet.request
+    if not request.follow:
+        paused = request.settings.paused and status.phase is RolloutPhase.PROGRESSING
+        return msgspec.structs.replace(status, phase=RolloutPhase.PAUSED, message="") if paused else status
+    if status.phase in GOING_BACK:
+        phase = RolloutPhase.ROLLED_BACK if fleet.is_back else RolloutPhase.ROLLING_BACK
+        return msgspec.structs.replace(status, phase=phase)
+    if status.phase is RolloutPhase.COMPLETE:
+        return status
+    if fleet.gated and fleet.has_failed:
+        return _failed(fleet)
+    return msgspec.structs.replace(status, phase=RolloutPhase.PROGRESSING, aborted=0, message="")
+
+
+def _retried(request: Request, before: RolloutStatus) -> bool:
+    return request.follow and request.retry != before.observed_retry and before.phase in (*GOING_BACK, RolloutPhase.FAILED)
+
+
+def _previous(request: Request, before: RolloutStatus | None, members: Sequence[Member]) -> str:
+    """The last revision that is known to be good; without a status, as after an upgrade, what most nodes have."""
+    held = Counter(each.revision for each in members if each.revision)
+    if not held:
+        return ""
+    if before is not None:
+        return before.revision if before.phase is RolloutPhase.COMPLETE else before.previous_revision
+    others = [name for name, _ in sorted(held.items(), key=lambda each: (-each[1], each[0])) if name != request.revision]
+    return others[0] if others else request.revision
+
+
+def _failed(fleet: Fleet) -> RolloutStatus:
+    failed = [each for each in fleet.given if each.failed]
+    back = fleet.request.settings.on_failure is OnFailure.ROLLBACK and fleet.can_go_back
+    return msgspec.structs.replace(
+        fleet.status,
+        phase=RolloutPhase.ROLLING_BACK if back else RolloutPhase.FAILED,
+        failed=len(failed),
+        aborted=len(fleet.members) - len(fleet.given),
+        message=failed[0].words,
+    )

@@ -1,0 +1,90 @@
+"""The next step of a rollout, from what is observed. Pure: no clock is read, nothing is remembered.
+
+A wave begins when no node's change is open any more, so every wave was healthy for the hold period before the next one. On the way
+back there are no waves: nodes change as others are done. In both, never more than `maxUnavailable` nodes are changing at once, nor
+nodes of two groups. Nodes that were down when their wave came get the revision when the rollout is complete, and fail nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
+from proxyconfig_operator.rollout import phase, words
+from proxyconfig_operator.rollout.fleet import GOING_BACK, Fleet
+from proxyconfig_operator.rollout.member import Member, Standing
+from proxyconfig_operator.rollout.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    status: RolloutStatus
+    """To be written before the moves."""
+    moves: Mapping[str, str]
+    """Nodes that have a revision and get another one, with its name."""
+    joins: Mapping[str, str]
+    """Nodes that have none and get one."""
+    again_in_s: float | None = None
+    """When time alone may allow the next step."""
+
+
+def step_of(request: Request, before: RolloutStatus | None, members: Sequence[Member], now: datetime) -> Step:
+    """The next step of the rollout of `request`, given what was written of it `before`; `now` stamps a new one."""
+    begun = Fleet(request, phase.begun(request, before, members, now), members)
+    fleet = Fleet(request, phase.judged(begun), members)
+    moving = _moving(fleet) if request.follow else ()
+    return Step(
+        _described(fleet, moving),
+        {each.name: fleet.goal for each in moving},
+        {each.name: fleet.safe for each in members if not each.revision},
+        min((each.left_s for each in members if each.left_s is not None), default=None),
+    )
+
+
+def _moving(fleet: Fleet) -> Sequence[Member]:
+    """The nodes that get the goal now."""
+    if fleet.status.phase is RolloutPhase.FAILED:
+        return ()
+    if fleet.gated:
+        return fleet.waves[0] if fleet.waves and not fleet.open else ()
+    if not fleet.status.previous_revision:
+        return fleet.others
+    free = [each for each in fleet.others if _is_free(each, fleet)]
+    names = {each.name for each in free}
+    return (*free, *_as_others_end(fleet, free, [each for each in fleet.others if each.name not in names]))
+
+
+def _is_free(member: Member, fleet: Fleet) -> bool:
+    """Whether a change takes nothing away: the node does not serve, and it goes to what is good or has no part in the rollout."""
+    back = fleet.goal == fleet.status.previous_revision
+    return not member.serves and (back or member.failed or member.standing is Standing.UNREACHABLE)
+
+
+def _as_others_end(fleet: Fleet, free: Sequence[Member], others: Sequence[Member]) -> Sequence[Member]:
+    """Of `others`, as many as may change beside those that are changing and those that are free to, of one group."""
+    going = [each for each in free if each.standing is not Standing.UNREACHABLE]
+    busy = [*(each for each in fleet.open if each.standing is Standing.CHANGING), *going]
+    ranked = sorted(others, key=lambda each: (each.group, each.name))
+    group = next((each.group for each in (*busy, *ranked)), "")
+    return [each for each in ranked if each.group == group][: max(0, fleet.limit - len(busy))]
+
+
+def _described(fleet: Fleet, moving: Sequence[Member]) -> RolloutStatus:
+    """The rollout with its numbers; those of a failure stay."""
+    status = msgspec.structs.replace(fleet.status, updated=sum(each.serves for each in fleet.given))
+    if status.phase in (RolloutPhase.FAILED, *GOING_BACK) or not fleet.request.follow:
+        return status
+    if fleet.gated:
+        waves, left = len(fleet.all_waves), len(fleet.waves) - bool(moving)
+        status = msgspec.structs.replace(status, wave=max(1, waves - left), waves=max(1, waves))
+    complete = status.phase is RolloutPhase.COMPLETE or (not moving and fleet.is_complete)
+    return msgspec.structs.replace(
+        status,
+        phase=RolloutPhase.COMPLETE if complete else status.phase,
+        failed=sum(each.failed for each in fleet.given),
+        message=words.of(fleet, moving, complete=complete),
+    )

@@ -1,0 +1,21 @@
+"""What a rollout is about (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from proxyconfig_api.rollout import Rollout
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    revision: str
+    """The one that the spec asks for."""
+    settings: Rollout
+    follow: bool = True
+    """Whether nodes may get another revision than they have: the spec is valid and not paused."""
+    retry: str = ""
+    """The value of the annotation that starts a failed rollout again."""
+    known: Collection[str] = ()
+    """The revisions that there are to go back to."""

@@ -1,0 +1,22 @@
+"""A rollout in words, for `status.rollout.message` (pure). A failure has those of the node that failed first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from proxyconfig_operator.rollout.fleet import Fleet
+from proxyconfig_operator.rollout.member import Member
+
+
+def of(fleet: Fleet, moving: Sequence[Member], *, complete: bool) -> str:
+    """What goes on, now that `moving` get the revision."""
+    if complete:
+        behind = len(fleet.others)
+        return f"complete; {_nodes(behind)} will get the revision when they are back" if behind else "complete"
+    changing = len(moving) or len(fleet.open)
+    first = next((each.words for each in fleet.open if each.words), "")
+    return f"{_nodes(changing)} changing" + (f"; {first}" if first and not moving else "")
+
+
+def _nodes(number: int) -> str:
+    return "1 node" if number == 1 else f"{number} nodes"

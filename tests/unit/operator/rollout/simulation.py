@@ -1,0 +1,135 @@
+"""Nodes, a clock and an operator that may stop between any two writes: what a rollout meets, in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from proxyconfig_api import codec
+from proxyconfig_api.rollout import Rollout
+from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
+from proxyconfig_operator.rollout.member import Member, Standing
+from proxyconfig_operator.rollout.planner import Step, step_of
+from proxyconfig_operator.rollout.request import Request
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+APPLY_S = 3
+
+
+@dataclass
+class SimNode:
+    group: str = ""
+    canary: bool = False
+    revision: str = ""
+    """Given by the operator."""
+    runs: str = ""
+    since: float = 0.0
+    """When it was given the revision, or began to be healthy on it."""
+    up: bool = True
+    taken: bool = False
+    """Whether it served when it was given a revision that it does not run yet."""
+
+
+@dataclass
+class Simulation:
+    settings: Rollout = Rollout()
+    wanted: str = "r1"
+    nodes: dict[str, SimNode] = field(default_factory=dict)
+    bad: set[tuple[str, str]] = field(default_factory=set)
+    """Nodes and revisions that fail there."""
+    stuck: set[tuple[str, str]] = field(default_factory=set)
+    """Nodes and revisions that never get ready there."""
+    retry: str = ""
+    status: RolloutStatus | None = None
+    known: set[str] = field(default_factory=set)
+    now_s: float = 0.0
+    largest: int = 0
+    """The most nodes that were changing at once, of those that served before."""
+
+    def members(self) -> list[Member]:
+        return [self._member(name, each) for name, each in sorted(self.nodes.items())]
+
+    def step(self) -> Step:
+        self.known.add(self.wanted)
+        paused = self.settings.paused
+        request = Request(self.wanted, self.settings, follow=not paused, retry=self.retry, known=self.known)
+        return step_of(request, self.status, self.members(), NOW)
+
+    def operate(self, writes: int = 10**6) -> bool:
+        """One pass of the operator, which stops after so many writes; tell whether there was something to write."""
+        step = self.step()
+        todo: Iterator[tuple[str, str]] = iter((*step.joins.items(), *step.moves.items()))
+        if writes > 0:
+            changed, self.status = step.status != self.status, step.status
+            for name, revision in list(todo)[: writes - 1]:
+                self._give(self.nodes[name], name, revision)
+                changed = True
+            if step.moves:
+                self._check()
+            return changed
+        return False
+
+    def pass_time(self, seconds: float) -> None:
+        """Let agents work for a while."""
+        self.now_s += seconds
+        for name, each in self.nodes.items():
+            waiting = each.runs != each.revision and self.now_s - each.since >= APPLY_S
+            if each.up and each.revision and waiting and self._works(name, each.revision):
+                each.runs, each.since, each.taken = each.revision, self.now_s, False
+
+    def settle(self) -> RolloutPhase:
+        """Let operator and agents work until nothing changes any more; fails if that takes forever."""
+        quiet = 0
+        for _ in range(4000):
+            busy = self.operate()
+            self.pass_time(5)
+            quiet = 0 if busy else quiet + 1
+            if quiet > self.settings.progress_deadline / 5 + 5:
+                assert self.status is not None
+                return self.status.phase
+        raise AssertionError(f"does not end: {self.status} {self.members()}")
+
+    def given(self) -> Mapping[str, int]:
+        """How many nodes have which revision."""
+        names = [each.revision for each in self.nodes.values()]
+        return {name: names.count(name) for name in sorted(set(names))}
+
+    def _give(self, node: SimNode, name: str, revision: str) -> None:
+        served = self._member(name, node).serves
+        node.revision, node.since, node.taken = revision, self.now_s, served and node.runs != revision
+
+    def _works(self, name: str, revision: str) -> bool:
+        return (name, revision) not in self.bad | self.stuck
+
+    def _member(self, name: str, node: SimNode) -> Member:
+        settings, waited = self.settings, self.now_s - node.since
+        late, left_s = False, None
+        if not node.up:
+            standing = Standing.UNREACHABLE
+        elif node.revision and node.runs == node.revision:
+            standing = Standing.HEALTHY if waited >= settings.hold_period else Standing.HOLDING
+        elif (name, node.revision) in self.bad and waited >= APPLY_S:
+            standing = Standing.FAILED
+        else:
+            standing = Standing.CHANGING
+        if standing in (Standing.CHANGING, Standing.UNREACHABLE):
+            late = waited > settings.progress_deadline
+        words = "" if standing is Standing.HEALTHY else f"{name}: {standing.value}"
+        return Member(name, node.revision, standing, node.group, node.canary, late, left_s, words)
+
+    def _check(self) -> None:
+        """What holds at every moment."""
+        taken = [each for name, each in self.nodes.items() if each.taken and each.up and not self._member(name, each).failed]
+        first = self.status is not None and not self.status.previous_revision
+        if first:
+            return
+        self.largest = max(self.largest, len(taken))
+        limit = max(1, self.settings.max_unavailable.of(len(self.nodes)))
+        assert len(taken) <= limit, f"{len(taken)} nodes are changing, {limit} may: {self.status}"
+        assert len({each.group for each in taken}) <= 1, f"nodes of two groups are changing: {taken}"
+
+
+def settings(**fields: object) -> Rollout:
+    """spec.rollout as it is written."""
+    return codec.decode(fields, Rollout)
