@@ -37,6 +37,8 @@ class Fleet:
         """Nodes whose agents never report a removal."""
         self.silent: set[str] = set()
         """Nodes whose agents do not reach the API server, though kubelet does."""
+        self.going_back: set[str] = set()
+        """Nodes whose agents go back from every change, as DNS does not answer after it."""
         self.renew_s = 2.0
         """Between two heartbeats of an agent."""
         self._renewed: dict[str, float] = {}
@@ -131,16 +133,30 @@ class Fleet:
         removing = spec["action"] == "Remove"
         if proxy.get("status", {}).get("observedGeneration") == generation or (removing and name in self.stubborn):
             return
+        before = proxy.get("status", {}).get("observedRevision", "")
+        back = name in self.going_back and before not in ("", spec["revisionName"]) and not removing
+        self._write(proxy, self._gone_back(proxy) if back else self._done(spec, generation, removing=removing))
+        if removing:
+            self.removals.append(name)
+
+    def _done(self, spec: Object, generation: int, *, removing: bool) -> Object:
+        """The status of an agent that has done what it was asked for."""
         mode = {"desired": "nftables", "effective": "nftables", "reason": "AsConfigured"}
         status: dict[str, Any] = {"observedGeneration": generation, "observedRevision": spec["revisionName"], "mode": mode}
         status["conditions"] = [ready(holds=not removing, reason="Removed" if removing else "Synced")]
-        if removing:
-            status["removed"] = {"objects": 0}
-            self.removals.append(name)
-        body = {"apiVersion": names.API_VERSION, "kind": "NodeProxy", "metadata": {"name": name}, "status": status}
-        self.api.apply(
-            f"{PROXIES}/{name}/status", body | {"metadata": {"name": name, "uid": proxy["metadata"]["uid"]}}, manager=names.AGENT
-        )
+        return status | ({"removed": {"objects": 0}} if removing else {})
+
+    def _gone_back(self, proxy: Object) -> Object:
+        failed = {"name": "dns/UDP", "result": "Failed", "message": "no answer within 1 s"}
+        change = {"revision": proxy["spec"]["revisionName"], "phase": "RolledBack", "reason": "ProbeFailed", "probes": [failed]}
+        kept = {key: value for key, value in proxy["status"].items() if key in ("observedRevision", "mode", "conditions")}
+        return kept | {"observedGeneration": proxy["metadata"]["generation"], "change": change}
+
+    def _write(self, proxy: Object, status: Object) -> None:
+        name = proxy["metadata"]["name"]
+        metadata = {"name": name, "uid": proxy["metadata"]["uid"]}
+        body = {"apiVersion": names.API_VERSION, "kind": "NodeProxy", "metadata": metadata, "status": status}
+        self.api.apply(f"{PROXIES}/{name}/status", body, manager=names.AGENT)
 
     def _renew(self, proxy: Object) -> None:
         """The agent's heartbeat: anything that changes the Lease."""

@@ -89,8 +89,9 @@ class Api:
 
 
 def config(name: str, **spec: Any) -> Object:
-    """A ProxyConfig as a user writes it."""
-    return {"apiVersion": names.API_VERSION, "kind": "ProxyConfig", "metadata": {"name": name}, "spec": spec}
+    """A ProxyConfig as a user writes it, whose changes reach its nodes in two steps, unless `spec` says otherwise."""
+    rollout = {"holdPeriod": "0s", "maxUnavailable": "100%"}
+    return {"apiVersion": names.API_VERSION, "kind": "ProxyConfig", "metadata": {"name": name}, "spec": {"rollout": rollout} | spec}
 
 
 def node(name: str, labels: Mapping[str, str] | None = None) -> Object:

@@ -144,6 +144,7 @@ STATUS: dict[str, Any] = {
     "revision": "example-44136fa355",
     "summary": "1/2",
     "nodes": {"desired": 2, "updated": 2, "ready": 1, "failing": 1, "unreachable": 0, "overlapping": 3},
+    "rollout": {"revision": "example-44136fa355", "previousRevision": "example-1", "phase": "Progressing", "wave": 2, "waves": 11},
     "modes": {"nftables": 2},
     "modeSummary": "nftables: 2",
     "worstNodes": [{"node": "n2", "reason": "ModuleMissing", "message": "nft_numgen"}],
@@ -164,11 +165,11 @@ def test_columns_tell_whether_it_is_rolled_out_and_works(api: Api, plane: Contro
     api.create(CONFIGS, config({}))
     api.patch(f"{CONFIGS}/{NAME}/status", {"status": STATUS})
     head, row = plane.kubectl("get", "kpx").splitlines()
-    assert head.split() == ["NAME", "MODE", "DESIRED", "UPDATED", "READY", "FAILING", "STATUS", "MODES", "AGE"]
-    assert row.split()[:-1] == [NAME, "nftables", "2", "2", "1/2", "1", "NodesFailing", "nftables:", "2"]
+    assert head.split() == ["NAME", "MODE", "DESIRED", "UPDATED", "READY", "FAILING", "STATUS", "ROLLOUT", "MODES", "AGE"]
+    assert row.split()[:-1] == [NAME, "nftables", "2", "2", "1/2", "1", "NodesFailing", "Progressing", "nftables:", "2"]
     head, row = plane.kubectl("get", "proxyconfigs.proxyconfig.dev", "-o", "wide").splitlines()
-    assert head.split()[9:] == ["UNREACHABLE", "OVERLAPPING", "PRIORITY", "PAUSED", "REVISION", "MESSAGE"]
-    assert row.split()[10:] == ["0", "3", "0", "false", "example-44136fa355", "n2:", "nft_numgen"]
+    assert head.split()[10:] == ["UNREACHABLE", "OVERLAPPING", "WAVE", "WAVES", "PRIORITY", "PAUSED", "REVISION", "MESSAGE"]
+    assert row.split()[11:] == ["0", "3", "2", "11", "0", "false", "example-44136fa355", "n2:", "nft_numgen"]
 
 
 def test_columns_of_a_node_tell_what_runs_there(api: Api, plane: ControlPlane) -> None:

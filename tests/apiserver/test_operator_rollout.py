@@ -95,14 +95,14 @@ def test_going_back_to_an_earlier_spec_uses_its_revision_again(api: Api, fleet: 
     assert api.have(f"{REVISIONS}/{first}")["revision"] == 3
 
 
-def test_ten_revisions_are_kept(api: Api, fleet: Fleet) -> None:
+def test_ten_revisions_are_kept_besides_the_one_in_use(api: Api, fleet: Fleet) -> None:
     fleet.join("n1")
     api.apply(f"{CONFIGS}/x", config("x"))
     for number in range(12):
         api.patch(f"{CONFIGS}/x", {"spec": {"conntrack": {"min": 200000 + number}}})
         is_ready(api, "x", 1)
 
-    soon(lambda: len(api.names(REVISIONS)), until=lambda count: count == 10)
+    soon(lambda: len(api.names(REVISIONS)), until=lambda count: count == 11)
 
 
 def test_status_says_that_work_has_begun_before_any_node_changes(api: Api, fleet: Fleet) -> None:

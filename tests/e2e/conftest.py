@@ -22,8 +22,9 @@ CASES = pytest.StashKey[int]()
 
 
 def proxy_config(name: str = CONFIG, **spec: object) -> dict[str, object]:
-    """The ProxyConfig of these tests: all nodes, nftables."""
-    wanted = {"mode": "nftables", "localTraffic": {"detectLocalMode": "NodeCIDR"}, **spec}
+    """The ProxyConfig of these tests: all nodes, nftables, and changes that reach them without a wait."""
+    rollout = {"holdPeriod": "0s", "maxUnavailable": "100%"}
+    wanted = {"mode": "nftables", "localTraffic": {"detectLocalMode": "NodeCIDR"}, "rollout": rollout, **spec}
     return {"apiVersion": "proxyconfig.dev/v1alpha1", "kind": "ProxyConfig", "metadata": {"name": name}, "spec": wanted}
 
 

@@ -12,6 +12,7 @@ from proxyconfig_api import names
 from proxyconfig_api.messages import listed
 from proxyconfig_api.proxyconfig import ProxyConfigStatus
 from proxyconfig_client.events import Reference
+from proxyconfig_operator.apply.expectations import Expectations
 from proxyconfig_operator.apply.workqueue import RetryError
 from proxyconfig_operator.decide.agent_daemonset import Installation
 from proxyconfig_operator.decide.plan import Plan, orphan_plan, plan_of
@@ -23,6 +24,8 @@ from proxyconfig_operator.status.events import Event, events_of, unproven
 from proxyconfig_operator.status.status import status_of, write_of
 from proxyconfig_operator.watch.caches import ORPHANS, Caches
 
+BEHIND_S = 1.0
+"""How long to wait for caches that do not show our own writes yet; what they then see wakes the queue as well."""
 _log = structlog.get_logger("reconcile")
 
 
@@ -43,6 +46,7 @@ class Reconciler:
         self._refused: dict[str, tuple[str, ...]] = {}
         """What the API server refused while nodes were moved: told in the next status."""
         self._unselected: tuple[str, ...] = ()
+        self._expectations = Expectations()
 
     async def reconcile(self, name: str) -> float | None:
         """Bring one ProxyConfig, or the ORPHANS, forward; return in how many seconds to look at it again. Raises RetryError."""
@@ -53,11 +57,14 @@ class Reconciler:
         if config is None:
             self._refused.pop(name, None)
             return None
+        if not self._expectations.are_met(name, snapshot):
+            return BEHIND_S
         started, plan = time.monotonic(), plan_of(config, snapshot)
         status = status_of(config, snapshot, plan, self._refused.get(name, ()))
         refused = _sentences(await self._writer.write(plan.prepare))
         if refused:
             status = status_of(config, snapshot, plan, refused)
+        self._expectations.expect(name, status.rollout, () if refused else plan.move)
         await self._publish(config, status, plan)
         if not refused:
             refused = _sentences([*await self._writer.write(plan.move), *await self._writer.write(plan.finish)])
@@ -90,6 +97,7 @@ class Reconciler:
         before = self._refused.pop(name, ())
         if refused:
             self._refused[name] = refused
+            self._expectations.forget(name)
             raise RetryError(refused[0])
         return 0.0 if before else plan.again_in_s
 

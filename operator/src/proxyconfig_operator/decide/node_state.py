@@ -11,6 +11,7 @@ from itertools import islice
 from proxyconfig_api.nodeproxy import Action, NodeProxy
 from proxyconfig_api.proxyconfig import WORST_LIMIT, WorstNode
 from proxyconfig_api.status.conditions import ConditionStatus, condition
+from proxyconfig_api.status.rollout import ChangePhase, ChangeStatus
 from proxyconfig_operator.decide.waits import APPLY_S, Waits
 from proxyconfig_operator.model.agent_pods import NOT_READY, words_of
 from proxyconfig_operator.model.objects import Node, Pod
@@ -51,11 +52,32 @@ class NodeState:
 
 
 def state_of(node: Node, proxy: NodeProxy | None, pod: Pod | None, waits: Waits, *, config: str, revision: str) -> NodeState:
-    """The state of one node of `config` whose nodes are to be on `revision`."""
-    updated = proxy is not None and _updated(proxy, config, revision)
-    health, reason, message = _judge(node, proxy, pod, waits, updated=updated, revision=revision)
+    """The state of one node of `config`, judged by the revision that it was given; `revision` is the one that all shall have."""
+    given = given_of(proxy, config)
+    applied = proxy is not None and _applied(proxy, given)
+    health, reason, message = _judge(node, proxy, pod, waits, applied=applied, revision=given or revision)
     mode = proxy.status.mode.effective if proxy is not None else ""
-    return NodeState(node.metadata.name, health, updated, reason, message[:MESSAGE_LIMIT], mode)
+    return NodeState(node.metadata.name, health, applied and given == revision, reason, message[:MESSAGE_LIMIT], mode)
+
+
+def given_of(proxy: NodeProxy | None, config: str) -> str:
+    """The revision of `config` that a node was given; empty if none."""
+    ours = proxy is not None and proxy.spec.config_name == config and proxy.spec.action is Action.APPLY
+    return proxy.spec.revision_name if proxy is not None and ours else ""
+
+
+def change_of(proxy: NodeProxy | None) -> ChangeStatus | None:
+    """What the agent says of the change to the revision that the node was given, once it says so."""
+    change = proxy.status.change if proxy is not None else None
+    if proxy is None or change is None or proxy.status.observed_generation < proxy.metadata.generation:
+        return None
+    return change if change.revision == proxy.spec.revision_name else None
+
+
+def _holds(proxy: NodeProxy) -> bool:
+    """Whether the new revision serves and the hold period is not over; the agent reports it as observed after that."""
+    change = proxy.status.change
+    return change is not None and change.revision == proxy.spec.revision_name and change.phase is ChangePhase.HOLDING
 
 
 def worst_of(states: Iterable[NodeState], before: Iterable[WorstNode] = ()) -> tuple[WorstNode, ...]:
@@ -68,13 +90,12 @@ def worst_of(states: Iterable[NodeState], before: Iterable[WorstNode] = ()) -> t
     return tuple(_named(state, known.get(state.name)) for state in islice(bad, WORST_LIMIT))
 
 
-def _updated(proxy: NodeProxy, config: str, revision: str) -> bool:
-    spec, status = proxy.spec, proxy.status
-    asked = spec.config_name == config and spec.revision_name == revision and spec.action is Action.APPLY
-    return asked and status.observed_revision == revision and status.observed_generation >= proxy.metadata.generation
+def _applied(proxy: NodeProxy, given: str) -> bool:
+    status = proxy.status
+    return bool(given) and status.observed_revision == given and status.observed_generation >= proxy.metadata.generation
 
 
-def _judge(node: Node, proxy: NodeProxy | None, pod: Pod | None, waits: Waits, *, updated: bool, revision: str) -> tuple[Health, str, str]:
+def _judge(node: Node, proxy: NodeProxy | None, pod: Pod | None, waits: Waits, *, applied: bool, revision: str) -> tuple[Health, str, str]:
     """What kubelet says of the node and the pod comes first, then whether the agent is heard at all, then what it says."""
     if not node.answers:
         return Health.UNREACHABLE, node.ready.reason or "NodeNotReady", node.ready.message or "kubelet has stopped reporting"
@@ -89,14 +110,16 @@ def _judge(node: Node, proxy: NodeProxy | None, pod: Pod | None, waits: Waits, *
         return Health.PENDING, words.reason, words.message
     if proxy is None or ready is None:
         return Health.PENDING, "NotReported", "the agent runs and has not reported yet"
-    return _reported(proxy, late=node.metadata.name in waits.late, updated=updated, revision=revision)
+    return _reported(proxy, late=node.metadata.name in waits.late, applied=applied, revision=revision)
 
 
-def _reported(proxy: NodeProxy, *, late: bool, updated: bool, revision: str) -> tuple[Health, str, str]:
+def _reported(proxy: NodeProxy, *, late: bool, applied: bool, revision: str) -> tuple[Health, str, str]:
     ready, degraded = (condition(proxy.status.conditions, kind) for kind in ("Ready", "Degraded"))
     if ready is not None and ready.status is not ConditionStatus.TRUE:
         return Health.PENDING if ready.reason in _PASSING else Health.FAILING, ready.reason, ready.message
-    if not updated or ready is None:
+    if (change := _changing(proxy, applied=applied, revision=revision)) is not None:
+        return change
+    if not applied or ready is None:
         has = proxy.status.observed_revision or "no revision"
         message = f"has {has}; {revision or 'no revision'} is requested"
         if late:
@@ -105,6 +128,22 @@ def _reported(proxy: NodeProxy, *, late: bool, updated: bool, revision: str) -> 
     if degraded is not None and degraded.status is ConditionStatus.TRUE:
         return Health.DEGRADED, degraded.reason, degraded.message
     return Health.READY, "", ""
+
+
+def _changing(proxy: NodeProxy, *, applied: bool, revision: str) -> tuple[Health, str, str] | None:
+    """What the agent says of the change, if it has failed or is not committed yet."""
+    change = change_of(proxy)
+    if change is not None and (change.reason or change.phase is ChangePhase.ROLLED_BACK):
+        return Health.FAILING, change.reason or "RolledBack", words_of_change(change)
+    if not applied and _holds(proxy):
+        return Health.PENDING, "Holding", f"runs {revision}, and can still go back at once"
+    return None
+
+
+def words_of_change(change: ChangeStatus) -> str:
+    """Why a change has failed: the words of the first probe that did, else those of the agent."""
+    probe = change.failed_probe
+    return f"probe {probe.name} failed: {probe.message}" if probe is not None else change.message
 
 
 def _named(state: NodeState, before: WorstNode | None) -> WorstNode:

@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from proxyconfig_api import codec, names
-from proxyconfig_api.nodeproxy import Action, NodeProxy, NodeProxySpec
-from proxyconfig_operator.decide.revisions import Target, Verdict
+from proxyconfig_api.nodeproxy import NodeChange, NodeProxy, NodeProxySpec
 from proxyconfig_operator.model.objects import Config, Node
 from proxyconfig_operator.model.writes import Apply, Resource, Write
 
 
-def wanted_of(config: Config, target: Target, proxy: NodeProxy | None) -> NodeProxySpec:
-    """What a member shall do: the target; while nodes do not follow the spec, what it has of this ProxyConfig already."""
-    keeps = proxy is not None and proxy.spec.config_name == config.name and target.verdict is not Verdict.FOLLOW
-    revision = proxy.spec.revision_name if proxy is not None and keeps else target.revision
-    return NodeProxySpec(config_name=config.name, revision_name=revision, action=Action.APPLY)
+def writes_of(config: Config, revision: str, change: NodeChange, node: Node, proxy: NodeProxy | None) -> tuple[Write, ...]:
+    """What a member lacks of being placed on `revision`; empty if nothing.
 
-
-def writes_of(config: Config, target: Target, node: Node, proxy: NodeProxy | None) -> tuple[Write, ...]:
-    """What a member lacks of being placed; empty if nothing."""
-    wanted = wanted_of(config, target, proxy)
+    `change` goes along with another revision; by itself it is no reason to write."""
+    wanted = NodeProxySpec(config_name=config.name, revision_name=revision, change=change)
+    if proxy is not None and msgspec.structs.replace(wanted, change=proxy.spec.change) == proxy.spec:
+        wanted = proxy.spec
     placed = proxy is not None and proxy.spec == wanted and _owned(proxy, node)
     labelled = node.metadata.label(names.CONFIG_LABEL) == config.name
     return (*(() if placed else (place(node, wanted),)), *(() if labelled else (_label(node, config.name),)))

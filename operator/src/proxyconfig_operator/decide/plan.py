@@ -1,7 +1,7 @@
 """What is to be written for one ProxyConfig, in which order, given everything that is known. Pure.
 
 `prepare` makes what nodes are about to refer to. Only then is status written, so that it never claims an older truth while nodes
-change. `move` changes nodes: a part of them per pass, see `rollout`. `finish` releases the ProxyConfig itself.
+change. `move` changes nodes: those whose turn it is, see `rollout`. `finish` releases the ProxyConfig itself.
 Carried out only in part, or twice, a plan does no harm: the next one starts from what is there.
 """
 
@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from proxyconfig_api import names
-from proxyconfig_operator.decide import agent_daemonset, placement, removal, revisions
+from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
+from proxyconfig_operator.decide import agent_daemonset, placement, removal, revisions, rollouts
 from proxyconfig_operator.decide.removal import Leaving, Step
 from proxyconfig_operator.decide.revisions import Verdict
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config, DaemonSet
 from proxyconfig_operator.model.writes import Apply, Delete, Resource, Write
 from proxyconfig_operator.rollout import waves
+from proxyconfig_operator.rollout.planner import Step as RolloutStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Plan:
     move: tuple[Write, ...] = ()
     finish: tuple[Write, ...] = ()
     leaving: tuple[Leaving, ...] = ()
+    rollout: RolloutStatus | None = None
+    """Of the status, which is written before the moves."""
     again_in_s: float | None = None
     """When to plan again although nothing may have happened by then."""
 
@@ -47,17 +51,41 @@ def orphan_plan(snapshot: Snapshot) -> Plan:
 
 def _service(config: Config, snapshot: Snapshot) -> Plan:
     """Bring the members to their target, and release the others."""
-    target, leaving = snapshot.targets[config.name], removal.leaving_of(config, snapshot)
-    placings = (_placing(config, node, snapshot) for node in snapshot.assignment.members[config.name])
-    moves, more = waves.admit([writes for writes in placings if writes])
-    in_use = {proxy.spec.revision_name for proxy in snapshot.proxies.values() if proxy.spec.config_name == config.name} | {target.revision}
-    old = revisions.superseded(snapshot.revisions_of(config.name), in_use)
+    target, leaving, step = snapshot.targets[config.name], removal.leaving_of(config, snapshot), rollouts.step(config, snapshot)
+    moves, more = _placings(config, step, snapshot) if step is not None else ((), False)
     return Plan(
         prepare=(*_finalizer(config), *((target.create,) if target.create else ()), *_agents(config, snapshot)),
-        move=(*(write for writes in moves for write in writes), *_removals(leaving, config, snapshot), *old),
+        move=(*moves, *_removals(leaving, config, snapshot), *_superseded(config, step, snapshot)),
         leaving=leaving,
-        again_in_s=0.0 if more else _soonest(leaving),
+        rollout=step.status if step is not None else None,
+        again_in_s=0.0 if more else _first(_soonest(leaving), step.again_in_s if step is not None else None),
     )
+
+
+def _placings(config: Config, step: RolloutStep, snapshot: Snapshot) -> tuple[tuple[Write, ...], bool]:
+    """What places the members: the whole wave, and of all others as many as go into a pass; and whether some are left for the next."""
+    members, waved = snapshot.assignment.members[config.name], [name for name in step.moves if step.status.waves]
+    moving = {name: step.moves.get(name) or step.joins.get(name) or snapshot.proxies[name].spec.revision_name for name in members}
+    writes = {name: _placing(config, name, revision, step, snapshot) for name, revision in moving.items()}
+    others, more = waves.admit([each for name, each in writes.items() if each and name not in set(waved)])
+    return tuple(write for each in (*(writes[name] for name in waved), *others) for write in each), more
+
+
+def _placing(config: Config, node: str, revision: str, step: RolloutStep, snapshot: Snapshot) -> tuple[Write, ...]:
+    change = rollouts.change_to(revision, config, step.status)
+    return placement.writes_of(config, revision, change, snapshot.nodes[node], snapshot.proxies.get(node))
+
+
+def _superseded(config: Config, step: RolloutStep | None, snapshot: Snapshot) -> tuple[Delete, ...]:
+    given = {proxy.spec.revision_name for proxy in snapshot.proxies.values() if proxy.spec.config_name == config.name}
+    rollout = step.status if step is not None else RolloutStatus()
+    goal = {rollout.revision} if rollout.phase is RolloutPhase.COMPLETE else {rollout.revision, rollout.previous_revision}
+    in_use = given | goal | {snapshot.targets[config.name].revision}
+    return revisions.superseded(snapshot.revisions_of(config.name), in_use, config.spec.rollout.revision_history_limit)
+
+
+def _first(*seconds: float | None) -> float | None:
+    return min((each for each in seconds if each is not None), default=None)
 
 
 def _deletion(config: Config, snapshot: Snapshot) -> Plan:
@@ -69,10 +97,8 @@ def _deletion(config: Config, snapshot: Snapshot) -> Plan:
     left_s = 2 * snapshot.removal_deadline_s - snapshot.waits.deleting_s.get(config.name, 0.0)
     unfinished = left_s > 0 and (_handed_over(config, snapshot) or _agents_end(config, leaving, snapshot))
     if unfinished or any(each.step is not Step.UNPROVEN for each in leaving):
-        again_in_s = min(each for each in (_soonest(leaving), left_s if unfinished else None, float("inf")) if each is not None)
-        return Plan(
-            move=_removals(leaving, config, snapshot), leaving=leaving, again_in_s=again_in_s if again_in_s != float("inf") else None
-        )
+        again_in_s = _first(_soonest(leaving), left_s if unfinished else None)
+        return Plan(move=_removals(leaving, config, snapshot), leaving=leaving, again_in_s=again_in_s)
     agents = () if leaving else tuple(_retired(snapshot.daemonset_of(config.name)))
     return Plan(move=agents, finish=(_own(config, ()),), leaving=leaving)
 
@@ -98,13 +124,6 @@ def _config_on(node: str, snapshot: Snapshot) -> str:
     """The ProxyConfig whose agent a node has, by its NodeProxy or else by its label."""
     proxy = snapshot.proxies.get(node)
     return proxy.spec.config_name if proxy is not None else snapshot.nodes[node].metadata.label(names.CONFIG_LABEL)
-
-
-def _placing(config: Config, node: str, snapshot: Snapshot) -> tuple[Write, ...]:
-    target = snapshot.targets[config.name]
-    if not target.revision:
-        return ()
-    return placement.writes_of(config, target, snapshot.nodes[node], snapshot.proxies.get(node))
 
 
 def _agents(config: Config, snapshot: Snapshot) -> Iterator[Write]:

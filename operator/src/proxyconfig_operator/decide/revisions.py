@@ -17,8 +17,6 @@ from proxyconfig_api.revision import revision_of
 from proxyconfig_operator.model.objects import Config, Revision
 from proxyconfig_operator.model.writes import Apply, Delete, Resource
 
-KEPT = 10
-"""Revisions to go back to, besides those that nodes are on."""
 COMPONENT_LABEL, COMPONENT = "app.kubernetes.io/component", "revision"
 """Tells our ControllerRevisions from those that the DaemonSet controller makes of the agents' DaemonSets."""
 
@@ -66,10 +64,10 @@ def target_of(config: Config, existing: Iterable[Revision]) -> Target:
     return Target(wanted.name, Verdict.FOLLOW, pending=False, create=create)
 
 
-def superseded(existing: Iterable[Revision], in_use: Collection[str]) -> tuple[Delete, ...]:
-    """Delete all but the newest ones and those that nodes are on."""
-    old = [each for each in newest_first(existing)[KEPT:] if each.metadata.name not in in_use]
-    return tuple(Delete(Resource.REVISION, each.metadata.name, each.metadata.uid) for each in old)
+def superseded(existing: Iterable[Revision], in_use: Collection[str], limit: int) -> tuple[Delete, ...]:
+    """Delete all but those in use and the newest `limit` others."""
+    old = [each for each in newest_first(existing) if each.metadata.name not in in_use]
+    return tuple(Delete(Resource.REVISION, each.metadata.name, each.metadata.uid) for each in old[limit:])
 
 
 def _create(config: Config, content: Content, number: int) -> Apply:

@@ -21,5 +21,11 @@ class Waits:
     """Of each ProxyConfig with a deletionTimestamp: how long it has had it."""
     heard: Collection[str] = frozenset()
     """Nodes whose agents gave a sign of life within the grace that a heartbeat has."""
+    unready_s: Mapping[str, float] = field(default_factory=dict)
+    """Of each NodeProxy whose agent has not applied its revision, or is not Ready on it: for how long, since it got the revision."""
+    steady_s: Mapping[str, float] = field(default_factory=dict)
+    """Of all others: for how long they have been Ready on it."""
+    down_s: Mapping[str, float] = field(default_factory=dict)
+    """Of each Node whose kubelet does not answer: for how long."""
     late: Collection[str] = frozenset()
     """Nodes that have not applied their revision within APPLY_S."""

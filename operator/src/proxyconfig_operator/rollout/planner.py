@@ -37,12 +37,19 @@ def step_of(request: Request, before: RolloutStatus | None, members: Sequence[Me
     begun = Fleet(request, phase.begun(request, before, members, now), members)
     fleet = Fleet(request, phase.judged(begun), members)
     moving = _moving(fleet) if request.follow else ()
+    status = _described(fleet, moving)
     return Step(
-        _described(fleet, moving),
+        status,
         {each.name: fleet.goal for each in moving},
         {each.name: fleet.safe for each in members if not each.revision},
-        min((each.left_s for each in members if each.left_s is not None), default=None),
+        None if moving else _again_in_s(fleet, status),
     )
+
+
+def _again_in_s(fleet: Fleet, status: RolloutStatus) -> float | None:
+    if not fleet.request.follow or status.phase is RolloutPhase.COMPLETE:
+        return None
+    return min((each.left_s for each in fleet.members if each.revision and each.left_s is not None), default=None)
 
 
 def _moving(fleet: Fleet) -> Sequence[Member]:

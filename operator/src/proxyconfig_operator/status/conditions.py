@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from proxyconfig_api.messages import listed
 from proxyconfig_api.proxyconfig import NodeCounts
 from proxyconfig_api.status.conditions import ConditionUpdate
+from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
+from proxyconfig_operator.decide.node_state import Health, NodeState
 from proxyconfig_operator.decide.removal import Leaving, Step
 from proxyconfig_operator.decide.revisions import Target, Verdict
-from proxyconfig_operator.decide.node_state import Health, NodeState
 
 _UNFINISHED = (Step.REQUEST, Step.WAIT, Step.OVERDUE, Step.UNPROVEN)
 
@@ -31,13 +32,20 @@ class Findings:
     lost: Mapping[str, str]
     """Nodes that it selects as well, and to whom they belong."""
     refusals: Sequence[str]
+    rollout: RolloutStatus | None = None
+
+    @property
+    def rolling(self) -> RolloutStatus | None:
+        """The rollout, while it has something to do."""
+        active = self.rollout is not None and self.rollout.phase in (RolloutPhase.PROGRESSING, RolloutPhase.ROLLING_BACK)
+        return self.rollout if active and self.target.verdict is Verdict.FOLLOW else None
 
 
 def updates_of(found: Findings) -> tuple[ConditionUpdate, ...]:
     """All conditions, always the same types in the same order."""
     stalled, ready = _stalled(found), _ready(found)
-    busy = not ready.holds and not stalled.holds and found.target.verdict is Verdict.FOLLOW
-    reason, message = (ready.reason, ready.message) if busy else ("AsExpected", "nothing is going on")
+    busy = (not ready.holds or found.rolling is not None) and not stalled.holds and found.target.verdict is Verdict.FOLLOW
+    reason, message = _busy(found, ready) if busy else ("AsExpected", "nothing is going on")
     return (
         ready,
         ConditionUpdate("Reconciling", busy, reason, message),
@@ -61,11 +69,37 @@ def deletion_updates(leaving: Sequence[Leaving], refusals: Sequence[str] = ()) -
     return tuple(ConditionUpdate(kind, kind != "Ready", "Deleting", message) for kind in ("Ready", "Reconciling", "Progressing"))
 
 
+def _busy(found: Findings, ready: ConditionUpdate) -> tuple[str, str]:
+    """What goes on: the wave, or what keeps nodes from being ready."""
+    if found.rolling is None or (not ready.holds and ready.reason != "RollingOut"):
+        return ready.reason, ready.message
+    reason = "RollingBack" if found.rolling.phase is RolloutPhase.ROLLING_BACK else "RollingOut"
+    return reason, wave_of(found.rolling)
+
+
+def wave_of(rollout: RolloutStatus) -> str:
+    """Where a rollout is, such as `wave 2 of 11: 3 nodes changing`."""
+    if rollout.phase is RolloutPhase.ROLLING_BACK:
+        return f"nodes go back to {rollout.previous_revision}: {rollout.message}"
+    return f"wave {rollout.wave} of {rollout.waves}: {rollout.message}" if rollout.waves else rollout.message
+
+
+def _failure_of(found: Findings) -> str:
+    """What has failed, and the way on; empty if nothing has."""
+    rollout = found.rollout
+    if rollout is None or rollout.phase not in (RolloutPhase.FAILED, RolloutPhase.ROLLED_BACK):
+        return ""
+    where = f"back on {rollout.previous_revision}" if rollout.phase is RolloutPhase.ROLLED_BACK else "as they are"
+    return f"{rollout.message}; nodes are {where}, {rollout.aborted} never got {rollout.revision}; change the spec, or retry it"
+
+
 def _stalled(found: Findings) -> ConditionUpdate:
     if found.target.problem:
         return ConditionUpdate("Stalled", holds=True, reason=found.target.verdict.value, message=found.target.problem)
     if found.refusals:
         return ConditionUpdate("Stalled", holds=True, reason="WriteRefused", message="; ".join(found.refusals))
+    if (failure := _failure_of(found)) and found.target.verdict is Verdict.FOLLOW:
+        return ConditionUpdate("Stalled", holds=True, reason="RolloutFailed", message=failure)
     return ConditionUpdate("Stalled", holds=False, reason="AsExpected", message="nothing is in the way")
 
 
@@ -84,7 +118,8 @@ def _ready(found: Findings) -> ConditionUpdate:
         return ConditionUpdate("Ready", holds=True, reason="AllNodesReady", message=summary)
     worst = next(state for state in found.states if not state.serves)
     reason = {Health.FAILING: "NodesFailing", Health.UNREACHABLE: "NodesUnreachable"}.get(worst.health, "RollingOut")
-    return ConditionUpdate("Ready", holds=False, reason=reason, message=f"{summary}; {_words(worst)}")
+    words = _words(worst) if worst.reason or found.rolling is None else wave_of(found.rolling)
+    return ConditionUpdate("Ready", holds=False, reason=reason, message=f"{summary}; {words}")
 
 
 def _why_none(found: Findings) -> str:

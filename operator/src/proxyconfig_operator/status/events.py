@@ -12,6 +12,7 @@ from typing import Literal
 from proxyconfig_api.messages import listed
 from proxyconfig_api.proxyconfig import ProxyConfigStatus
 from proxyconfig_api.status.conditions import Condition, is_true
+from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide.plan import Plan
 from proxyconfig_operator.decide.removal import Step
 
@@ -34,6 +35,25 @@ def _rolling(before: ProxyConfigStatus, after: ProxyConfigStatus) -> Iterator[Ev
     if after.revision and after.revision != before.revision:
         was = f" instead of {before.revision}" if before.revision else ""
         yield Event("Normal", "RollingOut", f"{after.nodes.desired} nodes get {after.revision}{was}")
+    if after.rollout is not None:
+        yield from _stepping(before.rollout or RolloutStatus(), after.rollout)
+
+
+def _stepping(before: RolloutStatus, after: RolloutStatus) -> Iterator[Event]:
+    """One for each wave and each phase; what is complete without a wave is Ready, and paused is a condition."""
+    if after.phase is RolloutPhase.PROGRESSING and after.wave and (after.revision, after.wave) != (before.revision, before.wave):
+        yield Event("Normal", "WaveStarted", f"wave {after.wave} of {after.waves} gets {after.revision}: {after.message}")
+    if (after.revision, after.phase) == (before.revision, before.phase):
+        return
+    match after.phase:
+        case RolloutPhase.COMPLETE if after.waves and before.revision:
+            yield Event("Normal", "RolloutComplete", f"{after.updated} nodes are healthy on {after.revision}")
+        case RolloutPhase.ROLLING_BACK:
+            yield Event("Warning", "RollingBack", f"nodes go back from {after.revision} to {after.previous_revision}: {after.message}")
+        case RolloutPhase.ROLLED_BACK:
+            yield Event("Warning", "RolledBack", f"nodes are back on {after.previous_revision}: {after.message}")
+        case _:
+            pass
 
 
 def _turned(before: ProxyConfigStatus, after: ProxyConfigStatus) -> Iterator[Event]:

@@ -23,6 +23,22 @@ REASONS = (
         "Wait; if it takes long, `status.worstNodes` names the nodes that are behind.",
     ),
     Reason(
+        "RollingBack",
+        f"`Reconciling`, `Progressing`, {_EVENT}",
+        "More nodes have failed than `spec.rollout.maxFailures` allows: nodes that have the revision go back to the one before.",
+        "Wait; then act on the message.",
+    ),
+    Reason(
+        "RolloutFailed",
+        f"`Ready`, `Stalled`, {_EVENT}",
+        "A rollout has failed. The message has the first node that failed, with the words of its probe; "
+        "`status.rollout` says whether nodes are back on the revision before.",
+        "Act on the message; then change the spec, revert it, or annotate the ProxyConfig with another value of `proxyconfig.dev/retry`.",
+    ),
+    Reason("WaveStarted", _EVENT, "The next nodes get the revision; those before are healthy on it."),
+    Reason("RolloutComplete", _EVENT, "All waves are over, and their nodes were healthy for `spec.rollout.holdPeriod`."),
+    Reason("RolledBack", f"{_EVENT}, {_WORST}", "Nodes are back on the revision before, as the rollout failed; or a node is by itself."),
+    Reason(
         "NodesFailing",
         "`Ready`, `Reconciling`, `Progressing`, `Degraded`",
         "Some nodes report a problem and do not serve as configured.",
@@ -128,6 +144,7 @@ REASONS = (
         "The agent runs and has not reported yet.",
         "If it lasts, look at the agent's log: usually it cannot reach the API server.",
     ),
+    Reason("Holding", _WORST, "The node runs the current revision, and keeps the old rules ready for `spec.rollout.holdPeriod`."),
     Reason("Applying", _WORST, "The agent is about to apply the current revision."),
     Reason(
         "NotApplied",

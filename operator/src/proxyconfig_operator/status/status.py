@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from proxyconfig_api import codec, names
 from proxyconfig_api.proxyconfig import NodeCounts, ProxyConfigStatus
 from proxyconfig_api.status.conditions import updated
+from proxyconfig_operator.decide.node_state import Health, NodeState, state_of, worst_of
 from proxyconfig_operator.decide.plan import Plan
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config
 from proxyconfig_operator.model.writes import Apply, Resource
 from proxyconfig_operator.status.conditions import Findings, deletion_updates, updates_of
-from proxyconfig_operator.decide.node_state import Health, NodeState, state_of, worst_of
 
 
 def status_of(config: Config, snapshot: Snapshot, plan: Plan, refusals: Sequence[str] = ()) -> ProxyConfigStatus:
@@ -21,12 +21,15 @@ def status_of(config: Config, snapshot: Snapshot, plan: Plan, refusals: Sequence
     target, states = snapshot.targets[config.name], _states(config, snapshot)
     lost = snapshot.assignment.overlaps.get(config.name, {})
     counts = _counts(states, overlapping=len(lost), unassigned=len(snapshot.assignment.unselected))
-    found = Findings(paused=config.spec.rollout.paused, target=target, states=states, counts=counts, lost=lost, refusals=refusals)
+    found = Findings(
+        paused=config.spec.rollout.paused, target=target, states=states, counts=counts, lost=lost, refusals=refusals, rollout=plan.rollout
+    )
     modes = modes_of(states)
     updates = deletion_updates(plan.leaving, refusals) if config.deleting else updates_of(found)
     return ProxyConfigStatus(
         observed_generation=config.metadata.generation,
         revision=target.revision,
+        rollout=plan.rollout or config.status.rollout,
         summary=f"{counts.ready}/{counts.desired}",
         nodes=counts,
         modes=modes,

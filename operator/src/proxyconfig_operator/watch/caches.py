@@ -64,8 +64,7 @@ class Caches:
         self.wake_all()
 
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
-        if new is None and old is not None:
-            self._observations.node_gone(old.metadata.name)
+        self._observations.node_changed(old, new)
         self.wake_all()
 
     def _heard(self, node: str) -> None:

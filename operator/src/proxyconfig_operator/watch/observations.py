@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 
 from proxyconfig_api.nodeproxy import Action, NodeProxy
+from proxyconfig_api.status.conditions import is_true
 from proxyconfig_operator.decide.waits import APPLY_S, Waits
-from proxyconfig_operator.model.objects import Config, Pod
+from proxyconfig_operator.model.objects import Config, Node, Pod
 from proxyconfig_operator.watch.elapsed import Elapsed
 
 
@@ -18,6 +19,7 @@ class Observations:
         """An agent that gives no sign of life for `grace_s` counts as silent."""
         self._grace_s = grace_s
         self._removing, self._deleting, self._heard, self._behind = (Elapsed(clock) for _ in range(4))
+        self._unready, self._steady, self._down = (Elapsed(clock) for _ in range(3))
 
     def waits(self) -> Waits:
         """What has been seen until now."""
@@ -26,14 +28,22 @@ class Observations:
             deleting_s=self._deleting.seconds(),
             heard=self._heard.within(self._grace_s),
             late=self._behind.beyond(APPLY_S),
+            unready_s=self._unready.seconds(),
+            steady_s=self._steady.seconds(),
+            down_s=self._down.seconds(),
         )
 
     def heard(self, node: str) -> bool:
         """A sign of life of a node's agent; returns whether it had been silent."""
         return self._heard.restart(node) >= self._grace_s
 
-    def node_gone(self, node: str) -> None:
-        self._heard.stop(node)
+    def node_changed(self, old: Node | None, new: Node | None) -> None:
+        if new is not None and not new.answers:
+            self._down.start(new.metadata.name)
+        elif (each := new or old) is not None:
+            self._down.stop(each.metadata.name)
+        if new is None and old is not None:
+            self._heard.stop(old.metadata.name)
 
     def config_changed(self, old: Config | None, new: Config | None) -> None:
         for each in (old, new):
@@ -45,13 +55,16 @@ class Observations:
     def proxy_changed(self, old: NodeProxy | None, new: NodeProxy | None) -> None:
         if new is None:
             if old is not None:
-                self._removing.stop(old.metadata.name)
-                self._behind.stop(old.metadata.name)
+                for each in (self._removing, self._behind, self._unready, self._steady):
+                    each.stop(old.metadata.name)
             return
         if old is not None and old.metadata.uid == new.metadata.uid and old.status != new.status:
             self.heard(new.metadata.name)
         self._count(self._removing, old, new, running=new.spec.action is Action.REMOVE)
         self._count(self._behind, old, new, running=new.spec.action is Action.APPLY and not _applied(new))
+        steady = _applied(new) and is_true(new.status.conditions, "Ready")
+        self._count(self._steady, old, new, running=steady)
+        self._count(self._unready, old, new, running=not steady)
 
     def pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         """An agent that has just started has time to report."""

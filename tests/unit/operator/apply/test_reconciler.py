@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import Literal
 
 import pytest
-from tests.unit.operator.builders import INSTALLATION, config, node, proxy, reported
+from tests.unit.operator.builders import INSTALLATION, X1, config, node, proxy, reported
 
 from proxyconfig_api import names
 from proxyconfig_api.status.conditions import is_true
 from proxyconfig_client.events import Reference
-from proxyconfig_operator.apply.reconciler import Reconciler
+from proxyconfig_operator.apply.reconciler import BEHIND_S, Reconciler
 from proxyconfig_operator.apply.workqueue import RetryError
 from proxyconfig_operator.model.objects import Config
 from proxyconfig_operator.model.writes import Apply, Resource, Write
@@ -104,8 +104,23 @@ async def test_a_refusal_while_nodes_are_moved_is_told_in_the_next_pass_and_forg
 
     assert is_true(server.status().status.conditions, "Stalled")
     caches.configs.on_upsert(server.status())
+    caches.proxies.on_upsert(proxy("n1", revision=X1))
     await reconciler.reconcile("x")
     assert not is_true(server.status().status.conditions, "Stalled")
+
+
+async def test_nothing_is_written_while_the_caches_do_not_show_what_was_written_before(
+    reconciler: Reconciler, caches: Caches, server: Server
+) -> None:
+    await reconciler.reconcile("x")
+    written = list(server.written)
+
+    assert await reconciler.reconcile("x") == BEHIND_S
+
+    assert server.written == written
+    caches.configs.on_upsert(server.status())
+    caches.proxies.on_upsert(proxy("n1", revision=X1))
+    assert await reconciler.reconcile("x") != BEHIND_S
 
 
 async def test_what_fails_for_now_is_tried_again_and_nothing_is_told_that_did_not_happen(reconciler: Reconciler, server: Server) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.operator.builders import X1, config, revision
 
-from proxyconfig_operator.decide.revisions import KEPT, Verdict, superseded, target_of
+from proxyconfig_operator.decide.revisions import Verdict, superseded, target_of
 
 pytestmark = pytest.mark.usefixtures("no_userspace")
 
@@ -50,7 +50,8 @@ def test_what_is_not_followed_stays_on_the_newest(spec: dict[str, Any], verdict:
     assert (target.revision == X1) is (verdict is not Verdict.FOLLOW)
 
 
-def test_the_ten_newest_are_kept_and_those_that_nodes_are_on() -> None:
-    known = [revision(f"x-{number}", number) for number in range(KEPT + 3)]
+def test_the_newest_are_kept_and_those_in_use() -> None:
+    known = [revision(f"x-{number}", number) for number in range(9)]
 
-    assert [each.name for each in superseded(known, {"x-1"})] == ["x-2", "x-0"]
+    assert [each.name for each in superseded(known, {"x-8", "x-1"}, 5)] == ["x-2", "x-0"]
+    assert superseded(known, {"x-8"}, 100) == ()

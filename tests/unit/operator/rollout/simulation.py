@@ -33,7 +33,7 @@ class SimNode:
 
 @dataclass
 class Simulation:
-    settings: Rollout = Rollout()
+    settings: Rollout = field(default_factory=Rollout)
     wanted: str = "r1"
     nodes: dict[str, SimNode] = field(default_factory=dict)
     bad: set[tuple[str, str]] = field(default_factory=set)
@@ -62,10 +62,11 @@ class Simulation:
         todo: Iterator[tuple[str, str]] = iter((*step.joins.items(), *step.moves.items()))
         if writes > 0:
             changed, self.status = step.status != self.status, step.status
+            takes = any(each.serves for each in self.members() if each.name in step.moves)
             for name, revision in list(todo)[: writes - 1]:
                 self._give(self.nodes[name], name, revision)
                 changed = True
-            if step.moves:
+            if takes:
                 self._check()
             return changed
         return False
@@ -119,7 +120,7 @@ class Simulation:
         return Member(name, node.revision, standing, node.group, node.canary, late, left_s, words)
 
     def _check(self) -> None:
-        """What holds at every moment."""
+        """What holds whenever a node that serves was given another revision."""
         taken = [each for name, each in self.nodes.items() if each.taken and each.up and not self._member(name, each).failed]
         first = self.status is not None and not self.status.previous_revision
         if first:

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 from tests.unit.operator.builders import NOW, X1, config, labelled, node, pod, proxy, reported, revision, snapshot
 
-from proxyconfig_api import names
+from proxyconfig_api import codec, names
 from proxyconfig_api.proxyconfig import ProxyConfigStatus
 from proxyconfig_api.status.conditions import ConditionStatus
+from proxyconfig_api.status.rollout import RolloutStatus
 from proxyconfig_operator.decide.plan import Plan, plan_of
 from proxyconfig_operator.decide.removal import Leaving, Step
 from proxyconfig_operator.decide.snapshot import Snapshot
@@ -363,3 +364,76 @@ def test_modes_are_counted_by_what_runs_on_the_nodes() -> None:
 def test_modes_are_left_out_while_none_runs() -> None:
     there = snapshot([config(finalizers=OURS)], [labelled("n1", "x")], revisions=[revision(X1, 1)])
     assert not {"modes", "modeSummary"} & write_of(there.configs["x"], of(there)).body["status"].keys()
+
+
+def changing(phase: str, reason: str = "", **more: Any) -> dict[str, Any]:
+    """What an agent says of a change from x-0 to the revision that it was given, as long as it has not committed it."""
+    failed = {"name": "dns/UDP", "result": "Failed", "message": "no answer"}
+    change = {"revision": X1, "phase": phase, "reason": reason, "probes": [failed] if reason else []}
+    return reported("x-0") | {"change": change} | more
+
+
+@pytest.mark.parametrize(
+    ("told", "reason", "message"),
+    [
+        pytest.param(changing("RolledBack", "ProbesFailed"), "ProbesFailed", "probe dns/UDP failed: no answer", id="gone-back"),
+        pytest.param(
+            changing("Probing", "ProbesFailed", observedRevision=X1),
+            "ProbesFailed",
+            "probe dns/UDP failed: no answer",
+            id="kept-what-fails",
+        ),
+        pytest.param(changing("Holding", observedGeneration=0), "Holding", f"runs {X1}, and can still go back at once", id="holding"),
+    ],
+)
+def test_a_node_in_a_change_is_described_by_its_change(told: dict[str, Any], reason: str, message: str) -> None:
+    status = one_node(labelled("n1", "x"), pod("p", "n1"), **told)
+
+    assert [(each.reason, each.message) for each in status.worst_nodes] == [(reason, message)]
+
+
+def rolling(phase: str, **more: Any) -> ProxyConfigStatus:
+    """The status of a ProxyConfig whose rollout is in that phase, on a node that is well."""
+    each = config(finalizers=OURS)
+    told = codec.decode(
+        {"revision": X1, "previousRevision": "x-0", "phase": phase, "message": "node n1: bad", "aborted": 3} | more, RolloutStatus
+    )
+    where = "x-0" if phase in ("RollingBack", "RolledBack") else X1
+    there = snapshot(
+        [Config(each.metadata, each.spec, ProxyConfigStatus(rollout=told))],
+        [labelled("n1", "x")],
+        proxies=[proxy("n1", revision=where, **reported(where))],
+        pods=[pod("p", "n1")],
+        revisions=[revision("x-0", 1), revision(X1, 2)],
+    )
+    return of(there)
+
+
+def test_a_rollout_that_has_failed_is_stalled_with_the_words_of_the_node() -> None:
+    status = rolling("RolledBack")
+
+    assert said(status, "Stalled")[:2] == ("True", "RolloutFailed")
+    assert said(status, "Stalled")[2].startswith("node n1: bad; nodes are back on x-0, 3 never got")
+    assert said(status, "Ready")[:2] == ("False", "RolloutFailed")
+    assert said(status, "Reconciling")[0] == "False"
+
+
+def test_a_rollout_whose_last_wave_is_held_is_reconciling() -> None:
+    status = rolling("Progressing")
+
+    assert said(status, "Ready")[0] == "True"
+    assert said(status, "Reconciling")[:2] == ("True", "RollingOut")
+
+
+def test_each_step_of_a_rollout_is_an_event() -> None:
+    def told(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+        old, new = (
+            ProxyConfigStatus(revision=X1, rollout=codec.decode({"revision": X1} | rollout, RolloutStatus)) for rollout in (before, after)
+        )
+        return [event.reason for event in events_of(old, new, Plan())]
+
+    assert told({"wave": 1, "waves": 3}, {"wave": 2, "waves": 3}) == ["WaveStarted"]
+    assert told({"wave": 2, "waves": 3}, {"wave": 2, "waves": 3}) == []
+    assert told({"wave": 3, "waves": 3}, {"phase": "Complete", "wave": 3, "waves": 3}) == ["RolloutComplete"]
+    assert told({}, {"phase": "RollingBack"}) == ["RollingBack"]
+    assert told({"phase": "RollingBack"}, {"phase": "RolledBack"}) == ["RolledBack"]
