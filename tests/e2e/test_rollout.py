@@ -15,9 +15,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 def test_get_answers_whether_it_is_rolled_out_and_works(everywhere: Installed) -> None:
     nodes = len(everywhere.objects("nodes"))
     shown = everywhere.kubectl("get", "kpx", CONFIG).splitlines()
-    assert shown[0].split() == ["NAME", "MODE", "DESIRED", "UPDATED", "READY", "FAILING", "STATUS", "MODES", "AGE"]
+    assert shown[0].split() == ["NAME", "MODE", "DESIRED", "UPDATED", "READY", "FAILING", "STATUS", "ROLLOUT", "MODES", "AGE"]
     counts = [str(nodes), str(nodes), f"{nodes}/{nodes}", "0"]
-    assert shown[1].split()[:-1] == [CONFIG, "nftables", *counts, "AllNodesReady", "nftables:", str(nodes)]
+    assert shown[1].split()[:-1] == [CONFIG, "nftables", *counts, "AllNodesReady", "Complete", "nftables:", str(nodes)]
     assert len(everywhere.kubectl("get", "npx", "--no-headers").splitlines()) == nodes
 
 
