@@ -7,8 +7,10 @@ does not look at a line any more once the 4,096 octets of its input buffer were 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import select
 import struct
 import sys
 import threading
@@ -48,11 +50,19 @@ class Carrier:
         self._writing = threading.Lock()
 
     def run(self) -> None:
-        """Copy until the line ends."""
-        threading.Thread(target=self._send_all, daemon=True).start()
-        with open(self._line, "rb", closefd=False) as incoming:
-            for frame in frames(incoming):
-                self._take(frame)
+        """Copy until the line ends. Nothing reads or writes the two descriptors afterwards."""
+        ended, end = os.pipe()
+        sender = threading.Thread(target=self._send_all, args=(ended,))
+        sender.start()
+        try:
+            with open(self._line, "rb", closefd=False) as incoming:
+                for frame in frames(incoming):
+                    self._take(frame)
+        finally:
+            os.close(end)
+            self._free.release()
+            sender.join()
+            os.close(ended)
 
     def _take(self, frame: bytes) -> None:
         if frame == _ACKNOWLEDGEMENT:
@@ -61,11 +71,12 @@ class Carrier:
         os.write(self._port, frame)
         self._send(_ACKNOWLEDGEMENT)
 
-    def _send_all(self) -> None:
-        while True:
+    def _send_all(self, ended: int) -> None:
+        while ended not in select.select([self._port, ended], [], [])[0]:
             frame = os.read(self._port, LONGEST)
             self._free.acquire()
-            self._send(frame)
+            with contextlib.suppress(BrokenPipeError):  # the line ends
+                self._send(frame)
 
     def _send(self, frame: bytes) -> None:
         left = memoryview(packed(frame))
