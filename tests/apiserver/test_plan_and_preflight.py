@@ -44,16 +44,16 @@ _INFO = dict.fromkeys(
 def test_a_plan_shows_fields_nodes_and_waves_and_changes_nothing(plane: ControlPlane, api: Api) -> None:
     for name in ("n1", "n2", "n3"):
         join(api, name)
-    first = invoke(plane, "plan", "-f", "-", given=config("default"))
+    first = invoke(plane, "plan", "-f", "-", given=config("default", rollout={}))
     assert first.stdout.splitlines()[1].startswith("3 nodes join: n1, n2, n3")
-    api.apply(f"{CONFIGS}/default", config("default"))
-    result = invoke(plane, "plan", "-f", "-", given=config("default", mode="iptables"))
+    api.apply(f"{CONFIGS}/default", config("default", rollout={}))
+    result = invoke(plane, "plan", "-f", "-", given=config("default", mode="iptables", rollout={}))
     assert result.exit_code == 0, result.output
     lines = [line.split(maxsplit=3) for line in result.stdout.splitlines()]
     assert lines[1][:3] == ["mode", "<default>", "iptables"]
     assert "goes to 3 nodes in 3 waves, which take 30s or longer" in result.stdout
     assert api.have(f"{CONFIGS}/default")["spec"]["mode"] == "nftables"
-    assert invoke(plane, "plan", "-f", "-", given=config("default")).stdout == "default: nothing changes\n"
+    assert invoke(plane, "plan", "-f", "-", given=config("default", rollout={})).stdout == "default: nothing changes\n"
 
 
 def test_a_plan_that_the_api_server_refuses_is_one_sentence(plane: ControlPlane) -> None:
