@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import structlog
-
+from proxyconfig_agent.dataplane.combined import kinds
 from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs
 from proxyconfig_agent.dataplane.ipvs.kernel.connect import connected_with, is_loaded
-from proxyconfig_agent.dataplane.ownership import Ownership
 from proxyconfig_agent.dataplane.port import DataplaneError, LackingError, Lifecycle, ModeInstance
 
 OWNER = "ipvs"
-
-_log = structlog.get_logger("ipvs")
 
 
 def made() -> ModeInstance:
     """Raises DataplaneError where the kernel has no IPVS; what else this node lacks, the probe says."""
     try:
-        return _probed(Ipvs())
+        return kinds.probed(Ipvs())
     except LackingError as error:
         return by_iptables(error.lack)
 
@@ -38,22 +34,5 @@ def by_iptables(lacking: str = "") -> Ipvs:
 
 def left_behind() -> Iterator[Lifecycle]:
     """A kernel without IPVS has nothing of the mode, which proves the removal."""
-    if not is_loaded():
-        return
-    try:
-        yield Ipvs()
-    except DataplaneError as error:
-        _log.info("no tables of ipvs mode can be in this kernel", reason=str(error))
-        yield by_iptables()
-    else:
-        if Ownership(owner=OWNER):
-            yield by_iptables()
-
-
-def _probed(mode: Ipvs) -> Ipvs:
-    try:
-        mode.probe()
-    except DataplaneError:
-        mode.close()
-        raise
-    return mode
+    if is_loaded():
+        yield from kinds.left_behind(OWNER, Ipvs, by_iptables)
