@@ -1,4 +1,4 @@
-"""The agent is killed in the middle of its work: no Service is harmed, and the next agent brings the kernel to what is wanted."""
+"""The agent is killed in the middle of its work: no Service is harmed, and the next agent programs the desired state."""
 
 from __future__ import annotations
 

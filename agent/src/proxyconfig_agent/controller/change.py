@@ -159,7 +159,7 @@ def ask_after_s(change: Change) -> float | None:
 
 
 def finding_of(change: Change) -> Finding | None:
-    """What is wrong, for conditions and an Event; that a node cannot do what it is to do, is told by its mode."""
+    """What is wrong, for conditions and an Event. A mode that cannot run is reported with the mode."""
     return Finding(Topic.AGENT, FAILED, change.message) if change.reason == FAILED else None
 
 

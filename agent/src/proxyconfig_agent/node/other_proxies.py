@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from proxyconfig_agent.state.findings import Finding, Topic
 
 PORT = 10249
-"""Of kube-proxy's metrics, on a loopback address, where its mode is told as well."""
+"""Of kube-proxy's metrics, on a loopback address; /proxyMode has its mode."""
 
 CANARY = "KUBE-PROXY-CANARY"
 """The chain by which kube-proxy notices that iptables was flushed."""

@@ -67,7 +67,7 @@ def given_of(proxy: NodeProxy | None, config: str) -> str:
 
 
 def change_of(proxy: NodeProxy | None) -> ChangeStatus | None:
-    """What the agent says of the change to the revision that the node was given, once it says so."""
+    """The agent's report of the change to the revision that the node was given."""
     change = proxy.status.change if proxy is not None else None
     if proxy is None or change is None or proxy.status.observed_generation < proxy.metadata.generation:
         return None
