@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from proxyconfig_api import codec
 from proxyconfig_api.metadata import Metadata
 from proxyconfig_api.revision import revision_of
 from proxyconfig_api.rollout import Rollout
 from proxyconfig_api.spec import Iptables, Ipvs, Nftables, ProxyConfigSpec, Userspace
+from proxyconfig_api.waves import waves_of
 from proxyconfig_cli.rollout.history import changed
 
 _EFFECT = re.compile(r"Change: (?P<effect>.*?)\.?$", re.DOTALL)
@@ -30,6 +30,12 @@ class FieldChange:
     before: object
     after: object
     effect: str
+
+
+class _Candidate(NamedTuple):
+    name: str
+    group: str
+    canary: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +84,9 @@ def written(spec: ProxyConfigSpec) -> dict[str, Any]:
 
 
 def wave_count(nodes: Sequence[Metadata], rollout: Rollout) -> int:
-    """Canaries first, then the others, at most maxUnavailable at once and never two values of topologyKey at once."""
-    canaries, others = _split(nodes, rollout)
-    limit = max(1, rollout.max_unavailable.of(len(nodes)))
-    return sum(-(-count // limit) for part in (canaries, others) for count in _groups(part, rollout.topology_key))
+    """In how many waves `nodes` change, if all are healthy and none has the new revision."""
+    ranked = sorted((_candidate(node, rollout) for node in nodes), key=lambda each: (each.group, each.name))
+    return len(waves_of(ranked, rollout, total=len(ranked)))
 
 
 def effect(schema: Mapping[str, Any], path: str) -> str:
@@ -122,16 +127,6 @@ def _at(spec: Mapping[str, Any], path: str) -> Any:
     return value if not rest else None
 
 
-def _split(nodes: Sequence[Metadata], rollout: Rollout) -> tuple[Sequence[Metadata], Sequence[Metadata]]:
-    ranked = sorted(nodes, key=lambda node: (node.labels.get(rollout.topology_key, ""), node.name))
-    if rollout.canary.selector is not None:
-        chosen = [node for node in ranked if rollout.canary.selector.matches(node.labels)] or ranked[:1]
-    else:
-        chosen = ranked[: 1 if rollout.canary.nodes is None else rollout.canary.nodes.of(len(ranked))]
-    names = {node.name for node in chosen}
-    return chosen, [node for node in ranked if node.name not in names]
-
-
-def _groups(nodes: Sequence[Metadata], key: str) -> Iterator[int]:
-    """How many nodes have each value of a label."""
-    yield from Counter(node.labels.get(key, "") for node in nodes).values()
+def _candidate(node: Metadata, rollout: Rollout) -> _Candidate:
+    selector = rollout.canary.selector
+    return _Candidate(node.name, node.labels.get(rollout.topology_key, ""), selector is not None and selector.matches(node.labels))

@@ -18,7 +18,7 @@ from proxyconfig_operator.decide.revisions import Verdict
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config, DaemonSet
 from proxyconfig_operator.model.writes import Apply, Delete, Resource, Write
-from proxyconfig_operator.rollout import waves
+from proxyconfig_operator.rollout.admission import admit
 from proxyconfig_operator.rollout.planner import Step as RolloutStep
 
 
@@ -67,7 +67,7 @@ def _placings(config: Config, step: RolloutStep, snapshot: Snapshot) -> tuple[tu
     members, waved = snapshot.assignment.members[config.name], [name for name in step.moves if step.status.waves]
     moving = {name: step.moves.get(name) or step.joins.get(name) or snapshot.proxies[name].spec.revision_name for name in members}
     writes = {name: _placing(config, name, revision, step, snapshot) for name, revision in moving.items()}
-    others, more = waves.admit([each for name, each in writes.items() if each and name not in set(waved)])
+    others, more = admit([each for name, each in writes.items() if each and name not in set(waved)])
     return tuple(write for each in (*(writes[name] for name in waved), *others) for write in each), more
 
 

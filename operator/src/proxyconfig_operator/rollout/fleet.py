@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
+from proxyconfig_api.waves import limit_of, waves_of
 from proxyconfig_operator.rollout.member import Member, Standing
 from proxyconfig_operator.rollout.request import Request
-from proxyconfig_operator.rollout.waves import Wave, waves_of
 
+Wave = tuple[Member, ...]
 GOING_BACK = (RolloutPhase.ROLLING_BACK, RolloutPhase.ROLLED_BACK)
 
 
@@ -44,7 +45,7 @@ class Fleet:
     @property
     def limit(self) -> int:
         """How many nodes may be changing at once."""
-        return max(1, self.request.settings.max_unavailable.of(len(self.members)))
+        return limit_of(self.request.settings, len(self.members))
 
     @cached_property
     def given(self) -> Sequence[Member]:
@@ -97,5 +98,7 @@ class Fleet:
         return self._waves([*self.given, *self.able], 0) if self.gated else ()
 
     def _waves(self, candidates: Sequence[Member], given: int) -> tuple[Wave, ...]:
-        canary, previous = self.request.settings.canary, self.status.previous_revision
-        return waves_of(candidates, canary, limit=self.limit, total=len(self.members), given=given, previous=previous)
+        # Nodes that do not have the previous revision, which is known to be good, come first.
+        previous = self.status.previous_revision
+        ranked = sorted(candidates, key=lambda each: (each.revision == previous, each.group, each.name))
+        return waves_of(ranked, self.request.settings, total=len(self.members), given=given)

@@ -20,7 +20,7 @@ from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.decide.waits import Waits
 from proxyconfig_operator.model.objects import Config, DaemonSet, Node
 from proxyconfig_operator.model.writes import Apply, Delete, Resource, Unlabel, Write
-from proxyconfig_operator.rollout.waves import BATCH
+from proxyconfig_operator.rollout.admission import BATCH
 
 pytestmark = pytest.mark.usefixtures("no_userspace")
 
