@@ -7,10 +7,11 @@ import hashlib
 import socket
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.kernel.userspace.rig import Rig, naming, route
+from tests.kernel.userspace.rig import ENDPOINTS, Rig, naming, route
 from tests.support.polling import eventually
 
 from proxyconfig_agent.dataplane.userspace.kernel.proxy_client import ProxyClient
@@ -146,15 +147,29 @@ def test_an_endpoint_that_refuses_is_skipped_and_tried_again_later(made: Rig, pr
             eventually(lambda: b"2" in names(made, 3))
 
 
-def test_an_endpoint_that_does_not_answer_is_left_for_the_next_one(made: Rig, proxy: ProxyClient) -> None:
+@contextlib.contextmanager
+def silent(made: Rig, number: int) -> Iterator[None]:
+    """An endpoint that neither takes nor refuses a connection."""
     made.backend.run("nft", "add table ip silent; add chain ip silent input { type filter hook input priority 0; }")
-    made.backend.run("nft", "add rule ip silent input ip daddr 10.1.0.2 drop")
+    made.backend.run("nft", f"add rule ip silent input ip daddr {ENDPOINTS[Family.IPV4].format(number)} drop")
     try:
-        proxy.update([route(1, 2)])
-        with naming(made.listening(1), b"1"):
-            assert names(made, 6) == {b"1": 6}
+        yield
     finally:
         made.backend.run("nft", "delete table ip silent")
+
+
+def test_an_endpoint_that_does_not_answer_is_left_for_the_next_one(made: Rig, proxy: ProxyClient) -> None:
+    proxy.update([route(1, 2)])
+    with naming(made.listening(1), b"1"), silent(made, 2):
+        assert names(made, 6) == {b"1": 6}
+
+
+def test_an_endpoint_that_has_not_answered_once_has_its_next_turn(made: Rig, proxy: ProxyClient) -> None:
+    proxy.update([route(1, 2)])
+    with naming(made.listening(1), b"1"), naming(made.listening(2), b"2"):
+        with silent(made, 2):
+            assert names(made, 2) == {b"1": 2}
+        assert names(made, 8) == {b"1": 4, b"2": 4}
 
 
 def test_a_client_is_refused_if_every_endpoint_refuses(made: Rig, proxy: ProxyClient) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 
 from tests.support.clock import FakeClock
 
-from proxyconfig_agent.dataplane.userspace.proxy.endpoints import CLIENTS, RETRY_S, Affinity, Failures, Rotation, choose
+from proxyconfig_agent.dataplane.userspace.proxy.endpoints import CLIENTS, Affinity, Rotation, choose
+from proxyconfig_agent.dataplane.userspace.proxy.failures import Failures
 
 STEP = 6
 
@@ -18,7 +20,7 @@ def packed(*numbers: int) -> bytes:
 def failures(*numbers: int) -> Failures:
     made = Failures(FakeClock().clock.monotonic)
     for number in numbers:
-        made.add(packed(number))
+        made.add(packed(number), errno.ECONNREFUSED)
     return made
 
 
@@ -45,18 +47,6 @@ def test_a_preferred_endpoint_is_taken_unless_it_failed_or_has_left_the_list() -
     assert choose(rotation, packed(2), failures(2), ()) == packed(1)
     assert choose(rotation, packed(2), failures(), (packed(2),)) == packed(1)
     assert choose(rotation, packed(9), failures(), ()) in (packed(1), packed(2))
-
-
-def test_a_failure_is_forgotten_after_a_time_or_when_the_endpoint_takes_a_connection() -> None:
-    clock = FakeClock()
-    made = Failures(clock.clock.monotonic)
-    made.add(packed(1))
-    made.add(packed(2))
-    made.discard(packed(2))
-    assert packed(1) in made
-    assert packed(2) not in made
-    clock.advance(RETRY_S)
-    assert packed(1) not in made
 
 
 def test_affinity_lasts_from_the_last_connection_on_and_remembers_so_many_clients() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxyconfig_agent.dataplane.userspace.proxy.endpoints import Failures
+from proxyconfig_agent.dataplane.userspace.proxy.failures import Failures
 from proxyconfig_agent.dataplane.userspace.proxy.messages import Done, Incoming, Route, Update, encoded
 from proxyconfig_agent.dataplane.userspace.proxy.routes import Routes
 from proxyconfig_agent.ingest.model import Family, Protocol

@@ -2,7 +2,8 @@
 
 messages    what agent and process say to each other
 routes      which Service port is behind an original destination (pure)
-endpoints   which endpoint a client gets: round robin, affinity, endpoints that refuse (pure)
+endpoints   which endpoint a client gets: round robin, affinity (pure)
+failures    which endpoints are skipped for a while (pure)
 event_loop  sockets and timers of one thread
 relay, pipes, connection, dial, tcp    TCP: one direction, the kernel's buffers for it, both directions, connecting, accepting
 udp         UDP: flows

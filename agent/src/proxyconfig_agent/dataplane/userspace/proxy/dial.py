@@ -7,8 +7,8 @@ import socket
 from collections.abc import Callable
 
 from proxyconfig_agent.dataplane.userspace.proxy import connection
-from proxyconfig_agent.dataplane.userspace.proxy.endpoints import Failures
 from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop, Timer
+from proxyconfig_agent.dataplane.userspace.proxy.failures import Failures
 from proxyconfig_agent.dataplane.userspace.proxy.routes import ServicePort
 from proxyconfig_agent.dataplane.userspace.proxy.sockets import Outgoing, sockaddr_of
 from proxyconfig_agent.ingest.model import Protocol
@@ -55,9 +55,9 @@ class Dial:
             self._endpoint, self._tried = endpoint, (*self._tried, endpoint)
             number = self._attempt(endpoint)
             if number in (0, errno.EINPROGRESS):
-                self._timer = self._loop.call_later(self._patience_s(), self._given_up)
+                self._timer = self._loop.call_later(self._patience_s(), lambda: self._given_up(errno.ETIMEDOUT))
                 return
-            self._abandon()
+            self._abandon(number)
 
     def _next(self) -> bytes | None:
         if self._loop.now() >= self._ends:
@@ -91,16 +91,16 @@ class Dial:
             self._port.connected(self._client, self._endpoint)
             self._connected(made, self._endpoint)
         elif number:
-            self._given_up()
+            self._given_up(number)
 
-    def _given_up(self) -> None:
-        self._abandon()
+    def _given_up(self, number: int) -> None:
+        self._abandon(number)
         self.begin()
 
-    def _abandon(self) -> None:
-        """The endpoint refused, or did not answer."""
+    def _abandon(self, number: int) -> None:
+        """The attempt failed with this error number."""
         self._cancel_timer()
-        self._failures.add(self._endpoint)
+        self._failures.add(self._endpoint, number)
         if self._socket is not None:
             self._loop.unregister(self._socket.fileno())
             self._socket.close()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-RETRY_S = 5.0
-"""An endpoint that refused is skipped for so long, unless there is no other."""
+from proxyconfig_agent.dataplane.userspace.proxy.failures import Failures
+
 CLIENTS = 100_000
 """Clients that a Service port with affinity remembers; the one that was away longest is forgotten first."""
 
@@ -36,32 +36,6 @@ class Rotation:
     def changed(self, packed: bytes) -> Rotation:
         """The rotation that follows: itself if nothing has changed, else one that begins where this one stands."""
         return self if packed == self.packed else Rotation(packed, self._step, self._next)
-
-
-class Failures:
-    """Endpoints that refused a connection, or did not answer, until they are tried again."""
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self._until: dict[bytes, float] = {}
-
-    def add(self, endpoint: bytes) -> None:
-        self._until.pop(endpoint, None)
-        self._until[endpoint] = self._now() + RETRY_S
-        while (oldest := next(iter(self._until))) != endpoint and self._until[oldest] <= self._now():
-            del self._until[oldest]
-
-    def discard(self, endpoint: bytes) -> None:
-        self._until.pop(endpoint, None)
-
-    def __contains__(self, endpoint: bytes) -> bool:
-        until = self._until.get(endpoint)
-        if until is None:
-            return False
-        if until > self._now():
-            return True
-        del self._until[endpoint]
-        return False
 
 
 class Affinity:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 
 from proxyconfig_agent.dataplane.userspace.proxy.control import Control
-from proxyconfig_agent.dataplane.userspace.proxy.endpoints import Failures
 from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop
+from proxyconfig_agent.dataplane.userspace.proxy.failures import Failures
 from proxyconfig_agent.dataplane.userspace.proxy.limits import Limits, Slots
 from proxyconfig_agent.dataplane.userspace.proxy.messages import Listener, Update
 from proxyconfig_agent.dataplane.userspace.proxy.names import END, RETIRE

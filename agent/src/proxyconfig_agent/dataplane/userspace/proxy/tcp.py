@@ -10,8 +10,8 @@ from functools import partial
 from proxyconfig_agent.dataplane.userspace.proxy import connection, original_destination
 from proxyconfig_agent.dataplane.userspace.proxy.connection import Connection
 from proxyconfig_agent.dataplane.userspace.proxy.dial import Dial
-from proxyconfig_agent.dataplane.userspace.proxy.endpoints import Failures
 from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop
+from proxyconfig_agent.dataplane.userspace.proxy.failures import Failures
 from proxyconfig_agent.dataplane.userspace.proxy.limits import Slots
 from proxyconfig_agent.dataplane.userspace.proxy.pipes import Pipes
 from proxyconfig_agent.dataplane.userspace.proxy.routes import Routes, ServicePort

@@ -12,8 +12,8 @@ import socket
 import struct
 from dataclasses import dataclass, field
 
-from proxyconfig_agent.dataplane.userspace.proxy.endpoints import Failures
 from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop
+from proxyconfig_agent.dataplane.userspace.proxy.failures import Failures
 from proxyconfig_agent.dataplane.userspace.proxy.limits import Slots
 from proxyconfig_agent.dataplane.userspace.proxy.original_destination import UdpFlows
 from proxyconfig_agent.dataplane.userspace.proxy.routes import Routes, ServicePort
@@ -168,7 +168,7 @@ class UdpProxy:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno == errno.EMSGSIZE or not self._refused(flow):
+                if error.errno == errno.EMSGSIZE or not self._refused(flow, error):
                     return
             else:
                 return
@@ -181,8 +181,8 @@ class UdpProxy:
                 made = self._udp.outgoing.opened(self._family, Protocol.UDP)
                 made.connect(sockaddr_of(endpoint))
                 self._udp.loop.register(made.fileno(), select.EPOLLIN, lambda _: self._on_answer(flow))
-            except OSError:
-                self._udp.failures.add(endpoint)
+            except OSError as error:
+                self._udp.failures.add(endpoint, error.errno or errno.EIO)
                 continue
             flow.socket, flow.endpoint = made, endpoint
             flow.port.connected(flow.client[0], endpoint)
@@ -197,8 +197,8 @@ class UdpProxy:
                 datagram = flow.socket.recv(_LARGEST)
             except BlockingIOError:
                 return
-            except OSError:
-                if self._refused(flow) and flow.unanswered:
+            except OSError as error:
+                if self._refused(flow, error) and flow.unanswered:
                     self._send(flow, flow.unanswered)
                 return
             flow.unanswered, flow.used, flow.is_waiting = b"", self._udp.loop.now(), False
@@ -211,9 +211,9 @@ class UdpProxy:
         with contextlib.suppress(OSError):  # a datagram more or less that the kernel does not take
             self._arriving.sendmsg([datagram], [(level, kind, source)], 0, flow.client)
 
-    def _refused(self, flow: Flow) -> bool:
+    def _refused(self, flow: Flow, error: OSError) -> bool:
         """The endpoint has nobody at its port: leave it. Whether the datagram may go to another one."""
-        self._udp.failures.add(flow.endpoint)
+        self._udp.failures.add(flow.endpoint, error.errno or errno.EIO)
         self._disconnect(flow)
         return bool(flow.unanswered)
 
