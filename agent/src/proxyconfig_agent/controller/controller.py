@@ -20,7 +20,7 @@ from proxyconfig_agent.controller.node_addresses import NodeAddresses
 from proxyconfig_agent.controller.readiness import CacheReadiness
 from proxyconfig_agent.controller.retry import RetryTimer
 from proxyconfig_agent.controller.sources import Reporters, Sources
-from proxyconfig_agent.controller.step import Commit, Inputs, Plan, Prepare, Probe, Reconfigure, Remove, Run, Step, Wait, next_step
+from proxyconfig_agent.controller.step import Commit, Inputs, Plan, Prepare, Probe, Reconfigure, Remove, Report, Run, Step, Wait, next_step
 from proxyconfig_agent.controller.transaction import Observation, Transaction
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts
@@ -161,6 +161,7 @@ class NodeController:
             unserved=self._active.unserved,
             mode_failed=self._active.failed,
             running=self._runner.plan,
+            over=self._transaction.is_over,
             unreported=self._transaction.unreported,
             removed=self._removed,
             retry_waits=self._retry.waits,
@@ -183,14 +184,17 @@ class NodeController:
                     self._retry.later()
             case Run(plan):
                 self._prepare_for(plan)
-                self._run(plan)
+                assert self._active.dataplane is not None, "a plan is made for an active mode"  # noqa: S101
+                self._runner.start(plan, self._active.dataplane, self._group)
+                self._recorder.waiting()
             case Reconfigure(plan):
                 self._prepare_for(plan)
                 if self._runner.reconfigure(plan) and (applied := self._transaction.applied(plan.desired)) is not None:
                     self._recorder.applied(applied)
-            case Commit(observed):
-                if self._transaction.is_over:
-                    await self._active.commit()
+            case Commit():
+                self._transaction.committed()
+                await self._active.commit()
+            case Report(observed):
                 self._recorder.applied(observed)
                 self._transaction.reported(observed)
                 self._note_safe()
@@ -202,11 +206,6 @@ class NodeController:
         self._recorder.set_findings(Source.SETTINGS, *plan.findings)
         self._health_checks.listen(plan.listen_on)
         self._removed = None
-
-    def _run(self, plan: Plan) -> None:
-        assert self._active.dataplane is not None, "a plan is made for an active mode"  # noqa: S101
-        self._runner.start(plan, self._active.dataplane, self._group)
-        self._recorder.waiting()
 
     def _synced(self, sync: SyncResult, applied: Desired | None) -> None:
         before_s, self._decoded_s = self._decoded_s, self._informers.decode_s()

@@ -56,6 +56,8 @@ class Inputs:
     """A mode was asked for that this node cannot do, and that was reported."""
     running: Plan | None = None
     """What the runner was given last; None: there is no runner."""
+    over: bool = False
+    """A change has ended, and the mode before is still kept for the way back."""
     unreported: Desired | None = None
     """What is in force for good, and not reported yet as what the node runs."""
     removed: Desired | None = None
@@ -101,7 +103,12 @@ class Reconfigure:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The change is over: the mode before may go, and the status says what the node runs."""
+    """The change is over: the mode before may go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The status says what the node runs."""
 
     observed: Desired
 
@@ -113,7 +120,7 @@ class Remove:
     desired: Desired
 
 
-Step: TypeAlias = Wait | Prepare | Probe | Run | Reconfigure | Commit | Remove
+Step: TypeAlias = Wait | Prepare | Probe | Run | Reconfigure | Commit | Report | Remove
 
 
 def next_step(inputs: Inputs) -> Step:
@@ -127,7 +134,10 @@ def next_step(inputs: Inputs) -> Step:
 
 
 def _apply(desired: Desired, inputs: Inputs) -> Step:
-    """Sysctls and modules are prepared for a mode before it is probed; for `auto`, once it is known which one runs, or that none does."""
+    """Sysctls and modules are prepared for a mode before it is probed; for `auto`, once it is known which one runs, or that none does.
+    A change ends before the next one begins, however soon that is ordered: else the next one would go back to where this one began."""
+    if inputs.over:
+        return Commit()
     spec = _in_effect(desired.spec, inputs)
     undecided = spec.mode is Mode.AUTO and not inputs.mode_failed
     prepare = Prepare(spec, inputs.alone and inputs.active_mode is spec.mode)
@@ -154,7 +164,7 @@ def _run(plan: Plan, inputs: Inputs) -> Step:
         return Run(plan)
     if plan != inputs.running or inputs.mode_failed:
         return Reconfigure(plan)
-    return Commit(inputs.unreported) if inputs.unreported is not None else Wait()
+    return Report(inputs.unreported) if inputs.unreported is not None else Wait()
 
 
 def _plan_of(desired: Desired, inputs: Inputs, local: tuple[LocalAddress, ...]) -> Plan:

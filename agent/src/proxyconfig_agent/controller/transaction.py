@@ -67,6 +67,8 @@ class Transaction:
         self._observed: Desired | None = None
         self._later: asyncio.TimerHandle | None = None
         self._moved = asyncio.Event()
+        self.is_over = False
+        """A change has ended, and what was kept for the way back is still there; also if there is another order already."""
 
     @property
     def in_force(self) -> Desired | None:
@@ -80,10 +82,6 @@ class Transaction:
     @property
     def is_open(self) -> bool:
         return self.change is not None and self.change.is_open
-
-    @property
-    def is_over(self) -> bool:
-        return self.change is not None and self.change.is_settled
 
     @property
     def waits_for_probes(self) -> bool:
@@ -120,6 +118,10 @@ class Transaction:
     def impossible(self, reason: str, message: str) -> None:
         if self.change is not None:
             self._set(changes.impossible(self.change, reason, message))
+
+    def committed(self) -> None:
+        """What was kept for the way back has been given up."""
+        self.is_over = False
 
     def reported(self, desired: Desired) -> None:
         """The status says that the node runs this."""
@@ -187,6 +189,7 @@ class Transaction:
             _log.info("change", phase=change.phase.value, revision=change.new.revision, reason=change.reason, message=change.message)
         if change.phase is Phase.APPLYING:
             self._since = self._signals.sample()
+        self.is_over |= change.is_settled
         if change.new.remove:
             self._record.delete()
         else:

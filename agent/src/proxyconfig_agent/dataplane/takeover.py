@@ -98,6 +98,7 @@ class Takeover:
     def _retire(self, begin: bool = False) -> None:
         try:
             if begin:
+                self.close()  # of an earlier succession
                 self._begun, self._leaving = True, [other for other in self._others() if _is_here(other)]
             self._leaving = [other for other in self._leaving if not _is_gone(other)]
         except (DataplaneError, OSError) as error:

@@ -15,6 +15,7 @@ from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 from tests.unit.agent.examples import NODE, service
 
 from proxyconfig_agent.conntrack.statistics import Statistics
+from proxyconfig_agent.controller.change import Change, Phase
 from proxyconfig_agent.controller.change_record import ChangeRecord
 from proxyconfig_agent.controller.controller import NodeController
 from proxyconfig_agent.controller.retry import RETRY_S
@@ -87,7 +88,7 @@ class Orders:
 class Node:
     """A node with a data plane per mode, but for ipvs; and the statuses that were written."""
 
-    def __init__(self, folder: Path, clock: Clock, **options: float) -> None:
+    def __init__(self, folder: Path, clock: Clock, record: Callable[[], ChangeRecord] | None = None, **options: float) -> None:
         self.cluster = ClusterState(NODE)
         self.cluster.put_service(service())
         self.planes = {Mode.NFTABLES: FakeDataplane(**options), Mode.IPTABLES: FakeDataplane(**options)}  # type: ignore[arg-type]
@@ -113,7 +114,7 @@ class Node:
             reporters=lambda before: Reporter(self._write, clock, before),
             health_ports=HealthPorts(self.health.serves, self.recorder.unopened),
             watches=self.watches,
-            observation=Observation(ChangeRecord(folder), self._ask, Signals(Statistics, clock.monotonic), clock),
+            observation=Observation(record() if record else ChangeRecord(folder), self._ask, Signals(Statistics, clock.monotonic), clock),
             checkpointer=Checkpointer(self.checkpoint, self.cluster),
         )
 
@@ -416,6 +417,41 @@ def test_a_probe_that_fails_after_a_change_brings_the_old_mode_back_within_two_s
             assert node.statuses[-1].change is None
             assert node.statuses[-1].observed_generation == 1
             assert node.says("Synced")
+
+    virtualtime.run(scenario)
+
+
+class Prompt(ChangeRecord):
+    """Has the next order come as soon as a change is over, before anything is done about its end."""
+
+    def __init__(self, folder: Path, order: Callable[[], None]) -> None:
+        super().__init__(folder)
+        self._order = order
+
+    def save(self, change: Change) -> None:
+        super().save(change)
+        if change.old is not None and change.phase is Phase.COMMITTED:
+            asyncio.get_running_loop().call_soon(self._order)
+
+
+def test_an_order_that_comes_with_the_end_of_a_change_can_be_gone_back_from_and_leaves_nothing(tmp_path: Path) -> None:
+    """As from --config, where all orders have the same generation."""
+
+    async def scenario(clock: Clock) -> None:
+        fourth = replace(FIRST, revision="x-4", change=CAREFULLY)
+        node = Node(tmp_path, clock, record=lambda: Prompt(tmp_path, lambda: node.order(fourth)))
+        old, new = node.planes[Mode.NFTABLES], node.planes[Mode.IPTABLES]
+        async with running(node):
+            await serving(node)
+            node.fails["dns/UDP"] = frozenset()
+            node.order(replace(CAREFUL, generation=1))
+            await asyncio.sleep(12)
+            assert (bool(old.state), bool(new.state), new.armed) == (True, True, False), "held again, the other way round"
+            assert node.probed == [Mode.NFTABLES, Mode.IPTABLES, Mode.NFTABLES]
+            node.fails["dns/UDP"] = NFTABLES_IN
+            await asyncio.sleep(20)
+            assert phases(node)[-1] == "RolledBack"
+            assert (old.state, bool(new.state), new.armed) == ({}, True, True)
 
     virtualtime.run(scenario)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.agent.examples import NODE
 
-from proxyconfig_agent.controller.step import Inputs, Plan, Prepare, Probe, Reconfigure, Remove, Run, Step, Wait, next_step
+from proxyconfig_agent.controller.step import Commit, Inputs, Plan, Prepare, Probe, Reconfigure, Remove, Report, Run, Step, Wait, next_step
 from proxyconfig_agent.ingest.model import Address, Family, Network, NodeName
 from proxyconfig_agent.node.local_address import LocalAddress
 from proxyconfig_agent.watch.desired import Desired
@@ -70,6 +70,9 @@ AUTO_READY = replace(CHOSEN, prepared=Prepare(AS_IPTABLES, alone=False))
         pytest.param(replace(REMOVING, retry_waits=True), Wait(), id="one that failed waits for its time"),
         pytest.param(replace(REMOVING, removed=REMOVE), Wait(), id="once is enough"),
         pytest.param(replace(REMOVING, removed=replace(REMOVE, uid="v")), Remove(REMOVE), id="but for each NodeProxy"),
+        pytest.param(replace(RUNNING, over=True, unreported=NFTABLES), Commit(), id="what was kept for the way back goes first"),
+        pytest.param(replace(RUNNING, unreported=NFTABLES), Report(NFTABLES), id="then the status says so"),
+        pytest.param(replace(OTHER_MODE, over=True), Commit(), id="a change ends before the next one begins"),
         pytest.param(CHOOSING, Probe(AUTO.spec), id="auto chooses a mode first"),
         pytest.param(replace(CHOOSING, retry_waits=True, mode_failed=True), AUTO_PREPARED, id="without one the node is prepared"),
         pytest.param(replace(CHOOSING, prepared=AUTO_PREPARED, mode_failed=True), Probe(AUTO.spec), id="and auto chooses again in time"),
