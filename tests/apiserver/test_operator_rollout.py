@@ -31,6 +31,7 @@ def test_a_proxyconfig_becomes_agents_on_its_nodes(api: Api, fleet: Fleet) -> No
         "Degraded": "False",
         "Paused": "False",
         "Overlapping": "False",
+        "OtherProxyPresent": "False",
     }
     revision = status["revision"]
     assert api.have(f"{PROXIES}/n1")["spec"] == {"configName": "x", "revisionName": revision, "action": "Apply"}

@@ -9,7 +9,7 @@ from tests.e2e.installed import CONFIG, Installed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-CONDITIONS = ["Degraded", "Overlapping", "Paused", "Progressing", "Ready", "Reconciling", "Stalled"]
+CONDITIONS = ["Degraded", "OtherProxyPresent", "Overlapping", "Paused", "Progressing", "Ready", "Reconciling", "Stalled"]
 COLUMNS = "NAME CONFIG MODE REVISION SERVICES READY REASON AGE DESIRED ACTION ENDPOINTS CHANGE REPAIRS MODULES VERSION MESSAGE"
 OF_A_NODE = ["Connected", "ConntrackConfigured", "Degraded", "ModulesLoaded", "OtherProxyPresent", "Programmed", "Ready", "SysctlsApplied"]
 

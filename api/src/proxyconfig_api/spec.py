@@ -30,6 +30,17 @@ class Mode(enum.StrEnum):
     AUTO = "auto"
 
 
+class Takeover(enum.StrEnum):
+    """What an agent does on a node on which a kube-proxy runs. Rules that one has left are taken over in each case but the last."""
+
+    WAIT = "Wait"
+    """Nothing is programmed until it has ended."""
+    ADOPT = "Adopt"
+    """The node is programmed beside it."""
+    OBSERVE = "Observe"
+    """Nothing is programmed, whether it runs or not: its rules are compared with those that the agent would have."""
+
+
 class DetectLocalMode(enum.StrEnum):
     CLUSTER_CIDR = "ClusterCIDR"
     NODE_CIDR = "NodeCIDR"
@@ -111,6 +122,7 @@ class ProxyConfigSpec(msgspec.Struct, frozen=True, rename="camel", kw_only=True)
     rollout: Rollout = Rollout()
     agent: Agent = Agent()
     mode: Mode = Mode.NFTABLES
+    takeover: Takeover = Takeover.WAIT
     conntrack: Conntrack = Conntrack()
     kernel: Kernel = Kernel()
     masquerade: Masquerade = Masquerade()

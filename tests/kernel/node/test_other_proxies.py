@@ -42,6 +42,14 @@ def test_chains_of_iptables_mode_are_found_unless_an_agent_has_taken_them_over(n
         node.call(lambda: Ownership().release())
 
 
+def test_chains_of_iptables_legacy_are_found_and_no_table_is_made_by_looking(node: Namespace) -> None:
+    node.run("iptables-legacy", "-t", "nat", "-N", "KUBE-PROXY-CANARY")
+    assert node.call(look) == Seen()
+    assert node.run("cat", "/proc/net/ip_tables_names").split() == ["nat"]
+    node.run("iptables-legacy", "-t", "mangle", "-N", "KUBE-PROXY-CANARY")
+    assert node.call(look) == Seen(canaries=("legacy ip mangle",))
+
+
 def test_the_link_of_ipvs_mode_is_found_unless_it_is_an_agents(node: Namespace) -> None:
     node.run("ip", "link", "add", "kube-ipvs0", "type", "veth", "peer", "name", "other")
     assert node.call(look).link

@@ -26,6 +26,7 @@ NO_REASONS = {
     *("ToBeDeletedByClusterAutoscaler", "ContainerCreating", "PodInitializing", "PodScheduled"),
     *("ControllerRevision", "DaemonSet", "NodeProxy", "ProxyConfig", "EndpointSlice"),  # kinds
     *("Connected", "ConntrackConfigured", "ModulesLoaded", "SysctlsApplied", "OtherProxyPresent"),  # condition types
+    "WaitingForKubeProxy",  # of agents, passed on
     "Following",
     "RolledBack",  # phase of a change
     "NoStatus",

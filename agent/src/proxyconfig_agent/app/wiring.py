@@ -88,6 +88,7 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, i
         health_ports=HealthPorts(health.serves, recorder.unopened),
         watches=watches,
         observation=Observation(ChangeRecord(), probe, Signals(statistics.read, time.monotonic), Clock()),
+        look=other_proxies_reader.look,
         checkpointer=checkpointer,
     )
     with contextlib.closing(agent):
@@ -95,7 +96,6 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, i
             group.create_task(agent.run())
             group.create_task(Heartbeat(connection.call, options.node, agent.vouches_for, clock=Clock()).run())
             group.create_task(cleaner.run())
-            group.create_task(other_proxies_reader.watch(partial(_found, recorder, Source.OTHER_PROXIES)))
             group.create_task(eventloop.measure(metrics.event_loop_delayed))
             group.create_task(recorder.post(Events(connection, AGENT, options.node), options.node))
             group.create_task(_page(Source.HEALTHZ, options.healthz, health_routes(health, metrics), recorder))

@@ -6,6 +6,7 @@ All of it runs in one event loop. `run` ends only by cancellation, and leaves th
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NoReturn
 
@@ -13,16 +14,20 @@ import msgspec
 import structlog
 
 from proxyconfig_agent.controller import garbage
+from proxyconfig_agent.controller import step as steps
 from proxyconfig_agent.controller.active_mode import ActiveMode, Modes
 from proxyconfig_agent.controller.active_runner import ActiveRunner
+from proxyconfig_agent.controller.beat import beat
 from proxyconfig_agent.controller.cluster_changes import ClusterChanges
+from proxyconfig_agent.controller.neighbour import Neighbour
 from proxyconfig_agent.controller.node_addresses import NodeAddresses
 from proxyconfig_agent.controller.readiness import CacheReadiness
 from proxyconfig_agent.controller.retry import RetryTimer
 from proxyconfig_agent.controller.sources import Reporters, Sources
-from proxyconfig_agent.controller.step import Commit, Inputs, Plan, Prepare, Probe, Reconfigure, Remove, Report, Run, Step, Wait, next_step
+from proxyconfig_agent.controller.step import Inputs, Plan, Prepare, Step, Wait, next_step
 from proxyconfig_agent.controller.transaction import Observation, Transaction
 from proxyconfig_agent.node.host import Host
+from proxyconfig_agent.node.other_proxies import Seen
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts
 from proxyconfig_agent.report.healthcheck.sync import HealthChecks
 from proxyconfig_agent.report.recorder import StatusRecorder, StatusUpdate
@@ -37,8 +42,6 @@ from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.informers import Informers
 from proxyconfig_api import codec
 from proxyconfig_api.names import GROUP
-
-BEAT_S = 1.0
 
 _log = structlog.get_logger("agent")
 
@@ -60,6 +63,7 @@ class NodeController:
         health_ports: HealthPorts,
         watches: Watches,
         observation: Observation,
+        look: Callable[[], Seen],
         checkpointer: Checkpointer | None = None,
     ) -> None:
         self._informers, self._cluster, self._recorder, self._host = informers, cluster, recorder, host
@@ -74,6 +78,7 @@ class NodeController:
         self._transaction = Transaction(
             cluster, recorder, observation, self._changed.set, has_rules=self._active.has_rules, known=self._readiness.known
         )
+        self._neighbour = Neighbour(look, recorder, has_rules=self._active.has_rules, changed=self._changed.set)
         self._reporter: Reporter | None = None
         self._desired: Desired | None = None
         self._removed: Desired | None = None
@@ -90,8 +95,9 @@ class NodeController:
         source = self._sources(self._set_desired, self._set_trouble)
         async with self._group as group:
             self._informers.tell(self.changes)
-            own = (self._addresses.watch(), self._beat(), self._health_checks.run(), self._readiness.run(self._may_use_checkpoint))
-            for work in (source.run(), self._transaction.run(), *own):
+            beats = beat(self._recorder, self._transaction, self._watches, self._active, self._changed.set)
+            own = (self._addresses.watch(), beats, self._health_checks.run(), self._readiness.run(self._may_use_checkpoint))
+            for work in (source.run(), self._transaction.run(), self._neighbour.run(), *own):
                 group.create_task(work)
             while True:
                 self._changed.clear()
@@ -135,24 +141,17 @@ class NodeController:
             self._set_desired(order)  # else an order has come meanwhile, and is newer
         return not (self._desired or order).remove
 
-    async def _beat(self) -> NoReturn:
-        alone = False
-        while True:
-            self._recorder.beat()
-            self._transaction.beat()
-            self._recorder.set_findings(Source.WATCHES, *self._watches.findings())
-            if alone is not (alone := self._active.alone):
-                self._changed.set()
-            await asyncio.sleep(BEAT_S)
-
     def _inputs(self) -> Inputs:
         node, findings = self._addresses.in_force(self._cluster.node)
         return Inputs(
-            desired=self._in_force(),
+            desired=self._transaction.in_force_of(self._runner.plan),
             node=node,
             node_findings=findings,
             local=self._addresses.local,
             service_cidrs=self._readiness.service_cidrs(),
+            other_runs=self._neighbour.runs,
+            serves=self._neighbour.serves,
+            stands=self._neighbour.stands,
             caches_ready=self._readiness.complete,
             prepared=self._prepared,
             active_mode=self._active.mode,
@@ -167,41 +166,40 @@ class NodeController:
             retry_waits=self._retry.waits,
         )
 
-    def _in_force(self) -> Desired | None:
-        """Before the probes are through, a restarted agent leaves the kernel as it is."""
-        return None if self._transaction.waits_for_probes and self._runner.plan is None else self._transaction.in_force
-
     async def _carry_out(self, step: Step) -> None:
         match step:
+            case steps.Stand():
+                self._neighbour.stand(step, self._transaction.applied)
             case Prepare(spec, alone):
                 self._recorder.host(self._host.configure(spec, alone=alone))
                 self._prepared = step
-            case Probe(spec):
+            case steps.Probe(spec):
                 if self._transaction.is_open:
                     self._active.hold()
                 if await self._active.use(spec) is None:
                     self._transaction.impossible("ModeUnsupported", self._active.unsupported)
                     self._retry.later()
-            case Run(plan):
+            case steps.Run(plan):
                 self._prepare_for(plan)
                 assert self._active.dataplane is not None, "a plan is made for an active mode"  # noqa: S101
                 self._runner.start(plan, self._active.dataplane, self._group)
                 self._recorder.waiting()
-            case Reconfigure(plan):
+            case steps.Reconfigure(plan):
                 self._prepare_for(plan)
                 if self._runner.reconfigure(plan) and (applied := self._transaction.applied(plan.desired)) is not None:
                     self._recorder.applied(applied)
-            case Commit():
+            case steps.Commit():
                 self._transaction.committed()
                 await self._active.commit()
-            case Report(observed):
+            case steps.Report(observed):
                 self._recorder.applied(observed)
                 self._transaction.reported(observed)
                 self._note_safe()
-            case Remove(desired):
+            case steps.Remove(desired):
                 await self._remove(desired)
 
     def _prepare_for(self, plan: Plan) -> None:
+        self._neighbour.serve()
         self._active.accept(plan.desired.spec)
         self._recorder.set_findings(Source.SETTINGS, *plan.findings)
         self._health_checks.listen(plan.listen_on)
@@ -242,6 +240,7 @@ class NodeController:
         if left is None:
             return
         self._removed = None if left else desired
+        self._neighbour.removed()
         self._programmed.clear()
         self._readiness.discard()
         self._health_checks.synced()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from proxyconfig_agent.controller.stance import Stance, stance_of
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.ingest.model import Address, Family, Network, Node
 from proxyconfig_agent.node.families import unserved_families
@@ -41,6 +42,10 @@ class Inputs:
     local: tuple[LocalAddress, ...] | None = None
     """None: not read yet."""
     service_cidrs: tuple[Network, ...] = ()
+    other_runs: bool | None = False
+    """Whether another proxy runs on the node; None: not looked yet."""
+    serves: bool = False
+    """Rules of an agent are on the node."""
     caches_ready: bool = False
     """All Services, EndpointSlices and the Node are known, from the API server or from a checkpoint."""
     prepared: Prepare | None = None
@@ -60,6 +65,8 @@ class Inputs:
     """A change has ended, and the mode before is still kept for the way back."""
     unreported: Desired | None = None
     """What is in force for good, and not reported yet as what the node runs."""
+    stands: Stand | None = None
+    """What the controller has reported last of a node that it does not change."""
     removed: Desired | None = None
     """The removal that was carried out and proven."""
     retry_waits: bool = False
@@ -114,30 +121,48 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Stand:
+    """Change nothing on the node, for the other proxy on it."""
+
+    desired: Desired
+    stance: Stance
+
+
+@dataclass(frozen=True, slots=True)
 class Remove:
     """Leave nothing in the kernel, and prove it by a scan."""
 
     desired: Desired
 
 
-Step: TypeAlias = Wait | Prepare | Probe | Run | Reconfigure | Commit | Report | Remove
+Step: TypeAlias = Wait | Stand | Prepare | Probe | Run | Reconfigure | Commit | Report | Remove
 
 
 def next_step(inputs: Inputs) -> Step:
-    """What to do next. Carried out, it changes the inputs so that another step follows, and at last `Wait`."""
+    """What to do next. Carried out, it changes the inputs so that another step follows, and at last `Wait`.
+
+    A change ends before the next one begins, however soon that is ordered: else the next one would go back to where this one began."""
     desired = inputs.desired
     if desired is None:
         return Wait()
     if desired.remove:
         return Wait() if inputs.removed == desired or inputs.retry_waits else Remove(desired)
-    return _apply(desired, inputs)
+    if inputs.other_runs is None:
+        return Wait()
+    if inputs.over:
+        return Commit()
+    stance = stance_of(desired.spec.takeover, other_runs=inputs.other_runs, serves=inputs.serves)
+    return _apply(desired, inputs) if stance is Stance.SERVE else _stand(Stand(desired, stance), inputs)
+
+
+def _stand(stand: Stand, inputs: Inputs) -> Step:
+    if stand != inputs.stands:
+        return stand
+    return Report(inputs.unreported) if inputs.unreported is not None else Wait()
 
 
 def _apply(desired: Desired, inputs: Inputs) -> Step:
-    """Sysctls and modules are prepared for a mode before it is probed; for `auto`, once it is known which one runs, or that none does.
-    A change ends before the next one begins, however soon that is ordered: else the next one would go back to where this one began."""
-    if inputs.over:
-        return Commit()
+    """Sysctls and modules are prepared for a mode before it is probed; for `auto`, once it is known which one runs, or that none does."""
     spec = _in_effect(desired.spec, inputs)
     undecided = spec.mode is Mode.AUTO and not inputs.mode_failed
     prepare = Prepare(spec, inputs.alone and inputs.active_mode is spec.mode)

@@ -83,10 +83,10 @@ class Transaction:
     def is_open(self) -> bool:
         return self.change is not None and self.change.is_open
 
-    @property
-    def waits_for_probes(self) -> bool:
-        """Nothing may be changed yet."""
-        return self.change is not None and self.change.phase is Phase.ASKING
+    def in_force_of(self, running: object | None) -> Desired | None:
+        """The same; but before the probes are through, an agent that runs nothing yet leaves the kernel as it is."""
+        asks = self.change is not None and self.change.phase is Phase.ASKING
+        return None if asks and running is None else self.in_force
 
     @property
     def unreported(self) -> Desired | None:

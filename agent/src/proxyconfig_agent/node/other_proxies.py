@@ -28,7 +28,7 @@ class Seen:
     tables: tuple[str, ...] = ()
     """Of nftables, by family and name as nft prints them."""
     canaries: tuple[str, ...] = ()
-    """Tables of iptables-nft with the canary, as nft prints them."""
+    """Tables of iptables-nft with the canary, as nft prints them; those of iptables-legacy behind the word `legacy`."""
     link: bool = False
     virtual_servers: int = 0
     """Counted only where the link is kube-proxy's."""
@@ -48,6 +48,16 @@ def finding_of(seen: Seen) -> Finding | None:
         text = f"rules of kube-proxy are on this node: {left}; once no kube-proxy runs here, remove them with `kube-proxy --cleanup`"
         return Finding(Topic.OTHER_PROXY, "KubeProxyRulesLeft", text, harmless=True)
     return None
+
+
+def waiting_finding(seen: Seen) -> Finding:
+    """Why nothing is programmed on a node whose kube-proxy runs."""
+    mode = f" in {seen.mode} mode" if seen.mode else ""
+    text = (
+        f"nothing is programmed while a kube-proxy{mode} runs on this node, whose rules serve: keep it off the node, for example "
+        "by an affinity of its DaemonSet to nodes without the label proxyconfig.dev/config, or set spec.takeover to Adopt"
+    )
+    return Finding(Topic.TRAFFIC, "WaitingForKubeProxy", text)
 
 
 def _left(seen: Seen) -> str:

@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import http.client
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
+from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend, Tool, legacy_tables_of
+from proxyconfig_agent.dataplane.iptables.tools.program import ToolError
 from proxyconfig_agent.dataplane.ipvs.model.servers import GROUP
 from proxyconfig_agent.dataplane.ownership import Ownership
+from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink import links, uapi
 from proxyconfig_agent.netlink.frames import text
 from proxyconfig_agent.netlink.nftables.connection import Connection, KernelError
 from proxyconfig_agent.netlink.nftables.messages import Kind, Table, query
-from proxyconfig_agent.node.other_proxies import CANARY, LINK, PORT, TABLE, Seen, finding_of
-from proxyconfig_agent.state.findings import Finding
+from proxyconfig_agent.node.other_proxies import CANARY, LINK, PORT, TABLE, Seen
 from proxyconfig_api.names import GROUP as API_GROUP
 
-LOOK_S = 60.0
 ANSWER_S = 1.0
 
 _FAMILIES = {uapi.NFPROTO_IPV4: "ip", uapi.NFPROTO_IPV6: "ip6"}
 _OF_IPTABLES = ("mangle", "nat", "filter")
 
 
-async def watch(tell: Callable[[Finding | None], None]) -> NoReturn:
-    """Tell what is found, every LOOK_S seconds until cancelled."""
-    while True:
-        tell(finding_of(await asyncio.to_thread(look)))
-        await asyncio.sleep(LOOK_S)
-
-
 def look() -> Seen:
     """What there is now, in the network namespace of the calling thread. What cannot be read is not there."""
     tables, canaries = _in_nftables()
     theirs = _has_link()
-    return Seen(_mode(), tables, canaries, theirs, _virtual_servers() if theirs else 0)
+    return Seen(_mode(), tables, (*canaries, *_in_legacy()), theirs, _virtual_servers() if theirs else 0)
 
 
 def _in_nftables() -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -55,13 +47,31 @@ def _tables(kernel: Connection) -> Iterator[str]:
 
 
 def _canaries(kernel: Connection) -> Iterator[str]:
-    """An agent in iptables mode has the same chains; then they are its own."""
-    if any(Ownership(owner=owner) for owner in ("iptables", "userspace")):
+    if _are_ours():
         return
     for family, name in _FAMILIES.items():
         for table in _OF_IPTABLES:
             if kernel.get(Kind.GET_CHAIN, family, _chain(table)) is not None:
                 yield f"{name} {table}"
+
+
+def _in_legacy() -> Iterator[str]:
+    """Of table mangle alone, which has few rules. One that is not there is not opened: that would make it."""
+    for family, word in ((Family.IPV4, "ip"), (Family.IPV6, "ip6")):
+        if "mangle" in legacy_tables_of(family) and not _are_ours() and _is_in_legacy(family):
+            yield f"legacy {word} mangle"
+
+
+def _is_in_legacy(family: Family) -> bool:
+    try:
+        return any(line.startswith(f":{CANARY} ") for line in Tool(family, Backend.LEGACY).save("mangle"))
+    except ToolError:
+        return False
+
+
+def _are_ours() -> bool:
+    """An agent in iptables mode has the same chains; then they are its own."""
+    return any(Ownership(owner=owner) for owner in ("iptables", "userspace"))
 
 
 def _chain(table: str) -> bytes:

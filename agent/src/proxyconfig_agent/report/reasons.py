@@ -113,6 +113,18 @@ REASONS = (
         "Keep kube-proxy off the node: the message says how. Until then nothing is changed about it.",
     ),
     Reason(
+        "WaitingForKubeProxy",
+        f"{_SERVES}, `worstNodes`",
+        "A kube-proxy runs on the node and serves; the agent changes nothing there before it has ended (`spec.takeover: Wait`).",
+        "Keep kube-proxy off the node: the agent goes on within seconds. Or set `spec.takeover` to `Adopt`, to program the node beside it.",
+    ),
+    Reason(
+        "Observing",
+        _SERVES,
+        "The agent programs nothing and compares (`spec.takeover: Observe`). Ready is True: the node does what its revision asks for.",
+        "Set `spec.takeover` to `Wait` when the comparison is good.",
+    ),
+    Reason(
         "KubeProxyRulesLeft",
         "`OtherProxyPresent` (True)",
         "Rules that a kube-proxy made, and that the agent has not taken over, are on the node.",

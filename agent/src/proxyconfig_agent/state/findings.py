@@ -38,6 +38,7 @@ class Source(enum.Enum):
     SETTINGS = "settings"
     START = "start"
     SYNC = "sync"
+    TAKEOVER = "takeover"
     WATCHES = "watches"
 
 

@@ -17,7 +17,7 @@ from proxyconfig_operator.model.agent_pods import NOT_READY, words_of
 from proxyconfig_operator.model.objects import Node, Pod
 
 MESSAGE_LIMIT = 1000
-_PASSING = ("Starting", "Removed")
+_PASSING = ("Starting", "Removed", "WaitingForKubeProxy")
 """What an agent says on its way to Ready; a node that comes back was removed before."""
 _SILENT = "AgentSilent", "no heartbeat from the agent: it cannot reach the API server or read the cluster, and its rules may be stale"
 _MUTE = "NotReported", "no report from the agent since its pod started: it cannot reach the API server or read the cluster"
@@ -45,6 +45,8 @@ class NodeState:
     message: str = ""
     mode: str = ""
     """The mode that runs there; empty if none does, or it is not known."""
+    other_proxy: str = ""
+    """The reason of its condition OtherProxyPresent; empty where that is not True."""
 
     @property
     def serves(self) -> bool:
@@ -57,7 +59,12 @@ def state_of(node: Node, proxy: NodeProxy | None, pod: Pod | None, waits: Waits,
     applied = proxy is not None and _applied(proxy, given)
     health, reason, message = _judge(node, proxy, pod, waits, applied=applied, revision=given or revision)
     mode = proxy.status.mode.effective if proxy is not None else ""
-    return NodeState(node.metadata.name, health, applied and given == revision, reason, message[:MESSAGE_LIMIT], mode)
+    return NodeState(node.metadata.name, health, applied and given == revision, reason, message[:MESSAGE_LIMIT], mode, _other_proxy(proxy))
+
+
+def _other_proxy(proxy: NodeProxy | None) -> str:
+    found = condition(proxy.status.conditions, "OtherProxyPresent") if proxy is not None else None
+    return found.reason if found is not None and found.status is ConditionStatus.TRUE else ""
 
 
 def given_of(proxy: NodeProxy | None, config: str) -> str:

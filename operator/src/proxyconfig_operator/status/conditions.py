@@ -54,6 +54,7 @@ def updates_of(found: Findings) -> tuple[ConditionUpdate, ...]:
         _degraded(found),
         _paused(found),
         _overlapping(found),
+        _other_proxies(found),
     )
 
 
@@ -154,6 +155,16 @@ def _overlapping(found: Findings) -> ConditionUpdate:
     nodes = listed(sorted(found.lost))
     message = f"nodes that spec.nodeSelector matches belong to {others}, by spec.priority or age: {nodes}; narrow spec.nodeSelector of one"
     return ConditionUpdate("Overlapping", holds=True, reason="NodesBelongToOthers", message=message)
+
+
+def _other_proxies(found: Findings) -> ConditionUpdate:
+    """The message counts nodes by what they have; their NodeProxies have the words."""
+    kind, nodes = "OtherProxyPresent", {state.name: state.other_proxy for state in found.states if state.other_proxy}
+    if not nodes:
+        return ConditionUpdate(kind, holds=False, reason="NoOtherProxy", message="no node reports another proxy")
+    by_reason = {reason: sorted(name for name, each in nodes.items() if each == reason) for reason in sorted(set(nodes.values()))}
+    message = "; ".join(f"{reason} on {len(names)} nodes: {listed(names)}" for reason, names in by_reason.items())
+    return ConditionUpdate(kind, holds=True, reason="NodesHaveOtherProxy", message=message)
 
 
 def _words(state: NodeState) -> str:

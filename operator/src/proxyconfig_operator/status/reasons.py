@@ -88,6 +88,13 @@ REASONS = (
         "Some selected nodes belong to another ProxyConfig with a higher priority or age.",
         "Narrow the node selector of one of them, or set `spec.priority`.",
     ),
+    Reason(
+        "NodesHaveOtherProxy",
+        "`OtherProxyPresent`",
+        "A kube-proxy, or rules that it left, are on some nodes. The message counts and names them by the reason of their NodeProxies.",
+        "Act on the message of the condition `OtherProxyPresent` of these NodeProxies.",
+    ),
+    Reason("NoOtherProxy", "`OtherProxyPresent`", "No node reports another proxy."),
     Reason("NoOverlap", "`Overlapping`", "No other ProxyConfig selects these nodes with a higher priority or age."),
     Reason("NotStalled", _EVENT, "The ProxyConfig can be rolled out again."),
     Reason("NotDegraded", _EVENT, "No node reports a problem any more."),

@@ -27,6 +27,7 @@ from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.module_states import Modules
 from proxyconfig_agent.node.modules import ESSENTIAL
+from proxyconfig_agent.node.other_proxies import Seen
 from proxyconfig_agent.node.procsys import Ledger
 from proxyconfig_agent.probes.model import Absent, Answer, Target
 from proxyconfig_agent.probes.signals import Signals
@@ -46,6 +47,7 @@ from proxyconfig_agent.watch.informers import Informers
 from proxyconfig_api.nodeproxy import ModeStatus, NodeChange, NodeProxyStatus
 from proxyconfig_api.rollout import OnFailure
 from proxyconfig_api.spec import Masquerade, Mode, ProxyConfigSpec
+from proxyconfig_api.spec import Takeover as Policy
 from proxyconfig_api.status.conditions import condition
 from proxyconfig_api.status.rollout import ChangePhase, ProbeResult
 from proxyconfig_api.values.duration import Duration
@@ -96,6 +98,7 @@ class Node:
         self.fails: dict[str, frozenset[Mode]] = {}
         """Names of probes, and the modes in which they fail."""
         self.statuses: list[NodeProxyStatus] = []
+        self.other_proxy = Seen()
         self.health, metrics = Health(clock), Metrics("1", "")
         self.health.node(known=True, deleted=False)
         self.recorder = StatusRecorder(self.cluster, metrics, self.health, "1", clock)
@@ -115,6 +118,7 @@ class Node:
             health_ports=HealthPorts(self.health.serves, self.recorder.unopened),
             watches=self.watches,
             observation=Observation(record() if record else ChangeRecord(folder), self._ask, Signals(Statistics, clock.monotonic), clock),
+            look=lambda: self.other_proxy,
             checkpointer=Checkpointer(self.checkpoint, self.cluster),
         )
 
@@ -538,3 +542,52 @@ class Scanned(FakeDataplane):
 class Unreadable(FakeDataplane):
     def scan(self) -> list[str]:
         raise DataplaneError("the kernel says no: Operation not permitted")
+
+
+async def test_nothing_is_changed_beside_a_kube_proxy_that_runs_and_everything_when_it_has_ended(tmp_path: Path) -> None:
+    async with running(Node(tmp_path, Clock())) as node:
+        node.other_proxy = Seen(mode="iptables")
+        node.list_everything()
+        node.order(FIRST)
+        await soon(lambda: node.says("WaitingForKubeProxy"))
+        assert node.planes[Mode.NFTABLES].state == {}
+        assert node.probed == []
+        assert node.statuses[-1].observed_revision == ""
+        node.other_proxy = Seen(canaries=("ip mangle",))
+        await soon(lambda: node.says("Synced"))
+        assert len(node.planes[Mode.NFTABLES].state) == 1
+        other = condition(node.statuses[-1].conditions, "OtherProxyPresent")
+        assert other is not None
+        assert other.reason == "KubeProxyRulesLeft"
+
+
+async def test_a_node_is_programmed_beside_a_kube_proxy_that_is_to_be_adopted(tmp_path: Path) -> None:
+    async with running(Node(tmp_path, Clock())) as node:
+        node.other_proxy = Seen(mode="iptables")
+        node.list_everything()
+        node.order(replace(FIRST, spec=ProxyConfigSpec(mode=Mode.NFTABLES, takeover=Policy.ADOPT)))
+        await soon(lambda: node.says("Synced"))
+
+
+async def test_a_node_that_serves_goes_on_when_a_kube_proxy_is_started_beside_it(tmp_path: Path) -> None:
+    async with running(Node(tmp_path, Clock())) as node:
+        node.list_everything()
+        node.order(FIRST)
+        await soon(lambda: node.says("Synced"))
+        node.other_proxy = Seen(mode="iptables")
+        node.order(MASQUERADING)
+        await soon(lambda: node.statuses[-1].observed_revision == "x-2")
+        assert node.says("Synced")
+
+
+async def test_a_node_that_observes_is_ready_and_changed_in_nothing(tmp_path: Path) -> None:
+    async with running(Node(tmp_path, Clock())) as node:
+        node.other_proxy = Seen(mode="iptables")
+        node.list_everything()
+        node.order(replace(FIRST, spec=ProxyConfigSpec(mode=Mode.NFTABLES, takeover=Policy.OBSERVE)))
+        await soon(lambda: node.says("Observing") and node.statuses[-1].observed_revision == "x-1")
+        ready = condition(node.statuses[-1].conditions, "Ready")
+        assert ready is not None
+        assert (ready.status, ready.reason) == ("True", "Observing")
+        assert node.planes[Mode.NFTABLES].state == {}
+        assert node.probed == []

@@ -8,16 +8,34 @@ from typing import Any
 import pytest
 from tests.unit.agent.examples import NODE
 
-from proxyconfig_agent.controller.step import Commit, Inputs, Plan, Prepare, Probe, Reconfigure, Remove, Report, Run, Step, Wait, next_step
+from proxyconfig_agent.controller.stance import Stance
+from proxyconfig_agent.controller.step import (
+    Commit,
+    Inputs,
+    Plan,
+    Prepare,
+    Probe,
+    Reconfigure,
+    Remove,
+    Report,
+    Run,
+    Stand,
+    Step,
+    Wait,
+    next_step,
+)
 from proxyconfig_agent.ingest.model import Address, Family, Network, NodeName
 from proxyconfig_agent.node.local_address import LocalAddress
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.nodeproxy import ModeStatus, NodeProxyStatus
-from proxyconfig_api.spec import Masquerade, Mode, ProxyConfigSpec, Sync
+from proxyconfig_api.spec import Masquerade, Mode, ProxyConfigSpec, Sync, Takeover
 
 NFTABLES = Desired(ProxyConfigSpec(mode=Mode.NFTABLES), 1, "x-1", uid="u")
 IPTABLES = Desired(ProxyConfigSpec(mode=Mode.IPTABLES), 2, "x-2", uid="u")
 REMOVE = replace(NFTABLES, generation=3, remove=True)
+ADOPTING = replace(NFTABLES, spec=ProxyConfigSpec(mode=Mode.NFTABLES, takeover=Takeover.ADOPT))
+OBSERVING = replace(NFTABLES, spec=ProxyConfigSpec(mode=Mode.NFTABLES, takeover=Takeover.OBSERVE))
+WAITING = Stand(NFTABLES, Stance.WAIT)
 NOTHING = Inputs(node=NODE)
 ORDERED = replace(NOTHING, desired=NFTABLES)
 PREPARED = replace(ORDERED, prepared=Prepare(NFTABLES.spec, alone=False))
@@ -50,6 +68,15 @@ AUTO_READY = replace(CHOSEN, prepared=Prepare(AS_IPTABLES, alone=False))
         pytest.param(NOTHING, Wait(), id="no order"),
         pytest.param(replace(READY, desired=None), Wait(), id="no order, though all else is known"),
         pytest.param(ORDERED, Prepare(NFTABLES.spec, alone=False), id="an order prepares the node first"),
+        pytest.param(replace(ORDERED, other_runs=None), Wait(), id="nothing before the node was looked at for another proxy"),
+        pytest.param(replace(ORDERED, other_runs=True), WAITING, id="nothing is changed beside another proxy"),
+        pytest.param(replace(ORDERED, other_runs=True, stands=WAITING), Wait(), id="it is reported once"),
+        pytest.param(replace(ORDERED, other_runs=False, stands=WAITING), Prepare(NFTABLES.spec, alone=False), id="on when it has ended"),
+        pytest.param(replace(ORDERED, desired=ADOPTING, other_runs=True), Prepare(ADOPTING.spec, alone=False), id="or if it is adopted"),
+        pytest.param(replace(ORDERED, desired=OBSERVING), Stand(OBSERVING, Stance.OBSERVE), id="nothing is changed by an observer"),
+        pytest.param(replace(RUNNING, desired=OBSERVING, serves=True), Prepare(OBSERVING.spec, alone=False), id="but what serves goes on"),
+        pytest.param(replace(RUNNING, other_runs=True, serves=True), Wait(), id="also beside another proxy that starts"),
+        pytest.param(replace(ORDERED, desired=REMOVE, other_runs=True), Remove(REMOVE), id="a removal waits for nobody"),
         pytest.param(PREPARED, Probe(NFTABLES.spec), id="then the mode is probed"),
         pytest.param(replace(PREPARED, retry_waits=True, mode_failed=True), Wait(), id="not again before it is time"),
         pytest.param(replace(PREPARED, mode_failed=True), Probe(NFTABLES.spec), id="again when it is time"),

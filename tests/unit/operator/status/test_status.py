@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.operator.builders import NOW, X1, config, labelled, node, pod, proxy, reported, revision, snapshot
+from tests.unit.operator.builders import NOW, X1, condition, config, labelled, node, pod, proxy, reported, revision, snapshot
 
 from proxyconfig_api import codec, names
 from proxyconfig_api.proxyconfig import ProxyConfigStatus
@@ -437,3 +437,24 @@ def test_each_step_of_a_rollout_is_an_event() -> None:
     assert told({"wave": 3, "waves": 3}, {"phase": "Complete", "wave": 3, "waves": 3}) == ["RolloutComplete"]
     assert told({}, {"phase": "RollingBack"}) == ["RollingBack"]
     assert told({"phase": "RollingBack"}, {"phase": "RolledBack"}) == ["RolledBack"]
+
+
+def test_nodes_with_another_proxy_are_counted_by_what_they_have() -> None:
+    found = {"n1": "KubeProxyRunning", "n2": "KubeProxyRulesLeft", "n3": "KubeProxyRunning"}
+    proxies = [
+        proxy(name, revision=X1, conditions=[condition("OtherProxyPresent", holds=True, reason=reason)]) for name, reason in found.items()
+    ]
+    nodes = [labelled(name, "x") for name in (*found, "n4")]
+
+    status = of(snapshot([config(finalizers=OURS)], nodes, proxies=proxies, revisions=[revision(X1, 1)]))
+
+    words = "KubeProxyRulesLeft on 1 nodes: n2; KubeProxyRunning on 2 nodes: n1, n3"
+    assert said(status, "OtherProxyPresent") == ("True", "NodesHaveOtherProxy", words)
+
+
+def test_a_node_that_waits_for_the_end_of_kube_proxy_is_on_its_way() -> None:
+    status = one_node(labelled("n1", "x"), pod("p", "n1"), **reported(X1, ready=False, reason="WaitingForKubeProxy", message="it runs"))
+
+    assert said(status, "Ready")[:2] == ("False", "RollingOut")
+    assert "n1: WaitingForKubeProxy: it runs" in said(status, "Ready")[2]
+    assert said(status, "Degraded")[0] == "False"

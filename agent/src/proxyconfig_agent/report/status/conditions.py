@@ -21,6 +21,9 @@ MESSAGE_LIMIT = 2000
 """Long enough for people; the API would take 32768."""
 
 
+OBSERVING = "Observing"
+
+
 @dataclass(frozen=True, slots=True)
 class Drift:
     """Repairs of what somebody else did to our rules. `last_repair_s`: Unix seconds, 0: never."""
@@ -42,6 +45,8 @@ class NodeState:
     mode: ModeStatus = field(default_factory=ModeStatus)
     programmed: bool = False
     """The kernel holds rules for everything that was known at the last sync."""
+    observing: bool = False
+    """Nothing is programmed, as spec.takeover asks for."""
     services: int = 0
     endpoints: int = 0
     refused: tuple[Refusal, ...] = ()
@@ -88,6 +93,8 @@ def _programmed(state: NodeState) -> ConditionUpdate:
     wrong = _wrong(Topic.TRAFFIC, state.findings)
     if wrong:
         return ConditionUpdate("Programmed", holds=False, reason=wrong[0].reason, message=sentences(wrong))
+    if state.observing:
+        return ConditionUpdate("Programmed", holds=False, reason=OBSERVING, message="spec.takeover is Observe: nothing is programmed")
     if not state.programmed:
         return ConditionUpdate("Programmed", holds=False, reason="Starting", message="the first sync has not ended yet")
     notes = [finding for finding in state.findings if finding.topic is Topic.TRAFFIC]
@@ -104,7 +111,7 @@ def _part(topic: Topic, findings: Iterable[Finding]) -> ConditionUpdate:
 
 
 def _degraded(state: NodeState, others: Iterable[ConditionUpdate]) -> ConditionUpdate:
-    wrong = [(update.reason, update.message) for update in others if not update.holds and update.reason != "Starting"]
+    wrong = [(update.reason, update.message) for update in others if not update.holds and update.reason not in ("Starting", OBSERVING)]
     if state.refused:
         wrong.append(("QuarantinedServices", f"Services not fully programmed: {_names(state.refused)}"))
     wrong += [(finding.reason, finding.message) for finding in _wrong(Topic.AGENT, state.findings)]
@@ -114,6 +121,8 @@ def _degraded(state: NodeState, others: Iterable[ConditionUpdate]) -> ConditionU
 
 
 def _ready(programmed: ConditionUpdate, connected: ConditionUpdate, degraded: ConditionUpdate) -> ConditionUpdate:
+    if programmed.reason == OBSERVING and connected.holds:
+        return ConditionUpdate("Ready", holds=True, reason=OBSERVING, message=programmed.message)
     wrong = [each for each in (programmed, connected) if not each.holds]
     if wrong:
         # A list that fails is why an agent has not programmed the node yet.
