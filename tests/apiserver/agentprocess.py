@@ -14,7 +14,7 @@ from tests.apiserver.objects import GROUP, PROXIES, REVISIONS, Api, Object
 from tests.cluster.network import Attachment
 from tests.support.polling import eventually
 
-from proxyconfig_api.names import API_VERSION
+from proxyconfig_api.objects.names import API_VERSION
 
 NODE = "here"
 SERVICES = "/api/v1/namespaces/default/services"

@@ -11,7 +11,7 @@ from tests.apiserver.objects import Api
 from tests.apiserver.process import OperatorProcess
 from tests.cluster.controlplane import ControlPlane, controlplane
 
-from proxyconfig_api import names
+from proxyconfig_api.objects import names
 
 MANIFESTS = Path(__file__).parents[2] / "manifests" / "base"
 

@@ -15,8 +15,7 @@ from typing import Any
 from tests.apiserver.objects import CONFIGS, DAEMONSETS, LEASES, NODES, PODS, PROXIES, Api, Object, node, pod, ready
 from urllib3.exceptions import HTTPError
 
-from proxyconfig_api import names
-from proxyconfig_api.status import heartbeat
+from proxyconfig_api.objects import heartbeat, names
 
 _PASSING = (
     *("404", "409"),  # others change these objects as well

@@ -11,7 +11,7 @@ from typing import Any
 import urllib3
 from tests.cluster.controlplane import ControlPlane
 
-from proxyconfig_api import names
+from proxyconfig_api.objects import names
 
 GROUP = f"/apis/{names.API_VERSION}"
 CONFIGS, PROXIES, NODES = f"{GROUP}/proxyconfigs", f"{GROUP}/nodeproxies", "/api/v1/nodes"

@@ -25,7 +25,7 @@ from tests.cluster.controlplane import ControlPlane
 from tests.cluster.network import Attachment
 from tests.support.polling import eventually
 
-from proxyconfig_api.status import heartbeat
+from proxyconfig_api.objects import heartbeat
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.kernel]
 

@@ -14,8 +14,8 @@ from tests.cluster.certificates import authority
 from tests.cluster.controlplane import SERVER_NAMES, ControlPlane, controlplane
 from tests.support.polling import soon
 
-from proxyconfig_client.api import ApiClient, path_of
-from proxyconfig_client.config import ClientConfig, from_kubeconfig, in_cluster
+from proxyconfig_client.apiserver.client import ApiClient, path_of
+from proxyconfig_client.connection.config import ClientConfig, from_kubeconfig, in_cluster
 from proxyconfig_client.watch.objects import Cache, Metadata
 from proxyconfig_client.watch.reflector import Reflector
 

@@ -10,12 +10,12 @@ import pytest
 from tests.apiserver.objects import CONFIGS, PROXIES, Api, Object
 from tests.cluster import cluster, images
 from tests.cluster.controlplane import ControlPlane
-from tests.unit.api.kstatus import kstatus
-from tests.unit.api.refusals import ACCEPTED, NAME, REFUSALS, SERVER_ONLY, Refusal
+from tests.unit.api.crds.refusals import ACCEPTED, NAME, REFUSALS, SERVER_ONLY, Refusal
+from tests.unit.api.status.kstatus import kstatus
 
-from proxyconfig_api import codec
-from proxyconfig_api.names import API_VERSION
-from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.objects.names import API_VERSION
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 
 pytestmark = pytest.mark.apiserver
 

@@ -7,7 +7,7 @@ from tests.apiserver.expect import event, gone, is_ready, says, soon
 from tests.apiserver.fleet import Fleet
 from tests.apiserver.objects import CONFIGS, NODES, PODS, PROXIES, Api, config
 
-from proxyconfig_api import names
+from proxyconfig_api.objects import names
 
 pytestmark = pytest.mark.apiserver
 

@@ -13,7 +13,7 @@ from tests.apiserver.objects import CONFIGS, DAEMONSETS, NODES, PODS, PROXIES, R
 from tests.apiserver.process import OperatorProcess
 from tests.cluster.controlplane import ControlPlane, controlplane
 
-from proxyconfig_api import names
+from proxyconfig_api.objects import names
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(400)]
 

@@ -13,7 +13,7 @@ from tests.apiserver.process import OperatorProcess
 from tests.apiserver.wallclock import wrong_by
 from tests.support.polling import eventually
 
-from proxyconfig_api import names
+from proxyconfig_api.objects import names
 
 DEADLINE_S = 12
 """Agents answer within a second; a busy machine may take longer."""

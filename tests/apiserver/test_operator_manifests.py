@@ -11,7 +11,7 @@ import yaml
 from tests.apiserver.objects import Api
 from tests.cluster.controlplane import ControlPlane
 
-from proxyconfig_api import names
+from proxyconfig_api.objects import names
 
 pytestmark = pytest.mark.apiserver
 

@@ -19,7 +19,7 @@ from tests.apiserver.process import OperatorProcess
 from tests.cluster.controlplane import ControlPlane
 from tests.support.polling import eventually
 
-from proxyconfig_api import names
+from proxyconfig_api.objects import names
 
 pytestmark = pytest.mark.apiserver
 

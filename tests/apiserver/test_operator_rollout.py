@@ -11,7 +11,7 @@ from tests.apiserver.fleet import Fleet
 from tests.apiserver.objects import CONFIGS, DAEMONSETS, EVENTS, NODES, PROXIES, REVISIONS, Api, Object, conditions, config
 from tests.apiserver.process import OperatorProcess
 
-from proxyconfig_api import names
+from proxyconfig_api.objects import names
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
 

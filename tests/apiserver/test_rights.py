@@ -18,12 +18,12 @@ from tests.cluster.errors import CommandError
 from tests.support.polling import eventually
 
 from proxyconfig_agent.report.status.heartbeat import Heartbeat
-from proxyconfig_api.names import AGENT, API_VERSION, CONFIG_LABEL, NAMESPACE, OPERATOR
-from proxyconfig_api.status.heartbeat import lease_of
-from proxyconfig_client.api import ApiClient
-from proxyconfig_client.clock import Clock
-from proxyconfig_client.config import from_kubeconfig
-from proxyconfig_client.errors import ApiError
+from proxyconfig_api.objects.heartbeat import lease_of
+from proxyconfig_api.objects.names import AGENT, API_VERSION, CONFIG_LABEL, NAMESPACE, OPERATOR
+from proxyconfig_client.apiserver.client import ApiClient
+from proxyconfig_client.connection.config import from_kubeconfig
+from proxyconfig_client.connection.errors import ApiError
+from proxyconfig_client.process.clock import Clock
 
 pytestmark = pytest.mark.apiserver
 

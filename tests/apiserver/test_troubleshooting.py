@@ -9,7 +9,7 @@ import pytest
 from tests.apiserver.objects import Api, node
 from tests.cluster.controlplane import ControlPlane
 
-from proxyconfig_api.names import NAMESPACE
+from proxyconfig_api.objects.names import NAMESPACE
 
 pytestmark = pytest.mark.apiserver
 

@@ -16,8 +16,8 @@ from tests.bench.run import Run
 from tests.bench.watch import Watch, watching
 from tests.bench.world import World, cluster_ip
 
-from proxyconfig_client.api import ApiClient
-from proxyconfig_client.config import from_kubeconfig
+from proxyconfig_client.apiserver.client import ApiClient
+from proxyconfig_client.connection.config import from_kubeconfig
 
 PAUSE_S = 1.1
 """Before each single change: longer than kube-proxy's minSyncPeriod, so that its rest never counts as its time."""

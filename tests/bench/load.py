@@ -15,9 +15,9 @@ from tests.bench.world import World
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
 
-from proxyconfig_client.api import ApiClient, path_of
-from proxyconfig_client.config import from_kubeconfig
-from proxyconfig_client.errors import ApiError
+from proxyconfig_client.apiserver.client import ApiClient, path_of
+from proxyconfig_client.connection.config import from_kubeconfig
+from proxyconfig_client.connection.errors import ApiError
 
 NOT_FOUND, CONFLICT, NOT_YET = 404, 409, 504
 ATTEMPTS = 60

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import msgspec
 from tests.bench import world
 
-from proxyconfig_client.api import ApiClient, path_of
+from proxyconfig_client.apiserver.client import ApiClient, path_of
 from proxyconfig_client.http.client import Response, Timeouts
 from proxyconfig_client.watch.lines import lines_of
 

@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 from tests.cluster import kubectl
 
-from proxyconfig_api.names import API_VERSION
-from proxyconfig_client.api import ApiClient, path_of
-from proxyconfig_client.config import ClientConfig
-from proxyconfig_client.errors import ApiError, is_missing
+from proxyconfig_api.objects.names import API_VERSION
+from proxyconfig_client.apiserver.client import ApiClient, path_of
+from proxyconfig_client.connection.config import ClientConfig
+from proxyconfig_client.connection.errors import ApiError, is_missing
 
 Object = dict[str, Any]
 CLUSTER_WIDE = {

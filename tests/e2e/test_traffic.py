@@ -15,7 +15,7 @@ from tests.support.netns.topology import Pair
 from tests.support.scenarios.apiobjects import ApiObjects
 from tests.support.scenarios.apiwriter import ApiWriter
 
-from proxyconfig_client.config import from_kubeconfig
+from proxyconfig_client.connection.config import from_kubeconfig
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -16,9 +16,9 @@ from proxyconfig_agent.report.metrics.metrics import Metrics
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.state.cluster import ClusterState
-from proxyconfig_api.nodeproxy import ModeStatus
-from proxyconfig_api.spec import Mode, ProxyConfigSpec
-from proxyconfig_client.clock import Clock
+from proxyconfig_api.objects.nodeproxy import ModeStatus
+from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
+from proxyconfig_client.process.clock import Clock
 
 
 def chosen(wanted: Iterable[Frontends], settings: Settings = SETTINGS) -> tuple[ModeStatus, dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxyconfig_client.clock import Clock
+from proxyconfig_client.process.clock import Clock
 
 START_S = 1_700_000_000.0
 """2023-11-14T22:13:20Z"""

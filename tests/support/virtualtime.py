@@ -7,7 +7,7 @@ import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from proxyconfig_client.clock import Clock
+from proxyconfig_client.process.clock import Clock
 
 T = TypeVar("T")
 

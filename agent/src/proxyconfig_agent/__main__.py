@@ -10,8 +10,8 @@ from proxyconfig_agent.app.options import Options, parse
 from proxyconfig_agent.controller import garbage
 from proxyconfig_agent.dataplane import worker
 from proxyconfig_agent.dataplane.port import DataplaneError
-from proxyconfig_client import logs
-from proxyconfig_client.errors import ConfigurationError
+from proxyconfig_client.connection.errors import ConfigurationError
+from proxyconfig_client.process import logs
 
 
 def run(options: Options) -> int:

@@ -9,8 +9,8 @@ import sys
 import aiohttp
 import structlog
 
-from proxyconfig_client import logs
-from proxyconfig_client.errors import ConfigurationError
+from proxyconfig_client.connection.errors import ConfigurationError
+from proxyconfig_client.process import logs
 from proxyconfig_operator.app import operator, options
 from proxyconfig_operator.apply.workqueue import RetryError
 

@@ -21,9 +21,9 @@ from tests.support.netns.topology import NODE_NAME, Topology
 from tests.support.polling import eventually
 from tests.support.scenarios.configs import CONFIGS
 
-from proxyconfig_api.names import API_VERSION, NAMESPACE
-from proxyconfig_api.proxyconfig import ProxyConfig
-from proxyconfig_api.revision import revision_of
+from proxyconfig_api.objects.names import API_VERSION, NAMESPACE
+from proxyconfig_api.objects.proxyconfig import ProxyConfig
+from proxyconfig_api.objects.revision import revision_of
 
 NODE_PROXY, ALL_EVENTS = f"{PROXIES}/{NODE_NAME}", "/apis/events.k8s.io/v1/events"
 METRICS, HEALTH = ("127.0.0.1", 10249), ("127.0.0.1", 10256)

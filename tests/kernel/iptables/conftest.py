@@ -13,7 +13,7 @@ from tests.kernel.traffic.clusterobjects import node_object
 from tests.support.netns.topology import NODE, NODE_ALTERNATIVE, NODE_NAME, POD_CIDR
 from tests.support.scenarios.apiwriter import ApiWriter
 
-from proxyconfig_client.config import from_kubeconfig
+from proxyconfig_client.connection.config import from_kubeconfig
 
 LENIENT = "--feature-gates=StrictIPCIDRValidation=false"
 """Kubernetes 1.36 refuses such addresses in new objects; clusters have them in old ones."""

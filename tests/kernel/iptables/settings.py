@@ -10,7 +10,7 @@ from tests.kernel.traffic.manifest import EVERYWHERE
 from tests.support.scenarios.configs import CLUSTER_CIDR
 from tests.support.scenarios.scenario import Object
 
-from proxyconfig_api.names import API_VERSION
+from proxyconfig_api.objects.names import API_VERSION
 
 BRIDGE, PREFIX = "cni0", "veth"
 

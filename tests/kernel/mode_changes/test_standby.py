@@ -20,7 +20,7 @@ from proxyconfig_agent.dataplane import modes
 from proxyconfig_agent.dataplane.port import Change, Lifecycle, Settings
 from proxyconfig_agent.dataplane.takeover import Takeover
 from proxyconfig_agent.select.frontends import Frontends
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.spec.sections import Mode
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(120)]
 

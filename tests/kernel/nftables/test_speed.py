@@ -21,7 +21,7 @@ from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.http.routes import health_routes
 from proxyconfig_agent.report.http.server import Routes, Server
 from proxyconfig_agent.report.metrics.metrics import Metrics
-from proxyconfig_client.clock import Clock
+from proxyconfig_client.process.clock import Clock
 
 pytestmark = pytest.mark.kernel
 

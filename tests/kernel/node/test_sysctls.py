@@ -16,7 +16,7 @@ from tests.support.netns.namespace import Namespace, namespaces
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.procsys import Ledger, ProcSys
 from proxyconfig_agent.state.findings import Finding
-from proxyconfig_api.spec import Conntrack, Kernel, ProxyConfigSpec
+from proxyconfig_api.spec.sections import Conntrack, Kernel, ProxyConfigSpec
 from proxyconfig_api.values.duration import Duration
 
 pytestmark = pytest.mark.kernel

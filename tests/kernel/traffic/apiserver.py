@@ -28,7 +28,7 @@ from tests.support.scenarios.book import NETNS
 from tests.support.scenarios.configs import CLUSTER_CIDR, POD_INTERFACE, POD_INTERFACES, Config
 from tests.support.scenarios.scenario import Object
 
-from proxyconfig_client.config import from_kubeconfig
+from proxyconfig_client.connection.config import from_kubeconfig
 
 HEALTH_PORT = 10256
 HOST = 240

@@ -41,9 +41,9 @@ from proxyconfig_agent.sync.result import SyncResult
 from proxyconfig_agent.sync.runner import Runner
 from proxyconfig_agent.sync.schedule import NEVER, SyncIntervals
 from proxyconfig_agent.watch.handlers import EndpointSliceHandler, ServiceHandler
-from proxyconfig_api.proxyconfig import ProxyConfig
-from proxyconfig_client.backoff import Backoff
-from proxyconfig_client.clock import Clock
+from proxyconfig_api.objects.proxyconfig import ProxyConfig
+from proxyconfig_client.process.backoff import Backoff
+from proxyconfig_client.process.clock import Clock
 from proxyconfig_client.watch.objects import Key as ObjectKey
 
 INTERVALS = SyncIntervals(min_s=0, full_s=0, poll_s=0)

@@ -7,7 +7,7 @@ from typing import Any
 from tests.support.scenarios.configs import CLUSTER_CIDR, POD_INTERFACE, POD_INTERFACES, Config
 from tests.support.scenarios.scenario import Object
 
-from proxyconfig_api.names import API_VERSION
+from proxyconfig_api.objects.names import API_VERSION
 
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 

@@ -26,7 +26,7 @@ from proxyconfig_agent.dataplane.metric import KUBE_PROXYS
 from proxyconfig_agent.dataplane.modes import spec_of
 from proxyconfig_agent.ingest.endpointslices import TRIGGER_TIME
 from proxyconfig_agent.report.metrics.definitions import CATALOGUE, NOT_OURS
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.spec.sections import Mode
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(400)]
 

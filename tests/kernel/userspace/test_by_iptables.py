@@ -29,7 +29,7 @@ from proxyconfig_agent.dataplane.port import Change, Installed, Lifecycle, ModeI
 from proxyconfig_agent.dataplane.takeover import AllModes, Takeover
 from proxyconfig_agent.dataplane.userspace.kernel import processes
 from proxyconfig_agent.sync.result import SyncReason
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.spec.sections import Mode
 
 pytestmark = pytest.mark.kernel
 

@@ -15,8 +15,8 @@ from proxyconfig_agent.netlink.ipvs.messages import Timeouts
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.parameters import NodeParameters
 from proxyconfig_agent.node.procsys import Ledger
-from proxyconfig_api.codec import decode
-from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.encoding.codec import decode
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 
 ORIGINAL = Timeouts(tcp_s=900, tcp_fin_s=120, udp_s=300)
 Start = Callable[[], Host]

@@ -16,7 +16,7 @@ from proxyconfig_agent.dataplane.combined.ipvs_entries import KINDS
 from proxyconfig_agent.dataplane.modes import installed
 from proxyconfig_agent.dataplane.port import Change, Destination
 from proxyconfig_agent.ingest.model import Family, Protocol
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.spec.sections import Mode
 
 pytestmark = pytest.mark.kernel
 

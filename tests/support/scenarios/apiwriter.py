@@ -14,10 +14,10 @@ from tests.support.polling import eventually
 from tests.support.scenarios.objects import Key
 from tests.support.scenarios.scenario import Object
 
-from proxyconfig_client.api import ApiClient, path_of
-from proxyconfig_client.apply import apply
-from proxyconfig_client.config import ClientConfig
-from proxyconfig_client.errors import ClientError, is_missing
+from proxyconfig_client.apiserver.apply import apply
+from proxyconfig_client.apiserver.client import ApiClient, path_of
+from proxyconfig_client.connection.config import ClientConfig
+from proxyconfig_client.connection.errors import ClientError, is_missing
 
 WITHIN_S = 60
 AT_ONCE = 8

@@ -10,8 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
-from proxyconfig_client.api import RESPONSE_LIMIT, ApiClient
-from proxyconfig_client.config import ClientConfig
+from proxyconfig_client.apiserver.client import RESPONSE_LIMIT, ApiClient
+from proxyconfig_client.connection.config import ClientConfig
 
 PATH = "/api/v1/things"
 Thing = dict[str, Any]

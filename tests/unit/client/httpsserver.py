@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from tests.unit.client.certificates import Pair
 
-from proxyconfig_client.config import ClientConfig, from_kubeconfig, in_cluster
+from proxyconfig_client.connection.config import ClientConfig, from_kubeconfig, in_cluster
 
 
 class HttpsServer:

@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
-from proxyconfig_api import codec, names
-from proxyconfig_api.nodeproxy import NodeProxy
-from proxyconfig_api.revision import revision_of
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.objects import names
+from proxyconfig_api.objects.nodeproxy import NodeProxy
+from proxyconfig_api.objects.revision import revision_of
 from proxyconfig_operator.decide.agent_daemonset import Installation
 from proxyconfig_operator.decide.assignment import assign
 from proxyconfig_operator.decide.snapshot import Snapshot

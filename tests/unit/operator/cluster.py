@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 from tests.unit.operator.builders import NOW, pod, snapshot
 
-from proxyconfig_api import codec, names
-from proxyconfig_api.nodeproxy import NodeProxy
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.objects import names
+from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_operator.decide.plan import orphan_plan, plan_of
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import OS_LABEL, Config, DaemonSet, Node, Revision

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxyconfig_api import modes
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.spec import modes
+from proxyconfig_api.spec.sections import Mode
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from proxyconfig_agent.app.options import Options
 from proxyconfig_agent.ingest.model import Node, NodeName
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.watch.informers import Informers
-from proxyconfig_api.names import AGENT
-from proxyconfig_client import config
-from proxyconfig_client.api import ApiClient
+from proxyconfig_api.objects.names import AGENT
+from proxyconfig_client.apiserver.client import ApiClient
+from proxyconfig_client.connection import config
 
 _log = structlog.get_logger("process")
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxyconfig_agent.report.http.bind_address import Bind
-from proxyconfig_api.spec import Mode
-from proxyconfig_client import logs
+from proxyconfig_api.spec.sections import Mode
+from proxyconfig_client.process import logs
 
 HEALTHZ = "0.0.0.0:10256"
 METRICS = "127.0.0.1:10249"

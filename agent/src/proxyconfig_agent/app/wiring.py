@@ -46,14 +46,14 @@ from proxyconfig_agent.state.findings import Finding, Source
 from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.watch.desired import FileSource, NodeProxySource, Tell, Trouble
 from proxyconfig_agent.watch.informers import Informers
-from proxyconfig_api.names import AGENT, API_VERSION
-from proxyconfig_api.nodeproxy import NodeProxyStatus
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.objects.names import AGENT, API_VERSION
+from proxyconfig_api.objects.nodeproxy import NodeProxyStatus
+from proxyconfig_api.spec.sections import Mode
 from proxyconfig_api.status.conditions import Condition
-from proxyconfig_client.api import ApiClient, path_of
-from proxyconfig_client.apply import apply
-from proxyconfig_client.clock import Clock
-from proxyconfig_client.events import Events
+from proxyconfig_client.apiserver.apply import apply
+from proxyconfig_client.apiserver.client import ApiClient, path_of
+from proxyconfig_client.apiserver.events import Events
+from proxyconfig_client.process.clock import Clock
 
 _log = structlog.get_logger("process")
 

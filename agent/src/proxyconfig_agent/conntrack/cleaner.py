@@ -25,7 +25,7 @@ from proxyconfig_agent.dataplane.port import Change, Dataplane, Outcome, Setting
 from proxyconfig_agent.ingest.model import ANY, Address, Family, family_of
 from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.state.findings import Finding, Topic
-from proxyconfig_client.backoff import Backoff
+from proxyconfig_client.process.backoff import Backoff
 
 LOOKUPS = 8
 """Up to so many ports are looked up each by the kernel, which walks 200,000 flows in 50 ms; for more, all UDP flows are read once (1 s)."""

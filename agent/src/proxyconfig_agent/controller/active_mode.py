@@ -20,8 +20,8 @@ from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node import capabilities
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.state.findings import Finding, Source, Topic
-from proxyconfig_api.nodeproxy import ModeStatus
-from proxyconfig_api.spec import Mode, ProxyConfigSpec
+from proxyconfig_api.objects.nodeproxy import ModeStatus
+from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
 
 _log = structlog.get_logger("mode")
 

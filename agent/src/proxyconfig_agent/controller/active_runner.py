@@ -13,8 +13,8 @@ from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.sync.result import SyncResult
 from proxyconfig_agent.sync.runner import Runner
 from proxyconfig_agent.watch.desired import Desired
-from proxyconfig_client.backoff import Backoff
-from proxyconfig_client.clock import Clock
+from proxyconfig_client.process.backoff import Backoff
+from proxyconfig_client.process.clock import Clock
 
 OnSynced = Callable[[SyncResult, Desired | None], None]
 """Gets each sync, and what is in effect from it on, if it is the first one with that."""

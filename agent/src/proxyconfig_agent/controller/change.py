@@ -19,7 +19,7 @@ from proxyconfig_agent.probes.judge import failed, failed_before, judged, senten
 from proxyconfig_agent.probes.model import Answer
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_agent.watch.desired import Desired
-from proxyconfig_api.rollout import OnFailure
+from proxyconfig_api.spec.rollout import OnFailure
 from proxyconfig_api.status.rollout import ChangePhase, ChangeStatus
 
 ROUNDS = 2

@@ -18,7 +18,7 @@ from proxyconfig_agent.node.procsys import STATE
 from proxyconfig_agent.probes.model import Answer
 from proxyconfig_agent.state.checkpoint import NodeOrder, order_of
 from proxyconfig_agent.watch.desired import Desired
-from proxyconfig_api.errors import InvalidSpec
+from proxyconfig_api.encoding.errors import InvalidSpec
 
 FORMAT = 1
 

@@ -40,8 +40,8 @@ from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.informers import Informers
-from proxyconfig_api import codec
-from proxyconfig_api.names import GROUP
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.objects.names import GROUP
 
 _log = structlog.get_logger("agent")
 

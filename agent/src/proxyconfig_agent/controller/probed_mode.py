@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proxyconfig_agent.dataplane.port import Installed, ProbeResult
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.spec.sections import Mode
 
 
 @dataclass(frozen=True, slots=True)

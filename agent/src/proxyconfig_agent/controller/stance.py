@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from proxyconfig_api.spec import Takeover
+from proxyconfig_api.spec.sections import Takeover
 
 
 class Stance(enum.Enum):

@@ -15,7 +15,7 @@ from proxyconfig_agent.node.settings import listen_addresses, resolve
 from proxyconfig_agent.state.findings import Finding
 from proxyconfig_agent.sync.schedule import SyncIntervals, intervals_of
 from proxyconfig_agent.watch.desired import Desired
-from proxyconfig_api.spec import Mode, ProxyConfigSpec
+from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.status.rollout import ProbeResult
-from proxyconfig_client.clock import Clock
+from proxyconfig_client.process.clock import Clock
 
 SHORT_S = 0.5
 """A step that ends within this is not reported: a change that passes at once costs the API server one write."""

@@ -6,8 +6,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from proxyconfig_api.modes import candidates
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.spec.modes import candidates
+from proxyconfig_api.spec.sections import Mode
 
 _FIX = "load the module, or use a kernel that has it"
 

@@ -14,13 +14,13 @@ from proxyconfig_agent.dataplane.metric import ModeMetrics
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed, Lifecycle, ModeInstance
 from proxyconfig_agent.dataplane.takeover import AllModes, Takeover
 from proxyconfig_agent.ingest.model import Family
-from proxyconfig_api import modes
-from proxyconfig_api.spec import Mode, ProxyConfigSpec
+from proxyconfig_api.spec import modes
+from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModeSpec:
-    """All that the rest of the agent knows of a mode. What its pod needs is in `proxyconfig_api.modes`, for the operator."""
+    """All that the rest of the agent knows of a mode. What its pod needs is in `proxyconfig_api.spec.modes`, for the operator."""
 
     make: Callable[[], ModeInstance]
     """Raises DataplaneError where the kernel has nothing of what the mode is made of."""

@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from proxyconfig_api.names import STATE_FOLDER
+from proxyconfig_api.objects.names import STATE_FOLDER
 
 
 class Ownership:

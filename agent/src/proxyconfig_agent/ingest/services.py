@@ -9,7 +9,7 @@ from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.addresses import parse_address, parse_network
 from proxyconfig_agent.ingest.messages import few, number_text, quoted
 from proxyconfig_agent.ingest.model import Address, Family, Network, Policy, Protocol, Service, ServiceName, ServicePort, family_of, text_of
-from proxyconfig_api.names import SCHEDULER_ANNOTATION
+from proxyconfig_api.objects.names import SCHEDULER_ANNOTATION
 
 PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 """A label: the Service is another proxy's."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from proxyconfig_agent.node.sysctls import Requested
 from proxyconfig_agent.state.findings import Topic
-from proxyconfig_api.spec import Conntrack
+from proxyconfig_api.spec.sections import Conntrack
 
 CAP = 1 << 20
 """What the number of cores alone never scales the limit beyond (kube-proxy's bound, about 300 MiB of entries)."""

@@ -13,8 +13,8 @@ from proxyconfig_agent.node.parameters import NodeParameters
 from proxyconfig_agent.node.procsys import Ledger, Parameters, reconcile
 from proxyconfig_agent.node.sysctls import Requested
 from proxyconfig_agent.state.findings import Finding
-from proxyconfig_api.nodeproxy import Module
-from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.objects.nodeproxy import Module
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 
 
 def sysctls_of(spec: ProxyConfigSpec, cores: int) -> tuple[Requested, ...]:

@@ -12,8 +12,8 @@ from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node import host_findings, inventory_reader, module_record, module_states, modules
 from proxyconfig_agent.node.module_states import Modules
 from proxyconfig_agent.node.procsys import STATE, present
-from proxyconfig_api.modes import candidates
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.spec.modes import candidates
+from proxyconfig_api.spec.sections import Mode
 
 _log = structlog.get_logger("setup")
 

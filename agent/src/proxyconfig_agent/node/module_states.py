@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from proxyconfig_agent.node.kernel_options import option_of
 from proxyconfig_agent.state.findings import Finding, Topic
-from proxyconfig_api.nodeproxy import Module, ModuleState
+from proxyconfig_api.objects.nodeproxy import Module, ModuleState
 
 PRESENT = (ModuleState.LOADED, ModuleState.BUILT_IN)
 _REFUSALS = ("not permitted", "permission denied", "key was rejected", "required key not available", "lockdown")

@@ -18,7 +18,7 @@ import structlog
 
 from proxyconfig_agent.node.sysctls import Changed, Requested, Write, normal, plan
 from proxyconfig_agent.state.findings import Finding, Topic
-from proxyconfig_api.names import STATE_FOLDER
+from proxyconfig_api.objects.names import STATE_FOLDER
 
 _log = structlog.get_logger("sysctls")
 

@@ -12,8 +12,8 @@ from proxyconfig_agent.dataplane.port import Ipvs, LocalTraffic, Settings
 from proxyconfig_agent.ingest.model import ANY, Address, Family, Network, Node, family_of, text_of
 from proxyconfig_agent.node.local_address import LocalAddress
 from proxyconfig_agent.state.findings import Finding, Topic
-from proxyconfig_api.spec import DetectLocalMode, ProxyConfigSpec, Userspace
-from proxyconfig_api.spec import Ipvs as IpvsSpec
+from proxyconfig_api.spec.sections import DetectLocalMode, ProxyConfigSpec, Userspace
+from proxyconfig_api.spec.sections import Ipvs as IpvsSpec
 from proxyconfig_api.values.cidr import Cidr, NodeAddresses
 
 LOOPBACK = Address(bytes((127, 0, 0, 1)))

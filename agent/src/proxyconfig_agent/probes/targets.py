@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from proxyconfig_agent.ingest.model import Address, Node, Protocol, Service, ServiceName, ServicePort, family_of
 from proxyconfig_agent.probes.model import Absent, Kind, Target
-from proxyconfig_api.rollout import ProbeProtocol, Probes, ProbeType, ServiceProbe
+from proxyconfig_api.spec.rollout import ProbeProtocol, Probes, ProbeType, ServiceProbe
 
 API_SERVER = ServiceName("default", "kubernetes")
 DNS = ServiceName("kube-system", "kube-dns")

@@ -21,11 +21,11 @@ from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.findings import Finding, Source, Topic
 from proxyconfig_agent.sync.result import SyncResult
 from proxyconfig_agent.watch.desired import Desired
-from proxyconfig_api.messages import listed
-from proxyconfig_api.nodeproxy import ModeStatus, NodeProxyStatus
+from proxyconfig_api.objects.nodeproxy import ModeStatus, NodeProxyStatus
+from proxyconfig_api.status.messages import listed
 from proxyconfig_api.status.rollout import ChangeStatus
-from proxyconfig_client.clock import Clock
-from proxyconfig_client.events import Events
+from proxyconfig_client.apiserver.events import Events
+from proxyconfig_client.process.clock import Clock
 
 _log = structlog.get_logger("recorder")
 

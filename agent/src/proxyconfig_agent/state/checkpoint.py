@@ -17,9 +17,9 @@ import msgspec
 import structlog
 
 from proxyconfig_agent.ingest.model import EndpointSlice, Network, Node, Service, Traits
-from proxyconfig_api import codec
-from proxyconfig_api.errors import InvalidSpec
-from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.encoding.errors import InvalidSpec
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 
 FORMAT = 1
 """Of the file. One of another format is as good as none: the next save replaces it."""

@@ -23,8 +23,8 @@ from proxyconfig_agent.state.rejections import Rejections
 from proxyconfig_agent.state.settlement import Settlement
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.sync.schedule import NEVER, Schedule, SyncIntervals
-from proxyconfig_client.backoff import Backoff
-from proxyconfig_client.clock import Clock
+from proxyconfig_client.process.backoff import Backoff
+from proxyconfig_client.process.clock import Clock
 
 MANY = 1000
 """Services and endpoints. To select for more takes milliseconds, and is done outside of the event loop."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proxyconfig_agent.sync.result import SyncReason
-from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 
 REST = 2.0
 """After a change that took t to commit, others are gathered for 2 × t: at once when idle, a third of the time at most under load."""

@@ -17,18 +17,18 @@ import msgspec
 import structlog
 
 from proxyconfig_agent.state.findings import Finding, Topic
-from proxyconfig_api.codec import dec_hook
-from proxyconfig_api.errors import InvalidSpec
-from proxyconfig_api.messages import listed
-from proxyconfig_api.names import API_VERSION, NAMESPACE
-from proxyconfig_api.nodeproxy import Action, NodeChange, NodeProxy, NodeProxySpec, NodeProxyStatus
-from proxyconfig_api.proxyconfig import ProxyConfig
-from proxyconfig_api.revision import parse_revision, unknown_fields
-from proxyconfig_api.rollout import Rollout
-from proxyconfig_api.spec import ProxyConfigSpec
-from proxyconfig_client.api import ApiClient, path_of
-from proxyconfig_client.backoff import Backoff
-from proxyconfig_client.errors import ClientError, ConfigurationError
+from proxyconfig_api.encoding.codec import dec_hook
+from proxyconfig_api.encoding.errors import InvalidSpec
+from proxyconfig_api.objects.names import API_VERSION, NAMESPACE
+from proxyconfig_api.objects.nodeproxy import Action, NodeChange, NodeProxy, NodeProxySpec, NodeProxyStatus
+from proxyconfig_api.objects.proxyconfig import ProxyConfig
+from proxyconfig_api.objects.revision import parse_revision, unknown_fields
+from proxyconfig_api.spec.rollout import Rollout
+from proxyconfig_api.spec.sections import ProxyConfigSpec
+from proxyconfig_api.status.messages import listed
+from proxyconfig_client.apiserver.client import ApiClient, path_of
+from proxyconfig_client.connection.errors import ClientError, ConfigurationError
+from proxyconfig_client.process.backoff import Backoff
 from proxyconfig_client.watch.objects import Cache, Key
 from proxyconfig_client.watch.reflector import Reflector
 

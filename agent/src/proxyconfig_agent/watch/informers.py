@@ -9,7 +9,7 @@ from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.watch import resources
 from proxyconfig_agent.watch.handlers import EndpointSliceHandler, ServiceHandler
-from proxyconfig_client.api import ApiClient
+from proxyconfig_client.apiserver.client import ApiClient
 from proxyconfig_client.watch.objects import Cache, Key
 from proxyconfig_client.watch.reflector import Reflector
 

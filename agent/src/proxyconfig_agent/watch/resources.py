@@ -8,7 +8,7 @@ from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.endpointslices import HEADLESS
 from proxyconfig_agent.ingest.services import PROXY_NAME
 from proxyconfig_agent.watch.handlers import EndpointSliceHandler, ServiceHandler
-from proxyconfig_client.api import ApiClient, path_of
+from proxyconfig_client.apiserver.client import ApiClient, path_of
 from proxyconfig_client.watch.objects import Cache
 from proxyconfig_client.watch.reflector import Reflector
 

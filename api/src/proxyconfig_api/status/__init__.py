@@ -1,1 +1,1 @@
-"""What operator and agents report: conditions, their reasons, the heartbeat."""
+"""What operator and agents report: conditions, their reasons, progress of a rollout."""

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from proxyconfig_api.errors import InvalidSpec
+from proxyconfig_api.encoding.errors import InvalidSpec
 from proxyconfig_cli import __version__
 from proxyconfig_cli.commands import import_command, plan_command, preflight_command, rollout_command
-from proxyconfig_client.errors import ClientError
+from proxyconfig_client.connection.errors import ClientError
 
 PROGRAM = "kubectl proxyconfig"
 

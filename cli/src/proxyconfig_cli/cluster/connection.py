@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxyconfig_cli import __version__
-from proxyconfig_client.api import ApiClient
-from proxyconfig_client.config import ClientConfig, from_kubeconfig, in_cluster
+from proxyconfig_client.apiserver.client import ApiClient
+from proxyconfig_client.connection.config import ClientConfig, from_kubeconfig, in_cluster
 
 USER_AGENT = f"kubectl-proxyconfig/{__version__}"
 MANAGER = "kubectl-proxyconfig"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from proxyconfig_client.api import ApiClient, path_of
-from proxyconfig_client.errors import ApiError, ClientError, is_missing
+from proxyconfig_client.apiserver.client import ApiClient, path_of
+from proxyconfig_client.connection.errors import ApiError, ClientError, is_missing
 
 
 class NotFound(ClientError):  # noqa: N818 - the API's word

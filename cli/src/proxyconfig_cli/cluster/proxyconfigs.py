@@ -6,14 +6,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from proxyconfig_api import codec, names
-from proxyconfig_api.nodeproxy import NodeProxy
-from proxyconfig_api.proxyconfig import ProxyConfig
-from proxyconfig_api.rollout import RETRY_ANNOTATION
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.objects import names
+from proxyconfig_api.objects.nodeproxy import NodeProxy
+from proxyconfig_api.objects.proxyconfig import ProxyConfig
+from proxyconfig_api.spec.rollout import RETRY_ANNOTATION
 from proxyconfig_cli.cluster.connection import MANAGER
 from proxyconfig_cli.rollout.history import COMPONENT, COMPONENT_LABEL, Revision
-from proxyconfig_client.api import ApiClient, path_of
-from proxyconfig_client.errors import ClientError, is_conflict, is_missing
+from proxyconfig_client.apiserver.client import ApiClient, path_of
+from proxyconfig_client.connection.errors import ClientError, is_conflict, is_missing
 
 T = TypeVar("T")
 _MERGE = "application/merge-patch+json"

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from proxyconfig_api.metadata import Metadata
+from proxyconfig_api.objects.metadata import Metadata
 from proxyconfig_cli.cluster import kube_proxy, proxyconfigs
 from proxyconfig_cli.preflight.facts import Node, ProxyPod, Service
-from proxyconfig_client.api import ApiClient, path_of
+from proxyconfig_client.apiserver.client import ApiClient, path_of
 
 PROXIES: Mapping[str, tuple[str, ...]] = {
     "k8s-app": ("kube-proxy", "cilium", "kube-router", "calico-node"),

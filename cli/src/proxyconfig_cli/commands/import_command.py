@@ -8,7 +8,7 @@ from typing import TextIO
 
 import click
 
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.spec.sections import Mode
 from proxyconfig_cli.cluster import kube_proxy
 from proxyconfig_cli.cluster.connection import Connection
 from proxyconfig_cli.commands.options import asynchronous, connection

@@ -6,7 +6,7 @@ from typing import Any, TextIO
 
 import yaml
 
-from proxyconfig_api.errors import InvalidSpec, Problem
+from proxyconfig_api.encoding.errors import InvalidSpec, Problem
 
 
 def manifest_of(file: TextIO) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import TextIO
 import click
 import msgspec
 
-from proxyconfig_api.messages import listed
-from proxyconfig_api.metadata import Metadata
-from proxyconfig_api.proxyconfig import ProxyConfig
+from proxyconfig_api.objects.metadata import Metadata
+from proxyconfig_api.objects.proxyconfig import ProxyConfig
+from proxyconfig_api.status.messages import listed
 from proxyconfig_api.values.duration import Duration
 from proxyconfig_cli.cluster import proxyconfigs
 from proxyconfig_cli.cluster.connection import Connection
@@ -18,7 +18,7 @@ from proxyconfig_cli.commands.options import asynchronous, connection, examples
 from proxyconfig_cli.output.formats import formatted
 from proxyconfig_cli.output.table import table
 from proxyconfig_cli.rollout.plan import Plan, plan
-from proxyconfig_client.api import path_of
+from proxyconfig_client.apiserver.client import path_of
 
 
 class _Node(msgspec.Struct, frozen=True):

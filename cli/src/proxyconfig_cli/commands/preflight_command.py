@@ -6,9 +6,9 @@ from typing import TextIO
 
 import click
 
-from proxyconfig_api.messages import listed
-from proxyconfig_api.proxyconfig import ProxyConfig
-from proxyconfig_api.spec import Mode, ProxyConfigSpec
+from proxyconfig_api.objects.proxyconfig import ProxyConfig
+from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
+from proxyconfig_api.status.messages import listed
 from proxyconfig_cli.cluster import proxyconfigs, survey
 from proxyconfig_cli.cluster.connection import Connection
 from proxyconfig_cli.commands.manifest import manifest_of
@@ -20,7 +20,7 @@ from proxyconfig_cli.output.formats import formatted
 from proxyconfig_cli.preflight.facts import Facts, KubeProxy
 from proxyconfig_cli.preflight.findings import Finding, Severity
 from proxyconfig_cli.preflight.report import report, summary
-from proxyconfig_client.api import ApiClient
+from proxyconfig_client.apiserver.client import ApiClient
 
 _COLOURS = {Severity.PROBLEM: "red", Severity.CHANGE: "yellow", Severity.NOTE: "cyan"}
 

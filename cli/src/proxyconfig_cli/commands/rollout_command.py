@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import click
 
-from proxyconfig_api import names
+from proxyconfig_api.objects import names
 from proxyconfig_api.values.duration import Duration
 from proxyconfig_cli.cluster import proxyconfigs
 from proxyconfig_cli.cluster.connection import Connection

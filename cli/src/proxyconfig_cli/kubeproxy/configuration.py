@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from proxyconfig_api.errors import InvalidSpec, Problem
+from proxyconfig_api.encoding.errors import InvalidSpec, Problem
 from proxyconfig_api.values.duration import Duration
 from proxyconfig_cli.kubeproxy.fields import BY_PATH
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from proxyconfig_api import names
-from proxyconfig_api.errors import InvalidSpec, Problem
-from proxyconfig_api.proxyconfig import ProxyConfig
-from proxyconfig_api.spec import Mode, ProxyConfigSpec
+from proxyconfig_api.encoding.errors import InvalidSpec, Problem
+from proxyconfig_api.objects import names
+from proxyconfig_api.objects.proxyconfig import ProxyConfig
+from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
 from proxyconfig_cli.kubeproxy import sections
 from proxyconfig_cli.kubeproxy.configuration import Configuration
 from proxyconfig_cli.kubeproxy.notes import Note, notes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 
-from proxyconfig_api.errors import InvalidSpec, Problem
+from proxyconfig_api.encoding.errors import InvalidSpec, Problem
 from proxyconfig_cli.kubeproxy.bind_addresses import HEALTHZ_PORT, METRICS_PORT, default_hosts, with_port
 from proxyconfig_cli.kubeproxy.configuration import Configuration
 from proxyconfig_cli.kubeproxy.fields import BY_FLAG, IN_NFTABLES_MODE, PROCESS_FLAGS, Field, Kind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.spec.sections import Mode
 from proxyconfig_cli.kubeproxy.configuration import Configuration
 from proxyconfig_cli.kubeproxy.fields import BY_PATH
 from proxyconfig_cli.kubeproxy.sections import serves_localhost

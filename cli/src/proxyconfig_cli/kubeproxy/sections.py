@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.spec.sections import Mode
 from proxyconfig_cli.kubeproxy.bind_addresses import HEALTHZ_PORT, METRICS_PORT, default_hosts, with_port
 from proxyconfig_cli.kubeproxy.configuration import Configuration
 

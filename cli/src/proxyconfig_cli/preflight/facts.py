@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from proxyconfig_api.metadata import Metadata
-from proxyconfig_api.nodeproxy import NodeProxy
-from proxyconfig_api.spec import Mode, ProxyConfigSpec
+from proxyconfig_api.objects.metadata import Metadata
+from proxyconfig_api.objects.nodeproxy import NodeProxy
+from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
 
 
 class NodeInfo(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

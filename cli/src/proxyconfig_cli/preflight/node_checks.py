@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from proxyconfig_api.nodeproxy import ModuleState, NodeProxy
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.objects.nodeproxy import ModuleState, NodeProxy
+from proxyconfig_api.spec.sections import Mode
 from proxyconfig_api.status.conditions import ConditionStatus, condition
 from proxyconfig_cli.preflight.facts import Facts, Node
 from proxyconfig_cli.preflight.findings import Finding, Severity, found

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from proxyconfig_api.names import SCHEDULER_ANNOTATION
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.objects.names import SCHEDULER_ANNOTATION
+from proxyconfig_api.spec.sections import Mode
 from proxyconfig_cli.preflight.facts import Facts, Service
 from proxyconfig_cli.preflight.findings import Finding, Severity, found
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from proxyconfig_api.metadata import Metadata
-from proxyconfig_api.nodeproxy import NodeProxy
+from proxyconfig_api.objects.metadata import Metadata
+from proxyconfig_api.objects.nodeproxy import NodeProxy
 
 COMPONENT_LABEL, COMPONENT = "app.kubernetes.io/component", "revision"
 """Of our ControllerRevisions, as the operator makes them."""

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from proxyconfig_api import codec
-from proxyconfig_api.metadata import Metadata
-from proxyconfig_api.revision import revision_of
-from proxyconfig_api.rollout import Rollout
-from proxyconfig_api.spec import Iptables, Ipvs, Nftables, ProxyConfigSpec, Userspace
-from proxyconfig_api.waves import waves_of
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.objects.metadata import Metadata
+from proxyconfig_api.objects.revision import revision_of
+from proxyconfig_api.spec.rollout import Rollout
+from proxyconfig_api.spec.sections import Iptables, Ipvs, Nftables, ProxyConfigSpec, Userspace
+from proxyconfig_api.spec.waves import waves_of
 from proxyconfig_cli.rollout.history import changed
 
 _EFFECT = re.compile(r"Change: (?P<effect>.*?)\.?$", re.DOTALL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from proxyconfig_api.proxyconfig import ProxyConfig
+from proxyconfig_api.objects.proxyconfig import ProxyConfig
 from proxyconfig_api.status.conditions import condition, is_true
 from proxyconfig_api.status.rollout import RolloutPhase
 

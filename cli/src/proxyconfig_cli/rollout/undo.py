@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from proxyconfig_api import codec
-from proxyconfig_api.errors import InvalidSpec, Problem
-from proxyconfig_api.revision import NOT_OF_NODES, revision_of
-from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.encoding.errors import InvalidSpec, Problem
+from proxyconfig_api.objects.revision import NOT_OF_NODES, revision_of
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 from proxyconfig_cli.rollout.history import Revision, changed
 
 GITOPS = {

@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
-from proxyconfig_client.errors import ClientError, StreamError
+from proxyconfig_client.connection.errors import ClientError, StreamError
+from proxyconfig_client.connection.tls import RotatingContext, TlsMaterial
 from proxyconfig_client.http.parser import ResponseParser
 from proxyconfig_client.http.stream import Stream, all_closed, connect
-from proxyconfig_client.tls import RotatingContext, TlsMaterial
 
 IDLE_S = 15.0
 """Servers close connections that are idle for minutes; one that is reused before is not closed in the same moment."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import httptools
 
-from proxyconfig_client.errors import StreamError
+from proxyconfig_client.connection.errors import StreamError
 
 OVERHEAD_LIMIT = 65_536
 """Octets in a row that are no body: the head, trailers, lengths of chunks."""

@@ -14,7 +14,7 @@ from typing import Generic
 import msgspec
 import structlog
 
-from proxyconfig_client.errors import ApiError, RestoredError, StreamError
+from proxyconfig_client.connection.errors import ApiError, RestoredError, StreamError
 from proxyconfig_client.watch.list_stream import ListStream, is_json
 from proxyconfig_client.watch.objects import Handler, Identified, Key, Metadata, T, is_older
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from proxyconfig_client.errors import ApiError, RestoredError, is_expired, is_future, is_missing
+from proxyconfig_client.connection.errors import ApiError, RestoredError, is_expired, is_future, is_missing
 
 
 @dataclass(frozen=True, slots=True)

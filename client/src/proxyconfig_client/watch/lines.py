@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator
 
-from proxyconfig_client.errors import StreamError
+from proxyconfig_client.connection.errors import StreamError
 
 LIMIT = 16 * 1024 * 1024
 """An object of etcd has at most 1.5 MiB; its JSON in a watch event a few times that."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from proxyconfig_client.errors import StreamError
+from proxyconfig_client.connection.errors import StreamError
 
 _ITEMS = b'"items":['
 _BETWEEN = b',{"metadata":'

@@ -24,10 +24,10 @@ from typing import Any, Generic, NoReturn
 import msgspec
 import structlog
 
-from proxyconfig_client.api import ApiClient
-from proxyconfig_client.backoff import Backoff
-from proxyconfig_client.errors import ClientError, StreamError
+from proxyconfig_client.apiserver.client import ApiClient
+from proxyconfig_client.connection.errors import ClientError, StreamError
 from proxyconfig_client.http.client import Timeouts
+from proxyconfig_client.process.backoff import Backoff
 from proxyconfig_client.watch.decoder import Counters, Decoder
 from proxyconfig_client.watch.disposition import Absent, Attempt, Disposition, Relist, Resume, Simplify, disposition_of
 from proxyconfig_client.watch.lines import lines_of

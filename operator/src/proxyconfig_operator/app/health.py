@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 import msgspec
 from aiohttp import web
 
-from proxyconfig_client.errors import ConfigurationError
+from proxyconfig_client.connection.errors import ConfigurationError
 from proxyconfig_operator.model.address import Address
 
 STUCK_S = 300.0

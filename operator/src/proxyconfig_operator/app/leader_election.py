@@ -16,8 +16,8 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from proxyconfig_client.api import path_of
-from proxyconfig_client.errors import ApiError, ClientError, is_conflict, is_distrust, is_missing
+from proxyconfig_client.apiserver.client import path_of
+from proxyconfig_client.connection.errors import ApiError, ClientError, is_conflict, is_distrust, is_missing
 
 DURATION_S = 15
 GIVE_UP_S = 10.0

@@ -12,11 +12,10 @@ import kopf
 import msgspec
 import structlog
 
-from proxyconfig_api import names
-from proxyconfig_api.status import heartbeat
-from proxyconfig_client.api import ApiClient, path_of
-from proxyconfig_client.config import ClientConfig, from_kubeconfig, in_cluster
-from proxyconfig_client.events import Events
+from proxyconfig_api.objects import heartbeat, names
+from proxyconfig_client.apiserver.client import ApiClient, path_of
+from proxyconfig_client.apiserver.events import Events
+from proxyconfig_client.connection.config import ClientConfig, from_kubeconfig, in_cluster
 from proxyconfig_client.watch.reflector import Reflector
 from proxyconfig_operator.app import health, preflight
 from proxyconfig_operator.app.health import Vitals, ago

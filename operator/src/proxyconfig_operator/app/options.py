@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from proxyconfig_api import names
-from proxyconfig_api.status import heartbeat
-from proxyconfig_client import logs
+from proxyconfig_api.objects import heartbeat, names
+from proxyconfig_client.process import logs
 from proxyconfig_operator.model.address import Address
 
 

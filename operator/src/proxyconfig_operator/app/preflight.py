@@ -6,10 +6,10 @@ import asyncio
 
 import msgspec
 
-from proxyconfig_api import names
-from proxyconfig_client.api import ApiClient, path_of
-from proxyconfig_client.config import ClientConfig
-from proxyconfig_client.errors import ApiError, ConfigurationError, is_missing
+from proxyconfig_api.objects import names
+from proxyconfig_client.apiserver.client import ApiClient, path_of
+from proxyconfig_client.connection.config import ClientConfig
+from proxyconfig_client.connection.errors import ApiError, ConfigurationError, is_missing
 
 PLURALS = ("proxyconfigs", "nodeproxies")
 

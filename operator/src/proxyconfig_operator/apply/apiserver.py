@@ -17,9 +17,9 @@ import kubernetes
 import urllib3
 from kubernetes.client.exceptions import ApiException
 
-from proxyconfig_api import names
-from proxyconfig_client.config import ClientConfig
-from proxyconfig_client.errors import ClientError
+from proxyconfig_api.objects import names
+from proxyconfig_client.connection.config import ClientConfig
+from proxyconfig_client.connection.errors import ClientError
 from proxyconfig_operator.apply.workqueue import RetryError
 from proxyconfig_operator.model.writes import Apply, Delete, Resource, Unlabel, Write
 

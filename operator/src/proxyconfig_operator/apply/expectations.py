@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from proxyconfig_api.nodeproxy import NodeProxy
+from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_api.status.rollout import RolloutStatus
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.writes import Apply, Resource, Write

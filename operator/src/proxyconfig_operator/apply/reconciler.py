@@ -8,10 +8,10 @@ from typing import Literal, Protocol
 
 import structlog
 
-from proxyconfig_api import names
-from proxyconfig_api.messages import listed
-from proxyconfig_api.proxyconfig import ProxyConfigStatus
-from proxyconfig_client.events import Reference
+from proxyconfig_api.objects import names
+from proxyconfig_api.objects.proxyconfig import ProxyConfigStatus
+from proxyconfig_api.status.messages import listed
+from proxyconfig_client.apiserver.events import Reference
 from proxyconfig_operator.apply.expectations import Expectations
 from proxyconfig_operator.apply.workqueue import RetryError
 from proxyconfig_operator.decide.agent_daemonset import Installation

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
-from proxyconfig_client.backoff import Backoff
+from proxyconfig_client.process.backoff import Backoff
 
 BACKOFF_FIRST_S, BACKOFF_CAP_S = 1.0, 300.0
 

@@ -9,9 +9,11 @@ from typing import Any
 import jinja2
 import yaml
 
-from proxyconfig_api import codec, modes, names
-from proxyconfig_api.pods import Agent
-from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.objects import names
+from proxyconfig_api.spec import modes
+from proxyconfig_api.spec.agent import Agent
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 from proxyconfig_operator.model.address import Address
 from proxyconfig_operator.model.objects import Config, DaemonSet
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
-from proxyconfig_api.nodeproxy import Action, NodeProxy
-from proxyconfig_api.proxyconfig import WORST_LIMIT, WorstNode
+from proxyconfig_api.objects.nodeproxy import Action, NodeProxy
+from proxyconfig_api.objects.proxyconfig import WORST_LIMIT, WorstNode
 from proxyconfig_api.status.conditions import ConditionStatus, condition
 from proxyconfig_api.status.rollout import ChangePhase, ChangeStatus
 from proxyconfig_operator.decide.waits import APPLY_S, Waits

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from proxyconfig_api import codec, names
-from proxyconfig_api.nodeproxy import NodeChange, NodeProxy, NodeProxySpec
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.objects import names
+from proxyconfig_api.objects.nodeproxy import NodeChange, NodeProxy, NodeProxySpec
 from proxyconfig_operator.model.objects import Config, Node
 from proxyconfig_operator.model.writes import Apply, Resource, Write
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from proxyconfig_api import names
+from proxyconfig_api.objects import names
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide import agent_daemonset, placement, removal, revisions, rollouts
 from proxyconfig_operator.decide.removal import Leaving, Step

@@ -11,8 +11,8 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from proxyconfig_api import names
-from proxyconfig_api.nodeproxy import Action, NodeProxy, NodeProxySpec
+from proxyconfig_api.objects import names
+from proxyconfig_api.objects.nodeproxy import Action, NodeProxy, NodeProxySpec
 from proxyconfig_operator.decide.placement import place
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config, Node, Pod

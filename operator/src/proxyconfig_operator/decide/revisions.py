@@ -11,9 +11,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from proxyconfig_api import modes, names
-from proxyconfig_api.revision import Revision as Content
-from proxyconfig_api.revision import revision_of
+from proxyconfig_api.objects import names
+from proxyconfig_api.objects.revision import Revision as Content
+from proxyconfig_api.objects.revision import revision_of
+from proxyconfig_api.spec import modes
 from proxyconfig_operator.model.objects import Config, Revision
 from proxyconfig_operator.model.writes import Apply, Delete, Resource
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from proxyconfig_api.nodeproxy import NodeChange, NodeProxy
-from proxyconfig_api.rollout import RETRY_ANNOTATION
+from proxyconfig_api.objects.nodeproxy import NodeChange, NodeProxy
+from proxyconfig_api.spec.rollout import RETRY_ANNOTATION
 from proxyconfig_api.status.rollout import ChangePhase, RolloutStatus
 from proxyconfig_operator.decide.node_state import Health, NodeState, change_of, given_of, state_of
 from proxyconfig_operator.decide.revisions import Verdict

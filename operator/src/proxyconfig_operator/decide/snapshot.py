@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from proxyconfig_api import names
-from proxyconfig_api.nodeproxy import NodeProxy
+from proxyconfig_api.objects import names
+from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_operator.decide.agent_daemonset import Installation, name_of
 from proxyconfig_operator.decide.assignment import Assignment
 from proxyconfig_operator.decide.revisions import Target, target_of

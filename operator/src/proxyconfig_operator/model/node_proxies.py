@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from proxyconfig_api import codec
-from proxyconfig_api.nodeproxy import Modules, NodeProxy
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.objects.nodeproxy import Modules, NodeProxy
 
 _decoder = msgspec.json.Decoder(NodeProxy, strict=False, dec_hook=codec.dec_hook)
 

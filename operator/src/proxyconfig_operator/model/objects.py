@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from proxyconfig_api import names
-from proxyconfig_api.errors import InvalidSpec
-from proxyconfig_api.metadata import Metadata as ApiMetadata
-from proxyconfig_api.proxyconfig import ProxyConfig, ProxyConfigStatus
-from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.encoding.errors import InvalidSpec
+from proxyconfig_api.objects import names
+from proxyconfig_api.objects.metadata import Metadata as ApiMetadata
+from proxyconfig_api.objects.proxyconfig import ProxyConfig, ProxyConfigStatus
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 from proxyconfig_api.values.selector import LabelSelector
 from proxyconfig_client.watch.objects import Metadata
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from proxyconfig_api.spec.waves import limit_of, waves_of
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
-from proxyconfig_api.waves import limit_of, waves_of
 from proxyconfig_operator.rollout.member import Member, Standing
 from proxyconfig_operator.rollout.request import Request
 

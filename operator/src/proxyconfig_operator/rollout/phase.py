@@ -12,7 +12,7 @@ from datetime import datetime
 
 import msgspec
 
-from proxyconfig_api.rollout import OnFailure
+from proxyconfig_api.spec.rollout import OnFailure
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.rollout.fleet import GOING_BACK, Fleet
 from proxyconfig_operator.rollout.member import Member

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from proxyconfig_api.rollout import Rollout
+from proxyconfig_api.spec.rollout import Rollout
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from proxyconfig_api.messages import listed
-from proxyconfig_api.proxyconfig import NodeCounts
+from proxyconfig_api.objects.proxyconfig import NodeCounts
 from proxyconfig_api.status.conditions import ConditionUpdate
+from proxyconfig_api.status.messages import listed
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide.node_state import Health, NodeState
 from proxyconfig_operator.decide.removal import Leaving, Step

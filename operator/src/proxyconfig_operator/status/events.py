@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from proxyconfig_api.messages import listed
-from proxyconfig_api.proxyconfig import ProxyConfigStatus
+from proxyconfig_api.objects.proxyconfig import ProxyConfigStatus
 from proxyconfig_api.status.conditions import Condition, is_true
+from proxyconfig_api.status.messages import listed
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide.plan import Plan
 from proxyconfig_operator.decide.removal import Step

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from proxyconfig_api import codec, names
-from proxyconfig_api.proxyconfig import NodeCounts, ProxyConfigStatus
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.objects import names
+from proxyconfig_api.objects.proxyconfig import NodeCounts, ProxyConfigStatus
 from proxyconfig_api.status.conditions import updated
 from proxyconfig_operator.decide.node_state import Health, NodeState, state_of, worst_of
 from proxyconfig_operator.decide.plan import Plan

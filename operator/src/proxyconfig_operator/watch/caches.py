@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from proxyconfig_api import names
-from proxyconfig_api.nodeproxy import NodeProxy
+from proxyconfig_api.objects import names
+from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_operator.decide.agent_daemonset import Installation
 from proxyconfig_operator.decide.assignment import Assignment, assign
 from proxyconfig_operator.decide.snapshot import Snapshot

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from proxyconfig_api.status import heartbeat
+from proxyconfig_api.objects import heartbeat
 from proxyconfig_client.watch.objects import Key, Metadata, key_of
 
 

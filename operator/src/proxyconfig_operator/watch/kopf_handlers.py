@@ -14,8 +14,8 @@ import aiohttp
 import kopf
 import msgspec
 
-from proxyconfig_api import names
-from proxyconfig_client.config import ClientConfig
+from proxyconfig_api.objects import names
+from proxyconfig_client.connection.config import ClientConfig
 from proxyconfig_client.watch.objects import Key
 from proxyconfig_operator.model.objects import Config, DaemonSet
 from proxyconfig_operator.watch.caches import Caches

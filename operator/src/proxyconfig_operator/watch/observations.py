@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from proxyconfig_api.nodeproxy import Action, NodeProxy
+from proxyconfig_api.objects.nodeproxy import Action, NodeProxy
 from proxyconfig_api.status.conditions import is_true
 from proxyconfig_operator.decide.waits import APPLY_S, Waits
 from proxyconfig_operator.model.objects import Config, Node, Pod

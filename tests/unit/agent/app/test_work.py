@@ -16,10 +16,10 @@ from proxyconfig_agent.app.wiring import work
 from proxyconfig_agent.ingest.model import Node, NodeName
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.watch.informers import Informers
-from proxyconfig_api.names import API_VERSION
-from proxyconfig_client.api import ApiClient
-from proxyconfig_client.config import ClientConfig
-from proxyconfig_client.errors import ConfigurationError
+from proxyconfig_api.objects.names import API_VERSION
+from proxyconfig_client.apiserver.client import ApiClient
+from proxyconfig_client.connection.config import ClientConfig
+from proxyconfig_client.connection.errors import ConfigurationError
 
 NODEPROXIES = f"/apis/{API_VERSION}/nodeproxies"
 

@@ -18,9 +18,9 @@ from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.metrics.metrics import Metrics
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.state.cluster import ClusterState
-from proxyconfig_api.nodeproxy import ModeStatus
-from proxyconfig_api.spec import Conntrack, Mode, ProxyConfigSpec
-from proxyconfig_client.clock import Clock
+from proxyconfig_api.objects.nodeproxy import ModeStatus
+from proxyconfig_api.spec.sections import Conntrack, Mode, ProxyConfigSpec
+from proxyconfig_client.process.clock import Clock
 
 PORTS = [frontends(cluster=("10.244.0.1:80",))]
 

@@ -19,7 +19,7 @@ from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.sync.result import SyncResult
 from proxyconfig_agent.sync.schedule import SyncIntervals
 from proxyconfig_agent.watch.desired import Desired
-from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 
 FIRST = Plan(Desired(ProxyConfigSpec(), 1, "x-1"), Settings(), SyncIntervals(), (), ())
 SAME_RULES = replace(FIRST, desired=Desired(ProxyConfigSpec(), 2, "x-2"))

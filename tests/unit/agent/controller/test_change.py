@@ -24,9 +24,9 @@ from proxyconfig_agent.controller.change import (
 )
 from proxyconfig_agent.probes.model import Answer
 from proxyconfig_agent.watch.desired import Desired
-from proxyconfig_api.nodeproxy import NodeChange
-from proxyconfig_api.rollout import OnFailure
-from proxyconfig_api.spec import Mode, ProxyConfigSpec
+from proxyconfig_api.objects.nodeproxy import NodeChange
+from proxyconfig_api.spec.rollout import OnFailure
+from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
 from proxyconfig_api.status.rollout import ChangePhase, ProbeResult
 from proxyconfig_api.values.duration import Duration
 

@@ -44,16 +44,16 @@ from proxyconfig_agent.state.findings import Finding
 from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.informers import Informers
-from proxyconfig_api.nodeproxy import ModeStatus, NodeChange, NodeProxyStatus
-from proxyconfig_api.rollout import OnFailure
-from proxyconfig_api.spec import Masquerade, Mode, ProxyConfigSpec
-from proxyconfig_api.spec import Takeover as Policy
+from proxyconfig_api.objects.nodeproxy import ModeStatus, NodeChange, NodeProxyStatus
+from proxyconfig_api.spec.rollout import OnFailure
+from proxyconfig_api.spec.sections import Masquerade, Mode, ProxyConfigSpec
+from proxyconfig_api.spec.sections import Takeover as Policy
 from proxyconfig_api.status.conditions import condition
 from proxyconfig_api.status.rollout import ChangePhase, ProbeResult
 from proxyconfig_api.values.duration import Duration
-from proxyconfig_client.api import ApiClient
-from proxyconfig_client.clock import Clock
-from proxyconfig_client.config import ClientConfig
+from proxyconfig_client.apiserver.client import ApiClient
+from proxyconfig_client.connection.config import ClientConfig
+from proxyconfig_client.process.clock import Clock
 
 AUTO = Desired(ProxyConfigSpec(mode=Mode.AUTO), 1, "x-1", uid="u")
 FIRST = Desired(ProxyConfigSpec(mode=Mode.NFTABLES), 1, "x-1", uid="u")

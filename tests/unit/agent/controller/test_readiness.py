@@ -22,10 +22,10 @@ from proxyconfig_agent.state.checkpoint_loader import SILENCE_S, Checkpointer
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.informers import Informers
-from proxyconfig_api.spec import Mode, ProxyConfigSpec
-from proxyconfig_client.api import ApiClient
-from proxyconfig_client.clock import Clock
-from proxyconfig_client.config import ClientConfig
+from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
+from proxyconfig_client.apiserver.client import ApiClient
+from proxyconfig_client.connection.config import ClientConfig
+from proxyconfig_client.process.clock import Clock
 
 DESIRED = Desired(ProxyConfigSpec(mode=Mode.NFTABLES), 3, "x-3", uid="u")
 CIDRS = (Network(ip("10.96.0.0"), 16),)

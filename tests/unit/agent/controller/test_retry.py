@@ -5,7 +5,7 @@ import asyncio
 from tests.support import virtualtime
 
 from proxyconfig_agent.controller.retry import RETRY_S, RetryTimer
-from proxyconfig_client.clock import Clock
+from proxyconfig_client.process.clock import Clock
 
 
 def test_there_is_one_timer_however_often_it_is_asked_for() -> None:

@@ -27,8 +27,8 @@ from proxyconfig_agent.controller.step import (
 from proxyconfig_agent.ingest.model import Address, Family, Network, NodeName
 from proxyconfig_agent.node.local_address import LocalAddress
 from proxyconfig_agent.watch.desired import Desired
-from proxyconfig_api.nodeproxy import ModeStatus, NodeProxyStatus
-from proxyconfig_api.spec import Masquerade, Mode, ProxyConfigSpec, Sync, Takeover
+from proxyconfig_api.objects.nodeproxy import ModeStatus, NodeProxyStatus
+from proxyconfig_api.spec.sections import Masquerade, Mode, ProxyConfigSpec, Sync, Takeover
 
 NFTABLES = Desired(ProxyConfigSpec(mode=Mode.NFTABLES), 1, "x-1", uid="u")
 IPTABLES = Desired(ProxyConfigSpec(mode=Mode.IPTABLES), 2, "x-2", uid="u")

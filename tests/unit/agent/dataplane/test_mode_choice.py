@@ -7,9 +7,9 @@ import itertools
 import pytest
 
 from proxyconfig_agent.dataplane.mode_choice import Answer, Chosen, Impossible, Verdict, choose
-from proxyconfig_api import modes
-from proxyconfig_api.modes import ORDER, PodNeeds
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.spec import modes
+from proxyconfig_api.spec.modes import ORDER, PodNeeds
+from proxyconfig_api.spec.sections import Mode
 
 KERNEL = "6.1.0"
 WORKS = Answer(Verdict.WORKS)

@@ -20,9 +20,9 @@ from proxyconfig_agent.dataplane.port import DataplaneError, Lifecycle, Settings
 from proxyconfig_agent.node import host
 from proxyconfig_agent.report.metrics.metrics import Metrics
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
-from proxyconfig_api import modes
-from proxyconfig_api.modes import HostPath, PodNeeds
-from proxyconfig_api.spec import Mode, ProxyConfigSpec
+from proxyconfig_api.spec import modes
+from proxyconfig_api.spec.modes import HostPath, PodNeeds
+from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
 from proxyconfig_operator.decide import agent_daemonset
 
 PORTS = [frontends(cluster=("10.244.0.1:80",))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxyconfig_agent.node.conntrack_sysctls import limit, sysctls_of
-from proxyconfig_api.spec import Conntrack
+from proxyconfig_api.spec.sections import Conntrack
 from proxyconfig_api.values.duration import Duration
 
 P = "net.netfilter.nf_conntrack_"

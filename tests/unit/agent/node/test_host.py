@@ -13,7 +13,7 @@ from proxyconfig_agent.node.host import Host, sysctls_of
 from proxyconfig_agent.node.module_states import Modules
 from proxyconfig_agent.node.procsys import Ledger
 from proxyconfig_agent.state.findings import Topic
-from proxyconfig_api.spec import Ipvs, Kernel, Mode, ProxyConfigSpec
+from proxyconfig_api.spec.sections import Ipvs, Kernel, Mode, ProxyConfigSpec
 
 MAX = "net.netfilter.nf_conntrack_max"
 BUCKETS = "net.netfilter.nf_conntrack_buckets"

@@ -7,7 +7,7 @@ import pytest
 from proxyconfig_agent.node.kernel_options import option_of
 from proxyconfig_agent.node.module_states import Modules, findings, states, summary
 from proxyconfig_agent.state.findings import Topic
-from proxyconfig_api.nodeproxy import ModuleState
+from proxyconfig_api.objects.nodeproxy import ModuleState
 
 KERNEL = Modules("6.1.0-test", loaded=frozenset({"nf_conntrack"}), available=frozenset({"nft_masq"}))
 NO_MODULES = Modules("6.1.0-test", loadable=False)

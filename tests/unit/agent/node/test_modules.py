@@ -12,8 +12,8 @@ from proxyconfig_agent.node import init, module_record
 from proxyconfig_agent.node.module_record import Record
 from proxyconfig_agent.node.module_states import Modules, missing, states
 from proxyconfig_agent.node.modules import load, read
-from proxyconfig_api.nodeproxy import ModuleState
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.objects.nodeproxy import ModuleState
+from proxyconfig_api.spec.sections import Mode
 
 RELEASE = "6.1.0-test"
 

@@ -12,9 +12,9 @@ from proxyconfig_agent.ingest.model import Address, Network, Node, NodeName
 from proxyconfig_agent.node.local_address import LocalAddress
 from proxyconfig_agent.node.settings import resolve
 from proxyconfig_agent.state.findings import Finding
-from proxyconfig_api import codec
-from proxyconfig_api.spec import DetectLocalMode, Iptables, Mode, Nftables, NodePorts, ProxyConfigSpec
-from proxyconfig_api.spec import LocalTraffic as LocalTrafficSpec
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.spec.sections import DetectLocalMode, Iptables, Mode, Nftables, NodePorts, ProxyConfigSpec
+from proxyconfig_api.spec.sections import LocalTraffic as LocalTrafficSpec
 from proxyconfig_api.values.cidr import Cidr, NodeAddresses
 
 

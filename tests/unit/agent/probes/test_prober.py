@@ -14,7 +14,7 @@ from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.probes.model import Absent, Answer, Kind, Target
 from proxyconfig_agent.probes.prober import ATTEMPTS, probe
 from proxyconfig_api.status.rollout import ProbeResult
-from proxyconfig_client.clock import Clock
+from proxyconfig_client.process.clock import Clock
 
 TIMEOUT_S = 1.5
 PASSED = Answer("web", ProbeResult.PASSED, family=Family.IPV4)

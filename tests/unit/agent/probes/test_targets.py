@@ -9,7 +9,7 @@ from proxyconfig_agent.ingest.addresses import parse_address
 from proxyconfig_agent.ingest.model import Node, NodeName, Protocol, Service, ServiceName, ServicePort
 from proxyconfig_agent.probes.model import Absent, Target
 from proxyconfig_agent.probes.targets import API_SERVER, DNS, LIMIT, Targets, targets_of
-from proxyconfig_api.rollout import ProbeProtocol, Probes, ProbeType, ServiceProbe
+from proxyconfig_api.spec.rollout import ProbeProtocol, Probes, ProbeType, ServiceProbe
 
 NODE = Node(NodeName("node-1"), addresses=(parse_address("192.0.2.1"), parse_address("192.0.2.9"), parse_address("2001:db8::1")))
 WEB = ServiceName("shop", "web")

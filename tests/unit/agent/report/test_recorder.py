@@ -23,8 +23,8 @@ from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.findings import Finding, Source, Topic
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.watch.desired import Desired
-from proxyconfig_api.nodeproxy import ModeStatus, NodeProxyStatus
-from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.objects.nodeproxy import ModeStatus, NodeProxyStatus
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 
 DESIRED = Desired(ProxyConfigSpec(), 3, "edge-1")
 SYNC = SyncResult(SyncReason.START, ended_at=START_S, took_s=0.1, services=2, endpoints=5)

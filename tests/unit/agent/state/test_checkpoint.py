@@ -31,8 +31,8 @@ from proxyconfig_agent.ingest.model import (
 from proxyconfig_agent.state.checkpoint import FORMAT, CheckpointFile, Header, order_of
 from proxyconfig_agent.state.checkpoint_loader import SAVE_EVERY_S, Checkpointer
 from proxyconfig_agent.state.cluster import ClusterState
-from proxyconfig_api.spec import Mode, ProxyConfigSpec
-from proxyconfig_client.clock import Clock
+from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
+from proxyconfig_client.process.clock import Clock
 
 NODE = Node(NodeName("n1"), "zone-a", (Address(b"\x0a\0\0\1"),), (Network(Address(b"\x0a\1\0\0"), 16),))
 CIDRS = (Network(Address(b"\x0a\x60\0\0"), 16),)

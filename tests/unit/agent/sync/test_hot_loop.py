@@ -24,8 +24,8 @@ from proxyconfig_agent.sync.result import SyncResult
 from proxyconfig_agent.sync.runner import Runner
 from proxyconfig_agent.sync.schedule import SyncIntervals
 from proxyconfig_agent.watch.handlers import EndpointSliceHandler
-from proxyconfig_client.backoff import Backoff
-from proxyconfig_client.clock import Clock
+from proxyconfig_client.process.backoff import Backoff
+from proxyconfig_client.process.clock import Clock
 from proxyconfig_client.watch.reflector import Reflector
 
 SECONDS, PER_SECOND, BURST = 3.0, 1000, 10

@@ -24,8 +24,8 @@ from proxyconfig_agent.state.settlement import PORTION
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.sync.runner import MANY, Runner
 from proxyconfig_agent.sync.schedule import SyncIntervals
-from proxyconfig_client.backoff import Backoff
-from proxyconfig_client.clock import Clock
+from proxyconfig_client.process.backoff import Backoff
+from proxyconfig_client.process.clock import Clock
 from proxyconfig_client.watch.objects import Key
 
 T = TypeVar("T")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from proxyconfig_agent.sync.schedule import SyncIntervals, intervals_of
-from proxyconfig_api import codec
-from proxyconfig_api.spec import Mode, ProxyConfigSpec
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
 
 
 @pytest.mark.parametrize("mode", list(Mode))

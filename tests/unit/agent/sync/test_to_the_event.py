@@ -21,9 +21,9 @@ from proxyconfig_agent.sync.result import SyncResult
 from proxyconfig_agent.sync.runner import Runner
 from proxyconfig_agent.sync.schedule import SyncIntervals
 from proxyconfig_agent.watch.handlers import ServiceHandler
-from proxyconfig_client.backoff import Backoff
-from proxyconfig_client.clock import Clock
-from proxyconfig_client.events import Events
+from proxyconfig_client.apiserver.events import Events
+from proxyconfig_client.process.backoff import Backoff
+from proxyconfig_client.process.clock import Clock
 from proxyconfig_client.watch.reflector import Reflector
 
 

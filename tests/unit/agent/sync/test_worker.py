@@ -20,8 +20,8 @@ from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.sync.runner import Runner
 from proxyconfig_agent.sync.schedule import SyncIntervals
-from proxyconfig_client.backoff import Backoff
-from proxyconfig_client.clock import Clock
+from proxyconfig_client.process.backoff import Backoff
+from proxyconfig_client.process.clock import Clock
 
 
 class Held(FakeDataplane):

@@ -15,11 +15,11 @@ from tests.support.polling import soon
 from proxyconfig_agent.state.findings import Finding
 from proxyconfig_agent.watch import desired
 from proxyconfig_agent.watch.desired import Desired, FileSource, NodeProxySource
-from proxyconfig_api.names import API_VERSION
-from proxyconfig_api.spec import ProxyConfigSpec
-from proxyconfig_client.api import ApiClient
-from proxyconfig_client.config import ClientConfig
-from proxyconfig_client.errors import ConfigurationError
+from proxyconfig_api.objects.names import API_VERSION
+from proxyconfig_api.spec.sections import ProxyConfigSpec
+from proxyconfig_client.apiserver.client import ApiClient
+from proxyconfig_client.connection.config import ClientConfig
+from proxyconfig_client.connection.errors import ConfigurationError
 
 REVISIONS = "/apis/apps/v1/namespaces/proxyconfig-system/controllerrevisions/"
 Json = dict[str, Any]

@@ -9,8 +9,8 @@ from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.model import Node, NodeName
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.watch.informers import Informers
-from proxyconfig_client.api import ApiClient
-from proxyconfig_client.config import ClientConfig
+from proxyconfig_client.apiserver.client import ApiClient
+from proxyconfig_client.connection.config import ClientConfig
 from proxyconfig_client.watch.objects import Key
 
 SERVICE = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"clusterIP": "10.96.0.1", "ports": [{"port": 80}]}}

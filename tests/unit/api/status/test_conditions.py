@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from proxyconfig_api import codec
+from proxyconfig_api.encoding import codec
 from proxyconfig_api.status.conditions import MESSAGE_LIMIT, ConditionUpdate, condition, is_true, updated
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

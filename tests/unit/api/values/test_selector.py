@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from proxyconfig_api import codec
+from proxyconfig_api.encoding import codec
 from proxyconfig_api.values.selector import LabelSelector
 
 LABELS = {"pool": "edge", "zone": "a"}

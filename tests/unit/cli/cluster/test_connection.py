@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from proxyconfig_cli.cluster.connection import config_of
-from proxyconfig_client.errors import ConfigurationError
+from proxyconfig_client.connection.errors import ConfigurationError
 
 
 def write(path: Path, server: str) -> Path:

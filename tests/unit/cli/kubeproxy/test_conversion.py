@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from proxyconfig_api.errors import InvalidSpec
-from proxyconfig_api.proxyconfig import ProxyConfig
-from proxyconfig_api.spec import DetectLocalMode, Mode
+from proxyconfig_api.encoding.errors import InvalidSpec
+from proxyconfig_api.objects.proxyconfig import ProxyConfig
+from proxyconfig_api.spec.sections import DetectLocalMode, Mode
 from proxyconfig_cli.kubeproxy.configuration import Configuration, parse
 from proxyconfig_cli.kubeproxy.conversion import Imported, imported
 from proxyconfig_cli.kubeproxy.fields import BY_PATH, FIELDS, Field, Kind

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxyconfig_api.errors import InvalidSpec
+from proxyconfig_api.encoding.errors import InvalidSpec
 from proxyconfig_cli.kubeproxy import flags
 from proxyconfig_cli.kubeproxy.fields import FIELDS, PROCESS_FLAGS, Field, Kind
 

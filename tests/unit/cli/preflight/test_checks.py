@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxyconfig_api import codec
-from proxyconfig_api.metadata import Metadata
-from proxyconfig_api.nodeproxy import NodeProxy
-from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.objects.metadata import Metadata
+from proxyconfig_api.objects.nodeproxy import NodeProxy
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 from proxyconfig_cli.kubeproxy.configuration import Configuration
 from proxyconfig_cli.kubeproxy.conversion import imported
 from proxyconfig_cli.preflight.facts import Facts, KubeProxy, Node, ProxyPod, Service

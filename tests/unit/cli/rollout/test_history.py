@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from proxyconfig_api.errors import InvalidSpec
-from proxyconfig_api.metadata import Metadata
-from proxyconfig_api.nodeproxy import NodeProxy, NodeProxySpec, NodeProxyStatus
-from proxyconfig_api.proxyconfig import ProxyConfig
-from proxyconfig_api.revision import revision_of
+from proxyconfig_api.encoding.errors import InvalidSpec
+from proxyconfig_api.objects.metadata import Metadata
+from proxyconfig_api.objects.nodeproxy import NodeProxy, NodeProxySpec, NodeProxyStatus
+from proxyconfig_api.objects.proxyconfig import ProxyConfig
+from proxyconfig_api.objects.revision import revision_of
 from proxyconfig_cli.rollout.history import Revision, changed, entries
 from proxyconfig_cli.rollout.undo import changes, owner, target, undone
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from tests.support.documents import document
 
-from proxyconfig_api import codec
-from proxyconfig_api.metadata import Metadata
-from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.objects.metadata import Metadata
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 from proxyconfig_cli.rollout.plan import effect, plan, wave_count, written
 
 CRD = document(Path(__file__).parents[4] / "crds" / "proxyconfigs.yaml")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from proxyconfig_api.proxyconfig import ProxyConfig
+from proxyconfig_api.objects.proxyconfig import ProxyConfig
 from proxyconfig_cli.rollout.progress import Outcome, progress
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxyconfig_client.errors import ClientError, StreamError
+from proxyconfig_client.connection.errors import ClientError, StreamError
 from proxyconfig_client.http.client import HttpClient, Timeouts
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyconfig_client.errors import StreamError
+from proxyconfig_client.connection.errors import StreamError
 from proxyconfig_client.http.parser import OVERHEAD_LIMIT, ResponseParser
 
 CUTS = st.lists(st.integers(0, 500))

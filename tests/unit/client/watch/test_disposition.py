@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from proxyconfig_client.errors import ApiError, ConfigurationError, RestoredError, StreamError
+from proxyconfig_client.connection.errors import ApiError, ConfigurationError, RestoredError, StreamError
 from proxyconfig_client.watch.disposition import Absent, Attempt, Disposition, Relist, Resume, Simplify, disposition_of
 
 LIST, STREAMED_LIST, WATCH = Attempt(), Attempt(streams_lists=True), Attempt(resumed=True, streams_lists=True)

@@ -8,7 +8,7 @@ from itertools import repeat
 
 import pytest
 
-from proxyconfig_client.errors import StreamError
+from proxyconfig_client.connection.errors import StreamError
 from proxyconfig_client.watch.lines import lines_of
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyconfig_client.errors import StreamError
+from proxyconfig_client.connection.errors import StreamError
 from proxyconfig_client.watch.list_stream import ListStream, is_json
 
 GO = (",", ":")

@@ -12,9 +12,9 @@ from aiohttp import web
 from tests.support.polling import soon
 from tests.unit.client.fakeserver import PATH, FakeServer, bookmark, event, served, status
 
-from proxyconfig_client.api import ApiClient
-from proxyconfig_client.backoff import Backoff
-from proxyconfig_client.errors import ApiError, StreamError
+from proxyconfig_client.apiserver.client import ApiClient
+from proxyconfig_client.connection.errors import ApiError, StreamError
+from proxyconfig_client.process.backoff import Backoff
 from proxyconfig_client.watch.objects import Cache, Key, Metadata
 from proxyconfig_client.watch.reflector import Reflector
 from proxyconfig_client.watch.state import ReflectorState

@@ -14,8 +14,8 @@ from urllib.parse import parse_qs
 
 import httptools
 
-from proxyconfig_api import names
-from proxyconfig_client.config import ClientConfig
+from proxyconfig_api.objects import names
+from proxyconfig_client.connection.config import ClientConfig
 
 Manifest = dict[str, Any]
 LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{names.NAMESPACE}/leases"

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from proxyconfig_client.errors import ConfigurationError
+from proxyconfig_client.connection.errors import ConfigurationError
 from proxyconfig_operator.app.health import STUCK_S, Vitals, ago, serve
 from proxyconfig_operator.model.address import Address
 

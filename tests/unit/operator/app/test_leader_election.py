@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from tests.support import virtualtime
 
-from proxyconfig_client.clock import Clock
-from proxyconfig_client.errors import ApiError, ConfigurationError
+from proxyconfig_client.connection.errors import ApiError, ConfigurationError
+from proxyconfig_client.process.clock import Clock
 from proxyconfig_operator.app.leader_election import DURATION_S, GIVE_UP_S, RELEASE_S, RENEW_S, Lease
 
 Object = dict[str, Any]

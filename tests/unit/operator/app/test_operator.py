@@ -11,9 +11,9 @@ import pytest
 from tests.support import virtualtime
 from tests.unit.operator.app.apiserver import CONFIGS, ApiServer
 
-from proxyconfig_api import names
-from proxyconfig_client.api import ApiClient
-from proxyconfig_client.clock import Clock
+from proxyconfig_api.objects import names
+from proxyconfig_client.apiserver.client import ApiClient
+from proxyconfig_client.process.clock import Clock
 from proxyconfig_operator.app.leader_election import Lease
 from proxyconfig_operator.app.operator import Operator
 from proxyconfig_operator.app.options import Settings, parse

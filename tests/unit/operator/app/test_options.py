@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxyconfig_api import names
-from proxyconfig_api.status import heartbeat
+from proxyconfig_api.objects import heartbeat, names
 from proxyconfig_operator.app.options import api_server, parse
 from proxyconfig_operator.model.address import Address
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from proxyconfig_api import names
-from proxyconfig_client.api import ApiClient
-from proxyconfig_client.config import ClientConfig
-from proxyconfig_client.errors import ConfigurationError
+from proxyconfig_api.objects import names
+from proxyconfig_client.apiserver.client import ApiClient
+from proxyconfig_client.connection.config import ClientConfig
+from proxyconfig_client.connection.errors import ConfigurationError
 from proxyconfig_operator.app.preflight import PLURALS, check
 
 

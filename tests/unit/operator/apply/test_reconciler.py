@@ -8,9 +8,9 @@ from typing import Literal
 import pytest
 from tests.unit.operator.builders import INSTALLATION, X1, config, node, proxy, reported
 
-from proxyconfig_api import names
+from proxyconfig_api.objects import names
 from proxyconfig_api.status.conditions import is_true
-from proxyconfig_client.events import Reference
+from proxyconfig_client.apiserver.events import Reference
 from proxyconfig_operator.apply.reconciler import BEHIND_S, Reconciler
 from proxyconfig_operator.apply.workqueue import RetryError
 from proxyconfig_operator.model.objects import Config

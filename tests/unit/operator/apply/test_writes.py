@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from proxyconfig_api import names
-from proxyconfig_client.config import ClientConfig
+from proxyconfig_api.objects import names
+from proxyconfig_client.connection.config import ClientConfig
 from proxyconfig_operator.apply.apiserver import Kube
 from proxyconfig_operator.apply.workqueue import RetryError
 from proxyconfig_operator.model.writes import Apply, Delete, Resource, Unlabel, Write

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tests.unit.operator.builders import config, labelled, node, proxy
 
-from proxyconfig_api import names
-from proxyconfig_api.nodeproxy import NodeChange, NodeProxy
-from proxyconfig_api.rollout import OnFailure
+from proxyconfig_api.objects import names
+from proxyconfig_api.objects.nodeproxy import NodeChange, NodeProxy
+from proxyconfig_api.spec.rollout import OnFailure
 from proxyconfig_operator.decide import placement
 from proxyconfig_operator.model.objects import Node
 from proxyconfig_operator.model.writes import Apply, Resource, Write

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.operator.builders import INSTALLATION, NOW, X1, config, labelled, node, pod, proxy, reported, revision, snapshot
 from tests.unit.operator.cluster import Cluster
 
-from proxyconfig_api import names
+from proxyconfig_api.objects import names
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide import agent_daemonset
 from proxyconfig_operator.decide.plan import Plan, orphan_plan, plan_of

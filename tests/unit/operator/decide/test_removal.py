@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pytest
 from tests.unit.operator.builders import NOW, X1, config, labelled, node, pod, proxy, reported, revision, snapshot
 
-from proxyconfig_api import names
-from proxyconfig_api.nodeproxy import NodeProxy
+from proxyconfig_api.objects import names
+from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_operator.decide.plan import orphan_plan, plan_of
 from proxyconfig_operator.decide.removal import NO_REVISION, UNPROVEN_ANNOTATION, Step, leaving_of, orphans_of, writes_of
 from proxyconfig_operator.decide.snapshot import Snapshot

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from proxyconfig_api import codec
-from proxyconfig_api.rollout import Rollout
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.spec.rollout import Rollout
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.rollout.member import Member, Standing
 from proxyconfig_operator.rollout.planner import Step, step_of

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tests.unit.api.kstatus import kstatus
+from tests.unit.api.status.kstatus import kstatus
 from tests.unit.operator.builders import X1, config, labelled, pod, proxy, reported, revision, snapshot
 
-from proxyconfig_api import codec, names
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.objects import names
 from proxyconfig_operator.decide.plan import plan_of
 from proxyconfig_operator.status.status import status_of
 

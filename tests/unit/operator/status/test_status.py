@@ -8,8 +8,9 @@ import msgspec
 import pytest
 from tests.unit.operator.builders import NOW, X1, condition, config, labelled, node, pod, proxy, reported, revision, snapshot
 
-from proxyconfig_api import codec, names
-from proxyconfig_api.proxyconfig import ProxyConfigStatus
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.objects import names
+from proxyconfig_api.objects.proxyconfig import ProxyConfigStatus
 from proxyconfig_api.status.conditions import ConditionStatus
 from proxyconfig_api.status.rollout import RolloutStatus
 from proxyconfig_operator.decide.plan import Plan, plan_of

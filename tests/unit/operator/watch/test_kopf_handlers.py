@@ -10,8 +10,8 @@ from typing import Any, cast
 import kopf
 import pytest
 
-from proxyconfig_api.names import CONFIG_LABEL
-from proxyconfig_client.config import ClientConfig
+from proxyconfig_api.objects.names import CONFIG_LABEL
+from proxyconfig_client.connection.config import ClientConfig
 from proxyconfig_operator.watch import kopf_handlers
 from proxyconfig_operator.watch.caches import ORPHANS, Caches
 from proxyconfig_operator.watch.observations import Observations

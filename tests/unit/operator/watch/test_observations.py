@@ -6,8 +6,7 @@ import msgspec
 import pytest
 from tests.unit.operator.builders import config, labelled, pod, proxy, reported
 
-from proxyconfig_api import names
-from proxyconfig_api.status import heartbeat
+from proxyconfig_api.objects import heartbeat, names
 from proxyconfig_client.watch.objects import Key, Metadata
 from proxyconfig_operator.decide.waits import APPLY_S
 from proxyconfig_operator.watch.caches import Caches

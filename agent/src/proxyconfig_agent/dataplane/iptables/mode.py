@@ -10,8 +10,8 @@ from proxyconfig_agent.dataplane.modes import ModeSpec
 from proxyconfig_agent.dataplane.ownership import Ownership
 from proxyconfig_agent.dataplane.port import Lifecycle, ModeInstance
 from proxyconfig_agent.ingest.model import Family
-from proxyconfig_api.spec import Iptables as IptablesSpec
-from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.spec.sections import Iptables as IptablesSpec
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 
 ROUTE_LOCALNET = "net.ipv4.conf.all.route_localnet"
 _LOOPBACK = ipaddress.ip_address("127.0.0.1")

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from proxyconfig_agent.dataplane.modes import ModeSpec
 from proxyconfig_agent.dataplane.port import Lifecycle, ModeInstance
 from proxyconfig_agent.ingest.services import SCHEDULERS
-from proxyconfig_api.spec import Ipvs as IpvsSpec
-from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.spec.sections import Ipvs as IpvsSpec
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 
 NEEDED = {
     "net.ipv4.vs.conntrack": "1",

@@ -10,8 +10,8 @@ from proxyconfig_agent.dataplane.metric import FAMILY, Metric, ModeMetrics
 from proxyconfig_agent.dataplane.modes import ModeSpec
 from proxyconfig_agent.dataplane.port import DataplaneError, Lifecycle, ModeInstance
 from proxyconfig_agent.ingest.model import Family
-from proxyconfig_api.spec import Nftables as NftablesSpec
-from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.spec.sections import Nftables as NftablesSpec
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 
 _log = structlog.get_logger("nftables")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from proxyconfig_agent.dataplane.modes import ModeSpec
 from proxyconfig_agent.dataplane.port import Lifecycle, ModeInstance
 from proxyconfig_agent.ingest.model import Family
-from proxyconfig_api.spec import ProxyConfigSpec
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 
 _LOOPBACK = ipaddress.ip_address("127.0.0.1")
 

@@ -9,8 +9,8 @@ from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.ingest.model import ServiceName
 from proxyconfig_agent.report.healthcheck.ports import Unopened
 from proxyconfig_agent.state.findings import Finding
-from proxyconfig_api.nodeproxy import ModeStatus
-from proxyconfig_api.spec import Mode
+from proxyconfig_api.objects.nodeproxy import ModeStatus
+from proxyconfig_api.spec.sections import Mode
 
 
 @dataclass(frozen=True, slots=True)

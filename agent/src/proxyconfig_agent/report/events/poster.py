@@ -16,7 +16,7 @@ import structlog
 
 from proxyconfig_agent.ingest.model import ServiceName
 from proxyconfig_agent.report.events.events import NodeEvent
-from proxyconfig_client.events import Events, Reference
+from proxyconfig_client.apiserver.events import Events, Reference
 
 WAITING = 100
 """No more than that at once: the status names what matters."""

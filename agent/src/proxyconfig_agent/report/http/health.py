@@ -16,7 +16,7 @@ import msgspec
 
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.state.findings import Source
-from proxyconfig_client.clock import Clock
+from proxyconfig_client.process.clock import Clock
 
 STALE_S = 60.0
 """kube-proxy's 2 × syncPeriod with its default of 30 s."""

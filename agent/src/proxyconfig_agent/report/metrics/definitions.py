@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from proxyconfig_agent.dataplane.metric import FAMILY as _FAMILY
 from proxyconfig_agent.dataplane.metric import Metric
-from proxyconfig_client.requests import BUCKETS_S
+from proxyconfig_client.apiserver.request_counts import BUCKETS_S
 
 _SYNC_S = tuple(0.001 * 2**power for power in range(15))
 _PROGRAMMING_S = (0, 0.25, 0.5, *range(1, 60), *range(60, 121, 5), *range(150, 301, 30))  # kube-proxy has the 0, too

@@ -19,8 +19,8 @@ from proxyconfig_agent.report.metrics.kernel import KernelValues
 from proxyconfig_agent.report.metrics.requests import RequestCollector
 from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
-from proxyconfig_api.spec import Mode
-from proxyconfig_client.requests import Requests
+from proxyconfig_api.spec.sections import Mode
+from proxyconfig_client.apiserver.request_counts import Requests
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricF
 from prometheus_client.registry import Collector
 
 from proxyconfig_agent.report.metrics import definitions as of
-from proxyconfig_client.requests import BUCKETS_S, Durations, Requests
+from proxyconfig_client.apiserver.request_counts import BUCKETS_S, Durations, Requests
 
 
 class RequestCollector(Collector):

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.state.findings import Finding, Topic
-from proxyconfig_api.messages import listed
-from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT, ModeStatus, Module
+from proxyconfig_api.objects.nodeproxy import QUARANTINED_LIMIT, ModeStatus, Module
 from proxyconfig_api.status.conditions import ConditionUpdate
+from proxyconfig_api.status.messages import listed
 from proxyconfig_api.status.rollout import ChangeStatus
 
 MESSAGE_LIMIT = 2000

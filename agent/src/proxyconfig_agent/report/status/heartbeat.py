@@ -1,4 +1,4 @@
-"""Renews the Lease of this node's agent, which vouches for the NodeProxy's status (`proxyconfig_api.status.heartbeat`)."""
+"""Renews the Lease of this node's agent, which vouches for the NodeProxy's status (`proxyconfig_api.objects.heartbeat`)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any, NoReturn, Protocol
 
 import structlog
 
-from proxyconfig_api.names import API_VERSION
-from proxyconfig_api.status.heartbeat import GRACE_S, LABELS, NAMESPACE, RENEW_S, lease_of
-from proxyconfig_client.api import path_of
-from proxyconfig_client.clock import Clock
-from proxyconfig_client.errors import ClientError, is_missing
+from proxyconfig_api.objects.heartbeat import GRACE_S, LABELS, NAMESPACE, RENEW_S, lease_of
+from proxyconfig_api.objects.names import API_VERSION
+from proxyconfig_client.apiserver.client import path_of
+from proxyconfig_client.connection.errors import ClientError, is_missing
+from proxyconfig_client.process.clock import Clock
 
 SHORTEST_S = 0.75 * RENEW_S
 """Between two renewals."""

@@ -20,13 +20,13 @@ import structlog
 from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.node.module_states import summary
 from proxyconfig_agent.report.status.conditions import NodeState, updates_of
-from proxyconfig_api import codec
-from proxyconfig_api.names import API_VERSION
-from proxyconfig_api.nodeproxy import QUARANTINED_LIMIT, Drift, Modules, NodeProxyStatus, Quarantined, Removed
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.objects.names import API_VERSION
+from proxyconfig_api.objects.nodeproxy import QUARANTINED_LIMIT, Drift, Modules, NodeProxyStatus, Quarantined, Removed
 from proxyconfig_api.status.conditions import Condition, updated
-from proxyconfig_client.backoff import Backoff
-from proxyconfig_client.clock import Clock
-from proxyconfig_client.errors import ClientError
+from proxyconfig_client.connection.errors import ClientError
+from proxyconfig_client.process.backoff import Backoff
+from proxyconfig_client.process.clock import Clock
 
 TRANSITION_S = 1.0
 COUNTERS_S = 60.0

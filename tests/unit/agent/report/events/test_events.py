@@ -8,7 +8,7 @@ from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.ingest.model import ServiceName
 from proxyconfig_agent.report.events.events import NodeEvent, Posted, mode_changed, new_events, repaired
 from proxyconfig_agent.state.findings import Finding, Topic
-from proxyconfig_api.nodeproxy import ModeStatus
+from proxyconfig_api.objects.nodeproxy import ModeStatus
 
 WEB = Refusal(ServiceName("default", "web"), "its address 10.0.0.1 belongs to default/old", everywhere=True)
 TAKEN = Finding(Topic.AGENT, "PortTaken", "healthz cannot listen")

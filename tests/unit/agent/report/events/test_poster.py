@@ -14,8 +14,8 @@ from tests.unit.client.fakeserver import FakeServer, served
 from proxyconfig_agent.ingest.model import ServiceName
 from proxyconfig_agent.report.events.events import NodeEvent
 from proxyconfig_agent.report.events.poster import WAITING, EventPoster
-from proxyconfig_client.api import ApiClient
-from proxyconfig_client.events import Events
+from proxyconfig_client.apiserver.client import ApiClient
+from proxyconfig_client.apiserver.events import Events
 
 BAD = NodeEvent(ServiceName("shop", "web"), "Quarantined", "Programming", "spec.externalIPs: 'x' is not an IP address")
 NODES = 300

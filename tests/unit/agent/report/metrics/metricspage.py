@@ -8,7 +8,7 @@ from pathlib import Path
 from proxyconfig_agent.dataplane.metric import Metric
 from proxyconfig_agent.dataplane.modes import spec_of
 from proxyconfig_agent.report.metrics.definitions import CATALOGUE, NOT_OURS
-from proxyconfig_api.modes import BUILT
+from proxyconfig_api.spec.modes import BUILT
 
 PAGE = Path(__file__).parents[5] / "docs" / "metrics.md"
 HEAD = """# Metrics of the agent

@@ -18,7 +18,7 @@ from proxyconfig_agent.report.metrics.metrics import Metrics
 from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
 from proxyconfig_agent.select.select import select
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
-from proxyconfig_client.clock import Clock
+from proxyconfig_client.process.clock import Clock
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from proxyconfig_agent.dataplane.metric import Metric
 from proxyconfig_agent.dataplane.modes import spec_of
 from proxyconfig_agent.report.metrics.definitions import CATALOGUE, CONNTRACK_TABLE, NOT_OURS
 from proxyconfig_agent.report.metrics.metrics import Metrics
-from proxyconfig_api.modes import BUILT
-from proxyconfig_api.spec import Mode
-from proxyconfig_client.errors import ApiError
+from proxyconfig_api.spec.modes import BUILT
+from proxyconfig_api.spec.sections import Mode
+from proxyconfig_client.connection.errors import ApiError
 
 
 def test_the_page_is_up_to_date() -> None:

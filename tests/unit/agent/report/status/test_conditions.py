@@ -10,7 +10,7 @@ from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.ingest.model import ServiceName
 from proxyconfig_agent.report.status.conditions import MESSAGE_LIMIT, NodeState, updates_of
 from proxyconfig_agent.state.findings import Finding, Topic
-from proxyconfig_api.nodeproxy import ModeStatus
+from proxyconfig_api.objects.nodeproxy import ModeStatus
 from proxyconfig_api.status.conditions import ConditionUpdate
 
 RUNNING = NodeState(

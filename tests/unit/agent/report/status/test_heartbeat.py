@@ -11,9 +11,9 @@ from typing import Any
 from tests.support import virtualtime
 
 from proxyconfig_agent.report.status.heartbeat import Heartbeat
-from proxyconfig_api.status.heartbeat import GRACE_S, LABELS, RENEW_S
-from proxyconfig_client.clock import Clock
-from proxyconfig_client.errors import ApiError
+from proxyconfig_api.objects.heartbeat import GRACE_S, LABELS, RENEW_S
+from proxyconfig_client.connection.errors import ApiError
+from proxyconfig_client.process.clock import Clock
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/proxyconfig-system/leases"
 

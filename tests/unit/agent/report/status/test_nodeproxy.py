@@ -18,10 +18,10 @@ from proxyconfig_agent.ingest.model import ServiceName
 from proxyconfig_agent.report.status.conditions import Drift, NodeState
 from proxyconfig_agent.report.status.nodeproxy import COUNTERS_S, Reporter, body_of, only_counters, status_of
 from proxyconfig_agent.state.findings import Finding, Topic
-from proxyconfig_api.nodeproxy import ModeStatus, Module, ModuleState, NodeProxy, NodeProxyStatus
+from proxyconfig_api.objects.nodeproxy import ModeStatus, Module, ModuleState, NodeProxy, NodeProxyStatus
 from proxyconfig_api.status.conditions import Condition, condition
-from proxyconfig_client.clock import Clock
-from proxyconfig_client.errors import ApiError
+from proxyconfig_client.connection.errors import ApiError
+from proxyconfig_client.process.clock import Clock
 
 MODE = ModeStatus(desired="auto", effective="nftables", reason="FirstChoice", message="auto: nftables is the first choice")
 STATE = NodeState(version="0.1.0", generation=3, revision="edge-1", mode=MODE, programmed=True, capabilities={"kernel": "6.1"})

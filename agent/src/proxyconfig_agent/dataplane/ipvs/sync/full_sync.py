@@ -22,7 +22,7 @@ from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
 from proxyconfig_agent.ingest.model import Address, Family, Protocol, ServiceName
 from proxyconfig_agent.netlink.ipvs.messages import VirtualServer
 from proxyconfig_agent.select.frontends import Frontends, PortName
-from proxyconfig_api.names import SCHEDULER_ANNOTATION
+from proxyconfig_api.objects.names import SCHEDULER_ANNOTATION
 
 Wanted = Mapping[Family, Mapping[PortName, Frontends]]
 

@@ -1,0 +1,1 @@
+"""JSON to values and back, and what is wrong with a value."""

@@ -1,0 +1,1 @@
+"""Objects of the API: ProxyConfig, NodeProxy, revisions, the heartbeat, and their names."""

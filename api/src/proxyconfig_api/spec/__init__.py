@@ -1,0 +1,1 @@
+"""The spec of a ProxyConfig: its sections, and what they mean."""

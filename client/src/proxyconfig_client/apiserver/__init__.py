@@ -1,0 +1,1 @@
+"""Requests to an API server: one at a time, server-side apply, Events."""

@@ -1,0 +1,1 @@
+"""What every process needs: clocks, pauses after failures, logs."""
