@@ -37,7 +37,7 @@ class Fleet:
         self.silent: set[str] = set()
         """Nodes whose agents do not reach the API server, though kubelet does."""
         self.going_back: set[str] = set()
-        """Nodes whose agents go back from every change, as DNS does not answer after it."""
+        """Nodes whose agents go back from every change, as DNS does not answer after it; they try again only what is another order."""
         self.renew_s = 2.0
         """Between two heartbeats of an agent."""
         self._renewed: dict[str, float] = {}

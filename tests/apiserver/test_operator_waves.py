@@ -11,6 +11,8 @@ from tests.apiserver.fleet import Fleet
 from tests.apiserver.objects import CONFIGS, PROXIES, Api, Object, config
 from tests.apiserver.process import OperatorProcess
 
+from proxyconfig_api.spec.rollout import RETRY_ANNOTATION
+
 pytestmark = pytest.mark.apiserver
 
 ZONE = "topology.kubernetes.io/zone"
@@ -78,6 +80,22 @@ def test_a_canary_that_fails_goes_back_and_no_other_node_ever_changes(api: Api, 
     api.patch(f"{CONFIGS}/x", {"spec": {"masquerade": {"all": False}}})
     is_ready(api, "x", 6)
     assert generations(api, nodes) == [3, 1, 1, 1, 1, 1], "a reverted spec is done at once"
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_retry_reaches_a_node_that_keeps_the_revision_which_failed_there(api: Api, fleet: Fleet) -> None:
+    nodes = installed(api, fleet, onFailure="Pause")
+    fleet.going_back.add("n0")
+    api.patch(f"{CONFIGS}/x", CHANGE)
+    ended(api, "Failed")
+    assert generations(api, nodes) == [2, 1, 1, 1, 1, 1]
+    fleet.going_back.clear()
+
+    api.patch(f"{CONFIGS}/x", {"metadata": {"annotations": {RETRY_ANNOTATION: "1"}}})
+
+    ended(api, "Complete")
+    assert generations(api, nodes) == [3, 2, 2, 2, 2, 2]
+    assert api.have(f"{PROXIES}/n0")["spec"]["change"]["retry"] == "1"
 
 
 @pytest.mark.usefixtures("operator")

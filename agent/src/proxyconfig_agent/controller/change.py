@@ -100,7 +100,7 @@ def ordered(change: Change | None, desired: Desired) -> Change:
     if change is None or desired.remove or change.new.remove:
         return Change(desired)
     if desired.spec == change.new.spec:
-        return replace(change, new=desired)
+        return replace(change, new=desired) if desired.change.retry == change.new.change.retry else _again(change, desired)
     base = change.new if change.phase is Phase.COMMITTED or change.old is None else change.old
     if change.old is None and change.phase is not Phase.COMMITTED:
         return Change(desired)  # the first one has not been applied
@@ -109,6 +109,18 @@ def ordered(change: Change | None, desired: Desired) -> Change:
     if change.phase in _CHANGED:  # the probes would answer for what is being given up
         return Change(desired, base, Phase.APPLYING, change.before)
     return Change(desired, base, Phase.ASKING)
+
+
+def _again(change: Change, desired: Desired) -> Change:
+    """Another attempt at the same spec. What failed before is no longer counted; what has not failed goes on."""
+    match change.phase:
+        case Phase.ROLLED_BACK:
+            return Change(desired, change.old, Phase.ASKING)
+        case Phase.RETURNING:
+            return Change(desired, change.old, Phase.APPLYING, change.before)
+        case Phase.APPLYING | Phase.PROBING:
+            return replace(change, new=desired, after=(), misses=0, passed_at=None, reason="", message="")
+    return replace(change, new=desired)
 
 
 def resumed(recorded: Change, desired: Desired) -> Change:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ from proxyconfig_agent.probes.model import Answer
 from proxyconfig_agent.state.checkpoint import NodeOrder, order_of
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.encoding.errors import InvalidSpec
+from proxyconfig_api.objects.nodeproxy import NodeChange
 
 FORMAT = 1
 
@@ -35,6 +36,8 @@ class _Recorded:
     after: tuple[Answer, ...]
     reason: str
     message: str
+    retry: str = ""
+    """Of the order to change to `new`."""
 
 
 class ChangeRecord:
@@ -47,7 +50,7 @@ class ChangeRecord:
         """Replace the file in one step. A failure is logged: a restarted agent starts anew then, without a way back."""
         old = _order(change.old) if change.old is not None else None
         parts = change.before, change.after, change.reason, change.message
-        octets = msgspec.json.encode(_Recorded(FORMAT, change.phase, _order(change.new), old, *parts))
+        octets = msgspec.json.encode(_Recorded(FORMAT, change.phase, _order(change.new), old, *parts, change.new.change.retry))
         scratch = self._path.with_suffix(".tmp")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +66,8 @@ class ChangeRecord:
             if found.format != FORMAT:
                 return None
             old = _desired(found.old) if found.old is not None else None
-            return Change(_desired(found.new), old, found.phase, found.before, found.after, reason=found.reason, message=found.message)
+            new = replace(_desired(found.new), change=NodeChange(retry=found.retry))
+            return Change(new, old, found.phase, found.before, found.after, reason=found.reason, message=found.message)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError, InvalidSpec) as error:

@@ -34,6 +34,8 @@ class NodeChange(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit
     """How long the node keeps the old rules ready to go back to."""
     on_failure: OnFailure = OnFailure.PAUSE
     """Whether the node goes back by itself, or keeps the revision and reports."""
+    retry: str = ""
+    """The value of RETRY_ANNOTATION with which the node got the revision. With another one it begins a failed change anew."""
 
 
 class NodeProxySpec(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

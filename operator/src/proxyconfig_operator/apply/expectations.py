@@ -22,8 +22,8 @@ PATIENCE_S = 30.0
 @dataclass(frozen=True, slots=True)
 class _Expected:
     rollout: RolloutStatus | None
-    revisions: dict[str, str]
-    """By node."""
+    orders: dict[str, tuple[str, str]]
+    """Of each node: the revision, and the attempt at it."""
     until: float
 
 
@@ -35,12 +35,12 @@ class Expectations:
 
     def expect(self, config: str, rollout: RolloutStatus | None, writes: Iterable[Write]) -> None:
         """Note what is about to be written for a ProxyConfig."""
-        revisions = {
-            each.name: each.body["spec"]["revisionName"]
+        orders = {
+            each.name: (each.body["spec"]["revisionName"], each.body["spec"].get("change", {}).get("retry", ""))
             for each in writes
             if isinstance(each, Apply) and each.resource is Resource.NODE_PROXY
         }
-        self._expected[config] = _Expected(rollout, revisions, self._clock() + PATIENCE_S)
+        self._expected[config] = _Expected(rollout, orders, self._clock() + PATIENCE_S)
 
     def forget(self, config: str) -> None:
         """Expect nothing: the API server has refused something of it, and the next pass has to say so."""
@@ -53,12 +53,12 @@ class Expectations:
             return True
         met = self._clock() >= expected.until or (
             snapshot.configs[config].status.rollout == expected.rollout
-            and all(_has(snapshot.proxies.get(node), revision) for node, revision in expected.revisions.items() if node in snapshot.nodes)
+            and all(_has(snapshot.proxies.get(node), order) for node, order in expected.orders.items() if node in snapshot.nodes)
         )
         if met:
             del self._expected[config]
         return met
 
 
-def _has(proxy: NodeProxy | None, revision: str) -> bool:
-    return proxy is not None and proxy.spec.revision_name == revision
+def _has(proxy: NodeProxy | None, order: tuple[str, str]) -> bool:
+    return proxy is not None and (proxy.spec.revision_name, proxy.spec.change.retry) == order

@@ -17,9 +17,9 @@ from proxyconfig_operator.model.writes import Apply, Resource, Write
 def writes_of(config: Config, revision: str, change: NodeChange, node: Node, proxy: NodeProxy | None) -> tuple[Write, ...]:
     """What a member lacks of being placed on `revision`; empty if nothing.
 
-    `change` goes along with another revision; by itself it is no reason to write."""
+    `change` goes along with another revision or another attempt at it; by itself it is no reason to write."""
     wanted = NodeProxySpec(config_name=config.name, revision_name=revision, change=change)
-    if proxy is not None and msgspec.structs.replace(wanted, change=proxy.spec.change) == proxy.spec:
+    if proxy is not None and _is_same_order(wanted, proxy.spec):
         wanted = proxy.spec
     placed = proxy is not None and proxy.spec == wanted and _owned(proxy, node)
     labelled = node.metadata.label(names.CONFIG_LABEL) == config.name
@@ -38,6 +38,10 @@ def place(node: Node, spec: NodeProxySpec, annotations: Mapping[str, str] | None
         metadata["annotations"] = dict(annotations)
     body = {"apiVersion": names.API_VERSION, "kind": "NodeProxy", "metadata": metadata, "spec": codec.filled(codec.builtins(spec))}
     return Apply(Resource.NODE_PROXY, node.metadata.name, body)
+
+
+def _is_same_order(wanted: NodeProxySpec, given: NodeProxySpec) -> bool:
+    return msgspec.structs.replace(wanted, change=given.change) == given and wanted.change.retry == given.change.retry
 
 
 def _owned(proxy: NodeProxy, node: Node) -> bool:

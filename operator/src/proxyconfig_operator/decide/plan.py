@@ -72,8 +72,10 @@ def _placings(config: Config, step: RolloutStep, snapshot: Snapshot) -> tuple[tu
 
 
 def _placing(config: Config, node: str, revision: str, step: RolloutStep, snapshot: Snapshot) -> tuple[Write, ...]:
-    change = rollouts.change_to(revision, config, step.status)
-    return placement.writes_of(config, revision, change, snapshot.nodes[node], snapshot.proxies.get(node))
+    proxy = snapshot.proxies.get(node)
+    stays = proxy is not None and node not in step.moves and node not in step.joins
+    change = proxy.spec.change if proxy is not None and stays else rollouts.change_to(revision, config, step.status)
+    return placement.writes_of(config, revision, change, snapshot.nodes[node], proxy)
 
 
 def _superseded(config: Config, step: RolloutStep | None, snapshot: Snapshot) -> tuple[Delete, ...]:

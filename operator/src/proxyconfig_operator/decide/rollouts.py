@@ -48,7 +48,7 @@ def change_to(revision: str, config: Config, status: RolloutStatus) -> NodeChang
     rollout = config.spec.rollout
     if revision == status.previous_revision or not status.previous_revision:
         return NodeChange()
-    return NodeChange(probes=rollout.probes, hold_period=rollout.hold_period, on_failure=rollout.on_failure)
+    return NodeChange(probes=rollout.probes, hold_period=rollout.hold_period, on_failure=rollout.on_failure, retry=status.observed_retry)
 
 
 def _member(state: NodeState, proxy: NodeProxy | None, config: Config, snapshot: Snapshot) -> Member:
@@ -60,6 +60,7 @@ def _member(state: NodeState, proxy: NodeProxy | None, config: Config, snapshot:
         name=state.name,
         revision=given_of(proxy, config.name),
         standing=standing,
+        retry=proxy.spec.change.retry if proxy is not None else "",
         group=labels.get(rollout.topology_key, "") if rollout.topology_key else "",
         canary=rollout.canary.selector is not None and rollout.canary.selector.matches(labels),
         late=standing is not Standing.HEALTHY and waited_s > rollout.progress_deadline,

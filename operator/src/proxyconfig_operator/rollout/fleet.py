@@ -50,12 +50,12 @@ class Fleet:
     @cached_property
     def given(self) -> Sequence[Member]:
         """Nodes that were given the revision of the rollout."""
-        return [each for each in self.members if each.revision == self.status.revision]
+        return [each for each in self.members if each.revision == self.status.revision and not self._awaits_retry(each)]
 
     @cached_property
     def others(self) -> Sequence[Member]:
-        """Nodes that have a revision, but not the goal."""
-        return [each for each in self.members if each.revision not in ("", self.goal)]
+        """Nodes that have a revision, but not the goal, or have failed in an earlier attempt at it."""
+        return [each for each in self.members if each.revision not in ("", self.goal) or self._awaits_retry(each)]
 
     @cached_property
     def open(self) -> Sequence[Member]:
@@ -96,6 +96,10 @@ class Fleet:
     def all_waves(self) -> tuple[Wave, ...]:
         """The waves from the beginning, for the nodes that there are now."""
         return self._waves([*self.given, *self.able], 0) if self.gated else ()
+
+    def _awaits_retry(self, member: Member) -> bool:
+        """Whether a node has failed on the goal before the rollout was retried: then it is given the goal again."""
+        return self.gated and member.failed and member.revision == self.goal and member.retry != self.status.observed_retry
 
     def _waves(self, candidates: Sequence[Member], given: int) -> tuple[Wave, ...]:
         # Nodes that do not have the previous revision, which is known to be good, come first.

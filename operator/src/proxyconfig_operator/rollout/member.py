@@ -26,6 +26,8 @@ class Member:
     revision: str
     """The one it was given; empty if none of this ProxyConfig."""
     standing: Standing
+    retry: str = ""
+    """The attempt at the revision with which it was given."""
     group: str = ""
     """Its value of spec.rollout.topologyKey."""
     canary: bool = False

@@ -49,6 +49,9 @@ COMMITTED = Change(B, A, Phase.COMMITTED, GOOD, GOOD, passed_at=100.0)
 WORDS = "after the change to revision r-iptables probes fail that passed before: dns/UDP: silent"
 RETURNING = Change(B, A, Phase.RETURNING, GOOD, BAD, misses=2, reason=FAILED, message=WORDS)
 BACK = replace(RETURNING, phase=Phase.ROLLED_BACK, message=f"{WORDS}; the node is back at revision r-nftables")
+KEPT = replace(RETURNING, phase=Phase.PROBING)
+PAUSED = order(Mode.IPTABLES, 2, PAUSE)
+AGAIN = order(Mode.IPTABLES, 4, NodeChange(hold_period=Duration(10), on_failure=OnFailure.ROLLBACK, retry="again"))
 
 
 @pytest.mark.parametrize(
@@ -71,6 +74,12 @@ BACK = replace(RETURNING, phase=Phase.ROLLED_BACK, message=f"{WORDS}; the node i
         (ordered(BACK, C), Change(C, A, Phase.ASKING)),
         (ordered(BACK, replace(A, generation=4)), Change(replace(A, generation=4))),
         (ordered(BACK, replace(B, generation=4)), replace(BACK, new=replace(B, generation=4))),
+        (ordered(BACK, AGAIN), Change(AGAIN, A, Phase.ASKING)),
+        (ordered(RETURNING, AGAIN), Change(AGAIN, A, Phase.APPLYING, GOOD)),
+        (ordered(replace(KEPT, new=PAUSED), AGAIN), replace(PROBING, new=AGAIN)),
+        (ordered(replace(APPLYING, reason="ModeUnsupported", message="no"), AGAIN), replace(APPLYING, new=AGAIN)),
+        (ordered(HOLDING, AGAIN), replace(HOLDING, new=AGAIN)),
+        (ordered(COMMITTED, AGAIN), replace(COMMITTED, new=AGAIN)),
         (ordered(HOLDING, C), Change(C, A, Phase.APPLYING, GOOD)),
         (ordered(ASKING, C), Change(C, A, Phase.ASKING)),
         (ordered(RETURNING, C), Change(C, A, Phase.APPLYING, GOOD)),
@@ -162,6 +171,7 @@ def test_the_status_names_revision_phase_and_probes(change: Change, phase: Chang
         (HOLDING, A, Change(A)),
         (RETURNING, B, RETURNING),
         (BACK, B, BACK),
+        (BACK, AGAIN, Change(AGAIN, A, Phase.ASKING)),
         (BACK, C, Change(C, A, Phase.ASKING)),
     ],
 )
@@ -171,7 +181,7 @@ def test_a_restarted_agent_goes_on_or_goes_back(recorded: Change, now: Desired, 
 
 
 events = st.one_of(
-    st.tuples(st.just("ordered"), st.sampled_from((A, B, C))),
+    st.tuples(st.just("ordered"), st.sampled_from((A, B, C, AGAIN))),
     st.tuples(st.just("answered"), st.sampled_from((GOOD, BAD, ()))),
     st.tuples(st.just("applied"), st.just(None)),
     st.tuples(st.just("impossible"), st.just(None)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from proxyconfig_api.encoding import codec
-from proxyconfig_api.spec.rollout import Rollout
+from proxyconfig_api.spec.rollout import OnFailure, Rollout
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.rollout.member import Member, Standing
 from proxyconfig_operator.rollout.planner import Step, step_of
@@ -27,6 +27,10 @@ class SimNode:
     since: float = 0.0
     """When it was given the revision, or began to be healthy on it."""
     up: bool = True
+    retry: str = ""
+    """The attempt with which it was given the revision."""
+    back: bool = False
+    """Its agent has gone back by itself, and does not try again before another order."""
     taken: bool = False
     """Whether it served when it was given a revision that it does not run yet."""
 
@@ -64,7 +68,7 @@ class Simulation:
             changed, self.status = step.status != self.status, step.status
             takes = any(each.serves for each in self.members() if each.name in step.moves)
             for name, revision in list(todo)[: writes - 1]:
-                self._give(self.nodes[name], name, revision)
+                self._give(self.nodes[name], name, revision, step.status)
                 changed = True
             if takes:
                 self._check()
@@ -76,8 +80,8 @@ class Simulation:
         self.now_s += seconds
         for name, each in self.nodes.items():
             waiting = each.runs != each.revision and self.now_s - each.since >= APPLY_S
-            if each.up and each.revision and waiting and self._works(name, each.revision):
-                each.runs, each.since, each.taken = each.revision, self.now_s, False
+            if each.up and each.revision and waiting and not each.back:
+                self._try(name, each)
 
     def settle(self) -> RolloutPhase:
         """Let operator and agents work until nothing changes any more; fails if that takes forever."""
@@ -96,9 +100,16 @@ class Simulation:
         names = [each.revision for each in self.nodes.values()]
         return {name: names.count(name) for name in sorted(set(names))}
 
-    def _give(self, node: SimNode, name: str, revision: str) -> None:
+    def _give(self, node: SimNode, name: str, revision: str, status: RolloutStatus) -> None:
         served = self._member(name, node).serves
         node.revision, node.since, node.taken = revision, self.now_s, served and node.runs != revision
+        node.retry, node.back = status.observed_retry, False
+
+    def _try(self, name: str, node: SimNode) -> None:
+        if self._works(name, node.revision):
+            node.runs, node.since, node.taken = node.revision, self.now_s, False
+        elif (name, node.revision) in self.bad:
+            node.back = self.settings.on_failure is OnFailure.ROLLBACK
 
     def _works(self, name: str, revision: str) -> bool:
         return (name, revision) not in self.bad | self.stuck
@@ -110,14 +121,14 @@ class Simulation:
             standing = Standing.UNREACHABLE
         elif node.revision and node.runs == node.revision:
             standing = Standing.HEALTHY if waited >= settings.hold_period else Standing.HOLDING
-        elif (name, node.revision) in self.bad and waited >= APPLY_S:
+        elif node.back or ((name, node.revision) in self.bad and waited >= APPLY_S):
             standing = Standing.FAILED
         else:
             standing = Standing.CHANGING
         if standing in (Standing.CHANGING, Standing.UNREACHABLE):
             late = waited > settings.progress_deadline
         words = "" if standing is Standing.HEALTHY else f"{name}: {standing.value}"
-        return Member(name, node.revision, standing, node.group, node.canary, late, left_s, words)
+        return Member(name, node.revision, standing, node.retry, node.group, node.canary, late, left_s, words)
 
     def _check(self) -> None:
         """What holds whenever a node that serves was given another revision."""

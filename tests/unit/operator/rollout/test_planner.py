@@ -144,6 +144,36 @@ def test_a_failed_rollout_stays_so_until_it_is_retried() -> None:
     assert simulation.given() == {"r2": 3}
 
 
+def test_a_retry_reaches_a_node_that_has_gone_back_by_itself_and_was_not_given_the_revision_before_yet() -> None:
+    simulation = installed(3)
+    simulation.bad.add(("n00", "r2"))
+    simulation.operate()
+    simulation.pass_time(5)
+    simulation.operate(writes=1)  # the status alone
+    assert simulation.status is not None
+    assert simulation.status.phase is RolloutPhase.ROLLING_BACK
+    assert simulation.given() == {"r1": 2, "r2": 1}
+    simulation.bad.clear()
+
+    simulation.retry = "again"
+
+    assert simulation.step().moves == {"n00": "r2"}
+    assert simulation.settle() is RolloutPhase.COMPLETE
+    assert simulation.given() == {"r2": 3}
+
+
+def test_a_retry_of_what_still_fails_fails_again() -> None:
+    simulation = installed(3, onFailure="Pause")
+    simulation.bad.add(("n00", "r2"))
+    simulation.settle()
+
+    simulation.retry = "again"
+
+    assert simulation.step().moves == {"n00": "r2"}
+    assert simulation.settle() is RolloutPhase.FAILED
+    assert simulation.given() == {"r1": 2, "r2": 1}
+
+
 def test_a_spec_that_is_reverted_is_undone_at_once_where_nothing_has_changed() -> None:
     simulation = installed(10, maxUnavailable=2)
     while simulation.given() != {"r1": 3, "r2": 7}:
