@@ -13,11 +13,11 @@ from tests.support.scenarios.configs import Config
 from tests.support.simulator.iptables.mode import IptablesMode
 from tests.support.simulator.nftables.mode import NftablesMode
 from tests.support.simulator.node import NetnsNode
-from tests.support.simulator.path import Memory, Rules
 from tests.support.simulator.userspace.mode import UserspaceMode
 
 from proxyconfig_agent.dataplane.port import Dataplane
 from proxyconfig_agent.sync.schedule import NEVER
+from proxyconfig_agent.walker.path import Memory, Rules
 
 
 class Mode(Protocol):

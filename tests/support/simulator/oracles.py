@@ -10,7 +10,8 @@ from tests.support.simulator.answers import shares
 from tests.support.simulator.cases import Flow
 from tests.support.simulator.node import NetnsNode
 from tests.support.simulator.oracle import KEPT, MASQUERADED, Expected, Habits
-from tests.support.simulator.path import Rules
+
+from proxyconfig_agent.walker.path import Rules
 
 HABITS: Mapping[str, Habits] = {
     "nftables": Habits(

@@ -22,7 +22,7 @@ PACKAGES = [
 COMPOUND = re.compile(r"[A-Z][a-z]+(?:[A-Z]+[a-z]*)+")
 """Words such as SyncFailed: reasons, but for the following."""
 NO_REASONS = {
-    *("ClientIP", "ExternalIP", "ExternalName", "InternalIP", "LoadBalancer", "NodeName", "NodePort"),  # values in Services and Nodes
+    *("ClientIP", "ClusterIP", "ExternalIP", "ExternalName", "InternalIP", "LoadBalancer", "NodeName", "NodePort"),  # values in Services and Nodes
     *("ToBeDeletedByClusterAutoscaler", "ContainerCreating", "PodInitializing", "PodScheduled"),
     *("ControllerRevision", "DaemonSet", "NodeProxy", "ProxyConfig", "EndpointSlice"),  # kinds
     *("Connected", "ConntrackConfigured", "ModulesLoaded", "SysctlsApplied", "OtherProxyPresent"),  # condition types

@@ -13,7 +13,8 @@ from tests.support.scenarios.scenario import load
 from tests.support.simulator.cases import problems
 from tests.support.simulator.modes import MODES, SimulatedPipeline
 from tests.support.simulator.node import NetnsNode
-from tests.support.simulator.path import Memory
+
+from proxyconfig_agent.walker.path import Memory
 
 pytestmark = pytest.mark.timeout(600)  # the first test of a mode plays all of its rounds
 

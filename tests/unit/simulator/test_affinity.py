@@ -16,9 +16,10 @@ from tests.support.simulator.cases import Flow
 from tests.support.simulator.modes import MODES
 from tests.support.simulator.oracle import Oracle
 from tests.support.simulator.oracles import HABITS, in_words
-from tests.support.simulator.path import Memory
 from tests.support.simulator.questions import questions
 from tests.unit.simulator.effort import effort
+
+from proxyconfig_agent.walker.path import Memory
 
 CHANGES = 4
 

@@ -78,7 +78,7 @@ class NodeController:
         self._transaction = Transaction(
             cluster, recorder, observation, self._changed.set, has_rules=self._active.has_rules, known=self._readiness.known
         )
-        self._neighbour = Neighbour(look, recorder, has_rules=self._active.has_rules, changed=self._changed.set)
+        self._neighbour = Neighbour(look, cluster, recorder, has_rules=self._active.has_rules, changed=self._changed.set)
         self._reporter: Reporter | None = None
         self._desired: Desired | None = None
         self._removed: Desired | None = None
@@ -97,7 +97,7 @@ class NodeController:
             self._informers.tell(self.changes)
             beats = beat(self._recorder, self._transaction, self._watches, self._active, self._changed.set)
             own = (self._addresses.watch(), beats, self._health_checks.run(), self._readiness.run(self._may_use_checkpoint))
-            for work in (source.run(), self._transaction.run(), self._neighbour.run(), *own):
+            for work in (source.run(), self._transaction.run(), self._neighbour.run(), self._neighbour.observer.run(), *own):
                 group.create_task(work)
             while True:
                 self._changed.clear()

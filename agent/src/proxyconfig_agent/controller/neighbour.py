@@ -12,6 +12,9 @@ from proxyconfig_agent.controller.stance import Stance
 from proxyconfig_agent.controller.step import Stand
 from proxyconfig_agent.node.other_proxies import Seen, finding_of, waiting_finding
 from proxyconfig_agent.report.recorder import StatusRecorder
+from proxyconfig_agent.shadow.observer import Observer
+from proxyconfig_agent.shadow.reader import read
+from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.findings import Source
 from proxyconfig_agent.watch.desired import Desired
 
@@ -29,10 +32,17 @@ class Neighbour:
     """`look` blocks; `has_rules`: whether an earlier agent left rules; `changed` is called when the next step may be another one."""
 
     def __init__(
-        self, look: Callable[[], Seen], recorder: StatusRecorder, *, has_rules: Callable[[], Awaitable[bool]], changed: Callable[[], None]
+        self,
+        look: Callable[[], Seen],
+        cluster: ClusterState,
+        recorder: StatusRecorder,
+        *,
+        has_rules: Callable[[], Awaitable[bool]],
+        changed: Callable[[], None],
     ) -> None:
         self._look, self._recorder, self._has_rules, self._changed = look, recorder, has_rules, changed
         self._seen, self._misses, self._waiting = Seen(), 0, asyncio.Event()
+        self.observer = Observer(cluster, read, lambda shadow: recorder.update(shadow=shadow))
         self.runs: bool | None = None
         """Whether a kube-proxy runs; None: not looked yet."""
         self.serves = False
@@ -51,6 +61,7 @@ class Neighbour:
         if self.stands is None or stand.stance is not self.stands.stance:
             _log.info("the node is left to kube-proxy", stance=stand.stance.value, mode=self._seen.mode)
         self.stands = stand
+        self.observer.observe(stand.observed)
         self._report_stance()
         self._waiting.set()
         if stand.stance is Stance.OBSERVE and (reported := applied(stand.desired)) is not None:
@@ -66,6 +77,7 @@ class Neighbour:
 
     def _end(self, *, serves: bool) -> None:
         self.serves, self.stands = serves, None
+        self.observer.observe(None)
         self._waiting.clear()
         self._report_stance()
 

@@ -12,6 +12,7 @@ from proxyconfig_agent.ingest.model import Address, Family, Network, Node
 from proxyconfig_agent.node.families import unserved_families
 from proxyconfig_agent.node.local_address import LocalAddress
 from proxyconfig_agent.node.settings import listen_addresses, resolve
+from proxyconfig_agent.shadow.observer import Observed
 from proxyconfig_agent.state.findings import Finding
 from proxyconfig_agent.sync.schedule import SyncIntervals, intervals_of
 from proxyconfig_agent.watch.desired import Desired
@@ -126,6 +127,8 @@ class Stand:
 
     desired: Desired
     stance: Stance
+    observed: Observed | None = None
+    """To compare with; None: the node does not observe, or the cluster is not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,13 @@ def next_step(inputs: Inputs) -> Step:
     if inputs.over:
         return Commit()
     stance = stance_of(desired.spec.takeover, other_runs=inputs.other_runs, serves=inputs.serves)
-    return _apply(desired, inputs) if stance is Stance.SERVE else _stand(Stand(desired, stance), inputs)
+    return _apply(desired, inputs) if stance is Stance.SERVE else _stand(_stand_of(desired, stance, inputs), inputs)
+
+
+def _stand_of(desired: Desired, stance: Stance, inputs: Inputs) -> Stand:
+    if stance is not Stance.OBSERVE or inputs.local is None or not inputs.caches_ready:
+        return Stand(desired, stance)
+    return Stand(desired, stance, Observed(_plan_of(desired, inputs, inputs.local).settings, inputs.local))
 
 
 def _stand(stand: Stand, inputs: Inputs) -> Step:

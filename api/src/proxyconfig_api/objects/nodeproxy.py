@@ -14,6 +14,7 @@ from proxyconfig_api.objects.metadata import Metadata
 from proxyconfig_api.spec.rollout import OnFailure, Probes
 from proxyconfig_api.status.conditions import NOT_OBSERVED, Condition
 from proxyconfig_api.status.rollout import ChangeStatus
+from proxyconfig_api.status.shadow import Shadow
 from proxyconfig_api.values.duration import Duration
 
 QUARANTINED_LIMIT = 20
@@ -117,6 +118,7 @@ class NodeProxyStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True)
     mode: ModeStatus = ModeStatus()
     version: str = ""
     """Of the agent."""
+    shadow: Shadow | None = None
     services: int = 0
     endpoints: int = 0
     quarantined: tuple[Quarantined, ...] = ()

@@ -14,6 +14,7 @@ from proxyconfig_api.spec.contradictions import contradictions
 from proxyconfig_api.spec.sections import ProxyConfigSpec
 from proxyconfig_api.status.conditions import NOT_OBSERVED, Condition
 from proxyconfig_api.status.rollout import RolloutStatus
+from proxyconfig_api.status.shadow import FleetShadow
 
 WORST_LIMIT = 20
 """The most nodes that a status names."""
@@ -58,6 +59,7 @@ class ProxyConfigStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=Tru
     """Nodes by the mode that runs there."""
     mode_summary: str = ""
     """The same for people and columns, most nodes first."""
+    shadow: FleetShadow | None = None
     worst_nodes: tuple[WorstNode, ...] = ()
     conditions: tuple[Condition, ...] = ()
 

@@ -9,12 +9,14 @@ from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects import names
 from proxyconfig_api.objects.proxyconfig import NodeCounts, ProxyConfigStatus
 from proxyconfig_api.status.conditions import updated
+from proxyconfig_api.status.shadow import Shadow
 from proxyconfig_operator.decide.node_state import Health, NodeState, state_of, worst_of
 from proxyconfig_operator.decide.plan import Plan
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config
 from proxyconfig_operator.model.writes import Apply, Resource
 from proxyconfig_operator.status.conditions import Findings, deletion_updates, updates_of
+from proxyconfig_operator.status.shadow import together
 
 
 def status_of(config: Config, snapshot: Snapshot, plan: Plan, refusals: Sequence[str] = ()) -> ProxyConfigStatus:
@@ -35,6 +37,7 @@ def status_of(config: Config, snapshot: Snapshot, plan: Plan, refusals: Sequence
         nodes=counts,
         modes=modes,
         mode_summary=", ".join(f"{mode}: {nodes}" for mode, nodes in modes.items()),
+        shadow=together(_shadows(config, snapshot)),
         worst_nodes=worst_of(states, config.status.worst_nodes),
         conditions=updated(config.status.conditions, updates, config.metadata.generation, snapshot.now),
     )
@@ -64,6 +67,11 @@ def _states(config: Config, snapshot: Snapshot) -> list[NodeState]:
         for name in snapshot.assignment.members[config.name]
     )
     return sorted(states, key=lambda state: (state.health, state.name))
+
+
+def _shadows(config: Config, snapshot: Snapshot) -> dict[str, Shadow]:
+    members = ((name, snapshot.proxies.get(name)) for name in snapshot.assignment.members[config.name])
+    return {name: proxy.status.shadow for name, proxy in members if proxy is not None and proxy.status.shadow is not None}
 
 
 def _counts(states: Sequence[NodeState], *, overlapping: int, unassigned: int) -> NodeCounts:

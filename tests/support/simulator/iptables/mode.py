@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping
 from random import Random
 
 from tests.support.simulator.iptables.damage import damage
-from tests.support.simulator.iptables.rules import IptablesRules
 from tests.support.simulator.iptables.tables import BUILT_IN, Tables
 from tests.support.simulator.iptables.tool import SimulatedTool
-from tests.support.simulator.path import Memory
 
 from proxyconfig_agent.dataplane.iptables.iptables import Iptables
 from proxyconfig_agent.dataplane.iptables.kernel.change_tracker import ChangeTracker
@@ -20,6 +18,8 @@ from proxyconfig_agent.dataplane.iptables.tools.program import ToolError
 from proxyconfig_agent.dataplane.iptables.tools.writer import Writer
 from proxyconfig_agent.dataplane.ownership import Ownership
 from proxyconfig_agent.ingest.model import Family
+from proxyconfig_agent.walker.iptables.rules import IptablesRules
+from proxyconfig_agent.walker.path import Memory
 
 State = Mapping[str, object]
 

@@ -9,10 +9,10 @@ from tests.support.simulator.nftables.canonical import State, state_of
 from tests.support.simulator.nftables.damage import damage
 from tests.support.simulator.nftables.kernel import SimulatedKernel
 from tests.support.simulator.nftables.rules import NftablesRules
-from tests.support.simulator.path import Memory
 
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.netlink.nftables.connection import KernelError
+from proxyconfig_agent.walker.path import Memory
 
 SMALL = 6_000
 """Bytes of a transaction that has some 40 elements."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from tests.support.simulator.nftables.kernel import SimulatedKernel
 from tests.support.simulator.nftables.rules import NftablesRules
-from tests.support.simulator.packet import Packet
-from tests.support.simulator.path import Hook, Passage, Verdict, travel
 from tests.support.simulator.userspace.proxy import SimulatedProxy
 
 from proxyconfig_agent.dataplane.userspace.proxy.messages import Route
 from proxyconfig_agent.dataplane.userspace.proxy.routes import ServicePort
 from proxyconfig_agent.dataplane.userspace.proxy.sockets import TAG
 from proxyconfig_agent.ingest.model import Family, Protocol
+from proxyconfig_agent.walker.packet import Packet
+from proxyconfig_agent.walker.path import Hook, Node, Passage, Verdict, travel
 
 
 class UserspaceRules:
@@ -39,7 +39,7 @@ class UserspaceRules:
         own = Packet(
             family=client.family,
             protocol=client.protocol,
-            source=passage.node.source_towards(destination),
+            source=_source_towards(passage.node, destination),
             destination=destination,
             source_port=client.source_port,
             port=int.from_bytes(endpoint[-2:]),
@@ -66,3 +66,8 @@ def _chosen(passage: Passage, route: Route, endpoints: list[bytes]) -> bytes:
     if route.affinity_s:
         passage.memory[route.key, client] = chosen
     return chosen
+
+
+def _source_towards(node: Node, destination: bytes) -> bytes:
+    """The address that a process of the node has towards `destination`."""
+    return destination if node.is_local(destination) else node.masquerading(node.device_to(destination), len(destination))

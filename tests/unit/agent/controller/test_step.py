@@ -26,6 +26,7 @@ from proxyconfig_agent.controller.step import (
 )
 from proxyconfig_agent.ingest.model import Address, Family, Network, NodeName
 from proxyconfig_agent.node.local_address import LocalAddress
+from proxyconfig_agent.shadow.observer import Observed
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.objects.nodeproxy import ModeStatus, NodeProxyStatus
 from proxyconfig_api.spec.sections import Masquerade, Mode, ProxyConfigSpec, Sync, Takeover
@@ -49,6 +50,7 @@ def plan(inputs: Inputs) -> Plan:
     return step.plan
 
 
+COMPARING = Stand(OBSERVING, Stance.OBSERVE, Observed(plan(READY).settings, ()))
 RUNNING = replace(READY, running=plan(READY))
 ALONE = replace(RUNNING, alone=True)
 OTHER_MODE = replace(RUNNING, desired=IPTABLES, prepared=Prepare(IPTABLES.spec, alone=False))
@@ -74,6 +76,7 @@ AUTO_READY = replace(CHOSEN, prepared=Prepare(AS_IPTABLES, alone=False))
         pytest.param(replace(ORDERED, other_runs=False, stands=WAITING), Prepare(NFTABLES.spec, alone=False), id="on when it has ended"),
         pytest.param(replace(ORDERED, desired=ADOPTING, other_runs=True), Prepare(ADOPTING.spec, alone=False), id="or if it is adopted"),
         pytest.param(replace(ORDERED, desired=OBSERVING), Stand(OBSERVING, Stance.OBSERVE), id="nothing is changed by an observer"),
+        pytest.param(replace(READY, desired=OBSERVING), COMPARING, id="and compared when the cluster is known"),
         pytest.param(replace(RUNNING, desired=OBSERVING, serves=True), Prepare(OBSERVING.spec, alone=False), id="but what serves goes on"),
         pytest.param(replace(RUNNING, other_runs=True, serves=True), Wait(), id="also beside another proxy that starts"),
         pytest.param(replace(ORDERED, desired=REMOVE, other_runs=True), Remove(REMOVE), id="a removal waits for nobody"),

@@ -459,3 +459,21 @@ def test_a_node_that_waits_for_the_end_of_kube_proxy_is_on_its_way() -> None:
     assert said(status, "Ready")[:2] == ("False", "RollingOut")
     assert "n1: WaitingForKubeProxy: it runs" in said(status, "Ready")[2]
     assert said(status, "Degraded")[0] == "False"
+
+
+def test_what_observing_nodes_find_is_put_together() -> None:
+    differs = [{"service": "shop/web", "message": "a pod to ClusterIP 10.96.0.1:80: kube-proxy drops; the agent rejects"}]
+    found = {
+        "n1": {"score": "100%", "flows": 60, "matching": 60, "differing": 0, "services": []},
+        "n2": {"score": "90%", "flows": 40, "matching": 36, "differing": 1, "services": differs},
+        "n3": None,
+    }
+    proxies = [proxy(name, revision=X1, shadow=shadow) for name, shadow in found.items()]
+
+    shadow = of(
+        snapshot([config(finalizers=OURS)], [labelled(name, "x") for name in found], proxies=proxies, revisions=[revision(X1, 1)])
+    ).shadow
+
+    assert shadow is not None
+    assert (shadow.nodes, shadow.score, shadow.flows, shadow.matching, shadow.differing) == (2, "96%", 100, 96, 1)
+    assert [(each.service, each.message) for each in shadow.services] == [("shop/web", f"n2: {differs[0]['message']}")]

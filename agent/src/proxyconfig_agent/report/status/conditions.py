@@ -16,12 +16,14 @@ from proxyconfig_api.objects.nodeproxy import QUARANTINED_LIMIT, ModeStatus, Mod
 from proxyconfig_api.status.conditions import ConditionUpdate
 from proxyconfig_api.status.messages import listed
 from proxyconfig_api.status.rollout import ChangeStatus
+from proxyconfig_api.status.shadow import Shadow
 
 MESSAGE_LIMIT = 2000
 """Long enough for people; the API would take 32768."""
 
 
 OBSERVING = "Observing"
+_OBSERVES = "spec.takeover is Observe: nothing is programmed; status.shadow compares kube-proxy's rules with those of the agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class NodeState:
     """The kernel holds rules for everything that was known at the last sync."""
     observing: bool = False
     """Nothing is programmed, as spec.takeover asks for."""
+    shadow: Shadow | None = None
+    """What the last comparison with kube-proxy's rules has found; None: there was none."""
     services: int = 0
     endpoints: int = 0
     refused: tuple[Refusal, ...] = ()
@@ -94,7 +98,7 @@ def _programmed(state: NodeState) -> ConditionUpdate:
     if wrong:
         return ConditionUpdate("Programmed", holds=False, reason=wrong[0].reason, message=sentences(wrong))
     if state.observing:
-        return ConditionUpdate("Programmed", holds=False, reason=OBSERVING, message="spec.takeover is Observe: nothing is programmed")
+        return ConditionUpdate("Programmed", holds=False, reason=OBSERVING, message=_OBSERVES)
     if not state.programmed:
         return ConditionUpdate("Programmed", holds=False, reason="Starting", message="the first sync has not ended yet")
     notes = [finding for finding in state.findings if finding.topic is Topic.TRAFFIC]

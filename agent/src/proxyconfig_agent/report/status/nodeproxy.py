@@ -44,6 +44,7 @@ def status_of(state: NodeState, before: Iterable[Condition], now_s: float) -> No
         change=state.change,
         mode=state.mode,
         version=state.version,
+        shadow=state.shadow,
         services=state.services,
         endpoints=state.endpoints,
         quarantined=_quarantined(state.refused),

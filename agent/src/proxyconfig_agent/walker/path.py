@@ -6,9 +6,8 @@ import enum
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from tests.support.simulator.choices import Choices
-from tests.support.simulator.node import NetnsNode
-from tests.support.simulator.packet import LOOPBACK_DEVICE, Packet
+from proxyconfig_agent.walker.choices import Choices
+from proxyconfig_agent.walker.packet import LOOPBACK_DEVICE, Packet
 
 
 class Hook(enum.IntEnum):
@@ -31,12 +30,28 @@ class Memory(dict[tuple[str, bytes], bytes]):
     """What rules remember of clients (session affinity), by what remembers it and what about. It belongs to nobody but the mode."""
 
 
+class Node(Protocol):
+    """What the way of a packet depends on besides rules; addresses are packed."""
+
+    def is_local(self, address: bytes) -> bool:
+        """Whether it is the node's own: `fib … type local`."""
+        ...
+
+    def device_to(self, destination: bytes) -> str:
+        """The interface that the routes lead to."""
+        ...
+
+    def masquerading(self, device: str, size: int) -> bytes:
+        """The address, of `size` bytes, that packets get that are masqueraded on their way out there."""
+        ...
+
+
 @dataclass(slots=True)
 class Passage:
     """A packet while it is on its way, and what rules can ask besides the packet."""
 
     packet: Packet
-    node: NetnsNode
+    node: Node
     choices: Choices
     memory: Memory
 
@@ -60,7 +75,7 @@ class Fate:
     memory: Memory
 
 
-def travel(rules: Rules, packet: Packet, node: NetnsNode, choices: Choices, memory: Memory) -> Fate:
+def travel(rules: Rules, packet: Packet, node: Node, choices: Choices, memory: Memory) -> Fate:
     """Let a new packet travel until somebody has it, or nobody ever will. The packet and the memory given stay as they are."""
     passage = Passage(replace(packet), node, choices, Memory(memory))
     verdict = _received(rules, passage) if packet.came_in else _sent(rules, passage)

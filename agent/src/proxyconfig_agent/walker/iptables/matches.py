@@ -8,11 +8,10 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
-
-from tests.support.simulator.path import Passage
+from functools import lru_cache
 
 from proxyconfig_agent.ingest.model import Protocol
+from proxyconfig_agent.walker.path import Passage
 
 Match = Callable[[Passage], bool]
 _EXACT_ENOUGH = Fraction(1, 10**9)
@@ -27,12 +26,12 @@ class Rule:
     options: Mapping[str, str]
 
 
-@cache
+@lru_cache(maxsize=20_000)
 def rule_of(text: str) -> Rule:
     """What stands behind `-A CHAIN `. Raises ValueError."""
     general: list[Match] = []
     others: list[Match] = []
-    options = list(_options(shlex.split(text)))
+    options = list(_options(_words(text)))
     target = next((at for at, (name, _, _) in enumerate(options) if name == "-j"), len(options))
     for at, (name, values, inverted) in enumerate(options[:target]):
         if name in _GENERAL:
@@ -43,6 +42,13 @@ def rule_of(text: str) -> Rule:
             raise ValueError(f"{name} in {text} (option {at + 1}) is not known here")
     behind = {name: " ".join(values) for name, values, _ in options[target + 1 :]}
     return Rule((*general, *others), options[target][1][0] if target < len(options) else "", behind)
+
+
+def _words(text: str) -> list[str]:
+    """As a shell has them; without its slow reader where no quote is inside of another."""
+    if "\\" in text or "'" in text:
+        return shlex.split(text)
+    return [word for at, part in enumerate(text.split('"')) for word in ([part] if at % 2 else part.split())]
 
 
 Option = tuple[str, list[str], bool]
@@ -175,5 +181,5 @@ _EXTENSIONS: Mapping[str, Callable[[list[str], list[Option]], Match]] = {
     "--set": _remember,
     "--rcheck": _remembered,
 }
-_SILENT = frozenset(("-m", "--comment", "--name", "--seconds", "--reap", "--mode", "--nfacct-name"))
+_SILENT = frozenset(("-m", "--comment", "--name", "--seconds", "--reap", "--mode", "--nfacct-name", "--mask", "--rsource"))
 """They match nothing by themselves. Time stands still here, so nothing that is remembered is ever too old."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
-
-from tests.support.simulator.iptables.matches import Rule, masked, rule_of
-from tests.support.simulator.iptables.tables import Tables
-from tests.support.simulator.path import Hook, Passage, Verdict
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Chain, Table
+from proxyconfig_agent.walker.iptables.matches import Rule, masked, rule_of
+from proxyconfig_agent.walker.path import Hook, Passage, Verdict
 
 _ORDER: Mapping[Hook, tuple[Table, ...]] = {
     Hook.PREROUTING: (Table.MANGLE, Table.NAT),
@@ -21,10 +20,17 @@ _ORDER: Mapping[Hook, tuple[Table, ...]] = {
 _DEEPEST = 16
 
 
+class Chains(Protocol):
+    """The chains of one family, with the text of their rules behind `-A CHAIN `."""
+
+    @property
+    def chains(self) -> Mapping[Chain, Sequence[str]]: ...
+
+
 class IptablesRules:
     """`tables` by IP version; they may change between packets."""
 
-    def __init__(self, tables: Mapping[int, Tables]) -> None:
+    def __init__(self, tables: Mapping[int, Chains]) -> None:
         self._tables = tables
 
     def meet(self, hook: Hook, passage: Passage) -> Verdict:
@@ -38,9 +44,10 @@ class IptablesRules:
         return Verdict.ACCEPT
 
 
-def _walk(tables: Tables, chain: Chain, passage: Passage, depth: int) -> Verdict | None:
-    """The verdict of a chain; None at its end, where the policy of a built-in one is to accept."""
-    assert depth < _DEEPEST, f"{chain} is too deep"
+def _walk(tables: Chains, chain: Chain, passage: Passage, depth: int) -> Verdict | None:
+    """The verdict of a chain; None at its end, where the policy of a built-in one is to accept. Raises ValueError, KeyError."""
+    if depth >= _DEEPEST:
+        raise ValueError(f"{chain.name} of table {chain.table} is more than {_DEEPEST} jumps away from a built-in chain")
     for text in tables.chains[chain]:
         rule = rule_of(text)
         if not all(match(passage) for match in rule.matches):

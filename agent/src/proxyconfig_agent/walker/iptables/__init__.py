@@ -1,0 +1,1 @@
+"""Rules of iptables, as iptables-restore reads and iptables-save prints them."""
