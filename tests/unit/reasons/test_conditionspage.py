@@ -22,7 +22,8 @@ PACKAGES = [
 COMPOUND = re.compile(r"[A-Z][a-z]+(?:[A-Z]+[a-z]*)+")
 """Words such as SyncFailed: reasons, but for the following."""
 NO_REASONS = {
-    *("ClientIP", "ClusterIP", "ExternalIP", "ExternalName", "InternalIP", "LoadBalancer", "NodeName", "NodePort"),  # values in Services and Nodes
+    *("ClientIP", "ClusterIP", "ExternalIP", "ExternalName", "InternalIP"),  # values in Services and Nodes
+    *("LoadBalancer", "NodeName", "NodePort"),
     *("ToBeDeletedByClusterAutoscaler", "ContainerCreating", "PodInitializing", "PodScheduled"),
     *("ControllerRevision", "DaemonSet", "NodeProxy", "ProxyConfig", "EndpointSlice"),  # kinds
     *("Connected", "ConntrackConfigured", "ModulesLoaded", "SysctlsApplied", "OtherProxyPresent"),  # condition types
