@@ -125,7 +125,6 @@ def test_row_122_clients_move_when_their_pod_is_unready_and_another_is_ready(run
         reach(sending, "near2 8080")
 
 
-@pytest.mark.parametrize("proxy", [*(mode for mode in OURS if mode != "ipvs"), KUBE_PROXY], indirect=True)
 def test_clients_of_a_pod_that_drains_stay_until_it_has_gone(running: Running, world: Topology) -> None:
     with clients(world, *WAYS) as sending:
         running.apply(exposed(ready("near1")))

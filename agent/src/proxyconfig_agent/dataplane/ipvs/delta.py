@@ -1,7 +1,8 @@
 """The difference between virtual servers: what is added first, and what goes afterwards. Pure; `delta(x, x)` is empty.
 
 Deleting a destination cuts its connections, and a virtual server is deleted with all of its destinations. So what goes keeps its
-connections with weight 0, except for UDP, whose clients would stay at a dead endpoint for as long as they send.
+connections with weight 0. Of UDP it does so for as long as it serves, and not a moment longer: its clients would stay at a dead
+endpoint for as long as they send.
 """
 
 from __future__ import annotations
@@ -65,7 +66,12 @@ def _put(found: ServerDelta, key: VirtualServer, before: Server | None, server: 
     for destination in sorted(server.destinations - kept):
         (found.revived if draining and destination in draining else found.added).append((key, destination))
     _weigh(found, key, before, server)
-    (found.removed if key.protocol == Protocol.UDP else found.drained).extend((key, each) for each in sorted(kept - server.destinations))
+    drains = frozenset(draining or ())
+    for destination in sorted((kept | drains) - server.destinations):
+        if key.protocol == Protocol.UDP and destination not in server.serving:
+            found.removed.append((key, destination))
+        elif destination not in drains:
+            found.drained.append((key, destination))
 
 
 def _weigh(found: ServerDelta, key: VirtualServer, before: Server | None, server: Server) -> None:

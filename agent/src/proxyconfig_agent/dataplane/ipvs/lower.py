@@ -70,8 +70,10 @@ def _servers(frontends: Frontends, scheduler: str) -> Servers:
     """Of the lists that are in use and not empty; an empty virtual server would answer late, or not at all."""
     scheduling = scheduling_of(scheduler, frontends.affinity_s)
 
+    serving = destinations(frontends.serving, frontends.family)
+
     def server(backends: Backends) -> Server:
-        return Server(scheduling, destinations(backends, frontends.family))
+        return Server(scheduling, destinations(backends, frontends.family), serving)
 
     found: Servers = {}
     if frontends.uses_cluster and frontends.cluster:

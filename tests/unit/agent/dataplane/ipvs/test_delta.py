@@ -35,8 +35,16 @@ def test_destinations_of_tcp_that_go_drain() -> None:
     assert delta({TCP: server(ONE, TWO)}, {TCP: server(TWO, THREE)}, NOTHING) == ServerDelta(added=[(TCP, THREE)], drained=[(TCP, ONE)])
 
 
-def test_destinations_of_udp_that_go_are_removed_at_once() -> None:
+def test_destinations_of_udp_that_serve_no_more_are_removed_at_once() -> None:
     assert delta({UDP: server(ONE, TWO)}, {UDP: server(TWO)}, NOTHING) == ServerDelta(removed=[(UDP, ONE)])
+    assert delta({UDP: server(TWO)}, {UDP: server(TWO)}, {UDP: {ONE}}) == ServerDelta(removed=[(UDP, ONE)])
+    assert delta({}, {UDP: server(TWO)}, {UDP: {ONE}}) == ServerDelta(changed={UDP: RR}, added=[(UDP, TWO)], removed=[(UDP, ONE)])
+
+
+def test_destinations_of_udp_drain_for_as_long_as_they_serve() -> None:
+    serving = Server(RR, frozenset((TWO,)), frozenset((ONE, TWO, THREE)))
+    assert delta({UDP: server(ONE, TWO)}, {UDP: serving}, NOTHING) == ServerDelta(drained=[(UDP, ONE)])
+    assert delta({UDP: serving}, {UDP: serving}, {UDP: {ONE}}) == ServerDelta()
 
 
 def test_a_virtual_server_of_tcp_stays_until_its_destinations_are_drained() -> None:
@@ -93,4 +101,5 @@ def test_carried_out_it_makes_the_new_of_the_old(old: Servers, new: Servers) -> 
         del kernel[key]
         del schedulings[key]
 
-    assert {key: Server(schedulings[key], frozenset(destinations)) for key, destinations in kernel.items()} == new
+    assert schedulings == {key: each.scheduling for key, each in new.items()}
+    assert kernel == {key: set(each.destinations) for key, each in new.items()}

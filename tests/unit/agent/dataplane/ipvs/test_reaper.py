@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from tests.support.clock import FakeClock
-from tests.unit.agent.dataplane.nftables.frontends import frontends, ip
+from tests.unit.agent.dataplane.nftables.frontends import backends, frontends, ip
 
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.sync.reaper import PERIOD_S, Reaper
+from proxyconfig_agent.dataplane.ipvs.table.draining import LIMIT_S
 from proxyconfig_agent.dataplane.ipvs.table.state import FamilyState, Plan
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.ingest.model import Family, Protocol
@@ -79,4 +80,16 @@ def test_what_has_no_connections_any_more_is_deleted() -> None:
     node.kernel.connections = 0
     assert node.reap()
     assert node.kernel.removed == [(SERVER, GOING)]
+    assert not node.state.draining
+
+
+def test_clients_of_udp_are_not_cut_while_their_endpoint_serves_and_those_of_tcp_are_after_an_hour() -> None:
+    udp = frontends(cluster=(NEAR, FAR), protocol=Protocol.UDP)
+    node = Node(WEB, udp)
+    serving = backends(NEAR, FAR)
+    node.put(frontends(cluster=(FAR,)), replace(udp, cluster=backends(FAR), serving=serving))
+    node.clock.advance(LIMIT_S)
+    assert node.reap()
+    assert node.kernel.removed == [(SERVER, GOING)]
+    node.put(replace(udp, cluster=backends(FAR), serving=backends(FAR)))
     assert not node.state.draining

@@ -30,6 +30,8 @@ class Server(NamedTuple):
     scheduling: Scheduling
     destinations: frozenset[Destination]
     """All with `weight_of` the scheduling."""
+    serving: frozenset[Destination] = frozenset()
+    """Of UDP, besides others: what keeps the clients that it has, though it takes no new ones."""
 
 
 Servers = dict[VirtualServer, Server]

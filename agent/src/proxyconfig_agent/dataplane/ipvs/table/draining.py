@@ -9,10 +9,12 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 
 from proxyconfig_agent.dataplane.ipvs.delta import Pairs, ServerDelta
+from proxyconfig_agent.ingest.model import Protocol
 from proxyconfig_agent.netlink.ipvs.messages import Destination, VirtualServer
 
 LIMIT_S = 3600.0
-"""So long at most. An idle connection of TCP is forgotten after 15 minutes (ipvs.tcpTimeout); this ends those that are never idle."""
+"""So long at most. An idle connection of TCP is forgotten after 15 minutes (ipvs.tcpTimeout); this ends those that are never idle. Clients
+of UDP stay while their endpoint serves: replies of another one would not find the flow that conntrack has."""
 
 
 @dataclass(slots=True)
@@ -62,15 +64,15 @@ class Draining:
         destination has; None: it is not there any more."""
         found = Reaped()
         for server, since in list(self._since.items()):
-            for destination in [each for each, begun in since.items() if self._is_over(begun, connections(server, each))]:
+            for destination in [each for each, begun in since.items() if self._is_over(server, begun, connections(server, each))]:
                 found.destinations.append((server, destination))
         gone = set(found.destinations)
         found.servers = [server for server in self.retired if self._is_empty(server, gone)]
         found.destinations = [pair for pair in found.destinations if pair[0] not in set(found.servers)]
         return found
 
-    def _is_over(self, begun: float, connections: int | None) -> bool:
-        return not connections or self._now() - begun >= LIMIT_S
+    def _is_over(self, server: VirtualServer, begun: float, connections: int | None) -> bool:
+        return not connections or (server.protocol != Protocol.UDP and self._now() - begun >= LIMIT_S)
 
     def _is_empty(self, server: VirtualServer, gone: Set[tuple[VirtualServer, Destination]]) -> bool:
         return all((server, destination) in gone for destination in self._since.get(server, {}))
