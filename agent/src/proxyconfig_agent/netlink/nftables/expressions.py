@@ -162,6 +162,12 @@ def destination_nat(family: int, address: int, port: int) -> bytes:
     return _expression("nat", kind, to)
 
 
+def keep_destination(family: int, address: int) -> bytes:
+    """`dnat to` the destination that there is, of a register: no other rule translates it any more."""
+    kind = be32(uapi.NFTA_NAT_TYPE, uapi.NFT_NAT_DNAT) + be32(uapi.NFTA_NAT_FAMILY, family)
+    return _expression("nat", kind, be32(uapi.NFTA_NAT_REG_ADDR_MIN, register(address)))
+
+
 def masquerade_fully_random() -> bytes:
     """`masquerade fully-random`."""
     return _expression("masq", be32(uapi.NFTA_MASQ_FLAGS, uapi.NF_NAT_RANGE_PROTO_RANDOM_FULLY))

@@ -18,7 +18,6 @@ _ADDRESSES = {
     (uapi.NFPROTO_IPV6, 8): "ip6 saddr",
     (uapi.NFPROTO_IPV6, 24): "ip6 daddr",
 }
-"""By family, and where the address is in the header."""
 _SIZES = {uapi.NFPROTO_IPV4: 4, uapi.NFPROTO_IPV6: 16}
 _META = {
     uapi.NFT_META_PRIORITY: "meta priority",
@@ -158,10 +157,12 @@ class RuleText:
         return f"{verb} @{name} {{ {self._key(parts[uapi.NFTA_DYNSET_SREG_KEY], name)}{timeout} : {value} }}"
 
     def _nat(self, parts: Attributes) -> str:
-        family = "ip" if self._family == uapi.NFPROTO_IPV4 else "ip6"
-        to, port = self._at(parts[uapi.NFTA_NAT_REG_ADDR_MIN]), self._registers.get(_index(parts[uapi.NFTA_NAT_REG_PROTO_MIN]))
+        to = self._at(parts[uapi.NFTA_NAT_REG_ADDR_MIN])
+        if uapi.NFTA_NAT_REG_PROTO_MIN not in parts:
+            return f"dnat to {to.words}"
+        port = self._registers.get(_index(parts[uapi.NFTA_NAT_REG_PROTO_MIN]))
         if not to.value or port is None:
-            return f"dnat {family} to {to.words}"
+            return f"dnat {'ip' if self._family == uapi.NFPROTO_IPV4 else 'ip6'} to {to.words}"
         address = socket.inet_ntop(socket.AF_INET if len(to.value) == 4 else socket.AF_INET6, to.value)
         return f"dnat to {address if len(to.value) == 4 else f'[{address}]'}:{int.from_bytes(port.value)}"
 

@@ -21,6 +21,9 @@ from proxyconfig_agent.netlink.nftables.expressions import Ct, Verdict
 LAST_CHAIN = checks.CLUSTER_IPS
 _BEFORE_IPVS = -99
 """At output, behind the translation of destinations (-100) and before IPVS (-98): a virtual server that drains is not to answer."""
+_BEFORE_OTHERS = -101
+"""Before other programs translate destinations (-100): addresses of Services are local to the node here, and rules for everything that is
+sent to a local address, as CNI's portmap has them for host ports, would take what is sent to a ClusterIP."""
 _ORIGINAL_DESTINATION = {Family.IPV4: Ct.DST_IP, Family.IPV6: Ct.DST_IP6}
 
 
@@ -34,25 +37,33 @@ def fixed(settings: Settings, family: Family) -> Fixed:
 
 
 def _services(settings: Settings, family: Family) -> Chain:
-    """A look-up that misses ends the rule: the order is the control flow."""
+    """A look-up that misses ends the rule: the order is the control flow. What is sent to a ClusterIP stays as it is, at any port."""
     mark = checks.mark(1 << settings.masquerade_bit)
     from_node = x.address_type(of_source=True, to=0) + x.equal(0, x.host(uapi.RTN_LOCAL))
     everybody = [(b"", mark, "")]
     own = [(match, b"", "short-circuit pod traffic") for match in matches.from_pods(settings, family)]
     own.append((from_node, mark, "short-circuit local traffic"))
     outside = [(b"", b"", "")]
-    ways = (
-        (maps.SERVICES, maps.NODEPORTS, everybody),
-        (maps.SHORT_CIRCUIT, maps.SHORT_CIRCUIT_NODEPORTS, own),
-        (maps.LOCAL_SERVICES, maps.LOCAL_NODEPORTS, outside),
+
+    def rules(found: tuple[bytes, bytes, bytes]) -> list[Rule]:
+        return [
+            Rule(client + each + marking + _translate(family), comment)
+            for each, clients in zip(found, (everybody, own, outside), strict=True)
+            for client, marking, comment in clients
+        ]
+
+    by_address = rules(
+        (_by_address(maps.SERVICES, family), _by_address(maps.SHORT_CIRCUIT, family), _by_address(maps.LOCAL_SERVICES, family))
     )
-    rules = [
-        Rule(client + found + marking + _translate(family), comment)
-        for services, node_ports, clients in ways
-        for client, marking, comment in clients
-        for found in (_by_address(services, family), _by_node_port(node_ports, settings, family))
-    ]
-    return Chain((*checks.masquerade_cluster_ips(settings, family), *rules))
+    by_node_port = rules(
+        (
+            _by_node_port(maps.NODEPORTS, settings, family),
+            _by_node_port(maps.SHORT_CIRCUIT_NODEPORTS, settings, family),
+            _by_node_port(maps.LOCAL_NODEPORTS, settings, family),
+        )
+    )
+    kept = matches.destination(family) + x.lookup(address_sets.CLUSTER_IPS, 0) + x.keep_destination(NFPROTO[family], 0)
+    return Chain((*checks.masquerade_cluster_ips(settings, family), *by_address, Rule(kept, "for no rule of others"), *by_node_port))
 
 
 def _base_chains(settings: Settings, family: Family) -> dict[str, Chain]:
@@ -62,8 +73,8 @@ def _base_chains(settings: Settings, family: Family) -> dict[str, Chain]:
     for name in checks.BEFORE_TRANSLATION:
         base_chains[name] = Chain((direct, *base_chains[name].rules), base_chains[name].hook)
     return {
-        "nat-prerouting": Chain(to_services, Hook("nat", uapi.NF_INET_PRE_ROUTING, -100)),
-        "nat-output": Chain(to_services, Hook("nat", uapi.NF_INET_LOCAL_OUT, -100)),
+        "nat-prerouting": Chain(to_services, Hook("nat", uapi.NF_INET_PRE_ROUTING, _BEFORE_OTHERS)),
+        "nat-output": Chain(to_services, Hook("nat", uapi.NF_INET_LOCAL_OUT, _BEFORE_OTHERS)),
         "nat-postrouting": Chain(_masquerading(settings, family), Hook("nat", uapi.NF_INET_POST_ROUTING, 100)),
         **base_chains,
     }
