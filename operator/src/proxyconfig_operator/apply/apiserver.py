@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import kubernetes
 import urllib3
 from kubernetes.client.exceptions import ApiException
 
 from proxyconfig_api.objects import names
+from proxyconfig_client.apiserver.client import path_of
 from proxyconfig_client.connection.config import ClientConfig
 from proxyconfig_client.connection.errors import ClientError
 from proxyconfig_operator.apply.workqueue import RetryError
@@ -26,11 +27,25 @@ from proxyconfig_operator.model.writes import Apply, Delete, Resource, Unlabel, 
 WRITERS = 16
 TIMEOUT_S = 15
 """Half of the grace that the operator's pod has: the Lease is released after the last write."""
-_APPLY: dict[str, Any] = {"field_manager": names.OPERATOR, "force": True, "_content_type": "application/apply-patch+yaml"}
-_MERGE: dict[str, Any] = {"field_manager": names.OPERATOR, "_content_type": "application/merge-patch+json"}
+_APPLY, _MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
 _FAILURES = (urllib3.exceptions.HTTPError, OSError, ClientError)
-_RAW: dict[str, Any] = {"_preload_content": False, "_request_timeout": TIMEOUT_S}
-"""Answers are not made into model objects: nobody reads them."""
+
+
+class _Kind(NamedTuple):
+    """Where objects of a resource are; those that have a namespace are in the agents'."""
+
+    api_version: str
+    plural: str
+    namespaced: bool = False
+
+
+_KINDS = {
+    Resource.PROXY_CONFIG: _Kind(names.API_VERSION, "proxyconfigs"),
+    Resource.NODE_PROXY: _Kind(names.API_VERSION, "nodeproxies"),
+    Resource.NODE: _Kind("v1", "nodes"),
+    Resource.DAEMON_SET: _Kind("apps/v1", "daemonsets", namespaced=True),
+    Resource.REVISION: _Kind("apps/v1", "controllerrevisions", namespaced=True),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +65,6 @@ class Kube:
 
     def __init__(self, config: ClientConfig, namespace: str) -> None:
         self._client = _client(config)
-        self._core, self._apps = kubernetes.client.CoreV1Api(self._client), kubernetes.client.AppsV1Api(self._client)
-        self._custom = kubernetes.client.CustomObjectsApi(self._client)
         self._namespace = namespace
         self._threads = ThreadPoolExecutor(WRITERS, thread_name_prefix="kube")
 
@@ -61,11 +74,11 @@ class Kube:
 
     async def list_configs(self) -> list[dict[str, Any]]:
         """All ProxyConfigs as they are now. Raises RetryError."""
-        return await self._list(lambda: self._custom.list_cluster_custom_object(names.GROUP, names.VERSION, "proxyconfigs", **_RAW))
+        return await self._list(self._path(Resource.PROXY_CONFIG))
 
     async def list_daemonsets(self) -> list[dict[str, Any]]:
         """The agents' DaemonSets as they are now. Raises RetryError."""
-        return await self._list(lambda: self._apps.list_namespaced_daemon_set(self._namespace, label_selector=names.CONFIG_LABEL, **_RAW))
+        return await self._list(self._path(Resource.DAEMON_SET), {"labelSelector": names.CONFIG_LABEL})
 
     async def write(self, writes: Iterable[Write]) -> list[Refusal]:
         """Carry out writes in parallel and return the refused ones.
@@ -78,13 +91,13 @@ class Kube:
                 raise result
         return [result for result in results if isinstance(result, Refusal)]
 
-    async def _list(self, call: Callable[[], Any]) -> list[dict[str, Any]]:
+    async def _list(self, path: str, query: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         try:
-            response = await self._thread(call)
+            answer = await self._thread(partial(self._request, "GET", path, query))
         except (ApiException, *_FAILURES) as error:
             self._forget_rejected(error)
             raise RetryError(_words(error)) from error
-        items: list[dict[str, Any]] = json.loads(response.data)["items"]
+        items: list[dict[str, Any]] = json.loads(answer)["items"]
         return items
 
     async def _thread(self, call: Callable[[], Any]) -> Any:
@@ -94,12 +107,12 @@ class Kube:
         try:
             match write:
                 case Apply():
-                    self._apply(write)
+                    self._patch(self._path(write.resource, write.name, write.part), write.body, _APPLY)
                 case Unlabel():
                     body = {"metadata": {"uid": write.uid, "labels": {write.label: None}}}
-                    self._core.patch_node(write.node, body, **_MERGE, **_RAW)
+                    self._patch(self._path(Resource.NODE, write.node), body, _MERGE)
                 case Delete():
-                    self._delete(write)
+                    self._request("DELETE", self._path(write.resource, write.name), body={"preconditions": {"uid": write.uid}})
         except ApiException as error:
             self._forget_rejected(error)
             return _refusal(write, error)
@@ -112,35 +125,33 @@ class Kube:
         if isinstance(error, ApiException) and error.status == 401:
             self._client.rest_client.pool_manager.clear()
 
-    def _apply(self, write: Apply) -> None:
-        body, options = dict(write.body), _APPLY | _RAW
-        match write.resource:
-            case Resource.NODE:
-                self._core.patch_node(write.name, body, **options)
-            case Resource.DAEMON_SET:
-                self._apps.patch_namespaced_daemon_set(write.name, self._namespace, body, **options)
-            case Resource.REVISION:
-                self._apps.patch_namespaced_controller_revision(write.name, self._namespace, body, **options)
-            case Resource.PROXY_CONFIG | Resource.NODE_PROXY:
-                patch = self._custom.patch_cluster_custom_object_status if write.part else self._custom.patch_cluster_custom_object
-                patch(names.GROUP, names.VERSION, _PLURALS[write.resource], write.name, body, **options)
+    def _path(self, resource: Resource, name: str = "", subresource: str = "") -> str:
+        kind = _KINDS[resource]
+        return path_of(kind.api_version, kind.plural, name, namespace=self._namespace if kind.namespaced else "", subresource=subresource)
 
-    def _delete(self, write: Delete) -> None:
-        options = kubernetes.client.V1DeleteOptions(preconditions=kubernetes.client.V1Preconditions(uid=write.uid))
-        match write.resource:
-            case Resource.DAEMON_SET:
-                self._apps.delete_namespaced_daemon_set(write.name, self._namespace, body=options, **_RAW)
-            case Resource.REVISION:
-                self._apps.delete_namespaced_controller_revision(write.name, self._namespace, body=options, **_RAW)
-            case Resource.NODE_PROXY:
-                self._custom.delete_cluster_custom_object(
-                    names.GROUP, names.VERSION, _PLURALS[write.resource], write.name, body=options, **_RAW
-                )
-            case _:
-                raise AssertionError(f"nothing deletes a {write.resource.value}")
+    def _patch(self, path: str, body: Mapping[str, Any], content_type: str) -> None:
+        query = {"fieldManager": names.OPERATOR} | ({"force": "true"} if content_type == _APPLY else {})
+        self._request("PATCH", path, query, body, content_type)
 
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+    ) -> bytes:
+        """Return the body of the answer. Raises ApiException for one that is an error.
 
-_PLURALS = {Resource.PROXY_CONFIG: "proxyconfigs", Resource.NODE_PROXY: "nodeproxies"}
+        The classes of the package for each API group are left out: they load a model of every object, which takes a second of CPU time.
+        """
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        words = self._client.param_serialize(method, path, None, list((query or {}).items()), headers, body, auth_settings=["BearerToken"])
+        response = self._client.call_api(*words, _request_timeout=TIMEOUT_S)
+        content: bytes = response.read()
+        if not 200 <= response.status < 300:
+            raise ApiException.from_response(http_resp=response, body=content.decode(errors="replace"), data=None)
+        return content
 
 
 def _client(config: ClientConfig) -> Any:

@@ -84,7 +84,7 @@ async def kube(server: Server) -> AsyncIterator[Kube]:
         pytest.param(
             Delete(Resource.DAEMON_SET, "d", "u"),
             f"DELETE /apis/apps/v1/namespaces/{names.NAMESPACE}/daemonsets/d",
-            "",
+            "application/json",
             id="delete",
         ),
     ],
