@@ -1,10 +1,12 @@
 """Simulated nodes: what the DaemonSet controller, kubelet and the agent of each node would do, seen from the API server.
 
-A thread looks at the API server four times a second and does what is due: it keeps no state but what a test told it.
+A thread looks at the API server when something changes there, and twice a second, and does what is due: it keeps no state but what a test
+told it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +23,9 @@ _PASSING = (
     *("404", "409"),  # others change these objects as well
     *("429", "503"),  # a server that is being started has not got all its paths yet
 )
-LOOK_EVERY_S = 0.25
+LOOK_EVERY_S, LOOK_AGAIN_AFTER_S = 0.5, 0.05
+WATCH_S = 10
+WATCHED = (DAEMONSETS, PODS, PROXIES, NODES)
 PULL_ERROR = 'failed to pull and unpack image "registry.test/agent:none": not found'
 
 
@@ -45,17 +49,20 @@ class Fleet:
         """Images that no registry has."""
         self.removals: list[str] = []
         """Nodes whose agents have removed everything, in order."""
-        self._stop = threading.Event()
+        self._stop, self._changed = threading.Event(), threading.Event()
+        self._watches = [threading.Thread(target=self._follow, args=(path,), name=f"watch {path}", daemon=True) for path in WATCHED]
         self._workers = ThreadPoolExecutor(8)
         self._thread = threading.Thread(target=self._run, name="fleet")
         self.failures: list[str] = []
 
     def __enter__(self) -> Fleet:
-        self._thread.start()
+        for thread in (*self._watches, self._thread):
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
+        self._changed.set()
         self._thread.join()
         self._workers.shutdown()
         assert not self.failures, self.failures
@@ -94,7 +101,9 @@ class Fleet:
             done.result()
 
     def _run(self) -> None:
-        while not self._stop.wait(LOOK_EVERY_S):
+        while not self._stop.wait(LOOK_AGAIN_AFTER_S):
+            self._changed.wait(LOOK_EVERY_S)
+            self._changed.clear()
             try:
                 self._round()
             except AssertionError as error:
@@ -102,6 +111,14 @@ class Fleet:
                     self.failures.append(str(error))
             except (OSError, HTTPError):
                 continue  # a test has stopped the API server
+
+    def _follow(self, path: str) -> None:
+        """Note each change of a collection."""
+        while not self._stop.wait(LOOK_AGAIN_AFTER_S):
+            # A test may have stopped the API server.
+            with contextlib.suppress(OSError, HTTPError), self.api.watch(f"{path}?timeoutSeconds={WATCH_S}") as changes:
+                for _ in changes:
+                    self._changed.set()
 
     def _round(self) -> None:
         images = {item["metadata"]["labels"][names.CONFIG_LABEL]: _image(item) for item in self.api.every(DAEMONSETS)}

@@ -9,10 +9,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+GROWTH, LONGEST_S = 1.15, 0.3
+"""A look may start a program or ask a server, and most waits are short: a pause is a sixth of what was waited, at most."""
 
 
 def eventually(probe: Callable[[], T], within_s: float = 30, every_s: float = 0.05, until: Callable[[T], bool] = bool) -> T:
     """Call `probe` until `until(result)` holds; return that result. AssertionError from `probe` counts as not yet.
+
+    The first pause is `every_s`; the next ones are longer, up to `LONGEST_S`, if that is not less than `every_s`.
 
     Raises AssertionError with the last result (or the last assertion) after `within_s` seconds.
     """
@@ -29,6 +33,7 @@ def eventually(probe: Callable[[], T], within_s: float = 30, every_s: float = 0.
         if late:
             raise AssertionError(f"not within {within_s} s; last seen: {last!r}")
         pause.wait(every_s)
+        every_s = max(every_s, min(every_s * GROWTH, LONGEST_S))
 
 
 async def soon(probe: Callable[[], object], within_s: float = 30) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -19,6 +18,8 @@ SHARED = {
 """kube-proxy goes through the ports of all Services in the order of a Go map, which is another one every time."""
 LAST = "kubernetes service nodeports; NOTE: this must be the last rule in this chain"
 _HASH = re.compile(r"\b[A-Z2-7]{16}\b")
+# A comment of ours and of kube-proxy has no quotation mark in it.
+_COMMENT = re.compile(r'--comment (?:"(?P<quoted>[^"]*)"|(?P<word>\S+))')
 _COUNTERS = re.compile(r" \[\d+:\d+\]$")
 
 
@@ -86,5 +87,5 @@ def _service_port(rule: str) -> str:
 
 
 def _comment(rule: str) -> str:
-    words = shlex.split(rule)
-    return words[words.index("--comment") + 1] if "--comment" in words else ""
+    found = _COMMENT.search(rule)
+    return (found["quoted"] or found["word"]) if found else ""

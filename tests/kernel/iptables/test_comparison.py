@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
-from tests.kernel.iptables.comparison import Laboratory
+from tests.kernel.iptables.comparison import Laboratory, Result
 from tests.kernel.iptables.generated import Generator
 from tests.kernel.iptables.settings import Setting
 from tests.kernel.iptables.sides import BACKENDS
@@ -35,30 +35,32 @@ LARGE = Setting("large", detect="InterfaceNamePrefix")
 Report = Callable[[str, object], None]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_the_tables_are_the_same_before_and_after_changes(
-    laboratory: Laboratory, setting: Setting, backend: str, record_property: Report
-) -> None:
+def test_the_tables_are_the_same_before_and_after_changes(laboratory: Laboratory, setting: Setting, record_property: Report) -> None:
     drawn = Generator(seed=4)
     drawn.add(SERVICES)
-    with laboratory.pair(setting, backend, drawn.objects()) as pair:
+    with laboratory.trial(setting, BACKENDS, drawn.objects()) as trial:
         for step in range(STEPS):
             if step:
                 drawn.change(CHANGES)
-                pair.change(drawn.objects())
-            result = pair.compare()
-            record_property("compared", f"{backend}, {setting.name}, step {step}: {result}")
-            assert not result.differences, "\n".join(result.differences)
+                trial.change(drawn.objects())
+            results = trial.compare()
+            _report(record_property, results, f"{setting.name}, step {step}")
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_the_tables_of_a_large_cluster_are_the_same(laboratory: Laboratory, backend: str, record_property: Report) -> None:
+def test_the_tables_of_a_large_cluster_are_the_same(laboratory: Laboratory, record_property: Report) -> None:
     """With more than 1,000 endpoints in a family, rules about single ones go without comments."""
     drawn = Generator(seed=5, endpoints=25)
     drawn.add(SERVICES)
     laboratory.api.put({})  # the Services of another seed have their ports
-    with laboratory.pair(LARGE, backend, drawn.objects()) as pair:
-        result = pair.compare()
-    record_property("compared", f"{backend}, {LARGE.name}: {result}")
-    assert not result.differences, "\n".join(result.differences)
+    with laboratory.trial(LARGE, BACKENDS, drawn.objects()) as trial:
+        results = trial.compare()
+    _report(record_property, results, LARGE.name)
+
+
+def _report(record_property: Report, results: Mapping[str, Result], what: str) -> None:
+    for backend, result in results.items():
+        record_property("compared", f"{backend}, {what}: {result}")
+    assert not any(result.differences for result in results.values()), "\n".join(
+        f"{backend} {line}" for backend, result in results.items() for line in result.differences
+    )
