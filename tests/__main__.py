@@ -1,8 +1,8 @@
 """All tests: `python -m tests [SUITE …]`. The last lines say what passed, and how many rows of kube-proxy's behaviour
 (docs/compatibility.md).
 
-Up to three suites run at a time, as most wait more than they compute. A suite that fails does not stop the others, except that nothing
-which takes long runs on top of failing checks or unit tests.
+Up to four suites run at a time, as most wait more than they compute. A suite that fails does not stop the others, except that nothing
+which takes long runs on top of failing checks, and nothing that computes for long on top of failing unit tests.
 """
 
 from __future__ import annotations
@@ -18,15 +18,28 @@ from tests.support.results import outcomes
 from tests.support.suites import Suite, side_by_side
 
 LANES = (
-    # Other kernels compute on one processor and share nothing with the machine.
-    ("check", "kernels", "apiserver"),
-    ("unit", "kernel"),
     # Whole clusters share settings of the machine, so they are in one lane.
-    ("e2e", "cluster"),
+    ("check", "e2e", "cluster"),
+    ("unit", "kernel"),
+    # Other kernels compute on one processor and share nothing with the machine.
+    ("kernels",),
+    ("apiserver", "traffic"),
 )
-BASE = frozenset({"check", "unit"})
-"""What all others but the kernels stand on: those use a processor that is idle while the unit tests run."""
-ON_THEIR_OWN = BASE | {"kernels"}
+STANDS_ON = {
+    # These compute for as long as all others together: not on top of failing unit tests.
+    "kernel": frozenset({"check", "unit"}),
+    "traffic": frozenset({"check", "unit"}),
+    # These wait more than they compute, and begin while the unit tests have one processor.
+    "apiserver": frozenset({"check"}),
+    "e2e": frozenset({"check"}),
+    "cluster": frozenset({"check"}),
+}
+"""What has to pass before a suite starts."""
+FOLDERS = {
+    "kernel": ("tests/kernel", "--ignore=tests/kernel/traffic"),
+    "traffic": ("tests/kernel/traffic",),
+}
+"""Of suites that are not the folder of their name."""
 _RESULTS = Path(__file__).resolve().parents[1] / ".test"
 
 
@@ -48,15 +61,14 @@ def main(chosen: list[str]) -> int:
 
 def _suite(name: str, wanted: set[str]) -> Suite:
     report = _report(name)
-    base = frozenset[str]() if name in ON_THEIR_OWN else BASE & wanted
     match name:
         case "check":
             command: tuple[str, ...] = ("make", "--no-print-directory", "check")
         case "kernels":
             command = (sys.executable, "-m", "tests.kernels", "test", f"--junit-xml={report}")
         case _:
-            command = (sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", f"tests/{name}")
-    return Suite(name, command, report, base)
+            command = (sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", *FOLDERS.get(name, (f"tests/{name}",)))
+    return Suite(name, command, report, STANDS_ON.get(name, frozenset()) & wanted)
 
 
 def _report(name: str) -> Path:
