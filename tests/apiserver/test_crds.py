@@ -74,6 +74,7 @@ def test_the_defaults_land_in_the_object(api: Api) -> None:
     assert api.create(f"{CONFIGS}{DRY}", config({}))["spec"] == {
         "mode": "nftables",
         "priority": 0,
+        "takeover": "Wait",
         "rollout": {
             "paused": False,
             "canary": {},
