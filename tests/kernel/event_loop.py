@@ -1,4 +1,4 @@
-"""A runner and a data plane at work: a start, a change and an audit, with what they leave of the event loop meanwhile."""
+"""A runner and a mode at work: a start, changes, an audit and the removal, with what they leave of the event loop meanwhile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from tests.kernel.nftables.examples import SETTINGS
 from tests.support.polling import soon
 from tests.unit.agent.examples import NODE, piece, ready, service
 
-from proxyconfig_agent.dataplane.port import Dataplane
+from proxyconfig_agent.dataplane.port import ModeInstance
+from proxyconfig_agent.dataplane.worker import in_thread
 from proxyconfig_agent.ingest.model import EndpointSlice
 from proxyconfig_agent.report.metrics import eventloop
 from proxyconfig_agent.state.cluster import ClusterState
@@ -42,6 +43,9 @@ class Observed:
         """But for two: a virtual machine that is halted for a moment takes that for work."""
         return sorted(self.works_s)[-3]
 
+    def __str__(self) -> str:
+        return f"longest turn {self.longest_work_s * 1000:.1f} ms of CPU time, longest delay {max(self.delays_s) * 1000:.1f} ms"
+
     @property
     def outcomes(self) -> list[tuple[SyncReason, str]]:
         return [(sync.reason, sync.error) for sync in self.told]
@@ -64,8 +68,8 @@ def endpoints(number: int, first: int = 1) -> EndpointSlice:
     return piece(*addresses, of=f"s{number}", name=f"s{number}-1")
 
 
-async def observe(dataplane: Dataplane, services: int) -> Observed:
-    """A start, a change of one Service, a change of many, and an audit."""
+async def observe(dataplane: ModeInstance, services: int) -> Observed:
+    """A start, a change of one Service, a change of many, an audit, and the removal."""
     state, seen = cluster(services), Observed()
     intervals, clock = SyncIntervals(poll_s=0), Clock()
     runner = Runner(state, Programmed(), dataplane, SETTINGS, seen.told.append, intervals=intervals, clock=clock, backoff=Backoff())
@@ -81,6 +85,9 @@ async def observe(dataplane: Dataplane, services: int) -> Observed:
         await soon(partial(_more, seen.told, before), WITHIN_S)
     runner.resync(SyncReason.PERIOD)
     await soon(lambda: len(seen.told) == len(EXPECTED), WITHIN_S)
+    tasks[-1].cancel()
+    await asyncio.wait(tasks[-1:])
+    await in_thread(dataplane.remove)
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)

@@ -90,17 +90,18 @@ class Runner:
         """Do what is due; return when there will be something to do (monotonic seconds), unless `wake` comes earlier."""
         now = self._clock.monotonic()
         if self._schedule.poll(now):
-            self._poll(now)
+            await self._poll(now)
+            now = self._clock.monotonic()
         reason = self._schedule.due(now, waiting=bool(self._cluster.pending))
         if reason is not None:
             await self._sync(reason)
             now = self._clock.monotonic()
         return max(now, self._schedule.next(waiting=bool(self._cluster.pending)))
 
-    def _poll(self, now: float) -> None:
-        """Ask the kernel whether somebody else was there."""
+    async def _poll(self, now: float) -> None:
+        """Ask the kernel whether another program was there. It may delete much then: what has drained, or a mode that leaves."""
         try:
-            if self._dataplane.disturbed():
+            if await self._offload(self._dataplane.disturbed):
                 self._schedule.request(SyncReason.DRIFT)
                 self._suspicious = True
         except (DataplaneError, OSError) as error:

@@ -67,7 +67,8 @@ def _placings(config: Config, step: RolloutStep, snapshot: Snapshot) -> tuple[tu
     members, waved = snapshot.assignment.members[config.name], [name for name in step.moves if step.status.waves]
     moving = {name: step.moves.get(name) or step.joins.get(name) or snapshot.proxies[name].spec.revision_name for name in members}
     writes = {name: _placing(config, name, revision, step, snapshot) for name, revision in moving.items()}
-    others, more = admit([each for name, each in writes.items() if each and name not in set(waved)])
+    in_waves = frozenset(waved)
+    others, more = admit([each for name, each in writes.items() if each and name not in in_waves])
     return tuple(write for each in (*(writes[name] for name in waved), *others) for write in each), more
 
 

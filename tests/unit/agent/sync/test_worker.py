@@ -32,6 +32,7 @@ class Held(FakeDataplane):
         self.slow = True
         self.held = threading.Event()
         self.go_on = threading.Semaphore(0)
+        self.polled = 0
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
         with self._holding():
@@ -41,18 +42,23 @@ class Held(FakeDataplane):
         with self._holding():
             return super().apply(changes)
 
+    def disturbed(self) -> bool:
+        with self._holding():
+            self.polled += 1
+            return super().disturbed()
+
     @contextlib.contextmanager
     def _holding(self) -> Iterator[None]:
         self.held.set()
-        assert self.go_on.acquire(timeout=60)
+        assert self.go_on.acquire(timeout=30)
         self.held.clear()
         yield
 
 
 class Rig:
-    def __init__(self) -> None:
+    def __init__(self, poll_s: float = 0) -> None:
         self.cluster, self.programmed, self.dataplane, self.told = ClusterState(NODE), Programmed(), Held(), list[SyncResult]()
-        tell, clock, intervals = self.told.append, Clock(), SyncIntervals(poll_s=0)
+        tell, clock, intervals = self.told.append, Clock(), SyncIntervals(poll_s=poll_s)
         self.runner = Runner(
             self.cluster, self.programmed, self.dataplane, Settings(), tell, intervals=intervals, clock=clock, backoff=Backoff()
         )
@@ -100,6 +106,17 @@ async def test_what_changes_during_a_sync_is_programmed_by_the_next_one(rig: Rig
         (SyncReason.CHANGE, 1),
         (SyncReason.CHANGE, 2),
     ]
+
+
+async def test_the_event_loop_goes_on_while_a_poll_takes_away_what_has_drained() -> None:
+    rig = Rig(poll_s=0.01)
+    async with rig.running():
+        await held(rig)
+        await ended(rig, 1)
+        await held(rig)
+        assert rig.dataplane.calls == ["resync"]
+        rig.dataplane.go_on.release()
+        await soon(lambda: rig.dataplane.polled > 0)
 
 
 async def test_settings_that_come_during_a_full_sync_are_not_in_effect_with_it(rig: Rig) -> None:

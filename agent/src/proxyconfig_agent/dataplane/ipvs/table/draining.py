@@ -68,7 +68,8 @@ class Draining:
                 found.destinations.append((server, destination))
         gone = set(found.destinations)
         found.servers = [server for server in self.retired if self._is_empty(server, gone)]
-        found.destinations = [pair for pair in found.destinations if pair[0] not in set(found.servers)]
+        with_their_servers = set(found.servers)
+        found.destinations = [pair for pair in found.destinations if pair[0] not in with_their_servers]
         return found
 
     def _is_over(self, server: VirtualServer, begun: float, connections: int | None) -> bool:
