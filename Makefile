@@ -74,6 +74,6 @@ cluster-load: ## import an image archive into the local cluster's nodes (IMAGE=a
 deploy: ## manifests/ to the cluster of KUBECONFIG (images from IMAGE_PREFIX; API_SERVER=HOST:PORT for nodes), else to the local one with images built now
 	$(PYTHON) -m tests.cluster deploy
 
-e2e: venv ## end-to-end tests on the cluster of KUBECONFIG (images from IMAGE_PREFIX), else on a local one of their own
+e2e: venv ## end-to-end tests on the cluster of KUBECONFIG (images from IMAGE_PREFIX), else on a new local one
 	$(if $(KUBECONFIG),,$(BIN)/python -m tests.cluster prepare)
 	$(BIN)/pytest tests/e2e

@@ -1,4 +1,4 @@
-"""The agent as a process of its own, in a network namespace that has an API server and nothing else."""
+"""The agent as a separate process, in a network namespace that has an API server and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator as a process of its own, as a pod would run it."""
+"""The operator as a separate process, as a pod would run it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The modes that are compared: how a proxy is told which, and how the kernel is asked what it has."""
+"""The modes that are compared: how a proxy is configured, and how the kernel is asked what it has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A watch of EndpointSlices besides the subject's: it tells when the API server has sent a change to whoever watches."""
+"""A watch of EndpointSlices besides the subject's: it notes when the API server has sent a change to its watchers."""
 
 from __future__ import annotations
 

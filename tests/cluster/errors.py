@@ -14,7 +14,7 @@ LAST_LINES = 15
 
 
 class ClusterError(Exception):
-    """A failure that is told to the user as it is, without a traceback."""
+    """A failure that is printed for the user as it is, without a traceback."""
 
 
 class ToolMissingError(ClusterError):

@@ -43,17 +43,17 @@ def ensure(needed: Mapping[str, str] = NEEDED) -> None:
     absent = missing(needed)
     if not absent:
         return
-    by_hand = f"Install them by hand: apt-get install {' '.join(absent)}"
+    advice = f"Install them with apt-get install {' '.join(absent)}"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise ClusterError(f"packages are missing, and installing them needs root and apt-get. {by_hand}")
+        raise ClusterError(f"packages are missing, and installing them needs root and apt-get. {advice}")
     say(f"installing packages: {' '.join(absent)}")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     install = ("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *absent)
     try:
         run(*install, env=quiet, timeout_s=900)
     except CommandError:  # most often: the package lists are missing or old
-        run("apt-get", "update", "--quiet", env=quiet, timeout_s=300, advice=by_hand)
-        run(*install, env=quiet, timeout_s=900, advice=by_hand)
+        run("apt-get", "update", "--quiet", env=quiet, timeout_s=300, advice=advice)
+        run(*install, env=quiet, timeout_s=900, advice=advice)
 
 
 def missing(needed: Mapping[str, str] = NEEDED) -> list[str]:

@@ -1,6 +1,6 @@
 """What is kept of a cluster when a test on it fails: logs and objects in `.test/e2e/TEST/`.
 
-And nothing else stays: a run that is told to end (SIGTERM) ends its cluster first.
+And nothing else stays: a run that gets SIGTERM ends its cluster first.
 """
 
 from __future__ import annotations

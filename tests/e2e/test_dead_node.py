@@ -1,4 +1,4 @@
-"""A node dies: the status says so, nobody waits for it for ever, and when it returns it is taken up again."""
+"""A node dies: the status shows it, nothing waits for it for ever, and when it returns it is taken up again."""
 
 from __future__ import annotations
 

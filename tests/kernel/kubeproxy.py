@@ -16,7 +16,7 @@ from tests.support.netns.process import ended
 from tests.support.polling import eventually
 
 FLAGS = ("--vmodule=config=4",)
-"""Have the log say when somebody is told."""
+"""Have the log show each notification."""
 STARTS = 5
 REGISTERED, TOLD = "Starting node config controller", "Calling handler.OnTopologyChange"
 REGISTERED_WITHIN_S, TOLD_WITHIN_S = 60, 10

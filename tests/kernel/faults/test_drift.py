@@ -1,4 +1,4 @@
-"""Somebody changes our rules by hand: they are repaired soon, counted, and told by an Event and in the status."""
+"""An administrator changes our rules: they are repaired soon, counted, and reported by an Event and in the status."""
 
 from __future__ import annotations
 

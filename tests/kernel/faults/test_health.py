@@ -1,4 +1,4 @@
-"""What load balancers are told of a node: /healthz, /livez and health check node ports, when all is well and when it is not (T14)."""
+"""How load balancers see a node: /healthz, /livez and health check node ports, when all is well and when it is not (T14)."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def of_iptables(world: Topology) -> bool:
 
 
 def in_mode(agent: Agent, mode: str) -> None:
-    """Wait until the NodeProxy says so, and that all is well."""
+    """Wait until the NodeProxy has this mode, and is ready."""
     eventually(
         lambda: (agent.status().get("mode", {}).get("effective"), agent.ready()), within_s=60, every_s=0.2, until=(mode, True).__eq__
     )

@@ -1,4 +1,4 @@
-"""What cannot be done is told where a user looks, in words that name it, and harms nothing else."""
+"""What cannot be done is reported where a user looks, in words that name it, and harms nothing else."""
 
 from __future__ import annotations
 

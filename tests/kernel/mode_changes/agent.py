@@ -59,7 +59,7 @@ class Agent:
         self._order(mode, **rollout)
 
     def await_phase(self, phase: str) -> Mapping[str, Any]:
-        """Until the change that was begun last has come to this phase; the line of the log that says so."""
+        """Until the change that was begun last has come to this phase; the log's line about it."""
 
         def reached() -> Mapping[str, Any] | None:
             lines = (line for line in self.said()[self._seen :] if line["event"] == "change" and line["phase"] == phase)

@@ -35,7 +35,7 @@ def test_an_endpoint_change_costs_the_same_among_few_and_many_services(start: Ca
 
 
 def test_health_is_answered_during_a_big_audit(start: Callable[[], Nftables]) -> None:
-    """Whatever the event loop does: the HTTP servers have threads of their own."""
+    """Whatever the event loop does: the HTTP servers have separate threads."""
     dataplane, ports = start(), list(many(5000, 10))
     dataplane.resync(SETTINGS, ports)
     health = Health(Clock())

@@ -1,4 +1,4 @@
-"""Configures the node as the agent does, for tests that start it as a process of its own: prints the findings and the values, as JSON."""
+"""Configures the node as the agent does, for tests that start it as a separate process: prints the findings and the values, as JSON."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class Client:
             name, _, port = self._socket.recv(100).decode().split()
         except TimeoutError:
             return ""
-        except (ConnectionRefusedError, PermissionError):  # a process of the node is told by its own kernel
+        except (ConnectionRefusedError, PermissionError):  # a process of the node gets the error from its kernel
             return "refused"
         return f"{name} {port}"
 

@@ -1,4 +1,4 @@
-"""On a real kernel, too, nothing is left of what a node went through: another agent that knows only what is wanted has nothing to do.
+"""On a real kernel, too, nothing is left of what a node went through: another agent that knows only the present Services has nothing to do.
 
 `AGREEMENT_S` and `AGREEMENT_SEED` as in `test_agreement`; half the time.
 """

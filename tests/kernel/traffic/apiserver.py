@@ -1,4 +1,4 @@
-"""Subjects that are processes of their own and learn of Services from a real API server: the real kube-proxy, and the agent."""
+"""Subjects that are processes and read Services from a real API server: the real kube-proxy, and the agent."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class KubeProxy:
 
 
 class AgentProcess:
-    """Our agent as a process of its own, with its watches, configured by a file."""
+    """Our agent as a separate process, with its watches, configured by a file."""
 
     def __init__(self, mode: str, api: ControlPlane, topology: Topology, cluster: Cluster, folder: Path) -> None:
         self.mode, self.name = mode, f"agent-{mode}"

@@ -45,7 +45,7 @@ def theatre(request: pytest.FixtureRequest, world: Topology, probers: Mapping[st
 
 @pytest.fixture(params=list(DATAPLANES))
 def live(request: pytest.FixtureRequest, world: Topology) -> Iterator[Pipeline]:
-    """Each of our modes on an empty node, to be driven by hand."""
+    """Each of our modes on an empty node, without a runner."""
     with dataplane(world, request.param) as made:
         yield Pipeline(world, made, CONFIGS["default"], request.param)
 

@@ -51,7 +51,7 @@ SERVICE_CIDRS: tuple[Network, ...] = tuple(parse_network(text) for text in SERVI
 
 
 class Pipeline:
-    """The agent's stages, driven by hand. `syncs` are those that were done, in order."""
+    """The agent's stages, one call at a time. `syncs` are those that were done, in order."""
 
     def __init__(self, topology: Topology, dataplane: Dataplane, config: Config, mode: str = "nftables") -> None:
         self._node = topology.node

@@ -1,4 +1,4 @@
-"""Objects of the API for tests that change a cluster by hand, written as in tests/support/scenarios."""
+"""Objects of the API for tests that change a cluster step by step, written as in tests/support/scenarios."""
 
 from __future__ import annotations
 

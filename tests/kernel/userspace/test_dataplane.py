@@ -1,4 +1,4 @@
-"""The userspace mode on the node under test: what is special about a mode that has a process of its own."""
+"""The userspace mode on the node under test: what is special about a mode with a proxy process."""
 
 from __future__ import annotations
 

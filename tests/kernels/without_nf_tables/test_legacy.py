@@ -1,4 +1,4 @@
-"""A kernel without CONFIG_NF_TABLES: nftables mode says so, iptables mode works through the legacy tables, and all can be removed."""
+"""A kernel without CONFIG_NF_TABLES: nftables mode names it, iptables mode works through the legacy tables, and all can be removed."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Echo:
             for key, _ in self._selector.select():
                 if key.data is None:
                     return
-                # PermissionError: the kernel discards the answer. The client is told so, or gets none.
+                # PermissionError: the kernel discards the answer. The client gets an error, or nothing.
                 with contextlib.suppress(BlockingIOError, ConnectionError, PermissionError):
                     for _ in range(BATCH):
                         key.data()

@@ -158,7 +158,7 @@ def _sent(sock: socket.socket, octets: bytes) -> bool:
 def _refused(sock: socket.socket) -> set[int]:
     """The source ports of the packets that the pending errors are about.
 
-    A raw socket is told of every refusal between its two addresses, also of those that other flows got."""
+    A raw socket gets every refusal between its two addresses, also of those that other flows got."""
     ports = set()
     sock.setblocking(False)
     with contextlib.suppress(BlockingIOError):
@@ -169,7 +169,7 @@ def _refused(sock: socket.socket) -> set[int]:
 
 
 def _send(sock: socket.socket, octets: bytes) -> None:
-    # The sender is on the node itself when it is told that its packet was discarded. Whether with a refusal comes separately.
+    # A sender on the node itself gets an error when its packet is discarded. Whether with a refusal comes separately.
     with contextlib.suppress(PermissionError):
         sock.send(octets)
 

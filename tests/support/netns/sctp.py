@@ -1,4 +1,4 @@
-"""SCTP by hand: INIT, INIT-ACK and ABORT packets with correct checksums, for kernels that have no SCTP sockets.
+"""SCTP through raw sockets: INIT, INIT-ACK and ABORT packets with correct checksums, for kernels that have no SCTP sockets.
 
 Standard library only: `echo.py` and `probe.py` run with it inside pods too.
 """

@@ -11,7 +11,7 @@ from tests.support.scenarios.scenario import Result
 
 
 def asked(cases: Iterable[Case], probers: Mapping[str, Prober], result: Callable[[Case], Result]) -> Iterator[tuple[Case, Answers]]:
-    """The answers of all cases, of which `result` is expected. Each client asks all of its own at the same time; then one by one those
+    """The answers of all cases, of which `result` is expected. Each client asks its questions at the same time; then one by one those
     that meet an affinity: of two first connections at the same time, to two addresses of a Service, each may go to another endpoint."""
     together: dict[str, list[Case]] = {}
     sticky: dict[str, list[Case]] = {}

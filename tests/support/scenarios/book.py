@@ -36,7 +36,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """The environment of scenarios. `spaces` of clients are names for whoever runs the cases."""
+    """The environment of scenarios. `spaces` of clients are names for the runner of the cases."""
 
     places: Mapping[str, Pair] = field(repr=False)
     """Endpoints by their names."""

@@ -102,7 +102,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A short story about a few objects in a namespace of their own, named after the scenario."""
+    """A short story about a few objects in one namespace, named after the scenario."""
 
     id: str
     title: str

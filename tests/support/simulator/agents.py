@@ -87,7 +87,7 @@ class Agent:
         return self._pipeline.syncs[-1].operations
 
     def fresh(self) -> Mode:
-        """Another node, whose agent has never known anything but what is wanted now."""
+        """Another node, whose agent has never known anything but the present Services."""
         mode = self._new_kernel()
         self._started(mode).persist()
         return mode

@@ -21,7 +21,7 @@ from proxyconfig_agent.walker.path import Memory, Rules
 
 
 class Mode(Protocol):
-    """A mode of the agent in front of a kernel of its own."""
+    """A mode of the agent in front of a simulated kernel."""
 
     name: str
 
@@ -60,7 +60,7 @@ MODES: Mapping[str, Callable[[], Mode]] = {"nftables": NftablesMode, "iptables":
 
 
 class SimulatedPipeline(Pipeline):
-    """The agent's stages, driven by hand."""
+    """The agent's stages, one call at a time."""
 
     def __init__(self, mode: Mode, node: NetnsNode, config: Config) -> None:
         super().__init__(_topology_of(node), mode.dataplane, config, mode.name)

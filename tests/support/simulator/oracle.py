@@ -38,7 +38,7 @@ class Habits:
     """Whatever comes to an address that is a ClusterIP, also as another Service's external address."""
     serves_localhost: bool = False
     refuses_the_node: bool = True
-    """Also processes of the node are told that an external address has no endpoints. Else it is as if there were no proxy."""
+    """Processes of the node are refused as well where an external address has no endpoints. Else it is as if there were no proxy."""
     refuses_on_every_address: bool = False
     """A NodePort that external traffic is refused on is refused on local addresses that serve no NodePorts, too."""
     proxied: bool = False

@@ -1,4 +1,4 @@
-"""A fake API server for plans: it keeps what is written, checks it as the real one would, and has agents that do as they are told."""
+"""A fake API server for plans: it keeps what is written, checks it as the real one would, and has agents that apply every order."""
 
 from __future__ import annotations
 

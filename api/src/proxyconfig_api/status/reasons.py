@@ -1,6 +1,6 @@
 """What a reason of a condition, of `worstNodes` or of an Event means. Reasons are a stable API: a renamed one is in CHANGELOG.md.
 
-Each package has a table of its own reasons; `docs/conditions.md` shows both.
+Each package has a table of the reasons that it gives; `docs/conditions.md` shows both.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from proxyconfig_agent.dataplane.iptables.model.ruleset import Chain, Table
 
 
 def damage(tables: Tables, random: Random) -> None:
-    """One thing that somebody did. In which order built-in chains lead to ours, and how often, is left to whoever changes that."""
+    """One thing that somebody did. In which order built-in chains lead to ours, and how often, is not ours to decide."""
     chain = random.choice([chain for chain, rules in sorted(tables.chains.items()) if rules])
     rules = tables.chains[chain]
     match random.randrange(4 if _is_built_in(chain) else 7):

@@ -19,7 +19,7 @@ _AT_A_TIME = 50
 
 class SimulatedKernel(Connection):
     """Stands where the netlink socket would. `before_commit` is called before every transaction, and makes it fail by what it raises;
-    `after_commit` is called after those that did not fail. `capacity`: the bytes of one transaction, as the agent is told."""
+    `after_commit` is called after those that did not fail. `capacity`: the bytes of one transaction, as the agent reads them."""
 
     def __init__(self, capacity: int = 16 << 20) -> None:
         self.tables: dict[Name, Table] = {}

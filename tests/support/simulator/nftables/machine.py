@@ -22,7 +22,7 @@ _LOCAL, _UNICAST = 2, 1
 
 
 class Machine:
-    """One packet in one base chain. A machine of its own for each, so registers begin empty."""
+    """One packet in one base chain. Each has a new machine, so registers begin empty."""
 
     def __init__(self, table: Table, passage: Passage) -> None:
         self._table = table

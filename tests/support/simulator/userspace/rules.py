@@ -48,7 +48,7 @@ class UserspaceRules:
         fate = travel(self, own, passage.node, passage.choices, passage.memory)
         assert fate.memory == passage.memory, "rules in front of the proxy remember nothing"
         passage.packet = fate.packet
-        passage.packet.masqueraded = True  # the answer comes back to the process, whoever it is from
+        passage.packet.masqueraded = True  # the answer comes back to the process from every endpoint
         return fate.verdict
 
 

@@ -157,7 +157,7 @@ def test_families_are_apart() -> None:
 
 @dataclass
 class Mode:
-    """A data plane that takes everything but what it is told to refuse. `operations` is what each part of a resync takes."""
+    """A data plane that takes everything but what the test has it refuse. `operations` is what each part of a resync takes."""
 
     operations: int = 0
     refuses: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""A data plane that keeps state, checks what it is told, commits all or nothing, and fails when it is asked to.
+"""A data plane that keeps state, checks what it is given, commits all or nothing, and fails when it is asked to.
 
 It knows what a kernel knows: which (address, protocol, port) and node port belongs to which Service port. A change whose `old` is not
 what it has, or that claims what another has, is a bug of the caller, and an AssertionError.

@@ -1,4 +1,4 @@
-"""How a repair is told."""
+"""How a repair is reported."""
 
 from __future__ import annotations
 

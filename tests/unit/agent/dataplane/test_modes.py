@@ -33,7 +33,7 @@ KERNEL: dict[Mode, FakeDataplane] = {}
 
 
 def of_mode(mode: Mode) -> ModeSpec:
-    """A mode that programs a fake kernel of its own."""
+    """A mode that programs a fake kernel."""
 
     def left() -> Iterator[Lifecycle]:
         if KERNEL[mode].state:

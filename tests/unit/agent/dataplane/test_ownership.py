@@ -1,4 +1,4 @@
-"""Whose the rules are is recorded beside them; where that is impossible, the node says so."""
+"""Whose the rules are is recorded beside them; where that is impossible, the node reports it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that the API server accepts goes through all stages, and what cannot be served is told in sentences."""
+"""Everything that the API server accepts goes through all stages, and what cannot be served is reported in sentences."""
 
 from __future__ import annotations
 

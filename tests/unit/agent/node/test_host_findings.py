@@ -1,4 +1,4 @@
-"""What an administrator is told of a node's network before and after an agent runs there."""
+"""What an administrator reads about a node's network before and after an agent runs there."""
 
 from __future__ import annotations
 

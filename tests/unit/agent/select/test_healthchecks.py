@@ -1,4 +1,4 @@
-"""How many endpoints a load balancer is told of (rows 58, 96 and 131 of kube-proxy's behaviour)."""
+"""How many endpoints a load balancer sees (rows 58, 96 and 131 of kube-proxy's behaviour)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When kube-proxy's rules are compared, and what is told."""
+"""When kube-proxy's rules are compared, and what is reported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OBSERVED = Observed(Settings(), ())
 
 
 class Found:
-    """What an observer is told to read, and what it tells."""
+    """What an observer reads, and what it reports."""
 
     def __init__(self) -> None:
         self.cluster = ClusterState(NODE)

@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 
 class Told:
-    """What an agent was told."""
+    """What an agent was given."""
 
     def __init__(self) -> None:
         self.desired: list[Desired] = []

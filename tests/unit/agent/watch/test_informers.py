@@ -24,7 +24,7 @@ NODE = {"metadata": {"name": "n1"}}
 
 
 class Recorder:
-    """A listener that remembers what it was told."""
+    """A listener that remembers its calls."""
 
     def __init__(self) -> None:
         self.services = self.endpoints = self.cidrs = 0

@@ -14,7 +14,7 @@ from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
         pytest.param({}, (), id="nothing"),
         pytest.param({"mood": "good", "mode": "nftables"}, ("spec.mood",), id="at the top"),
         pytest.param({"sync": {"minSyncPeriod": "1s", "never": 1}}, ("spec.sync.never",), id="in a section"),
-        pytest.param({"sync": "no object"}, (), id="what is no object has no fields: decoding says so"),
+        pytest.param({"sync": "no object"}, (), id="what is no object has no fields: decoding refuses it"),
         pytest.param({"kernel": {"sysctls": {"net.a.b": "1"}}}, (), id="keys of a map are no fields"),
         pytest.param(
             {"agent": {"tolerations": [{"key": "a", "color": "red"}, {"color": "blue"}]}}, ("spec.agent.tolerations.color",), id="in a list"

@@ -1,6 +1,6 @@
 """An API server over HTTP with one ProxyConfig, for the operator as a whole. It keeps a Lease as etcd would, and nothing else.
 
-It has no task of its own: kopf cancels all tasks of the event loop when it ends.
+It starts no task: kopf cancels all tasks of the event loop when it ends.
 """
 
 from __future__ import annotations

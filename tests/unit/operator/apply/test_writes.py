@@ -23,7 +23,7 @@ STATUS = Apply(Resource.PROXY_CONFIG, "x", {"metadata": {"name": "x", "uid": "u"
 
 
 class Server(ThreadingHTTPServer):
-    """Notes requests, and answers with `status` (and `words`) until it is told otherwise."""
+    """Notes requests, and answers with `status` (and `words`) until a test changes them."""
 
     daemon_threads = True
     request_queue_size = 64

@@ -89,7 +89,7 @@ def body_of(node: str, status: NodeProxyStatus) -> dict[str, Any]:
 
 
 class Reporter:
-    """Writes the newest state that it was told. `write` applies a status (see `body_of`); `before` are the conditions of an earlier
+    """Writes the newest state. `write` applies a status (see `body_of`); `before` are the conditions of an earlier
     agent, whose times go on; `chance` draws from 0 to 1."""
 
     def __init__(
@@ -116,11 +116,11 @@ class Reporter:
 
     @property
     def is_current(self) -> bool:
-        """The API server has what was told, but for the pauses between writes."""
+        """The API server has the newest state, but for the pauses between writes."""
         return self._written is not None and not self._failing
 
     def again(self) -> None:
-        """The object is a new one, which was told nothing yet."""
+        """The object is a new one, and its status is empty."""
         self._written = None
         self._news.set()
         self._hurry.set()

@@ -49,7 +49,7 @@ def lowering() -> RuleRenderer:
 
 
 def adopted(tables: Tables, wanted: list[Frontends | None]) -> int:
-    """Bring the tables to what is wanted, as a full resync does; how much there was to do."""
+    """Bring the tables to the desired state, as a full resync does; how much there was to do."""
     low = lowering()
     adoption, operations = TableDiff(low.fixed, tables.saved()), 0
     for edits in (adoption.structure(), *(adoption.port(low.rules(port)) for port in wanted)):

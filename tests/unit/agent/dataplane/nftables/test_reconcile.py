@@ -1,4 +1,4 @@
-"""A table in whatever state becomes what is wanted, in bounded steps that are each allowed by the kernel."""
+"""A table in whatever state becomes the desired one, in bounded steps that are each allowed by the kernel."""
 
 from __future__ import annotations
 

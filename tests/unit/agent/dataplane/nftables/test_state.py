@@ -57,7 +57,7 @@ batches = st.lists(st.lists(st.tuples(any_frontends(), st.booleans()), min_size=
 
 
 class World:
-    """A book, the kernel it writes to, and what is wanted."""
+    """The state of a table, the kernel it is written to, and the desired Services."""
 
     def __init__(self) -> None:
         self.book = TableState(Family.IPV4, lambda: 0.0)

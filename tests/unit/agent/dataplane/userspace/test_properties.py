@@ -1,4 +1,4 @@
-"""Whatever Services there were before: rules and proxy process have what is wanted, and no rule leads where the process has nobody."""
+"""Whatever Services there were before: rules and proxy process have the desired state, and no rule leads where the process has nobody."""
 
 from __future__ import annotations
 

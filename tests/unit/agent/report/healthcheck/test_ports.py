@@ -27,7 +27,7 @@ GET = b"GET /anything HTTP/1.1\r\nHost: node\r\n\r\n"
 
 
 class Ports(HealthPorts):
-    """With what it is told and tells."""
+    """With its inputs and findings."""
 
     def __init__(self) -> None:
         self.is_healthy = True

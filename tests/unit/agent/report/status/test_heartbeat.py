@@ -19,7 +19,7 @@ LEASES = "/apis/coordination.k8s.io/v1/namespaces/proxyconfig-system/leases"
 
 
 class Server:
-    """The Leases of an API server, and when each was written; fails while it is told to."""
+    """The Leases of an API server, and when each was written; refuses while `failing`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

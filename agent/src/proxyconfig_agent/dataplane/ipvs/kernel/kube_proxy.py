@@ -58,7 +58,7 @@ def discard() -> bool:
 
 
 def _traces(kernel: Kernel, index: int, node_ports: Iterable[NodePort]) -> Traces:
-    """A kube-proxy that was ended in the middle of a sync has made virtual servers for NodePorts that are in no set of its own yet."""
+    """A kube-proxy that was ended in the middle of a sync has made virtual servers for NodePorts that none of its sets has yet."""
     local = {address: link for family in NFPROTO.values() for address, link in kernel.routes.of_links(family).items()}
     bound = frozenset(Address(address) for address, link in local.items() if link == index)
     on_node = frozenset(address for family in Family for address in on_other_links(kernel, family))

@@ -1,4 +1,4 @@
-"""The proxy process with its sockets, for as long as the mode runs on this node: what it has been told, and a new one if it has ended."""
+"""The proxy process with its sockets, while the mode runs on this node: its routes, and a new process if it has ended."""
 
 from __future__ import annotations
 

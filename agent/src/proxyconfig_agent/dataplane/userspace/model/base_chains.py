@@ -78,7 +78,7 @@ def _is(protocol: Protocol) -> bytes:
 
 def _base_chains(settings: Settings, family: Family) -> dict[str, Chain]:
     to_services = x.verdict(Verdict.JUMP, "services")
-    # An endpoint may have the address of a Service, even of its own: the proxy's connection to it would come back to the proxy.
+    # An endpoint may have the address of a Service, even of its Service: the proxy's connection to it would come back to the proxy.
     not_from_proxy = x.meta(Meta.PRIORITY, 0) + x.unequal(0, x.host(TAG))
     output = (Rule(not_from_proxy + to_services), *_localhost(settings, family, not_from_proxy))
     return {
