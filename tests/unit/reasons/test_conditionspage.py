@@ -31,6 +31,7 @@ NO_REASONS = {
     "Following",
     "RolledBack",  # phase of a change
     "NoStatus",
+    "BearerToken",  # how the kubernetes package names its credentials
 }
 COMPOSED = {"NotStalled", "NotDegraded", "NoOverlapping"}
 """Made of the type of a condition."""
