@@ -53,29 +53,6 @@ def put(kernel: Connection, *commands: Command) -> None:
     assert kernel.commit(commands) == []
 
 
-def test_a_second_resync_has_nothing_to_do(dataplane: Entered) -> None:
-    ports = every_kind()
-    assert dataplane.resync(SETTINGS, ports).operations > 0
-    again = dataplane.resync(SETTINGS, ports)
-    assert (again.operations, again.repaired, again.refused) == (0, "", ())
-
-
-def test_a_restart_adopts_everything(dataplane: Entered, start: Start) -> None:
-    ports = every_kind()
-    dataplane.resync(SETTINGS, ports)
-    found = dataplane.scan()
-    assert start(Ipvs).resync(SETTINGS, ports).operations == 0
-    assert dataplane.scan() == found
-
-
-def test_changes_one_by_one_are_the_same_as_all_at_once(dataplane: Entered, start: Start) -> None:
-    ports = every_kind()
-    dataplane.resync(SETTINGS, [])
-    for port in ports:
-        assert dataplane.apply([Change(None, port)]).refused == ()
-    assert start(Ipvs).resync(SETTINGS, ports).operations == 0
-
-
 def test_remove_leaves_nothing_but_what_is_foreign(dataplane: Entered, kernel: Connection, node: Node) -> None:
     foreign = VirtualServer(Protocol.TCP, ip("192.0.2.1"), 80)
     put(kernel, messages.new_service(foreign, FOREIGN))

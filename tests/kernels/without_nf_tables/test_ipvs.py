@@ -43,30 +43,6 @@ def rules(node: Node) -> list[str]:
     return [line.partition(" [")[0] for each in printed for line in each.splitlines() if not line.startswith(("#", "create"))]
 
 
-def test_a_second_resync_has_nothing_to_do(dataplane: Entered) -> None:
-    ports = every_kind()
-    assert dataplane.resync(SETTINGS, ports).operations > 0
-    again = dataplane.resync(SETTINGS, ports)
-    assert (again.operations, again.repaired, again.refused) == (0, "", ())
-
-
-def test_a_restart_adopts_everything(dataplane: Entered, start: Start) -> None:
-    ports = every_kind()
-    dataplane.resync(SETTINGS, ports)
-    found = dataplane.scan()
-    assert start(ipvs_rules.made).resync(SETTINGS, ports).operations == 0
-    assert dataplane.scan() == found
-
-
-def test_changes_one_by_one_are_the_same_as_all_at_once(dataplane: Entered, start: Start) -> None:
-    ports = every_kind()
-    dataplane.resync(SETTINGS, [])
-    for port in ports:
-        assert dataplane.apply([Change(None, port)]).refused == ()
-    again = start(ipvs_rules.made).resync(SETTINGS, ports)
-    assert (again.operations, again.repaired) == (0, "")
-
-
 def test_what_is_taken_away_one_by_one_leaves_what_a_mode_without_services_has(dataplane: Entered, node: Node) -> None:
     dataplane.resync(SETTINGS, [])
     before = rules(node)
