@@ -47,6 +47,8 @@ class Fleet:
         self._renewed: dict[str, float] = {}
         self.missing_images: set[str] = set()
         """Images that no registry has."""
+        self.unready_images: set[str] = set()
+        """Images whose agents run and never get ready."""
         self.removals: list[str] = []
         """Nodes whose agents have removed everything, in order."""
         self._stop, self._changed = threading.Event(), threading.Event()
@@ -121,25 +123,29 @@ class Fleet:
                     self._changed.set()
 
     def _round(self) -> None:
-        images = {item["metadata"]["labels"][names.CONFIG_LABEL]: _image(item) for item in self.api.every(DAEMONSETS)}
+        templates = {item["metadata"]["labels"][names.CONFIG_LABEL]: item["spec"]["template"] for item in self.api.every(DAEMONSETS)}
         pods = {item["metadata"]["name"]: item for item in self.api.every(PODS)}
         proxies = {item["metadata"]["name"]: item for item in self.api.every(PROXIES)}
         nodes = {item["metadata"]["name"]: item for item in self.api.every(NODES)}
-        self._each(lambda name: self._live(nodes[name], images, pods, proxies.get(name)), [name for name in nodes if name not in self.dead])
+        self._each(
+            lambda name: self._live(nodes[name], templates, pods, proxies.get(name)), [name for name in nodes if name not in self.dead]
+        )
 
-    def _live(self, each: Object, images: Mapping[str, str], pods: Mapping[str, Object], proxy: Object | None) -> None:
+    def _live(self, each: Object, templates: Mapping[str, Object], pods: Mapping[str, Object], proxy: Object | None) -> None:
         name = each["metadata"]["name"]
         config = each["metadata"].get("labels", {}).get(names.CONFIG_LABEL, "")
         mine = f"agent-{config}-{name}"
-        for other in [key for key, item in pods.items() if item["spec"]["nodeName"] == name and (key != mine or config not in images)]:
-            self.api.delete(f"{PODS}/{other}?gracePeriodSeconds=0")
-        if config not in images:
+        for key in [
+            key for key, item in pods.items() if item["spec"]["nodeName"] == name and (key != mine or _ends(item, config, templates))
+        ]:
+            self.api.delete(f"{PODS}/{key}?gracePeriodSeconds=0")
+        if config not in templates or (mine in pods and _ends(pods[mine], config, templates)):
             return
-        broken = images[config] in self.missing_images
-        if mine not in pods:
-            self.api.create(PODS, pod(mine, name, config))
-        if mine not in pods or (pods[mine]["status"]["phase"] == "Running") == broken:
-            self.api.patch(f"{PODS}/{mine}/status", {"status": _waiting() if broken else _running()})
+        made = pods.get(mine) or self.api.create(PODS, pod(mine, name, config, templates[config]))
+        broken = _image(made) in self.missing_images
+        if mine not in pods or (made["status"]["phase"] == "Running") == broken:
+            status = _waiting() if broken else _running(ready=_image(made) not in self.unready_images)
+            self.api.patch(f"{PODS}/{mine}/status", {"status": status})
         elif not broken and proxy is not None and name not in self.silent:
             self._report(proxy)
             self._renew(proxy)
@@ -196,13 +202,18 @@ def clean(api: Api) -> None:
         api.delete(f"{path}?gracePeriodSeconds=0")
 
 
-def _image(daemonset: Object) -> str:
-    return str(daemonset["spec"]["template"]["spec"]["containers"][0]["image"])
+def _ends(item: Object, config: str, templates: Mapping[str, Object]) -> bool:
+    """Whether kubelet is to end a pod: somebody has deleted it, or its DaemonSet does not want it any more."""
+    return config not in templates or "deletionTimestamp" in item["metadata"]
 
 
-def _running() -> Object:
-    container = {"name": names.AGENT, "ready": True, "image": "", "imageID": "", "restartCount": 0, "state": {"running": {}}}
-    return {"phase": "Running", "conditions": [ready(holds=True)], "containerStatuses": [container]}
+def _image(made: Object) -> str:
+    return str(made["spec"]["containers"][0]["image"])
+
+
+def _running(*, ready: bool) -> Object:
+    container = {"name": names.AGENT, "ready": ready, "image": "", "imageID": "", "restartCount": 0, "state": {"running": {}}}
+    return {"phase": "Running", "conditions": [{"type": "Ready", "status": str(ready)}], "containerStatuses": [container]}
 
 
 def _waiting() -> Object:

@@ -110,14 +110,17 @@ def ready(*, holds: bool, reason: str = "", message: str = "") -> Object:
     }
 
 
-def pod(name: str, node_name: str, config_name: str) -> Object:
-    """An agent's pod, as the DaemonSet controller makes it."""
+def pod(name: str, node_name: str, config_name: str, template: Object | None = None) -> Object:
+    """An agent's pod, as the DaemonSet controller makes it of a template."""
     labels = {"app.kubernetes.io/name": names.AGENT, names.CONFIG_LABEL: config_name}
+    image = "none"
+    if template is not None:
+        labels, image = template["metadata"]["labels"], template["spec"]["containers"][0]["image"]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "namespace": names.NAMESPACE, "labels": labels},
-        "spec": {"nodeName": node_name, "serviceAccountName": names.AGENT, "containers": [{"name": names.AGENT, "image": "none"}]},
+        "spec": {"nodeName": node_name, "serviceAccountName": names.AGENT, "containers": [{"name": names.AGENT, "image": image}]},
     }
 
 

@@ -217,7 +217,7 @@ OPERATOR_MAY = [
     *((verb, "nodes") for verb in ("list", "watch", "patch")),
     *((verb, "daemonsets.apps") for verb in ("list", "watch", "create", "patch", "delete")),
     *((verb, "controllerrevisions.apps") for verb in ("list", "watch", "create", "patch", "delete")),
-    *((verb, "pods") for verb in ("list", "watch")),
+    *((verb, "pods") for verb in ("list", "watch", "delete")),
     *((verb, "leases.coordination.k8s.io") for verb in ("create", "list", "watch")),
     ("update", f"leases.coordination.k8s.io/{OPERATOR}"),
     ("create", "events.events.k8s.io"),
@@ -225,7 +225,6 @@ OPERATOR_MAY = [
 OPERATOR_MAY_NOT = [
     ("get", "secrets"),
     ("create", "pods"),
-    ("delete", "pods"),
     ("delete", "nodes"),
     ("create", "proxyconfigs.proxyconfig.dev"),
     ("delete", "proxyconfigs.proxyconfig.dev"),

@@ -12,8 +12,9 @@ from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects import names
 from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_api.objects.revision import revision_of
-from proxyconfig_operator.decide.agent_daemonset import Installation
+from proxyconfig_operator.decide.agent_daemonset import Installation, pod_revision_of, render
 from proxyconfig_operator.decide.assignment import assign
+from proxyconfig_operator.decide.revisions import COMPONENT_LABEL, POD_COMPONENT
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.decide.waits import Waits
 from proxyconfig_operator.model.address import Address
@@ -33,6 +34,8 @@ def config(name: str = "x", *, age_s: int = 0, deleted_ago_s: float | None = Non
 
 X1 = revision_of("x", config().spec).name
 """The revision of a ProxyConfig x that says nothing."""
+P1 = pod_revision_of(render(config(), INSTALLATION))
+"""The revision of its agents' pods."""
 
 
 def node(name: str, *, ready: str = "True", system: str = "linux", **labels: str) -> Node:
@@ -52,6 +55,7 @@ def proxy(
     revision: str = "x-1",
     *,
     action: str = "Apply",
+    pods: str = P1,
     generation: int = 1,
     annotations: Mapping[str, str] | None = None,
     **status: Any,
@@ -59,7 +63,7 @@ def proxy(
     reference = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": f"uid-{name}"}
     metadata = {"name": name, "uid": f"uid-proxy-{name}", "generation": generation, "ownerReferences": [reference]}
     metadata["annotations"] = dict(annotations or {})
-    spec = {"configName": owner, "revisionName": revision, "action": action}
+    spec = {"configName": owner, "revisionName": revision, "podRevision": pods, "action": action}
     return codec.decode({"metadata": metadata, "spec": spec, "status": status}, NodeProxy)
 
 
@@ -75,8 +79,9 @@ def condition(kind: str, *, holds: bool, reason: str, message: str = "") -> dict
     return {"type": kind, "status": str(holds), "reason": reason, "message": message, "lastTransitionTime": NOW.isoformat()}
 
 
-def pod(name: str, on: str, owner: str = "x", *, ready: bool = True, ending: bool = False, **status: Any) -> Pod:
-    metadata = {"name": name, "labels": {names.CONFIG_LABEL: owner}, "creationTimestamp": NOW.isoformat()}
+def pod(name: str, on: str, owner: str = "x", *, pods: str = P1, ready: bool = True, ending: bool = False, **status: Any) -> Pod:
+    labels = {names.CONFIG_LABEL: owner, names.POD_REVISION_LABEL: pods}
+    metadata = {"name": name, "uid": f"uid-{name}", "labels": labels, "creationTimestamp": NOW.isoformat()}
     if ending:
         metadata["deletionTimestamp"] = NOW.isoformat()
     usual = {
@@ -85,6 +90,14 @@ def pod(name: str, on: str, owner: str = "x", *, ready: bool = True, ending: boo
         "containerStatuses": [{"name": names.AGENT, "ready": ready, "state": {}}],
     }
     return msgspec.convert({"metadata": metadata, "spec": {"nodeName": on}, "status": usual | status}, Pod)
+
+
+def pod_revision(name: str, owner: str = "x", number: int = 1, **template: Any) -> Revision:
+    """A revision of the agents' pods, with the template of which they are made."""
+    labels = {names.CONFIG_LABEL: owner, COMPONENT_LABEL: POD_COMPONENT}
+    metadata = {"name": f"{owner}-pods-{name}", "uid": f"uid-{name}", "labels": labels}
+    template["metadata"] = {"labels": {names.POD_REVISION_LABEL: name}}
+    return msgspec.convert({"metadata": metadata, "revision": number, "data": {"template": template}}, Revision)
 
 
 def revision(name: str, number: int, owner: str = "x") -> Revision:

@@ -25,6 +25,8 @@ class Cluster:
     def __init__(self) -> None:
         self.objects: dict[Resource, dict[str, Manifest]] = {kind: {} for kind in Resource}
         self._uids = 0
+        self._pods: dict[tuple[str, str], str] = {}
+        """The revisions of pods, by node and ProxyConfig."""
 
     def do(self, step: str, subject: Any, value: Any) -> None:
         """One thing that users, nodes, the operator or agents do."""
@@ -70,6 +72,8 @@ class Cluster:
                     self._apply(write)
                 case Unlabel() if write.node in self._nodes:
                     self._nodes[write.node]["metadata"]["labels"].pop(write.label, None)
+                case Delete() if write.resource is Resource.POD:
+                    self._pods = {key: made for key, made in self._pods.items() if write.name != f"pod-{key[0]}"}
                 case Delete() if self.objects[write.resource].get(write.name, {}).get("metadata", {}).get("uid") == write.uid:
                     del self.objects[write.resource][write.name]
                 case _:
@@ -97,7 +101,7 @@ class Cluster:
             [Config.of(copy.deepcopy(each)) for each in self._configs.values()],
             [msgspec.convert(copy.deepcopy(each), Node) for each in self._nodes.values()],
             proxies=[codec.decode(copy.deepcopy(each), NodeProxy) for each in kinds[Resource.NODE_PROXY].values()],
-            pods=[pod(f"pod-{name}", name, each["metadata"]["labels"][names.CONFIG_LABEL]) for name, each in self._with_agents().items()],
+            pods=[pod(f"pod-{name}", name, owner, pods=made) for (name, owner), made in self._agents().items()],
             revisions=[msgspec.convert(copy.deepcopy(each), Revision) for each in kinds[Resource.REVISION].values()],
             daemonsets=[msgspec.convert(copy.deepcopy(each), DaemonSet) for each in kinds[Resource.DAEMON_SET].values()],
         )
@@ -114,6 +118,16 @@ class Cluster:
         """The nodes whose label a DaemonSet selects."""
         selected = {each["metadata"]["labels"][names.CONFIG_LABEL] for each in self.objects[Resource.DAEMON_SET].values()}
         return {name: each for name, each in self._nodes.items() if each["metadata"]["labels"].get(names.CONFIG_LABEL) in selected}
+
+    def _agents(self) -> dict[tuple[str, str], str]:
+        """The pods that the DaemonSet controller keeps, and makes where there are none."""
+        templates = {
+            each["metadata"]["labels"][names.CONFIG_LABEL]: each["spec"]["template"]["metadata"]["labels"][names.POD_REVISION_LABEL]
+            for each in self.objects[Resource.DAEMON_SET].values()
+        }
+        owners = {name: each["metadata"]["labels"][names.CONFIG_LABEL] for name, each in self._with_agents().items()}
+        self._pods = {key: self._pods.get(key, templates[key[1]]) for key in owners.items()}
+        return self._pods
 
     def _metadata(self, name: str) -> Manifest:
         self._uids += 1

@@ -21,6 +21,9 @@ FINALIZER = f"{GROUP}/agents"
 CONFIG_LABEL = f"{GROUP}/config"
 """On a Node, a DaemonSet, its pods and a ControllerRevision: the ProxyConfig it belongs to."""
 
+POD_REVISION_LABEL = f"{GROUP}/pod-revision"
+"""On the pods of agents and their DaemonSet's template: a hash of the template, which names what the pod was made from."""
+
 SCHEDULER_ANNOTATION = f"{GROUP}/ipvs-scheduler"
 """On a Service: how ipvs mode distributes its connections."""
 

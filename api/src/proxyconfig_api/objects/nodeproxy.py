@@ -45,6 +45,8 @@ class NodeProxySpec(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     config_name: str
     revision_name: str
     """The name of a ControllerRevision in the operator's namespace."""
+    pod_revision: str = ""
+    """The value of POD_REVISION_LABEL that the agent's pod is to have; empty: any."""
     action: Action = Action.APPLY
     change: NodeChange = NodeChange()
 

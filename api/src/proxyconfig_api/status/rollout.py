@@ -24,11 +24,14 @@ class RolloutPhase(enum.StrEnum):
 
 
 class RolloutStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """The rollout of `revision`. The nodes' own objects say the rest, so that any operator can go on at any step."""
+    """The rollout of `revision` and `pod_revision`. The nodes' own objects say the rest, so that any operator can go on at any step."""
 
     revision: str = ""
     previous_revision: str = ""
     """The last one whose rollout was complete: for nodes that join, and to go back to. Empty at a first installation."""
+    pod_revision: str = ""
+    """Of the agents' pods, which go in the same waves; empty where an operator that knew no such revisions wrote this."""
+    previous_pod_revision: str = ""
     phase: RolloutPhase = RolloutPhase.PROGRESSING
     wave: int = 0
     """Counted from 1; 0 where there are none, as at a first installation."""

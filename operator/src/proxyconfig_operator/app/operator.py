@@ -155,7 +155,7 @@ class Operator:
 def _reflectors(connection: ApiClient, caches: Caches, namespace: str) -> dict[str, Reflector[Any]]:
     """What there is too much of for kopf, by name."""
     in_namespace = partial(path_of, namespace=namespace)
-    our_revisions = f"{names.CONFIG_LABEL},{revisions.COMPONENT_LABEL}={revisions.COMPONENT}"
+    our_revisions = f"{names.CONFIG_LABEL},{revisions.COMPONENT_LABEL} in ({revisions.COMPONENT},{revisions.POD_COMPONENT})"
     return {
         "nodes": Reflector(connection, path_of("v1", "nodes"), _decoder(Node), caches.nodes),
         "nodeproxies": Reflector(connection, path_of(names.API_VERSION, "nodeproxies"), node_proxies.decode, caches.proxies),

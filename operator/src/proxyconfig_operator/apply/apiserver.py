@@ -45,6 +45,7 @@ _KINDS = {
     Resource.NODE: _Kind("v1", "nodes"),
     Resource.DAEMON_SET: _Kind("apps/v1", "daemonsets", namespaced=True),
     Resource.REVISION: _Kind("apps/v1", "controllerrevisions", namespaced=True),
+    Resource.POD: _Kind("v1", "pods", namespaced=True),
 }
 
 

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from proxyconfig_api.objects.nodeproxy import NodeProxy
+from proxyconfig_api.encoding import codec
+from proxyconfig_api.objects.nodeproxy import NodeProxy, NodeProxySpec
 from proxyconfig_api.status.rollout import RolloutStatus
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.writes import Apply, Resource, Write
@@ -22,8 +23,8 @@ PATIENCE_S = 30.0
 @dataclass(frozen=True, slots=True)
 class _Expected:
     rollout: RolloutStatus | None
-    orders: dict[str, tuple[str, str]]
-    """Of each node: the revision, and the attempt at it."""
+    orders: dict[str, NodeProxySpec]
+    """By node."""
     until: float
 
 
@@ -36,7 +37,7 @@ class Expectations:
     def expect(self, config: str, rollout: RolloutStatus | None, writes: Iterable[Write]) -> None:
         """Note what is about to be written for a ProxyConfig."""
         orders = {
-            each.name: (each.body["spec"]["revisionName"], each.body["spec"].get("change", {}).get("retry", ""))
+            each.name: codec.decode(each.body["spec"], NodeProxySpec)
             for each in writes
             if isinstance(each, Apply) and each.resource is Resource.NODE_PROXY
         }
@@ -60,5 +61,5 @@ class Expectations:
         return met
 
 
-def _has(proxy: NodeProxy | None, order: tuple[str, str]) -> bool:
-    return proxy is not None and (proxy.spec.revision_name, proxy.spec.change.retry) == order
+def _has(proxy: NodeProxy | None, order: NodeProxySpec) -> bool:
+    return proxy is not None and proxy.spec == order

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +13,7 @@ import yaml
 
 from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects import names
+from proxyconfig_api.objects.revision import HASH_LENGTH
 from proxyconfig_api.spec import modes
 from proxyconfig_api.spec.agent import Agent
 from proxyconfig_api.spec.sections import ProxyConfigSpec
@@ -68,7 +71,24 @@ def render(config: Config, installation: Installation) -> dict[str, Any]:
         liveness=_probe(agent.healthz_bind_address, "/livez"),
     )
     manifest: dict[str, Any] = yaml.safe_load(text)
-    return manifest
+    return with_template(manifest, _named(manifest["spec"]["template"]))
+
+
+def with_template(manifest: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:
+    """The DaemonSet with another template. Nothing else of it depends on the spec of its ProxyConfig."""
+    return {**manifest, "spec": {**manifest["spec"], "template": template}}
+
+
+def pod_revision_of(manifest: Mapping[str, Any]) -> str:
+    """The name of the DaemonSet's template."""
+    return str(manifest["spec"]["template"]["metadata"]["labels"][names.POD_REVISION_LABEL])
+
+
+def _named(template: Mapping[str, Any]) -> dict[str, Any]:
+    """With a label that is a hash of all the rest, on the pods as well."""
+    metadata = template["metadata"]
+    digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:HASH_LENGTH]
+    return {**template, "metadata": {**metadata, "labels": {**metadata["labels"], names.POD_REVISION_LABEL: digest}}}
 
 
 def differs(wanted: Mapping[str, Any], existing: DaemonSet | None) -> bool:

@@ -15,6 +15,7 @@ from proxyconfig_api.status.rollout import ChangePhase, ChangeStatus
 from proxyconfig_operator.decide.waits import APPLY_S, Waits
 from proxyconfig_operator.model.agent_pods import NOT_READY, words_of
 from proxyconfig_operator.model.objects import Node, Pod
+from proxyconfig_operator.rollout.release import Release
 
 MESSAGE_LIMIT = 1000
 _PASSING = ("Starting", "Removed", "WaitingForKubeProxy")
@@ -40,7 +41,7 @@ class NodeState:
     name: str
     health: Health
     updated: bool
-    """Its agent has applied the revision that the nodes shall have."""
+    """Its agent has applied the revision that the nodes shall have, in the pod that it shall have."""
     reason: str = ""
     message: str = ""
     mode: str = ""
@@ -53,13 +54,17 @@ class NodeState:
         return self.updated and self.health in (Health.READY, Health.DEGRADED)
 
 
-def state_of(node: Node, proxy: NodeProxy | None, pod: Pod | None, waits: Waits, *, config: str, revision: str) -> NodeState:
-    """The state of one node of `config`, judged by the revision that it was given; `revision` is the one that all shall have."""
+def state_of(node: Node, proxy: NodeProxy | None, pod: Pod | None, waits: Waits, *, config: str, goal: Release) -> NodeState:
+    """The state of one node of `config`, judged by the release that it was given; `goal` is the one that all shall have."""
     given = given_of(proxy, config)
-    applied = proxy is not None and _applied(proxy, given)
-    health, reason, message = _judge(node, proxy, pod, waits, applied=applied, revision=given or revision)
+    applied = proxy is not None and _applied(proxy, given.revision)
+    health, reason, message = _outdated(node, given, pod) or _judge(
+        node, proxy, pod, waits, applied=applied, revision=given.revision or goal.revision
+    )
     mode = proxy.status.mode.effective if proxy is not None else ""
-    return NodeState(node.metadata.name, health, applied and given == revision, reason, message[:MESSAGE_LIMIT], mode, _other_proxy(proxy))
+    return NodeState(
+        node.metadata.name, health, applied and _reaches(goal, given, pod), reason, message[:MESSAGE_LIMIT], mode, _other_proxy(proxy)
+    )
 
 
 def _other_proxy(proxy: NodeProxy | None) -> str:
@@ -67,10 +72,10 @@ def _other_proxy(proxy: NodeProxy | None) -> str:
     return found.reason if found is not None and found.status is ConditionStatus.TRUE else ""
 
 
-def given_of(proxy: NodeProxy | None, config: str) -> str:
-    """The revision of `config` that a node was given; empty if none."""
+def given_of(proxy: NodeProxy | None, config: str) -> Release:
+    """The release of `config` that a node was given; empty if none."""
     ours = proxy is not None and proxy.spec.config_name == config and proxy.spec.action is Action.APPLY
-    return proxy.spec.revision_name if proxy is not None and ours else ""
+    return Release(proxy.spec.revision_name, proxy.spec.pod_revision) if proxy is not None and ours else Release()
 
 
 def change_of(proxy: NodeProxy | None) -> ChangeStatus | None:
@@ -102,6 +107,19 @@ def _applied(proxy: NodeProxy, given: str) -> bool:
     return bool(given) and status.observed_revision == given and status.observed_generation >= proxy.metadata.generation
 
 
+def _reaches(goal: Release, given: Release, pod: Pod | None) -> bool:
+    """Whether a node was given what all shall have, and has a pod of it."""
+    return given.revision == goal.revision and goal.pod_revision in ("", pod.pod_revision if pod is not None else "")
+
+
+def _outdated(node: Node, given: Release, pod: Pod | None) -> tuple[Health, str, str] | None:
+    """That the pod is to be replaced: how it does tells nothing of the one to come."""
+    if pod is None or pod.ending or not node.answers or given.pod_revision in ("", pod.pod_revision):
+        return None
+    words = f"the agent's pod is of pod revision {pod.pod_revision or 'none'}; {given.pod_revision} is requested"
+    return Health.PENDING, "AgentOutdated", words
+
+
 def _judge(node: Node, proxy: NodeProxy | None, pod: Pod | None, waits: Waits, *, applied: bool, revision: str) -> tuple[Health, str, str]:
     """What kubelet says of the node and the pod comes first, then whether the agent is heard at all, then what it says."""
     if not node.answers:
@@ -115,7 +133,7 @@ def _judge(node: Node, proxy: NodeProxy | None, pod: Pod | None, waits: Waits, *
     # The pod of an agent that has programmed nothing is not Ready; if the agent has said why, that counts.
     if words is not None and (ready is None or ready.status is ConditionStatus.TRUE):
         return Health.PENDING, words.reason, words.message
-    if proxy is None or ready is None:
+    if proxy is None or ready is None or node.metadata.name in waits.starting:
         return Health.PENDING, "NotReported", "the agent runs and has not reported yet"
     return _reported(proxy, late=node.metadata.name in waits.late, applied=applied, revision=revision)
 

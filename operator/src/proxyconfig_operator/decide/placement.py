@@ -1,4 +1,4 @@
-"""Putting a ProxyConfig's revision on a node: its NodeProxy and its label. Pure."""
+"""Putting a ProxyConfig's release on a node: its NodeProxy and its label. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from proxyconfig_api.objects import names
 from proxyconfig_api.objects.nodeproxy import NodeChange, NodeProxy, NodeProxySpec
 from proxyconfig_operator.model.objects import Config, Node
 from proxyconfig_operator.model.writes import Apply, Resource, Write
+from proxyconfig_operator.rollout.release import Release
 
 
-def writes_of(config: Config, revision: str, change: NodeChange, node: Node, proxy: NodeProxy | None) -> tuple[Write, ...]:
-    """What a member lacks of being placed on `revision`; empty if nothing.
+def writes_of(config: Config, release: Release, change: NodeChange, node: Node, proxy: NodeProxy | None) -> tuple[Write, ...]:
+    """What a member lacks of being placed on `release`; empty if nothing.
 
-    `change` goes along with another revision or another attempt at it; by itself it is no reason to write."""
-    wanted = NodeProxySpec(config_name=config.name, revision_name=revision, change=change)
+    `change` goes along with another release or another attempt at it; by itself it is no reason to write."""
+    wanted = NodeProxySpec(config_name=config.name, revision_name=release.revision, pod_revision=release.pod_revision, change=change)
     if proxy is not None and _is_same_order(wanted, proxy.spec):
         wanted = proxy.spec
     placed = proxy is not None and proxy.spec == wanted and _owned(proxy, node)

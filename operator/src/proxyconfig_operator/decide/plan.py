@@ -7,12 +7,14 @@ Carried out only in part, or twice, a plan does no harm: the next one starts fro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from proxyconfig_api.objects import names
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
-from proxyconfig_operator.decide import agent_daemonset, placement, removal, revisions, rollouts
+from proxyconfig_operator.decide import agent_daemonset, placement, pod_revisions, removal, revisions, rollouts
+from proxyconfig_operator.decide.node_state import given_of
 from proxyconfig_operator.decide.removal import Leaving, Step
 from proxyconfig_operator.decide.revisions import Verdict
 from proxyconfig_operator.decide.snapshot import Snapshot
@@ -20,6 +22,7 @@ from proxyconfig_operator.model.objects import Config, DaemonSet
 from proxyconfig_operator.model.writes import Apply, Delete, Resource, Write
 from proxyconfig_operator.rollout.admission import admit
 from proxyconfig_operator.rollout.planner import Step as RolloutStep
+from proxyconfig_operator.rollout.release import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,14 @@ def orphan_plan(snapshot: Snapshot) -> Plan:
 
 def _service(config: Config, snapshot: Snapshot) -> Plan:
     """Bring the members to their target, and release the others."""
-    target, leaving, step = snapshot.targets[config.name], removal.leaving_of(config, snapshot), rollouts.step(config, snapshot)
+    target, leaving = snapshot.targets[config.name], removal.leaving_of(config, snapshot)
+    manifest = agent_daemonset.render(config, snapshot.installation)
+    step = rollouts.step(config, agent_daemonset.pod_revision_of(manifest), snapshot)
     moves, more = _placings(config, step, snapshot) if step is not None else ((), False)
+    agents = _agents(config, manifest, step, snapshot) if step is not None else ()
     return Plan(
-        prepare=(*_finalizer(config), *((target.create,) if target.create else ()), *_agents(config, snapshot)),
-        move=(*moves, *_removals(leaving, config, snapshot), *_superseded(config, step, snapshot)),
+        prepare=(*_finalizer(config), *((target.create,) if target.create else ()), *agents),
+        move=(*moves, *_removals(leaving, config, snapshot), *_superseded(config, manifest, step, snapshot)),
         leaving=leaving,
         rollout=step.status if step is not None else None,
         again_in_s=0.0 if more else _first(_soonest(leaving), step.again_in_s if step is not None else None),
@@ -65,26 +71,28 @@ def _service(config: Config, snapshot: Snapshot) -> Plan:
 def _placings(config: Config, step: RolloutStep, snapshot: Snapshot) -> tuple[tuple[Write, ...], bool]:
     """What places the members: the whole wave, and of all others as many as go into a pass; and whether some are left for the next."""
     members, waved = snapshot.assignment.members[config.name], [name for name in step.moves if step.status.waves]
-    moving = {name: step.moves.get(name) or step.joins.get(name) or snapshot.proxies[name].spec.revision_name for name in members}
-    writes = {name: _placing(config, name, revision, step, snapshot) for name, revision in moving.items()}
+    moving = {name: step.moves.get(name) or step.joins.get(name) or given_of(snapshot.proxies[name], config.name) for name in members}
+    writes = {name: _placing(config, name, release, step, snapshot) for name, release in moving.items()}
     in_waves = frozenset(waved)
     others, more = admit([each for name, each in writes.items() if each and name not in in_waves])
-    return tuple(write for each in (*(writes[name] for name in waved), *others) for write in each), more
+    placed = tuple(write for each in (*(writes[name] for name in waved), *others) for write in each)
+    return (*placed, *pod_revisions.outdated(config, snapshot)), more
 
 
-def _placing(config: Config, node: str, revision: str, step: RolloutStep, snapshot: Snapshot) -> tuple[Write, ...]:
+def _placing(config: Config, node: str, release: Release, step: RolloutStep, snapshot: Snapshot) -> tuple[Write, ...]:
     proxy = snapshot.proxies.get(node)
     stays = proxy is not None and node not in step.moves and node not in step.joins
-    change = proxy.spec.change if proxy is not None and stays else rollouts.change_to(revision, config, step.status)
-    return placement.writes_of(config, revision, change, snapshot.nodes[node], proxy)
+    change = proxy.spec.change if proxy is not None and stays else rollouts.change_to(release.revision, config, step.status)
+    return placement.writes_of(config, release, change, snapshot.nodes[node], proxy)
 
 
-def _superseded(config: Config, step: RolloutStep | None, snapshot: Snapshot) -> tuple[Delete, ...]:
+def _superseded(config: Config, manifest: Mapping[str, Any], step: RolloutStep | None, snapshot: Snapshot) -> tuple[Write, ...]:
     given = {proxy.spec.revision_name for proxy in snapshot.proxies.values() if proxy.spec.config_name == config.name}
     rollout = step.status if step is not None else RolloutStatus()
     goal = {rollout.revision} if rollout.phase is RolloutPhase.COMPLETE else {rollout.revision, rollout.previous_revision}
     in_use = given | goal | {snapshot.targets[config.name].revision}
-    return revisions.superseded(snapshot.revisions_of(config.name), in_use, config.spec.rollout.revision_history_limit)
+    old = revisions.superseded(snapshot.revisions_of(config.name), in_use, config.spec.rollout.revision_history_limit)
+    return (*old, *pod_revisions.superseded(config, manifest, rollout, snapshot))
 
 
 def _first(*seconds: float | None) -> float | None:
@@ -129,15 +137,11 @@ def _config_on(node: str, snapshot: Snapshot) -> str:
     return proxy.spec.config_name if proxy is not None else snapshot.nodes[node].metadata.label(names.CONFIG_LABEL)
 
 
-def _agents(config: Config, snapshot: Snapshot) -> Iterator[Write]:
-    """The DaemonSet, if it is not what it should be. It is left alone while paused, for a change of it restarts agents."""
-    target, existing = snapshot.targets[config.name], snapshot.daemonset_of(config.name)
-    paused = target.verdict is Verdict.PAUSED and existing is not None
-    if not target.revision or paused or config.problem:
-        return
-    wanted = agent_daemonset.render(config, snapshot.installation)
-    if agent_daemonset.differs(wanted, existing):
-        yield Apply(Resource.DAEMON_SET, agent_daemonset.name_of(config.name), wanted)
+def _agents(config: Config, manifest: Mapping[str, Any], step: RolloutStep, snapshot: Snapshot) -> Iterator[Write]:
+    """The DaemonSet, if it is not what the rollout asks for, and before it what there is to go back to."""
+    if snapshot.targets[config.name].verdict is Verdict.FOLLOW:
+        yield from pod_revisions.created(config, manifest, snapshot)
+    yield from pod_revisions.daemonset(config, manifest, step, snapshot)
 
 
 def _retired(agents: DaemonSet | None) -> Iterator[Write]:

@@ -7,19 +7,18 @@ gives the earlier object a new number.
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from proxyconfig_api.objects import names
-from proxyconfig_api.objects.revision import Revision as Content
 from proxyconfig_api.objects.revision import revision_of
 from proxyconfig_api.spec import modes
 from proxyconfig_operator.model.objects import Config, Revision
 from proxyconfig_operator.model.writes import Apply, Delete, Resource
 
-COMPONENT_LABEL, COMPONENT = "app.kubernetes.io/component", "revision"
-"""Tells our ControllerRevisions from those that the DaemonSet controller makes of the agents' DaemonSets."""
+COMPONENT_LABEL, COMPONENT, POD_COMPONENT = "app.kubernetes.io/component", "revision", "pod-template"
+"""Tells our ControllerRevisions, of what a node does and of the agents' pods, from those that the DaemonSet controller makes."""
 
 
 class Verdict(enum.Enum):
@@ -61,8 +60,8 @@ def target_of(config: Config, existing: Iterable[Revision]) -> Target:
         return Target(newest, Verdict.MODE_NOT_AVAILABLE, pending=True, problem=problem)
     if config.spec.rollout.paused:
         return Target(newest, Verdict.PAUSED, pending=newest != wanted.name)
-    create = None if newest == wanted.name else _create(config, wanted, known[0].revision + 1 if known else 1)
-    return Target(wanted.name, Verdict.FOLLOW, pending=False, create=create)
+    missing = None if newest == wanted.name else create(config, wanted.name, wanted.content, known[0].revision + 1 if known else 1)
+    return Target(wanted.name, Verdict.FOLLOW, pending=False, create=missing)
 
 
 def superseded(existing: Iterable[Revision], in_use: Collection[str], limit: int) -> tuple[Delete, ...]:
@@ -71,19 +70,20 @@ def superseded(existing: Iterable[Revision], in_use: Collection[str], limit: int
     return tuple(Delete(Resource.REVISION, each.metadata.name, each.metadata.uid) for each in old[limit:])
 
 
-def _create(config: Config, content: Content, number: int) -> Apply:
+def create(config: Config, name: str, data: Mapping[str, Any], number: int, component: str = COMPONENT) -> Apply:
+    """A ControllerRevision of `config`."""
     return Apply(
         Resource.REVISION,
-        content.name,
+        name,
         {
             "apiVersion": "apps/v1",
             "kind": "ControllerRevision",
             "metadata": {
-                "name": content.name,
-                "labels": {names.CONFIG_LABEL: config.name, COMPONENT_LABEL: COMPONENT},
+                "name": name,
+                "labels": {names.CONFIG_LABEL: config.name, COMPONENT_LABEL: component},
                 "ownerReferences": [owner(config)],
             },
-            "data": content.content,
+            "data": data,
             "revision": number,
         },
     )

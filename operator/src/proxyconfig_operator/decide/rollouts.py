@@ -5,41 +5,44 @@ from __future__ import annotations
 from proxyconfig_api.objects.nodeproxy import NodeChange, NodeProxy
 from proxyconfig_api.spec.rollout import RETRY_ANNOTATION
 from proxyconfig_api.status.rollout import ChangePhase, RolloutStatus
+from proxyconfig_operator.decide import pod_revisions
 from proxyconfig_operator.decide.node_state import Health, NodeState, change_of, given_of, state_of
 from proxyconfig_operator.decide.revisions import Verdict
 from proxyconfig_operator.decide.snapshot import Snapshot
-from proxyconfig_operator.model.objects import Config
+from proxyconfig_operator.model.objects import Config, Pod
 from proxyconfig_operator.rollout.member import Member, Standing
 from proxyconfig_operator.rollout.planner import Step, step_of
+from proxyconfig_operator.rollout.release import Release
 from proxyconfig_operator.rollout.request import Request
 
 _NOT_APPLIED = "NotApplied"
 """For a rollout spec.rollout.progressDeadline decides when a node is late."""
 
 
-def step(config: Config, snapshot: Snapshot) -> Step | None:
-    """The next step; None while there is no revision."""
+def step(config: Config, pod_revision: str, snapshot: Snapshot) -> Step | None:
+    """The next step; None while there is no revision. `pod_revision`: the one that the spec asks for."""
     target = snapshot.targets[config.name]
     if not target.revision:
         return None
+    follow, existing = target.verdict is Verdict.FOLLOW, snapshot.daemonset_of(config.name)
     request = Request(
-        revision=target.revision,
+        release=Release(target.revision, pod_revision if follow or existing is None else existing.pod_revision),
         settings=config.spec.rollout,
-        follow=target.verdict is Verdict.FOLLOW,
+        follow=follow,
         retry=config.metadata.annotations.get(RETRY_ANNOTATION, ""),
-        known={each.metadata.name for each in snapshot.revisions_of(config.name)},
+        known={each.metadata.name for each in snapshot.revisions_of(config.name)} | pod_revisions.known(config.name, snapshot),
     )
     return step_of(request, config.status.rollout, members_of(config, snapshot), snapshot.now)
 
 
 def members_of(config: Config, snapshot: Snapshot) -> list[Member]:
     """The nodes of `config`, by name."""
-    agents, target = snapshot.agents_of(config.name), snapshot.targets[config.name].revision
+    agents, goal = snapshot.agents_of(config.name), Release(snapshot.targets[config.name].revision)
     found = []
     for name in snapshot.assignment.members[config.name]:
-        proxy = snapshot.proxies.get(name)
-        state = state_of(snapshot.nodes[name], proxy, agents.get(name), snapshot.waits, config=config.name, revision=target)
-        found.append(_member(state, proxy, config, snapshot))
+        proxy, pod = snapshot.proxies.get(name), agents.get(name)
+        state = state_of(snapshot.nodes[name], proxy, pod, snapshot.waits, config=config.name, goal=goal)
+        found.append(_member(state, proxy, pod, config, snapshot))
     return found
 
 
@@ -47,20 +50,23 @@ def change_to(revision: str, config: Config, status: RolloutStatus) -> NodeChang
     """How a node changes to `revision`: to the first one, and to what is known to be good, without a hold or a way back."""
     rollout = config.spec.rollout
     if revision == status.previous_revision or not status.previous_revision:
-        return NodeChange()
+        return NodeChange(retry=status.observed_retry)
     return NodeChange(probes=rollout.probes, hold_period=rollout.hold_period, on_failure=rollout.on_failure, retry=status.observed_retry)
 
 
-def _member(state: NodeState, proxy: NodeProxy | None, config: Config, snapshot: Snapshot) -> Member:
+def _member(state: NodeState, proxy: NodeProxy | None, pod: Pod | None, config: Config, snapshot: Snapshot) -> Member:
     rollout, labels = config.spec.rollout, snapshot.nodes[state.name].metadata.labels or {}
-    standing = _standing(state, proxy, config, snapshot)
-    waited_s = _waited_s(state, standing, snapshot)
-    limit_s = rollout.hold_period if standing is Standing.HOLDING and not _is_reported(proxy) else rollout.progress_deadline
+    held_s = _held_s(state.name, proxy, config, snapshot)
+    standing = _standing(state, held_s, config)
+    is_counted_here = standing is Standing.HOLDING and held_s is not None
+    waited_s = held_s if is_counted_here and held_s is not None else _waited_s(state, standing, snapshot)
+    limit_s = rollout.hold_period if is_counted_here else rollout.progress_deadline
     return Member(
         name=state.name,
-        revision=given_of(proxy, config.name),
+        release=given_of(proxy, config.name),
         standing=standing,
         retry=proxy.spec.change.retry if proxy is not None else "",
+        pod_revision=pod.pod_revision if pod is not None else "",
         group=labels.get(rollout.topology_key, "") if rollout.topology_key else "",
         canary=rollout.canary.selector is not None and rollout.canary.selector.matches(labels),
         late=standing is not Standing.HEALTHY and waited_s > rollout.progress_deadline,
@@ -69,30 +75,35 @@ def _member(state: NodeState, proxy: NodeProxy | None, config: Config, snapshot:
     )
 
 
-def _standing(state: NodeState, proxy: NodeProxy | None, config: Config, snapshot: Snapshot) -> Standing:
+def _standing(state: NodeState, held_s: float | None, config: Config) -> Standing:
     if state.health is Health.UNREACHABLE:
         return Standing.UNREACHABLE
     if state.health is Health.FAILING and state.reason != _NOT_APPLIED:
         return Standing.FAILED
     if state.health not in (Health.READY, Health.DEGRADED):
         return Standing.CHANGING
-    return Standing.HEALTHY if _is_held(state, proxy, config, snapshot) else Standing.HOLDING
+    return Standing.HEALTHY if held_s is not None and held_s >= config.spec.rollout.hold_period else Standing.HOLDING
 
 
-def _is_held(state: NodeState, proxy: NodeProxy | None, config: Config, snapshot: Snapshot) -> bool:
-    """Whether the hold period is over: agents that report their changes count it themselves."""
-    change = change_of(proxy)
-    if change is not None:
-        return change.phase is ChangePhase.COMMITTED
-    return snapshot.waits.steady_s.get(state.name, 0.0) >= config.spec.rollout.hold_period
+def _held_s(node: str, proxy: NodeProxy | None, config: Config, snapshot: Snapshot) -> float | None:
+    """How much of the hold period is over, were the node healthy now; None while its agent, which counts it itself, has not committed."""
+    change, waits = change_of(proxy), snapshot.waits
+    if change is not None and change.phase is not ChangePhase.COMMITTED:
+        return None
+    committed_s = float("inf") if change is not None else waits.steady_s.get(node, 0.0)
+    return min(committed_s, _pod_held_s(node, proxy, config, snapshot))
 
 
-def _is_reported(proxy: NodeProxy | None) -> bool:
-    return change_of(proxy) is not None
+def _pod_held_s(node: str, proxy: NodeProxy | None, config: Config, snapshot: Snapshot) -> float:
+    """For how long the agent's pod has been ready, if it is on trial."""
+    given, rollout = given_of(proxy, config.name).pod_revision, config.status.rollout
+    on_trial = rollout is not None and rollout.previous_pod_revision not in ("", given)
+    return snapshot.waits.agent_ready_s.get(node, 0.0) if on_trial else float("inf")
 
 
 def _waited_s(state: NodeState, standing: Standing, snapshot: Snapshot) -> float:
     waits = snapshot.waits
     if standing is Standing.UNREACHABLE:
         return waits.down_s.get(state.name, 0.0)
-    return waits.unready_s.get(state.name, waits.steady_s.get(state.name, 0.0) if standing is Standing.HOLDING else 0.0)
+    steady_s = waits.steady_s.get(state.name, 0.0) if standing is Standing.HOLDING else 0.0
+    return max(waits.unready_s.get(state.name, steady_s), waits.agent_unready_s.get(state.name, 0.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -11,7 +11,7 @@ from proxyconfig_api.objects import names
 from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_operator.decide.agent_daemonset import Installation, name_of
 from proxyconfig_operator.decide.assignment import Assignment
-from proxyconfig_operator.decide.revisions import Target, target_of
+from proxyconfig_operator.decide.revisions import COMPONENT_LABEL, POD_COMPONENT, Target, target_of
 from proxyconfig_operator.decide.waits import Waits
 from proxyconfig_operator.model.agent_pods import newest_by_node
 from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Pod, Revision
@@ -40,7 +40,15 @@ class Snapshot:
         return {name: target_of(config, self.revisions_of(name)) for name, config in self.configs.items()}
 
     def revisions_of(self, config: str) -> tuple[Revision, ...]:
-        return tuple(each for each in self.revisions.values() if each.metadata.label(names.CONFIG_LABEL) == config)
+        """Of what its nodes do."""
+        return tuple(each for each in self._all_revisions_of(config) if each.metadata.label(COMPONENT_LABEL) != POD_COMPONENT)
+
+    def pod_revisions_of(self, config: str) -> tuple[Revision, ...]:
+        """Of its agents' pods."""
+        return tuple(each for each in self._all_revisions_of(config) if each.metadata.label(COMPONENT_LABEL) == POD_COMPONENT)
+
+    def _all_revisions_of(self, config: str) -> Iterator[Revision]:
+        return (each for each in self.revisions.values() if each.metadata.label(names.CONFIG_LABEL) == config)
 
     def agents_of(self, config: str) -> Mapping[str, Pod]:
         """The agent's pod on each node that has one of `config`."""

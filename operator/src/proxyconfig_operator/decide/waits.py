@@ -25,6 +25,12 @@ class Waits:
     """Of each NodeProxy whose agent has not applied its revision, or is not Ready on it: for how long, since it got the revision."""
     steady_s: Mapping[str, float] = field(default_factory=dict)
     """Of all others: for how long they have been Ready on it."""
+    agent_unready_s: Mapping[str, float] = field(default_factory=dict)
+    """Of each node without a pod of an agent that is Ready: for how long, since the node was given something."""
+    agent_ready_s: Mapping[str, float] = field(default_factory=dict)
+    """Of all others: for how long they have had one."""
+    starting: Collection[str] = frozenset()
+    """Nodes whose agent has started, and has neither reported nor confirmed what an earlier one reported."""
     down_s: Mapping[str, float] = field(default_factory=dict)
     """Of each Node whose kubelet does not answer: for how long."""
     late: Collection[str] = frozenset()

@@ -38,7 +38,7 @@ def words_of(pod: Pod | None) -> Words | None:
     """Why no agent is at work in this pod; None if one is."""
     if pod is None:
         return Words("AgentMissing", "no agent pod has come to the node yet", trouble=False)
-    if pod.metadata.deletion_timestamp is not None:
+    if pod.ending:
         return Words("AgentEnding", "the agent's pod is ending", trouble=False)
     status = pod.status
     if status.phase == "Failed":
@@ -52,7 +52,7 @@ def words_of(pod: Pod | None) -> Words | None:
 
 
 def _rank(pod: Pod) -> tuple[bool, datetime, str]:
-    return pod.metadata.deletion_timestamp is None, pod.metadata.creation_timestamp or _FIRST, pod.metadata.name
+    return not pod.ending, pod.metadata.creation_timestamp or _FIRST, pod.metadata.name
 
 
 def _words_of(container: ContainerStatus) -> Words | None:

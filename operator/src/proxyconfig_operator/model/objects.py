@@ -126,16 +126,26 @@ class Pod(msgspec.Struct, frozen=True):
         return self.ready or any(each.has_run for each in self.status.container_statuses or ())
 
     @property
+    def ending(self) -> bool:
+        return self.metadata.deletion_timestamp is not None
+
+    @property
+    def pod_revision(self) -> str:
+        """Of the template that it was made of; empty if that told none."""
+        return self.metadata.label(names.POD_REVISION_LABEL)
+
+    @property
     def starts(self) -> tuple[str, int]:
         """Another value for each start of the agent."""
         return self.metadata.uid, sum(each.restart_count + each.has_run for each in self.status.container_statuses or ())
 
 
 class Revision(msgspec.Struct, frozen=True):
-    """A ControllerRevision; its data is never read back, the name carries its hash."""
+    """A ControllerRevision. Of a node's part of a spec the data is never read back: the name carries its hash."""
 
     metadata: ObjectMeta
     revision: int = 0
+    data: Mapping[str, Any] | None = None
 
 
 class DaemonSet(msgspec.Struct, frozen=True):
@@ -143,6 +153,12 @@ class DaemonSet(msgspec.Struct, frozen=True):
 
     metadata: ObjectMeta
     spec: Mapping[str, Any]
+
+    @property
+    def pod_revision(self) -> str:
+        """Of the pods that are made of it now; empty if its template tells none."""
+        labels = (self.spec.get("template") or {}).get("metadata", {}).get("labels") or {}
+        return str(labels.get(names.POD_REVISION_LABEL, ""))
 
 
 class Config(msgspec.Struct, frozen=True):

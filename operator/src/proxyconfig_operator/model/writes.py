@@ -16,6 +16,7 @@ class Resource(Enum):
     NODE = "Node"
     DAEMON_SET = "DaemonSet"
     REVISION = "ControllerRevision"
+    POD = "Pod"
 
 
 @dataclass(frozen=True, slots=True)

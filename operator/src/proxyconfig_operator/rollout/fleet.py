@@ -9,6 +9,7 @@ from functools import cached_property
 from proxyconfig_api.spec.waves import limit_of, waves_of
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.rollout.member import Member, Standing
+from proxyconfig_operator.rollout.release import NONE, Release, previous_of, release_of
 from proxyconfig_operator.rollout.request import Request
 
 Wave = tuple[Member, ...]
@@ -22,25 +23,34 @@ class Fleet:
     members: Sequence[Member]
 
     @property
-    def goal(self) -> str:
-        """The revision that nodes get."""
-        return self.status.previous_revision if self.status.phase in GOING_BACK else self.status.revision
+    def release(self) -> Release:
+        """The one that is rolled out."""
+        return release_of(self.status)
+
+    @property
+    def previous(self) -> Release:
+        """The last one that is known to be good; empty at a first installation."""
+        return previous_of(self.status)
+
+    @property
+    def goal(self) -> Release:
+        """What nodes get."""
+        return self.previous if self.status.phase in GOING_BACK else self.release
 
     @property
     def gated(self) -> bool:
         """Whether failures stop the rollout: not where nothing worked before, not on the way to what did, and not afterwards."""
-        return self.goal != self.status.previous_revision != "" and self.status.phase is not RolloutPhase.COMPLETE
+        return bool(self.previous) and self.goal != self.previous and self.status.phase is not RolloutPhase.COMPLETE
 
     @property
     def can_go_back(self) -> bool:
-        return self.status.previous_revision in self.request.known
+        pods, known = self.previous.pod_revision, self.request.known
+        return self.previous.revision in known and (pods in ("", self.release.pod_revision) or pods in known)
 
     @property
-    def safe(self) -> str:
-        """The revision for nodes that have none: the last one that is known to be good."""
-        return (
-            self.status.previous_revision if self.can_go_back and self.status.phase is not RolloutPhase.COMPLETE else self.status.revision
-        )
+    def safe(self) -> Release:
+        """For nodes that have none: the last one that is known to be good."""
+        return self.previous if self.can_go_back and self.status.phase is not RolloutPhase.COMPLETE else self.release
 
     @property
     def limit(self) -> int:
@@ -49,18 +59,18 @@ class Fleet:
 
     @cached_property
     def given(self) -> Sequence[Member]:
-        """Nodes that were given the revision of the rollout."""
-        return [each for each in self.members if each.revision == self.status.revision and not self._awaits_retry(each)]
+        """Nodes that were given the release."""
+        return [each for each in self.members if each.release == self.release and not self._awaits_retry(each)]
 
     @cached_property
     def others(self) -> Sequence[Member]:
-        """Nodes that have a revision, but not the goal, or have failed in an earlier attempt at it."""
-        return [each for each in self.members if each.revision not in ("", self.goal) or self._awaits_retry(each)]
+        """Nodes that have a release, but not the goal, or have failed in an earlier attempt at it."""
+        return [each for each in self.members if each.release not in (NONE, self.goal) or self._awaits_retry(each)]
 
     @cached_property
     def open(self) -> Sequence[Member]:
         """Nodes that were given the goal, and of which the outcome is not known."""
-        return [each for each in self.members if each.revision == self.goal and each.changing]
+        return [each for each in self.members if each.release == self.goal and each.changing]
 
     @property
     def has_failed(self) -> bool:
@@ -74,18 +84,18 @@ class Fleet:
     @property
     def is_complete(self) -> bool:
         """Whether nothing is left to wait for, if nothing is to move."""
-        if any(not each.revision for each in self.members):
+        if any(not each.release for each in self.members):
             return False
         if self.gated:
             return not self.open and not self.able and not any(each.standing is Standing.CHANGING and not each.late for each in self.others)
-        works = not self.members or bool(self.status.previous_revision) or any(each.serves for each in self.members)
+        works = not self.members or bool(self.previous) or any(each.serves for each in self.members)
         return works and not self.others and not any(each.standing is Standing.CHANGING for each in self.open)
 
     @cached_property
     def able(self) -> Sequence[Member]:
-        """Nodes of which a change tells something: they serve, or have a revision that is not known to be good."""
-        previous = self.status.previous_revision
-        return [each for each in self.others if each.serves or (each.revision != previous and each.standing is not Standing.UNREACHABLE)]
+        """Nodes of which a change tells something: they serve, or have a release that is not known to be good."""
+        previous = self.previous
+        return [each for each in self.others if each.serves or (each.release != previous and each.standing is not Standing.UNREACHABLE)]
 
     @cached_property
     def waves(self) -> tuple[Wave, ...]:
@@ -97,12 +107,19 @@ class Fleet:
         """The waves from the beginning, for the nodes that there are now."""
         return self._waves([*self.given, *self.able], 0) if self.gated else ()
 
+    def template(self, moving: Sequence[Member]) -> str:
+        """Of which revision pods are to be made. While the release is on trial it is that only for as long as nodes that were given the
+        release, or are given it now, have another pod: pods that come for other reasons are of the one that is known to be good."""
+        if not self.gated or not self.can_go_back or not self.previous.pod_revision:
+            return self.goal.pod_revision
+        lacks = any(each.pod_revision != self.goal.pod_revision for each in (*self.given, *moving))
+        return (self.goal if lacks else self.previous).pod_revision
+
     def _awaits_retry(self, member: Member) -> bool:
         """Whether a node has failed on the goal before the rollout was retried: then it is given the goal again."""
-        return self.gated and member.failed and member.revision == self.goal and member.retry != self.status.observed_retry
+        return self.gated and member.failed and member.release == self.goal and member.retry != self.status.observed_retry
 
     def _waves(self, candidates: Sequence[Member], given: int) -> tuple[Wave, ...]:
-        # Nodes that do not have the previous revision, which is known to be good, come first.
-        previous = self.status.previous_revision
-        ranked = sorted(candidates, key=lambda each: (each.revision == previous, each.group, each.name))
+        # Nodes that do not have the previous release, which is known to be good, come first.
+        ranked = sorted(candidates, key=lambda each: (each.release == self.previous, each.group, each.name))
         return waves_of(ranked, self.request.settings, total=len(self.members), given=given)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from proxyconfig_operator.rollout.release import Release
+
 
 class Standing(enum.Enum):
-    """How a node does on the revision that it was given last."""
+    """How a node does on the release that it was given last."""
 
     HEALTHY = "healthy"
-    """It runs the revision, and has been healthy for the hold period."""
+    """It runs the release, and has been healthy for the hold period."""
     HOLDING = "holding"
-    """It runs the revision and is healthy; the hold period is not over."""
+    """It runs the release and is healthy; the hold period is not over."""
     CHANGING = "changing"
-    """It does not run the revision yet, or its agent is starting."""
+    """It does not run the release yet, or its agent is starting."""
     FAILED = "failed"
     """It reports a failure, or has gone back by itself."""
     UNREACHABLE = "unreachable"
@@ -23,11 +25,13 @@ class Standing(enum.Enum):
 @dataclass(frozen=True, slots=True)
 class Member:
     name: str
-    revision: str
+    release: Release
     """The one it was given; empty if none of this ProxyConfig."""
     standing: Standing
     retry: str = ""
-    """The attempt at the revision with which it was given."""
+    """The attempt at the release with which it was given."""
+    pod_revision: str = ""
+    """Of the agent's pod that it has; empty if it has none."""
     group: str = ""
     """Its value of spec.rollout.topologyKey."""
     canary: bool = False
@@ -38,6 +42,11 @@ class Member:
     """When time alone changes its standing, or makes it late."""
     words: str = ""
     """Why it is not healthy."""
+
+    @property
+    def lacks_pod(self) -> bool:
+        """Whether it has another pod than it was given."""
+        return self.release.pod_revision not in ("", self.pod_revision)
 
     @property
     def serves(self) -> bool:

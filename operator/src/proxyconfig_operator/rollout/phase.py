@@ -1,6 +1,6 @@
 """Which rollout goes on, and in which phase it is. Pure.
 
-All that is kept is `status.rollout`; it is written before any node gets the revision. Whoever reads it again at any step, with the
+All that is kept is `status.rollout`; it is written before any node gets the release. Whoever reads it again at any step, with the
 nodes as they are, goes on in the same way.
 """
 
@@ -16,16 +16,20 @@ from proxyconfig_api.spec.rollout import OnFailure
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.rollout.fleet import GOING_BACK, Fleet
 from proxyconfig_operator.rollout.member import Member
+from proxyconfig_operator.rollout.release import NONE, Release, previous_of, release_of
 from proxyconfig_operator.rollout.request import Request
 
 
 def begun(request: Request, before: RolloutStatus | None, members: Sequence[Member], now: datetime) -> RolloutStatus:
     """The rollout of the request: the one of `before`, or a new one."""
-    if before is not None and (not request.follow or before.revision == request.revision) and not _retried(request, before):
+    if before is not None and (not request.follow or release_of(before) == request.release) and not _retried(request, before):
         return before
+    previous = _previous(request, before, members)
     return RolloutStatus(
-        revision=request.revision,
-        previous_revision=_previous(request, before, members),
+        revision=request.release.revision,
+        pod_revision=request.release.pod_revision,
+        previous_revision=previous.revision,
+        previous_pod_revision=previous.pod_revision,
         started_at=now.replace(microsecond=0),
         observed_retry=request.retry,
     )
@@ -51,15 +55,15 @@ def _retried(request: Request, before: RolloutStatus) -> bool:
     return request.follow and request.retry != before.observed_retry and before.phase in (*GOING_BACK, RolloutPhase.FAILED)
 
 
-def _previous(request: Request, before: RolloutStatus | None, members: Sequence[Member]) -> str:
-    """The last revision that is known to be good; without a status, as after an upgrade, what most nodes have."""
-    held = Counter(each.revision for each in members if each.revision)
+def _previous(request: Request, before: RolloutStatus | None, members: Sequence[Member]) -> Release:
+    """The last release that is known to be good; without a status, as after an upgrade, what most nodes have."""
+    held = Counter(each.release for each in members if each.release)
     if not held:
-        return ""
+        return NONE
     if before is not None:
-        return before.revision if before.phase is RolloutPhase.COMPLETE else before.previous_revision
-    others = [name for name, _ in sorted(held.items(), key=lambda each: (-each[1], each[0])) if name != request.revision]
-    return others[0] if others else request.revision
+        return release_of(before) if before.phase is RolloutPhase.COMPLETE else previous_of(before)
+    others = [release for release, _ in sorted(held.items(), key=lambda each: (-each[1], each[0])) if release != request.release]
+    return others[0] if others else request.release
 
 
 def _failed(fleet: Fleet) -> RolloutStatus:

@@ -2,7 +2,7 @@
 
 A wave begins when no node's change is open any more, so every wave was healthy for the hold period before the next one. On the way
 back there are no waves: nodes change as others are done. In both, never more than `maxUnavailable` nodes are changing at once, nor
-nodes of two groups. Nodes that were down when their wave came get the revision when the rollout is complete, and fail nothing.
+nodes of two groups. Nodes that were down when their wave came get the release when the rollout is complete, and fail nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.rollout import phase, words
 from proxyconfig_operator.rollout.fleet import GOING_BACK, Fleet
 from proxyconfig_operator.rollout.member import Member, Standing
+from proxyconfig_operator.rollout.release import Release
 from proxyconfig_operator.rollout.request import Request
 
 
@@ -24,10 +25,12 @@ from proxyconfig_operator.rollout.request import Request
 class Step:
     status: RolloutStatus
     """To be written before the moves."""
-    moves: Mapping[str, str]
-    """Nodes that have a revision and get another one, with its name."""
-    joins: Mapping[str, str]
+    moves: Mapping[str, Release]
+    """Nodes that have a release and get another one, or the same one in another attempt."""
+    joins: Mapping[str, Release]
     """Nodes that have none and get one."""
+    template: str
+    """The pod revision that new pods of agents are made of: of the DaemonSet."""
     again_in_s: float | None = None
     """When time alone may allow the next step."""
 
@@ -41,7 +44,8 @@ def step_of(request: Request, before: RolloutStatus | None, members: Sequence[Me
     return Step(
         status,
         {each.name: fleet.goal for each in moving},
-        {each.name: fleet.safe for each in members if not each.revision},
+        {each.name: fleet.safe for each in members if not each.release},
+        fleet.template(moving),
         None if moving else _again_in_s(fleet, status),
     )
 
@@ -49,7 +53,7 @@ def step_of(request: Request, before: RolloutStatus | None, members: Sequence[Me
 def _again_in_s(fleet: Fleet, status: RolloutStatus) -> float | None:
     if not fleet.request.follow or status.phase is RolloutPhase.COMPLETE:
         return None
-    return min((each.left_s for each in fleet.members if each.revision and each.left_s is not None), default=None)
+    return min((each.left_s for each in fleet.members if each.release and each.left_s is not None), default=None)
 
 
 def _moving(fleet: Fleet) -> Sequence[Member]:
@@ -58,7 +62,7 @@ def _moving(fleet: Fleet) -> Sequence[Member]:
         return ()
     if fleet.gated:
         return fleet.waves[0] if fleet.waves and not fleet.open else ()
-    if not fleet.status.previous_revision:
+    if not fleet.previous:
         return fleet.others
     free = [each for each in fleet.others if _is_free(each, fleet)]
     names = {each.name for each in free}
@@ -67,7 +71,7 @@ def _moving(fleet: Fleet) -> Sequence[Member]:
 
 def _is_free(member: Member, fleet: Fleet) -> bool:
     """Whether a change takes nothing away: the node does not serve, and it goes to what is good or has no part in the rollout."""
-    back = fleet.goal == fleet.status.previous_revision
+    back = fleet.goal == fleet.previous
     return not member.serves and (back or member.failed or member.standing is Standing.UNREACHABLE)
 
 

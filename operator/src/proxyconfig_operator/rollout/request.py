@@ -6,11 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from proxyconfig_api.spec.rollout import Rollout
+from proxyconfig_operator.rollout.release import Release
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    revision: str
+    release: Release
     """The one that the spec asks for."""
     settings: Rollout
     follow: bool = True
@@ -18,4 +19,4 @@ class Request:
     retry: str = ""
     """The value of the annotation that starts a failed rollout again."""
     known: Collection[str] = ()
-    """The revisions that there are to go back to."""
+    """The revisions that there are to go back to, of both kinds."""

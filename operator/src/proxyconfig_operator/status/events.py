@@ -15,6 +15,7 @@ from proxyconfig_api.status.messages import listed
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide.plan import Plan
 from proxyconfig_operator.decide.removal import Step
+from proxyconfig_operator.rollout.release import release_of
 
 ALARMS = ("Stalled", "Degraded", "Overlapping")
 
@@ -41,19 +42,34 @@ def _rolling(before: ProxyConfigStatus, after: ProxyConfigStatus) -> Iterator[Ev
 
 def _stepping(before: RolloutStatus, after: RolloutStatus) -> Iterator[Event]:
     """One for each wave and each phase; what is complete without a wave is Ready, and paused is a condition."""
-    if after.phase is RolloutPhase.PROGRESSING and after.wave and (after.revision, after.wave) != (before.revision, before.wave):
-        yield Event("Normal", "WaveStarted", f"wave {after.wave} of {after.waves} gets {after.revision}: {after.message}")
-    if (after.revision, after.phase) == (before.revision, before.phase):
+    same = release_of(after) == release_of(before)
+    if after.phase is RolloutPhase.PROGRESSING and after.wave and not (same and after.wave == before.wave):
+        yield Event("Normal", "WaveStarted", f"wave {after.wave} of {after.waves} gets {_new(after)}: {after.message}")
+    if same and after.phase is before.phase:
         return
     match after.phase:
         case RolloutPhase.COMPLETE if after.waves and before.revision:
-            yield Event("Normal", "RolloutComplete", f"{after.updated} nodes are healthy on {after.revision}")
+            yield Event("Normal", "RolloutComplete", f"{after.updated} nodes are healthy on {_new(after)}")
         case RolloutPhase.ROLLING_BACK:
-            yield Event("Warning", "RollingBack", f"nodes go back from {after.revision} to {after.previous_revision}: {after.message}")
+            yield Event("Warning", "RollingBack", f"nodes go back from {_new(after)} to {_old(after)}: {after.message}")
         case RolloutPhase.ROLLED_BACK:
-            yield Event("Warning", "RolledBack", f"nodes are back on {after.previous_revision}: {after.message}")
+            yield Event("Warning", "RolledBack", f"nodes are back on {_old(after)}: {after.message}")
         case _:
             pass
+
+
+def _new(rollout: RolloutStatus) -> str:
+    return _named(rollout, rollout.revision, rollout.pod_revision)
+
+
+def _old(rollout: RolloutStatus) -> str:
+    return _named(rollout, rollout.previous_revision, rollout.previous_pod_revision)
+
+
+def _named(rollout: RolloutStatus, revision: str, pod_revision: str) -> str:
+    """With the revision of the pods where they change."""
+    pods_change = rollout.previous_pod_revision not in ("", rollout.pod_revision)
+    return f"{revision} with pods {pod_revision}" if pods_change else revision
 
 
 def _turned(before: ProxyConfigStatus, after: ProxyConfigStatus) -> Iterator[Event]:

@@ -123,6 +123,12 @@ REASONS = (
     ),
     Reason("AgentStarting", _WORST, "The agent's pod is starting."),
     Reason("AgentNotReady", _WORST, "The agent runs and has not programmed the node yet.", "If it lasts, look at the agent's log."),
+    Reason(
+        "AgentOutdated",
+        _WORST,
+        "The agent's pod is about to be replaced by one of the pod revision that the node was given.",
+        "If it lasts, look whether the pod and the DaemonSet controller get on: `kubectl -n proxyconfig-system describe ds`.",
+    ),
     Reason("AgentEnding", _WORST, "The agent's pod is terminating."),
     Reason(
         "PodFailed",

@@ -15,13 +15,14 @@ from proxyconfig_operator.decide.plan import Plan
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config
 from proxyconfig_operator.model.writes import Apply, Resource
+from proxyconfig_operator.rollout.release import Release
 from proxyconfig_operator.status.conditions import Findings, deletion_updates, updates_of
 from proxyconfig_operator.status.shadow import together
 
 
 def status_of(config: Config, snapshot: Snapshot, plan: Plan, refusals: Sequence[str] = ()) -> ProxyConfigStatus:
     """The status to be written. `refusals`: writes that the API server did not take, as sentences."""
-    target, states = snapshot.targets[config.name], _states(config, snapshot)
+    target, states = snapshot.targets[config.name], _states(config, plan, snapshot)
     lost = snapshot.assignment.overlaps.get(config.name, {})
     counts = _counts(states, overlapping=len(lost), unassigned=len(snapshot.assignment.unselected))
     found = Findings(
@@ -59,11 +60,12 @@ def write_of(config: Config, status: ProxyConfigStatus) -> Apply:
     return Apply(Resource.PROXY_CONFIG, config.name, body, part="status")
 
 
-def _states(config: Config, snapshot: Snapshot) -> list[NodeState]:
+def _states(config: Config, plan: Plan, snapshot: Snapshot) -> list[NodeState]:
     """The states of the members, worst first."""
-    revision, agents = snapshot.targets[config.name].revision, snapshot.agents_of(config.name)
+    agents = snapshot.agents_of(config.name)
+    goal = Release(snapshot.targets[config.name].revision, plan.rollout.pod_revision if plan.rollout is not None else "")
     states = (
-        state_of(snapshot.nodes[name], snapshot.proxies.get(name), agents.get(name), snapshot.waits, config=config.name, revision=revision)
+        state_of(snapshot.nodes[name], snapshot.proxies.get(name), agents.get(name), snapshot.waits, config=config.name, goal=goal)
         for name in snapshot.assignment.members[config.name]
     )
     return sorted(states, key=lambda state: (state.health, state.name))

@@ -20,6 +20,9 @@ class Observations:
         self._grace_s = grace_s
         self._removing, self._deleting, self._heard, self._behind = (Elapsed(clock) for _ in range(4))
         self._unready, self._steady, self._down = (Elapsed(clock) for _ in range(3))
+        self._agent_unready, self._agent_ready = (Elapsed(clock) for _ in range(2))
+        self._ready_pods: dict[str, set[str]] = {}
+        self._starting: set[str] = set()
 
     def waits(self) -> Waits:
         """What has been seen until now."""
@@ -30,12 +33,17 @@ class Observations:
             late=self._behind.beyond(APPLY_S),
             unready_s=self._unready.seconds(),
             steady_s=self._steady.seconds(),
+            agent_unready_s=self._agent_unready.seconds(),
+            agent_ready_s=self._agent_ready.seconds(),
+            starting=frozenset(self._starting),
             down_s=self._down.seconds(),
         )
 
     def heard(self, node: str) -> bool:
-        """A sign of life of a node's agent; returns whether it had been silent."""
-        return self._heard.restart(node) >= self._grace_s
+        """A sign of life of a node's agent; returns whether it had been silent, or had just started."""
+        started = node in self._starting
+        self._starting.discard(node)
+        return self._heard.restart(node) >= self._grace_s or started
 
     def node_changed(self, old: Node | None, new: Node | None) -> None:
         if new is not None and not new.answers:
@@ -43,7 +51,9 @@ class Observations:
         elif (each := new or old) is not None:
             self._down.stop(each.metadata.name)
         if new is None and old is not None:
-            self._heard.stop(old.metadata.name)
+            for counted in (self._heard, self._agent_unready, self._agent_ready):
+                counted.stop(old.metadata.name)
+            self._starting.discard(old.metadata.name)
 
     def config_changed(self, old: Config | None, new: Config | None) -> None:
         for each in (old, new):
@@ -65,11 +75,28 @@ class Observations:
         steady = _applied(new) and is_true(new.status.conditions, "Ready")
         self._count(self._steady, old, new, running=steady)
         self._count(self._unready, old, new, running=not steady)
+        if old is not None and old.spec != new.spec and not self._ready_pods.get(new.metadata.name):
+            self._agent_unready.restart(new.metadata.name)
 
     def pod_changed(self, old: Pod | None, new: Pod | None) -> None:
-        """An agent that has just started has time to report."""
+        """An agent that has just started has time to report. What an earlier one reported is not taken for its report."""
         if new is not None and new.has_run and (old is None or old.starts != new.starts):
-            self.heard(new.spec.node_name)
+            self._heard.restart(new.spec.node_name)
+            if old is not None:
+                self._starting.add(new.spec.node_name)
+        each = new or old
+        if each is not None and each.spec.node_name:
+            self._pod_ready(each, ready=new is not None and new.ready and not new.ending)
+
+    def _pod_ready(self, pod: Pod, *, ready: bool) -> None:
+        """While a pod replaces another one there are two of a node."""
+        node, pods = pod.spec.node_name, self._ready_pods.setdefault(pod.spec.node_name, set())
+        (pods.add if ready else pods.discard)(pod.metadata.name)
+        running, other = (self._agent_ready, self._agent_unready) if pods else (self._agent_unready, self._agent_ready)
+        running.start(node)
+        other.stop(node)
+        if not pods:
+            del self._ready_pods[node]
 
     def _count(self, what: Elapsed, old: NodeProxy | None, new: NodeProxy, *, running: bool) -> None:
         """Count anew for another request, so that an answer to an earlier one is not mixed up with it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.operator.builders import config, node, proxy, snapshot
+from tests.unit.operator.builders import P1, config, node, proxy, snapshot
 
 from proxyconfig_api.status.rollout import RolloutStatus
 from proxyconfig_operator.apply.expectations import PATIENCE_S, Expectations
@@ -13,7 +13,7 @@ from proxyconfig_operator.model.objects import Config
 from proxyconfig_operator.model.writes import Apply, Resource
 
 R2 = RolloutStatus(revision="r2")
-WRITE = Apply(Resource.NODE_PROXY, "n1", {"metadata": {}, "spec": {"revisionName": "r2"}})
+WRITE = Apply(Resource.NODE_PROXY, "n1", {"metadata": {}, "spec": {"configName": "x", "revisionName": "r2", "podRevision": P1}})
 
 
 def there(rollout: RolloutStatus | None, *proxies: Any, nodes: tuple[str, ...] = ("n1",)) -> Snapshot:

@@ -76,7 +76,15 @@ def reconciler(caches: Caches, server: Server) -> Reconciler:
 async def test_what_nodes_refer_to_comes_first_then_status_then_nodes(reconciler: Reconciler, server: Server) -> None:
     assert await reconciler.reconcile("x") is None
 
-    assert server.order() == ["ProxyConfig", "ControllerRevision", "DaemonSet", "ProxyConfig/status", "NodeProxy", "Node"]
+    assert server.order() == [
+        "ProxyConfig",
+        "ControllerRevision",
+        "ControllerRevision",
+        "DaemonSet",
+        "ProxyConfig/status",
+        "NodeProxy",
+        "Node",
+    ]
     assert server.events == ["Normal RollingOut"]
 
 

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.operator.builders import INSTALLATION, config
 
-from proxyconfig_operator.decide.agent_daemonset import differs, render
+from proxyconfig_api.objects import names
+from proxyconfig_operator.decide.agent_daemonset import differs, pod_revision_of, render
 from proxyconfig_operator.model.objects import Config, DaemonSet
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -87,6 +88,8 @@ def test_no_value_can_become_structure(image: str) -> None:
     plain = render(plain_one, INSTALLATION)
     for each in (*agents_of(rendered), *agents_of(plain)):
         del each["image"]
+    for manifest in (rendered, plain):
+        del manifest["spec"]["template"]["metadata"]["labels"][names.POD_REVISION_LABEL]
     assert rendered == plain
 
 
@@ -115,6 +118,26 @@ def test_whatever_somebody_adds_to_a_list_of_ours_is_a_difference() -> None:
     there.spec["template"]["spec"]["tolerations"].append({"operator": "Exists"})
 
     assert differs(render(FULL, INSTALLATION), there)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"agent": {"image": "b"}},
+        {"agent": {"resources": {"limits": {"memory": "1Gi"}}}},
+        {"mode": "iptables"},
+        {"kernel": {"modules": ["a"]}},
+    ],
+    ids=["image", "resources", "mounts", "arguments"],
+)
+def test_whatever_pods_are_made_of_makes_another_revision_of_them(spec: dict[str, Any]) -> None:
+    assert pod_revision_of(render(config(**spec), INSTALLATION)) != pod_revision_of(render(config(), INSTALLATION))
+
+
+def test_what_pods_are_not_made_of_makes_no_revision_of_them() -> None:
+    other = config(conntrack={"min": 1}, rollout={"maxUnavailable": 3}, nodeSelector={"matchLabels": {"a": "b"}})
+
+    assert pod_revision_of(render(other, INSTALLATION)) == pod_revision_of(render(config(), INSTALLATION))
 
 
 def test_another_image_is_a_difference() -> None:

@@ -8,7 +8,21 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.operator.builders import INSTALLATION, NOW, X1, config, labelled, node, pod, proxy, reported, revision, snapshot
+from tests.unit.operator.builders import (
+    INSTALLATION,
+    NOW,
+    P1,
+    X1,
+    config,
+    labelled,
+    node,
+    pod,
+    pod_revision,
+    proxy,
+    reported,
+    revision,
+    snapshot,
+)
 from tests.unit.operator.cluster import Cluster
 
 from proxyconfig_api.objects import names
@@ -38,9 +52,9 @@ def settled(each: Config, *others: Node, **more: Any) -> Snapshot:
     return snapshot(
         [each],
         [labelled("n1", "x"), *others],
-        proxies=[proxy("n1", revision=X1, **reported(X1)), *more.pop("proxies", ())],
-        pods=[pod("p1", "n1")],
-        revisions=[revision(X1, 1)],
+        proxies=[proxy("n1", revision=X1, pods=P1, **reported(X1)), *more.pop("proxies", ())],
+        pods=[pod("p1", "n1", pods=P1)],
+        revisions=[revision(X1, 1), pod_revision(P1)],
         daemonsets=[agents(each)],
         **more,
     )
@@ -49,7 +63,14 @@ def settled(each: Config, *others: Node, **more: Any) -> Snapshot:
 def complete(revision: str) -> RolloutStatus:
     """The rollout of a cluster that had the revision before there was a status of it."""
     return RolloutStatus(
-        revision=revision, previous_revision=revision, phase=RolloutPhase.COMPLETE, updated=1, started_at=NOW, message="complete"
+        revision=revision,
+        pod_revision=P1,
+        previous_revision=revision,
+        previous_pod_revision=P1,
+        phase=RolloutPhase.COMPLETE,
+        updated=1,
+        started_at=NOW,
+        message="complete",
     )
 
 
@@ -60,7 +81,10 @@ def planned(there: Snapshot) -> Plan:
 def test_a_new_one_is_held_by_a_finalizer_and_gets_a_revision_and_agents_before_any_node_is_touched() -> None:
     plan = planned(snapshot([config()], [node("n1")]))
 
-    assert [kind_of(each) for each in plan.prepare] == [Resource.PROXY_CONFIG, Resource.REVISION, Resource.DAEMON_SET]
+    assert [kind_of(each) for each in plan.prepare] == [
+        *(Resource.PROXY_CONFIG, Resource.REVISION),
+        *(Resource.REVISION, Resource.DAEMON_SET),
+    ]
     assert [kind_of(each) for each in plan.move] == [Resource.NODE_PROXY, Resource.NODE]
 
 
@@ -93,7 +117,8 @@ def test_while_the_spec_is_not_followed_members_keep_even_a_revision_in_between(
     each = config(finalizers=OURS, **spec)
     behind = proxy("n1", revision="x-old", **reported("x-old"))
 
-    there = snapshot([each], [labelled("n1", "x"), node("n2")], proxies=[behind], revisions=[revision("x-old", 1), revision("x-new", 2)])
+    known = [revision("x-old", 1), revision("x-new", 2), pod_revision(P1)]
+    there = snapshot([each], [labelled("n1", "x"), node("n2")], proxies=[behind], revisions=known)
     plan = planned(there)
 
     assert [(write.name, spec_of(write)["revisionName"]) for write in plan.move if isinstance(write, Apply) and "spec" in write.body] == [

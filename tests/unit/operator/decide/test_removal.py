@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
-from tests.unit.operator.builders import NOW, X1, config, labelled, node, pod, proxy, reported, revision, snapshot
+from tests.unit.operator.builders import NOW, P1, X1, config, labelled, node, pod, proxy, reported, revision, snapshot
 
 from proxyconfig_api.objects import names
 from proxyconfig_api.objects.nodeproxy import NodeProxy
@@ -143,7 +143,7 @@ def test_what_is_overdue_is_noted_with_the_reason_and_asked_for_still() -> None:
     (write,) = writes_of(found, "x", there)
 
     assert isinstance(write, Apply)
-    assert write.body["spec"] == {"configName": "x", "revisionName": "x-1", "action": "Remove"}
+    assert write.body["spec"] == {"configName": "x", "revisionName": "x-1", "podRevision": P1, "action": "Remove"}
     assert write.body["metadata"]["annotations"] == {UNPROVEN_ANNOTATION: "the agent has not confirmed it within 120 s"}
 
 

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.operator.rollout.simulation import SimNode, Simulation, settings
 
 from proxyconfig_api.status.rollout import RolloutPhase
+from proxyconfig_operator.rollout.release import Release
 
 
 def installed(nodes: int = 10, **fields: Any) -> Simulation:
@@ -80,7 +81,7 @@ def test_the_next_wave_begins_when_the_one_before_was_healthy_for_the_hold_perio
         assert not simulation.step().moves
     simulation.pass_time(5)
 
-    assert simulation.step().moves == {"n01": "r2"}
+    assert simulation.step().moves == {"n01": Release("r2", "p1")}
 
 
 def test_a_failing_canary_goes_back_alone_and_no_other_node_is_ever_given_the_revision() -> None:
@@ -149,7 +150,7 @@ def test_a_retry_reaches_a_node_that_has_gone_back_by_itself_and_was_not_given_t
     simulation.bad.add(("n00", "r2"))
     simulation.operate()
     simulation.pass_time(5)
-    simulation.operate(writes=1)  # the status alone
+    simulation.operate(writes=2)  # the template and the status alone
     assert simulation.status is not None
     assert simulation.status.phase is RolloutPhase.ROLLING_BACK
     assert simulation.given() == {"r1": 2, "r2": 1}
@@ -157,7 +158,7 @@ def test_a_retry_reaches_a_node_that_has_gone_back_by_itself_and_was_not_given_t
 
     simulation.retry = "again"
 
-    assert simulation.step().moves == {"n00": "r2"}
+    assert simulation.step().moves == {"n00": Release("r2", "p1")}
     assert simulation.settle() is RolloutPhase.COMPLETE
     assert simulation.given() == {"r2": 3}
 
@@ -169,7 +170,7 @@ def test_a_retry_of_what_still_fails_fails_again() -> None:
 
     simulation.retry = "again"
 
-    assert simulation.step().moves == {"n00": "r2"}
+    assert simulation.step().moves == {"n00": Release("r2", "p1")}
     assert simulation.settle() is RolloutPhase.FAILED
     assert simulation.given() == {"r1": 2, "r2": 1}
 
@@ -193,7 +194,7 @@ def test_a_mended_spec_begins_with_the_node_that_has_failed() -> None:
     simulation.settle()
     simulation.wanted = "r3"
 
-    assert simulation.step().moves == {"n00": "r3"}
+    assert simulation.step().moves == {"n00": Release("r3", "p1")}
     assert simulation.settle() is RolloutPhase.COMPLETE
     assert simulation.given() == {"r3": 10}
 
@@ -217,7 +218,7 @@ def test_a_node_that_joins_gets_the_last_good_revision_until_its_wave(paused: bo
     simulation.settings = settings(paused=paused)
     simulation.nodes["n99"] = SimNode()
 
-    assert simulation.step().joins == {"n99": "r1"}
+    assert simulation.step().joins == {"n99": Release("r1", "p1")}
     simulation.settings = settings()
     assert simulation.settle() is RolloutPhase.COMPLETE
     assert simulation.given() == {"r2": 4}
@@ -229,7 +230,7 @@ def test_a_node_that_joins_after_a_failure_gets_the_last_good_revision_and_after
     for simulation, revision in ((failed, "r1"), (succeeded, "r2")):
         simulation.settle()
         simulation.nodes["n99"] = SimNode()
-        assert simulation.step().joins == {"n99": revision}
+        assert simulation.step().joins == {"n99": Release(revision, "p1")}
 
 
 def test_a_node_that_was_down_before_fails_nothing_and_catches_up() -> None:

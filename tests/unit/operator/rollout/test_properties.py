@@ -13,7 +13,7 @@ from tests.unit.operator.rollout.simulation import settings as rollout
 from proxyconfig_api.status.rollout import RolloutPhase
 
 NAMES = [f"n{number:02}" for number in range(12)]
-REVISIONS = ["r1", "r2", "r3"]
+REVISIONS, PODS = ["r1", "r2", "r3"], ["p1", "p2", "p3"]
 ENDS = {RolloutPhase.COMPLETE, RolloutPhase.PAUSED, RolloutPhase.FAILED, RolloutPhase.ROLLED_BACK}
 
 some_settings = st.fixed_dictionaries(
@@ -29,10 +29,13 @@ some_settings = st.fixed_dictionaries(
 )
 nodes = st.lists(st.builds(SimNode, group=st.sampled_from(["a", "b", ""]), canary=st.booleans()), min_size=1, max_size=len(NAMES))
 faults = st.sets(st.tuples(st.sampled_from(NAMES), st.sampled_from(REVISIONS[1:])), max_size=4)
+slow = st.sets(st.tuples(st.sampled_from(NAMES), st.sampled_from(REVISIONS[1:] + PODS[1:])), max_size=4)
 steps = st.one_of(
     st.tuples(st.just("operate"), st.integers(0, 8)),
     st.tuples(st.just("time"), st.sampled_from([1, 4, 15, 100])),
     st.tuples(st.just("want"), st.sampled_from(REVISIONS)),
+    st.tuples(st.just("want pods"), st.sampled_from(PODS)),
+    st.tuples(st.just("evict"), st.sampled_from(NAMES)),
     st.tuples(st.just("down"), st.sampled_from(NAMES)),
     st.tuples(st.just("up"), st.sampled_from(NAMES)),
     st.tuples(st.just("leave"), st.sampled_from(NAMES)),
@@ -51,6 +54,10 @@ def do(simulation: Simulation, step: str, value: Any) -> None:
             simulation.pass_time(value)
         case "want":
             simulation.wanted = value
+        case "want pods":
+            simulation.wanted_pods = value
+        case "evict" if value in simulation.nodes:
+            simulation.nodes[value].pod = ""
         case "down" | "up" if value in simulation.nodes:
             simulation.nodes[value].up = step == "up"
             simulation.nodes[value].since = simulation.now_s
@@ -75,7 +82,7 @@ def installed(fields: dict[str, Any], each: list[SimNode], bad: set[tuple[str, s
 
 
 @settings(max_examples=100, deadline=None)
-@given(some_settings, nodes, faults, faults, st.lists(steps, max_size=25))
+@given(some_settings, nodes, faults, slow, st.lists(steps, max_size=25))
 def test_whatever_happens_it_ends_and_never_too_many_nodes_change_at_once(
     fields: dict[str, Any], each: list[SimNode], bad: set[tuple[str, str]], stuck: set[tuple[str, str]], happened: list[tuple[str, Any]]
 ) -> None:
@@ -86,15 +93,21 @@ def test_whatever_happens_it_ends_and_never_too_many_nodes_change_at_once(
     phase = simulation.settle()
 
     assert phase in ENDS
-    assert all(node.revision for node in simulation.nodes.values()), "a node without a revision"
+    assert all(node.release for node in simulation.nodes.values()), "a node without a revision"
     target(float(simulation.largest))
     if phase is RolloutPhase.COMPLETE:
         assert simulation.status is not None
         assert simulation.settings.paused or simulation.status.revision == simulation.wanted
         assert set(simulation.given()) == {simulation.status.revision}
+        assert set(pods_where_pods_can_be_replaced(simulation)) <= {simulation.status.pod_revision}
     if phase is RolloutPhase.ROLLED_BACK:
         assert simulation.status is not None
         assert set(simulation.given()) == {simulation.status.previous_revision}
+        assert set(pods_where_pods_can_be_replaced(simulation)) <= {simulation.status.previous_pod_revision}
+
+
+def pods_where_pods_can_be_replaced(simulation: Simulation) -> list[str]:
+    return [each.pod for each in simulation.nodes.values() if each.up]
 
 
 @settings(max_examples=60, deadline=None)

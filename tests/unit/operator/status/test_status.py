@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.operator.builders import NOW, X1, condition, config, labelled, node, pod, proxy, reported, revision, snapshot
+from tests.unit.operator.builders import NOW, P1, X1, condition, config, labelled, node, pod, proxy, reported, revision, snapshot
 
 from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects import names
@@ -397,7 +397,10 @@ def rolling(phase: str, **more: Any) -> ProxyConfigStatus:
     """The status of a ProxyConfig whose rollout is in that phase, on a node that is well."""
     each = config(finalizers=OURS)
     told = codec.decode(
-        {"revision": X1, "previousRevision": "x-0", "phase": phase, "message": "node n1: bad", "aborted": 3} | more, RolloutStatus
+        {"revision": X1, "previousRevision": "x-0", "podRevision": P1, "previousPodRevision": P1}
+        | {"phase": phase, "message": "node n1: bad", "aborted": 3}
+        | more,
+        RolloutStatus,
     )
     where = "x-0" if phase in ("RollingBack", "RolledBack") else X1
     there = snapshot(

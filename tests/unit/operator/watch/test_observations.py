@@ -121,6 +121,46 @@ def test_an_agent_that_has_just_started_has_time_to_report_and_none_for_what_its
     assert set(observations.waits().heard) == {"n1"}
 
 
+RUNNING = {"name": names.AGENT, "state": {"running": {}}, "restartCount": 0}
+
+
+def test_what_an_agent_reported_is_not_taken_for_the_report_of_the_one_that_follows(caches: Caches, observations: Observations) -> None:
+    waiting, running = pod("p2", "n1", ready=False, phase="Pending"), pod("p2", "n1", ready=False, containerStatuses=[RUNNING])
+    caches.pods.on_upsert(waiting)
+    caches.pods.on_upsert(running)
+    assert set(observations.waits().starting) == {"n1"}
+
+    caches.heartbeats.on_upsert(beat("1"))
+
+    assert set(observations.waits().starting) == set()
+
+
+def test_agents_that_an_operator_finds_running_have_reported(caches: Caches, observations: Observations) -> None:
+    caches.pods.on_upsert(pod("p1", "n1", containerStatuses=[RUNNING]))
+
+    assert set(observations.waits().starting) == set()
+
+
+def test_a_node_is_without_an_agent_from_the_end_of_one_pod_until_the_next_is_ready(
+    caches: Caches, observations: Observations, clock: Clock
+) -> None:
+    caches.pods.on_upsert(pod("p1", "n1"))
+    clock.s += 7
+    assert (observations.waits().agent_ready_s, observations.waits().agent_unready_s) == ({"n1": 7}, {})
+
+    caches.pods.on_upsert(pod("p1", "n1", ending=True))
+    caches.pods.on_upsert(pod("p2", "n1", ready=False))
+    clock.s += 5
+    caches.pods.on_delete(Key("", "p1"))
+    assert (observations.waits().agent_ready_s, observations.waits().agent_unready_s) == ({}, {"n1": 5})
+
+    caches.proxies.on_upsert(proxy("n1", pods="another", generation=2, **reported("x-1")))
+    assert observations.waits().agent_unready_s == {"n1": 0}, "another order has its own time"
+
+    caches.pods.on_upsert(pod("p2", "n1"))
+    assert (observations.waits().agent_ready_s, observations.waits().agent_unready_s) == ({"n1": 0}, {})
+
+
 def test_a_node_is_late_when_it_has_not_applied_its_revision_in_time(observations: Observations, clock: Clock) -> None:
     behind = proxy("n1", revision="x-2", generation=2, **reported("x-1"))
     observations.proxy_changed(None, behind)

@@ -1,0 +1,77 @@
+"""Revisions of the agents' pods: templates of the DaemonSet in ControllerRevisions, so that there is something to go back to. Pure.
+
+A revision is named after its content. Pods have its name in a label, by which they are known to be of it or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
+from proxyconfig_operator.decide import agent_daemonset, revisions
+from proxyconfig_operator.decide.node_state import given_of
+from proxyconfig_operator.decide.snapshot import Snapshot
+from proxyconfig_operator.model.objects import Config
+from proxyconfig_operator.model.writes import Apply, Delete, Resource, Write
+from proxyconfig_operator.rollout.planner import Step
+
+
+def created(config: Config, manifest: Mapping[str, Any], snapshot: Snapshot) -> Iterator[Apply]:
+    """The revision of a DaemonSet's template, if there is none yet."""
+    name = _object_name(config.name, agent_daemonset.pod_revision_of(manifest))
+    if name not in snapshot.revisions:
+        number = 1 + max((each.revision for each in snapshot.pod_revisions_of(config.name)), default=0)
+        data = {"template": manifest["spec"]["template"]}
+        yield revisions.create(config, name, data, number, revisions.POD_COMPONENT)
+
+
+def daemonset(config: Config, manifest: Mapping[str, Any], step: Step, snapshot: Snapshot) -> Iterator[Apply]:
+    """The DaemonSet with the template that the rollout is at, if it is not so already. `manifest` has the one of the spec.
+
+    Where the template of the rollout is not known, as after an upgrade of the operator while paused, it is left alone."""
+    existing = snapshot.daemonset_of(config.name)
+    template = _template(step.template, config, manifest, snapshot)
+    if template is None and existing is not None:
+        return
+    wanted = agent_daemonset.with_template(manifest, template) if template is not None else manifest
+    if agent_daemonset.differs(wanted, existing):
+        yield Apply(Resource.DAEMON_SET, agent_daemonset.name_of(config.name), wanted)
+
+
+def outdated(config: Config, snapshot: Snapshot) -> Iterator[Delete]:
+    """The pods of nodes that were given another one, where the DaemonSet makes that one now."""
+    existing = snapshot.daemonset_of(config.name)
+    made = existing.pod_revision if existing is not None else ""
+    agents = snapshot.agents_of(config.name) if made else {}
+    for name in snapshot.assignment.members[config.name]:
+        pod, given = agents.get(name), given_of(snapshot.proxies.get(name), config.name)
+        if pod is not None and not pod.ending and given.pod_revision == made != pod.pod_revision:
+            yield Delete(Resource.POD, pod.metadata.name, pod.metadata.uid)
+
+
+def superseded(config: Config, manifest: Mapping[str, Any], rollout: RolloutStatus, snapshot: Snapshot) -> tuple[Write, ...]:
+    """Those that no node has, and none may go back to."""
+    given = {given_of(proxy, config.name).pod_revision for proxy in snapshot.proxies.values()}
+    earlier = set() if rollout.phase is RolloutPhase.COMPLETE else {rollout.previous_pod_revision}
+    in_use = given | earlier | {rollout.pod_revision, agent_daemonset.pod_revision_of(manifest)}
+    kept = {_object_name(config.name, each) for each in in_use}
+    return revisions.superseded(snapshot.pod_revisions_of(config.name), kept, 0)
+
+
+def known(config: str, snapshot: Snapshot) -> frozenset[str]:
+    """Those that there are to go back to."""
+    start = len(_object_name(config, ""))
+    return frozenset(each.metadata.name[start:] for each in snapshot.pod_revisions_of(config) if each.data)
+
+
+def _template(revision: str, config: Config, manifest: Mapping[str, Any], snapshot: Snapshot) -> Mapping[str, Any] | None:
+    if revision == agent_daemonset.pod_revision_of(manifest):
+        template: Mapping[str, Any] = manifest["spec"]["template"]
+        return template
+    stored = snapshot.revisions.get(_object_name(config.name, revision)) if revision else None
+    return stored.data.get("template") if stored is not None and stored.data is not None else None
+
+
+def _object_name(config: str, revision: str) -> str:
+    return f"{config}-pods-{revision}"

@@ -1,0 +1,78 @@
+"""The agents' pods are replaced in the waves of a rollout, and go back with it: a real API server, a real operator, simulated kubelets."""
+
+from __future__ import annotations
+
+import pytest
+from tests.apiserver.expect import is_ready, says, soon
+from tests.apiserver.fleet import Fleet
+from tests.apiserver.objects import CONFIGS, DAEMONSETS, PODS, PROXIES, Api
+from tests.apiserver.test_operator_waves import ended, installed
+
+from proxyconfig_api.objects import names
+
+pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
+
+IMAGE = "registry.test/agent:2"
+NEW = {"spec": {"agent": {"image": IMAGE}}}
+
+
+def pods(api: Api) -> dict[str, tuple[str, str]]:
+    """The uid and the image of the pod on each node."""
+    return {
+        each["spec"]["nodeName"]: (each["metadata"]["uid"], each["spec"]["containers"][0]["image"])
+        for each in api.every(PODS)
+        if "deletionTimestamp" not in each["metadata"]
+    }
+
+
+def template(api: Api) -> str:
+    """The pod revision of the DaemonSet."""
+    labels = api.have(f"{DAEMONSETS}/proxyconfig-x")["spec"]["template"]["metadata"]["labels"]
+    return str(labels[names.POD_REVISION_LABEL])
+
+
+def test_another_image_replaces_the_pods_in_waves(api: Api, fleet: Fleet) -> None:
+    nodes = installed(api, fleet)
+    before = pods(api)
+    api.patch(f"{CONFIGS}/x", NEW)
+    soon(lambda: pods(api), until=lambda seen: seen.get("n0", ("", ""))[1] == IMAGE)
+
+    rollout = ended(api, "Complete")
+
+    assert (rollout["wave"], rollout["waves"], rollout["updated"]) == (4, 4, 6)
+    after = pods(api)
+    assert {after[name][1] for name in nodes} == {IMAGE}
+    assert not set(before.values()) & set(after.values())
+    assert {api.have(f"{PROXIES}/{name}")["spec"]["podRevision"] for name in nodes} == {rollout["podRevision"]}
+    soon(lambda: template(api) == rollout["podRevision"])
+    is_ready(api, "x", 6)
+
+
+@pytest.mark.parametrize("trouble", ["missing", "never-ready"])
+def test_an_image_that_fails_on_the_canary_goes_back_and_no_other_pod_is_touched(api: Api, fleet: Fleet, trouble: str) -> None:
+    (fleet.missing_images if trouble == "missing" else fleet.unready_images).add(IMAGE)
+    nodes = installed(api, fleet, progressDeadline="5s")
+    before, good = pods(api), template(api)
+    api.patch(f"{CONFIGS}/x", NEW)
+
+    rollout = ended(api, "RolledBack")
+
+    assert (rollout["failed"], rollout["aborted"], rollout["previousPodRevision"]) == (1, 5, good)
+    assert "n0" in says(api, "x", "Stalled", "True", "RolloutFailed")["message"]
+    after = soon(lambda: pods(api), until=lambda seen: len(seen) == len(nodes))
+    assert {name for name in nodes if after[name] != before[name]} == {"n0"}
+    assert after["n0"][1] == before["n0"][1]
+    assert template(api) == good
+
+
+def test_while_paused_no_pod_is_replaced(api: Api, fleet: Fleet) -> None:
+    installed(api, fleet, paused=False)
+    before = pods(api)
+    api.patch(f"{CONFIGS}/x", {"spec": {"rollout": {"paused": True}}})
+    says(api, "x", "Paused", "True")
+    api.patch(f"{CONFIGS}/x", NEW)
+    soon(lambda: api.have(f"{CONFIGS}/x"), until=lambda seen: seen["status"]["observedGeneration"] == seen["metadata"]["generation"])
+
+    assert pods(api) == before
+    api.patch(f"{CONFIGS}/x", {"spec": {"rollout": {"paused": False}}})
+    soon(lambda: {image for _, image in pods(api).values()}, until=lambda seen: seen == {IMAGE})
