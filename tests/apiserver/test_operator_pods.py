@@ -74,5 +74,7 @@ def test_while_paused_no_pod_is_replaced(api: Api, fleet: Fleet) -> None:
     soon(lambda: api.have(f"{CONFIGS}/x"), until=lambda seen: seen["status"]["observedGeneration"] == seen["metadata"]["generation"])
 
     assert pods(api) == before
+    plan = api.have(f"{CONFIGS}/x")["status"]["plan"]
+    assert (plan["fields"], plan["nodes"], plan["waves"]) == ([{"path": "agent.image", "disruption": "RestartsAgents"}], 6, 4)
     api.patch(f"{CONFIGS}/x", {"spec": {"rollout": {"paused": False}}})
     soon(lambda: {image for _, image in pods(api).values()}, until=lambda seen: seen == {IMAGE})

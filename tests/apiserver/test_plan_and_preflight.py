@@ -51,7 +51,7 @@ def test_a_plan_shows_fields_nodes_and_waves_and_changes_nothing(plane: ControlP
     assert result.exit_code == 0, result.output
     lines = [line.split(maxsplit=3) for line in result.stdout.splitlines()]
     assert lines[1][:3] == ["mode", "<default>", "iptables"]
-    assert "goes to 3 nodes in 3 waves, which take 30s or longer" in result.stdout
+    assert "and new pods go to 3 nodes in 3 waves, which take 30s or longer" in result.stdout
     assert api.have(f"{CONFIGS}/default")["spec"]["mode"] == "nftables"
     assert invoke(plane, "plan", "-f", "-", given=config("default", rollout={})).stdout == "default: nothing changes\n"
 

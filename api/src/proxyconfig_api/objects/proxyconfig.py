@@ -13,6 +13,7 @@ from proxyconfig_api.objects.metadata import Metadata
 from proxyconfig_api.spec.contradictions import contradictions
 from proxyconfig_api.spec.sections import ProxyConfigSpec
 from proxyconfig_api.status.conditions import NOT_OBSERVED, Condition
+from proxyconfig_api.status.plan import PlanStatus
 from proxyconfig_api.status.rollout import RolloutStatus
 from proxyconfig_api.status.shadow import FleetShadow
 
@@ -55,6 +56,8 @@ class ProxyConfigStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=Tru
     """`ready/desired`, for people and columns."""
     nodes: NodeCounts = NodeCounts()
     rollout: RolloutStatus | None = None
+    plan: PlanStatus | None = None
+    """What waits while the rollout is paused."""
     modes: Mapping[str, int] = msgspec.field(default_factory=dict)
     """Nodes by the mode that runs there."""
     mode_summary: str = ""

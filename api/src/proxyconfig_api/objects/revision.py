@@ -35,7 +35,7 @@ class Revision(msgspec.Struct, frozen=True):
 
 def revision_of(config: str, spec: ProxyConfigSpec) -> Revision:
     """The revision of the ProxyConfig named `config`: `<config>-<hash of the node's part of the spec>`."""
-    part = {name: value for name, value in _written(spec).items() if name not in _outer_names()}
+    part = {name: value for name, value in written(spec).items() if name not in _outer_names()}
     digest = hashlib.sha256(msgspec.json.encode(part, order="sorted")).hexdigest()
     return Revision(f"{config}-{digest[:HASH_LENGTH]}", part)
 
@@ -50,22 +50,22 @@ def unknown_fields(content: Any) -> tuple[str, ...]:
     return codec.unknown_fields(content, _Content)
 
 
+def written(section: msgspec.Struct) -> dict[str, Any]:
+    """The fields of a section that differ from their defaults, by their names in the API, without sections in which nothing does."""
+    changed = {
+        field.encode_name: written(value) if isinstance(value, msgspec.Struct) else codec.builtins(value)
+        for field in msgspec.structs.fields(type(section))
+        if (value := getattr(section, field.name)) != _default(field)
+    }
+    return {name: value for name, value in changed.items() if value != {}}
+
+
 class _Content(msgspec.Struct, frozen=True):
     spec: ProxyConfigSpec
 
 
 def _outer_names() -> frozenset[str]:
     return frozenset(field.encode_name for field in msgspec.structs.fields(ProxyConfigSpec) if field.name in NOT_OF_NODES)
-
-
-def _written(section: msgspec.Struct) -> dict[str, Any]:
-    """The fields that differ from their defaults, by their names in the API, without sections in which nothing does."""
-    changed = {
-        field.encode_name: _written(value) if isinstance(value, msgspec.Struct) else codec.builtins(value)
-        for field in msgspec.structs.fields(type(section))
-        if (value := getattr(section, field.name)) != _default(field)
-    }
-    return {name: value for name, value in changed.items() if value != {}}
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:

@@ -32,6 +32,11 @@ def limit_of(rollout: Rollout, total: int) -> int:
     return max(1, rollout.max_unavailable.of(total))
 
 
+def least_s(waves: int, rollout: Rollout) -> float:
+    """The shortest time that so many waves take."""
+    return waves * float(rollout.hold_period)
+
+
 def waves_of(ranked: Sequence[C], rollout: Rollout, *, total: int, given: int = 0) -> tuple[tuple[C, ...], ...]:
     """The waves of `ranked`, nodes in the order of their change; `given` of `total` nodes have the revision already.
 

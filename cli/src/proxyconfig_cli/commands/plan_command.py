@@ -62,11 +62,17 @@ def _as_text(found: Plan, *, wide: bool) -> str:
         if nodes:
             lines.append(f"{_count(len(nodes))} {words}: {listed(nodes, len(nodes) if wide else 5)}\n")
     if found.waves:
-        least = Duration(found.least_s)
-        lines.append(f"Revision {found.revision} goes to {_count(found.nodes)} in {found.waves} waves, which take {least} or longer\n")
+        lines.append(_in_waves(found))
     elif found.revision:
         lines.append(f"Revision {found.revision} goes to {_count(found.nodes)} at once: there is nothing to go back to yet\n")
     return "".join(lines)
+
+
+def _in_waves(found: Plan) -> str:
+    what = [*([f"revision {found.revision}"] if found.revision else ()), *(["new pods"] if found.replaces_pods else ())]
+    words, goes = " and ".join(what), "go" if found.replaces_pods else "goes"
+    least = Duration(found.least_s)
+    return f"{words[0].upper()}{words[1:]} {goes} to {_count(found.nodes)} in {found.waves} waves, which take {least} or longer\n"
 
 
 def _count(nodes: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import msgspec
 
 from proxyconfig_api.objects.metadata import Metadata
 from proxyconfig_api.objects.nodeproxy import NodeProxy
+from proxyconfig_api.spec.changes import changed
 
 COMPONENT_LABEL, COMPONENT = "app.kubernetes.io/component", "revision"
 """Of our ControllerRevisions, as the operator makes them."""
@@ -45,19 +46,3 @@ def entries(revisions: Iterable[Revision], proxies: Iterable[NodeProxy]) -> tupl
     return tuple(
         Entry(each, running.count(each.metadata.name), changed(earlier, each.spec)) for earlier, each in zip(before, ordered, strict=False)
     )
-
-
-def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """The paths of the fields that are in one alone or differ, sorted."""
-    return tuple(sorted(_differences(before, after, "")))
-
-
-def _differences(before: Mapping[str, Any], after: Mapping[str, Any], above: str) -> Iterator[str]:
-    for name in before.keys() | after.keys():
-        old, new = before.get(name), after.get(name)
-        if old == new:
-            continue
-        if isinstance(old or {}, Mapping) and isinstance(new or {}, Mapping):
-            yield from _differences(old or {}, new or {}, f"{above}{name}.")
-        else:
-            yield above + name

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects.metadata import Metadata
 from proxyconfig_api.objects.revision import revision_of
+from proxyconfig_api.spec.changes import changes_of
 from proxyconfig_api.spec.rollout import Rollout
 from proxyconfig_api.spec.sections import Iptables, Ipvs, Nftables, ProxyConfigSpec, Userspace
-from proxyconfig_api.spec.waves import waves_of
-from proxyconfig_cli.rollout.history import changed
+from proxyconfig_api.spec.waves import least_s, waves_of
+from proxyconfig_api.values.disruption import Disruption
 
 _EFFECT = re.compile(r"Change: (?P<effect>.*?)\.?$", re.DOTALL)
 """How the description of every field of the CRD ends."""
@@ -23,12 +24,13 @@ _DEFAULTS = ProxyConfigSpec(nftables=Nftables(), iptables=Iptables(), ipvs=Ipvs(
 
 
 @dataclass(frozen=True, slots=True)
-class FieldChange:
-    """`before` and `after` as the API writes them; None: not set, and the default holds."""
+class PlannedChange:
+    """`before` and `after` as the API writes them; None: not set, and the default holds. `effect` is in the CRD's own words."""
 
     path: str
     before: object
     after: object
+    disruption: Disruption
     effect: str
 
 
@@ -41,7 +43,7 @@ class _Candidate(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Plan:
     name: str
-    changes: tuple[FieldChange, ...]
+    changes: tuple[PlannedChange, ...]
     joining: tuple[str, ...]
     """Nodes that the ProxyConfig selects newly."""
     leaving: tuple[str, ...]
@@ -49,6 +51,8 @@ class Plan:
     """That it selects."""
     revision: str
     """The new one; empty where the kernel of no node changes."""
+    replaces_pods: bool
+    """Whether the agents' pods are replaced, in the same waves."""
     waves: int
     """0 at a first installation as well: there is nothing to go back to."""
     least_s: float
@@ -64,16 +68,19 @@ def plan(name: str, before: ProxyConfigSpec | None, after: ProxyConfigSpec, node
     now = {node.name for node in selected}
     revision = revision_of(name, after).name
     is_same = before is not None and revision_of(name, before).name == revision
-    waves = 0 if is_same or before is None else wave_count(selected, after.rollout)
+    changes = changes_of(old, new)
+    replaces_pods = any(each.disruption is Disruption.RESTARTS_AGENTS for each in changes)
+    waves = wave_count(selected, after.rollout) if before is not None and (replaces_pods or not is_same) else 0
     return Plan(
         name=name,
-        changes=tuple(FieldChange(path, _at(old, path), _at(new, path), effect(schema, path)) for path in changed(old, new)),
+        changes=tuple(PlannedChange(each.path, each.before, each.after, each.disruption, effect(schema, each.path)) for each in changes),
         joining=tuple(sorted(now - was)),
         leaving=tuple(sorted(was - now)),
         nodes=len(selected),
         revision="" if is_same else revision,
+        replaces_pods=before is not None and replaces_pods,
         waves=waves,
-        least_s=waves * float(after.rollout.hold_period),
+        least_s=least_s(waves, after.rollout),
     )
 
 
@@ -114,17 +121,6 @@ def _without(value: Any, default: Any) -> Any:
         return value
     known = default if isinstance(default, Mapping) else {}
     return {name: part for name, each in value.items() if (part := _without(each, known.get(name))) is not None}
-
-
-def _at(spec: Mapping[str, Any], path: str) -> Any:
-    value: Any = spec
-    rest = path
-    while rest and isinstance(value, Mapping):
-        name = next((each for each in value if rest == each or rest.startswith(f"{each}.")), None)
-        if name is None:
-            return None
-        value, rest = value[name], rest[len(name) + 1 :]
-    return value if not rest else None
 
 
 def _candidate(node: Metadata, rollout: Rollout) -> _Candidate:

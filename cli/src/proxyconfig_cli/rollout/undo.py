@@ -10,8 +10,9 @@ import msgspec
 from proxyconfig_api.encoding import codec
 from proxyconfig_api.encoding.errors import InvalidSpec, Problem
 from proxyconfig_api.objects.revision import NOT_OF_NODES, revision_of
+from proxyconfig_api.spec.changes import changed
 from proxyconfig_api.spec.sections import ProxyConfigSpec
-from proxyconfig_cli.rollout.history import Revision, changed
+from proxyconfig_cli.rollout.history import Revision
 
 GITOPS = {
     "argocd.argoproj.io/tracking-id": "Argo CD",

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxyconfig_api.objects import names
+from proxyconfig_api.status.plan import PlanStatus
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
-from proxyconfig_operator.decide import agent_daemonset, placement, pod_revisions, removal, revisions, rollouts
+from proxyconfig_operator.decide import agent_daemonset, pending, placement, pod_revisions, removal, revisions, rollouts
 from proxyconfig_operator.decide.node_state import given_of
 from proxyconfig_operator.decide.removal import Leaving, Step
 from proxyconfig_operator.decide.revisions import Verdict
@@ -33,6 +34,8 @@ class Plan:
     leaving: tuple[Leaving, ...] = ()
     rollout: RolloutStatus | None = None
     """Of the status, which is written before the moves."""
+    pending: PlanStatus | None = None
+    """Of the status as well: what waits while the rollout is paused."""
     again_in_s: float | None = None
     """When to plan again although nothing may have happened by then."""
 
@@ -64,6 +67,7 @@ def _service(config: Config, snapshot: Snapshot) -> Plan:
         move=(*moves, *_removals(leaving, config, snapshot), *_superseded(config, manifest, step, snapshot)),
         leaving=leaving,
         rollout=step.status if step is not None else None,
+        pending=pending.pending_of(config, manifest, snapshot),
         again_in_s=0.0 if more else _first(_soonest(leaving), step.again_in_s if step is not None else None),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from proxyconfig_api.objects.revision import written
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide import agent_daemonset, revisions
 from proxyconfig_operator.decide.node_state import given_of
@@ -22,7 +23,7 @@ def created(config: Config, manifest: Mapping[str, Any], snapshot: Snapshot) -> 
     name = _object_name(config.name, agent_daemonset.pod_revision_of(manifest))
     if name not in snapshot.revisions:
         number = 1 + max((each.revision for each in snapshot.pod_revisions_of(config.name)), default=0)
-        data = {"template": manifest["spec"]["template"]}
+        data = {"template": manifest["spec"]["template"], "spec": {"agent": written(config.spec.agent)}}
         yield revisions.create(config, name, data, number, revisions.POD_COMPONENT)
 
 
@@ -63,6 +64,13 @@ def known(config: str, snapshot: Snapshot) -> frozenset[str]:
     """Those that there are to go back to."""
     start = len(_object_name(config, ""))
     return frozenset(each.metadata.name[start:] for each in snapshot.pod_revisions_of(config) if each.data)
+
+
+def spec_of(config: str, revision: str, snapshot: Snapshot) -> Mapping[str, Any]:
+    """The section of the spec, by its name, that a revision was first made of; empty if that is not known."""
+    stored = snapshot.revisions.get(_object_name(config, revision))
+    spec: Mapping[str, Any] = (stored.data or {}).get("spec", {}) if stored is not None else {}
+    return spec
 
 
 def _template(revision: str, config: Config, manifest: Mapping[str, Any], snapshot: Snapshot) -> Mapping[str, Any] | None:

@@ -141,7 +141,7 @@ class Pod(msgspec.Struct, frozen=True):
 
 
 class Revision(msgspec.Struct, frozen=True):
-    """A ControllerRevision. Of a node's part of a spec the data is never read back: the name carries its hash."""
+    """A ControllerRevision. Whether a spec or a template is the one of a revision is told by the name, which carries a hash."""
 
     metadata: ObjectMeta
     revision: int = 0

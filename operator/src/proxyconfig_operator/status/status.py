@@ -34,6 +34,7 @@ def status_of(config: Config, snapshot: Snapshot, plan: Plan, refusals: Sequence
         observed_generation=config.metadata.generation,
         revision=target.revision,
         rollout=plan.rollout or config.status.rollout,
+        plan=plan.pending,
         summary=f"{counts.ready}/{counts.desired}",
         nodes=counts,
         modes=modes,

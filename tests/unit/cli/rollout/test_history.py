@@ -9,7 +9,8 @@ from proxyconfig_api.objects.metadata import Metadata
 from proxyconfig_api.objects.nodeproxy import NodeProxy, NodeProxySpec, NodeProxyStatus
 from proxyconfig_api.objects.proxyconfig import ProxyConfig
 from proxyconfig_api.objects.revision import revision_of
-from proxyconfig_cli.rollout.history import Revision, changed, entries
+from proxyconfig_api.spec.changes import changed
+from proxyconfig_cli.rollout.history import Revision, entries
 from proxyconfig_cli.rollout.undo import changes, owner, target, undone
 
 

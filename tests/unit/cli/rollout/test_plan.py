@@ -50,9 +50,14 @@ def test_a_first_installation_has_no_waves() -> None:
     assert (found.waves, len(found.joining), bool(found.revision)) == (0, 12, True)
 
 
-def test_what_changes_no_kernel_has_no_waves() -> None:
-    found = plan("default", spec(), spec(agent={"logLevel": "debug"}, rollout={"paused": True}), NODES, SCHEMA)
-    assert (found.waves, found.revision) == (0, "")
+def test_what_changes_no_node_has_no_waves() -> None:
+    found = plan("default", spec(), spec(rollout={"paused": True}), NODES, SCHEMA)
+    assert (found.waves, found.revision, found.replaces_pods) == (0, "", False)
+
+
+def test_pods_alone_go_in_waves_as_well() -> None:
+    found = plan("default", spec(), spec(agent={"logLevel": "debug"}), NODES, SCHEMA)
+    assert (found.waves, found.revision, found.replaces_pods) == (7, "", True)
 
 
 def test_nodes_join_and_leave_with_the_selector() -> None:
