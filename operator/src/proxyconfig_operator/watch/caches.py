@@ -81,9 +81,11 @@ class Caches:
         self._proxy_concerns(old, new)
 
     def _proxy_concerns(self, old: NodeProxy | None, new: NodeProxy | None) -> None:
-        """The ProxyConfig that it names, and the one that its node belongs to."""
+        """The ProxyConfig that it names, and the one that its node belongs to: by the assignment that was worked out last, for working one
+        out takes as long as there are nodes. If it is out of date, all ProxyConfigs wait for their turn since it is."""
+        winners = self._assigned[1].winners
         concerned = {item.spec.config_name for item in (old, new) if item is not None}
-        concerned |= {self.assignment().winners.get(item.metadata.name, "") for item in (old, new) if item is not None}
+        concerned |= {winners.get(item.metadata.name, "") for item in (old, new) if item is not None}
         for name in concerned:
             self._wake(name if name in self.configs.items else ORPHANS)
 

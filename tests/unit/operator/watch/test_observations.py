@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import cProfile
+
 import msgspec
 import pytest
 from tests.unit.operator.builders import config, labelled, pod, proxy, reported
 
 from proxyconfig_api.objects import heartbeat, names
 from proxyconfig_client.watch.objects import Key, Metadata
+from proxyconfig_operator.decide.assignment import assign
 from proxyconfig_operator.decide.waits import APPLY_S
 from proxyconfig_operator.watch.caches import Caches
 from proxyconfig_operator.watch.heartbeats import Heartbeat
@@ -44,6 +47,7 @@ def caches(observations: Observations, woken: list[str]) -> Caches:
     made.configs.on_upsert(config("x"))
     made.nodes.on_upsert(labelled("n1", "x"))
     made.proxies.on_upsert(proxy("n1", **reported("x-1")))
+    made.assignment()  # as every pass does, and all have been woken for one
     woken.clear()
     return made
 
@@ -189,6 +193,17 @@ def test_a_deletion_counts_from_when_it_was_seen_and_ends_with_the_proxyconfig(o
     observations.config_changed(deleted, None)
 
     assert observations.waits().deleting_s == {}
+
+
+def test_labels_and_orders_that_come_in_turns_do_not_assign_all_nodes_anew_each_time(caches: Caches, woken: list[str]) -> None:
+    profile = cProfile.Profile()
+    with profile:
+        for number in range(50):
+            caches.nodes.on_upsert(labelled(f"m{number}", "x"))
+            caches.proxies.on_upsert(proxy(f"m{number}"))
+
+    assert not any(entry.code is assign.__code__ for entry in profile.getstats()), "that is the work of a pass"
+    assert "x" in woken
 
 
 def test_nothing_is_kept_of_nodes_that_are_gone(caches: Caches, observations: Observations) -> None:

@@ -64,6 +64,7 @@ def test_whom_a_change_concerns_is_woken() -> None:
     caches.configs.on_upsert(config("x", priority=1))
     caches.configs.on_upsert(config("y", nodeSelector={"matchLabels": {"pool": "edge"}}))
     caches.nodes.on_upsert(node("n1"))
+    caches.assignment()  # as every pass does, and all have been woken for one
 
     woken.clear()
     caches.pods.on_upsert(pod("p1", "n1", "y"))
