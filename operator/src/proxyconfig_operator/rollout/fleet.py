@@ -22,17 +22,17 @@ class Fleet:
     status: RolloutStatus
     members: Sequence[Member]
 
-    @property
+    @cached_property
     def release(self) -> Release:
         """The one that is rolled out."""
         return release_of(self.status)
 
-    @property
+    @cached_property
     def previous(self) -> Release:
         """The last one that is known to be good; empty at a first installation."""
         return previous_of(self.status)
 
-    @property
+    @cached_property
     def goal(self) -> Release:
         """What nodes get."""
         return self.previous if self.status.phase in GOING_BACK else self.release
