@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
-from tests.kernels import build, counted, machine, outside, suite
+from tests.kernels import build, counted, machine, modechanges, outside, suite
 from tests.kernels.machine import Task
 from tests.kernels.variants import EVERY
 
@@ -25,6 +25,7 @@ def main(words: Sequence[str]) -> int:
     count = commands.add_parser("count", help="run all kernel tests on a kernel, part by part, and count them")
     count.add_argument("kernel", choices=_NAMES)
     count.add_argument("parts", nargs="*", metavar="PART", help=f"all by default: {', '.join(counted.PARTS)}")
+    commands.add_parser("mode-changes", help="change between all modes under traffic, here and on Linux 6.1, and write docs/modes.md")
     boot = commands.add_parser("run", help="run a command on a kernel, in the repository, as root")
     boot.add_argument("kernel", choices=_NAMES)
     boot.add_argument("--parameter", action="append", default=[], metavar="WORD", help="for its command line: ipv6.disable=1")
@@ -49,6 +50,8 @@ def _run(chosen: argparse.Namespace) -> int:
                 return boot(build.program(chosen.kernel), Task(chosen.words, chosen.parameter), folder, chosen.bound)
         case "count":
             return counted.run(build.program(chosen.kernel), chosen.parts or counted.PARTS)
+        case "mode-changes":
+            return modechanges.run(build.program("complete"))
         case "test":
             return suite.run(build.ensure(), chosen.junit_xml)
     print("\n".join(f"{name}\t{program}" for name, program in build.ensure().items()))

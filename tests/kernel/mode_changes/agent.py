@@ -19,7 +19,7 @@ from tests.support.netns.topology import NODE_NAME
 from tests.support.polling import eventually
 from tests.support.scenarios.configs import CONFIGS
 
-WITHIN_S = 120
+WITHIN_S = 300
 SHORT = {"tcpTimeout": "30s", "tcpFinTimeout": "10s"}
 """Of a connection to a NodePort IPVS sees no more of the client than the first packet, so it forgets one that the client aborts by this."""
 
@@ -61,13 +61,13 @@ class Agent:
     def await_phase(self, phase: str) -> Mapping[str, Any]:
         """Until the change that was begun last has come to this phase; the log's line about it."""
 
-        def reached() -> Mapping[str, Any] | None:
-            lines = (line for line in self.said()[self._seen :] if line["event"] == "change" and line["phase"] == phase)
-            return next(lines, None)
+        def reached() -> Mapping[str, Any]:
+            said = self.said()[self._seen :]
+            line = next((line for line in said if line["event"] == "change" and line["phase"] == phase), None)
+            assert line is not None, f"not {phase}; since the order the agent said {said}"
+            return line
 
-        line = eventually(reached, within_s=WITHIN_S)
-        assert line is not None
-        return line
+        return eventually(reached, within_s=WITHIN_S)
 
     def kill(self) -> None:
         """End it at once, as the kernel's OOM killer would."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 from tests.kernel.mode_changes import remains
 from tests.kernel.mode_changes.stage import KINDS, Stage, Told
 from tests.support.polling import eventually
 
 ENOUGH = 25
+LASTING = ("ipvs", "userspace")
+"""Modes of which there is something for as long as the connections that were made in them."""
 
 
 def changed(stage: Stage, old: str, new: str, record: Callable[[str, object], None]) -> None:
@@ -22,19 +25,28 @@ def changed(stage: Stage, old: str, new: str, record: Callable[[str, object], No
     told: list[Told] = []
     with stage.traffic(told):
         stage.agent.change(new)
-    for kind in KINDS:
-        flows = [flow for flow in told if flow.kind == kind]
-        record(f"{kind} sent", sum(flow.sent for flow in flows))
-        record(f"{kind} lost", sum(len(flow.lost) for flow in flows))
-    record("connections kept", [flow.kept for flow in told if flow.kind == "connection"].count(True))
+    for name, count in counts(told):
+        record(name, count)
     broken = [flow for flow in told if len(flow.lost) > _lost_at_most(flow, old) or not flow.kept]
     assert not broken, broken
     assert all(flow.sent > ENOUGH for flow in told)
+    began_s = time.monotonic()
     stage.await_end_of(old)
+    after_s = round(time.monotonic() - began_s)
+    record("left", f"nothing, {f'{after_s} s after their end' if old in LASTING else 'at once'}")
     assert remains.of_mode(stage.node, new)
     expected = {**stage.before, **(remains.OF_IPVS if new == "ipvs" else {})}
     eventually(lambda: remains.sysctls(stage.node), until=expected.__eq__)
     assert stage.agent.serves_in() == new
+
+
+def counts(told: Sequence[Told]) -> Iterator[tuple[str, int]]:
+    """What was sent, lost and kept, by kind of flow."""
+    for kind in KINDS:
+        flows = [flow for flow in told if flow.kind == kind]
+        yield f"{kind} sent", sum(flow.sent for flow in flows)
+        yield f"{kind} lost", sum(len(flow.lost) for flow in flows)
+    yield "connections kept", [flow.kept for flow in told if flow.kind == "connection"].count(True)
 
 
 def _lost_at_most(flow: Told, old: str) -> int:

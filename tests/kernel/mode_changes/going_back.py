@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from tests.kernel.mode_changes import remains
-from tests.kernel.mode_changes.stage import CLUSTER_IPS, KINDS, WORD, Stage, Told
+from tests.kernel.mode_changes.changes import counts
+from tests.kernel.mode_changes.stage import CLUSTER_IPS, WORD, Stage, Told
 
 PROBES = {"apiServer": False, "dns": False, "services": [{"namespace": "default", "name": "web", "port": WORD}]}
 CAREFUL = {"probes": PROBES, "holdPeriod": "5m"}
@@ -41,10 +42,8 @@ def gone_back(made: Stage, old: str, new: str, meanwhile: Callable[[], object], 
         with broken(made):
             meanwhile()
             back = made.agent.await_phase("RolledBack")
-    for kind in KINDS:
-        flows = [flow for flow in told if flow.kind == kind]
-        record(f"{kind} sent", sum(flow.sent for flow in flows))
-        record(f"{kind} lost", sum(len(flow.lost) for flow in flows))
+    for name, count in counts(told):
+        record(name, count)
     assert "default/web:80/TCP: TCP 10.96.0.100:80: no answer" in back["message"]
     made.await_end_of(new)
     assert remains.of_mode(made.node, old)

@@ -10,7 +10,7 @@ import pytest
 from tests.kernel.mode_changes.going_back import gone_back
 from tests.kernel.mode_changes.stage import Stage, stage
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +19,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield made
 
 
-@pytest.mark.parametrize(("old", "new"), [("nftables", "ipvs")])
+@pytest.mark.parametrize(("old", "new"), [("ipvs", "nftables"), ("ipvs", "iptables"), ("iptables", "ipvs"), ("nftables", "ipvs")])
 def test_a_node_goes_back_from_a_mode_that_is_held(made: Stage, old: str, new: str, record_property: Callable[[str, object], None]) -> None:
     gone_back(made, old, new, lambda: None, record_property)

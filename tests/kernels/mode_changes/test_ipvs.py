@@ -12,7 +12,7 @@ import pytest
 from tests.kernel.mode_changes.changes import changed
 from tests.kernel.mode_changes.stage import Stage, stage
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(1800)
 
 WALK = ("nftables", "ipvs", "iptables", "ipvs", "userspace", "ipvs", "nftables")
 
