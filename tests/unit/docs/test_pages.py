@@ -46,6 +46,11 @@ def test_the_tree_of_the_packages_is_the_tree() -> None:
     assert set(tree()) == {*packages, *folders, *modes}
 
 
+def test_every_module_but_the_entry_point_has_a_room() -> None:
+    loose = {path.name for path in ROOT.glob("*/src/*/*.py")}
+    assert loose == {"__init__.py", "__main__.py"}
+
+
 def test_every_decision_has_a_number_of_its_own() -> None:
     numbers = [path.name[:4] for path in sorted(ROOT.glob("docs/adr/*.md"))]
     assert numbers == sorted(set(numbers))

@@ -1,14 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import json
-import logging
-from collections.abc import Iterator
 
 import pytest
-import structlog
-from tests.support import plainlogs
 from tests.support.clock import FakeClock
 from tests.unit.client.fakeserver import FakeServer, served, status
 
@@ -16,7 +10,6 @@ from proxyconfig_client.apiserver.apply import apply
 from proxyconfig_client.apiserver.client import path_of
 from proxyconfig_client.apiserver.events import Events, Reference
 from proxyconfig_client.connection.errors import ApiError, is_conflict
-from proxyconfig_client.process import logs
 
 SERVICE = Reference("v1", "Service", "web", "shop", "uid-1")
 
@@ -108,33 +101,3 @@ async def test_an_event_that_is_refused_harms_nothing() -> None:
     server.answers = [status(403, "Forbidden", "no")]
     async with served(server) as connection:
         await Events(connection, "agent", "n").post(SERVICE, "R", "note", action="A")
-
-
-@pytest.fixture
-def _restored_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
-    plainlogs.configure()
-
-
-@pytest.mark.usefixtures("_restored_logging")
-def test_own_and_foreign_lines_have_the_same_shape() -> None:
-    out = io.StringIO()
-    logs.configure("info", "json", out)
-    structlog.get_logger("runner").info("synced", operations=3, took_s=0.04)
-    structlog.get_logger("runner").debug("not shown")
-    logging.getLogger("library").warning("lost %s", "something")
-    own, foreign = [json.loads(line) for line in out.getvalue().splitlines()]
-    assert (own["event"], own["operations"], own["level"], own["logger"]) == ("synced", 3, "info", "runner")
-    assert (foreign["event"], foreign["level"], foreign["logger"]) == ("lost something", "warning", "library")
-
-
-@pytest.mark.usefixtures("_restored_logging")
-def test_text_lines_are_key_and_value() -> None:
-    out = io.StringIO()
-    logs.configure("info", "text", out)
-    structlog.get_logger("runner").info("synced", operations=3)
-    assert "event=synced" in out.getvalue()
-    assert "operations=3" in out.getvalue()
