@@ -37,12 +37,17 @@ class Served:
 
     def asked(self, client: str, address: str, port: int = 80, protocol: str = "tcp") -> dict[str, set[str]]:
         """Who answers, and which clients it saw."""
-        flow = {"address": address, "port": port, "protocol": protocol, "attempts": 24, "enough": 9, "timeout_s": 2}
+        flow = {"address": address, "port": port, "protocol": protocol, "attempts": 24, "enough": 9}
         found: dict[str, set[str]] = {}
         for answer in self.probers[client].ask([flow])[0]:
             name, _, rest = answer.partition(" ")
             found.setdefault(name, set()).add(rest.partition(" ")[0])
         return found
+
+    def is_dropped(self, client: str, address: str, protocol: str = "tcp") -> bool:
+        """Whether port 80 of an address leaves a client without any answer, a refusal too: kernels answer within two seconds."""
+        flow = {"address": address, "port": 80, "protocol": protocol, "patience_s": 2}
+        return all(answer.startswith(("DROP", "ERROR")) for answer in self.probers[client].ask([flow])[0])
 
     @contextlib.contextmanager
     def connected(self, address: str) -> Iterator[socket.socket]:
