@@ -12,7 +12,7 @@ import structlog
 
 from proxyconfig_agent.controller.probed_mode import ProbedMode
 from proxyconfig_agent.dataplane.mode_choice import Answer, Chosen, Impossible, Verdict, as_configured, choose
-from proxyconfig_agent.dataplane.modes import left_behind
+from proxyconfig_agent.dataplane.modes import give_back, left_behind
 from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError, Installed, LackingError, ProbeResult, TemporaryError
 from proxyconfig_agent.dataplane.takeover import any_here, removed
 from proxyconfig_agent.dataplane.worker import in_thread
@@ -115,14 +115,17 @@ class ActiveMode:
         self._recorder.set_findings(Source.MODE)
         self._recorder.set_unhealthy(Source.MODE, "")
 
-    async def remove(self) -> list[str] | None:
-        """Take away what any mode of ours has made. What a scan still finds; None, with a finding, if it failed."""
+    async def remove(self, *, keep: bool = False) -> list[str] | None:
+        """Take away what any mode of ours has made, to `keep` what kube-proxy takes over. What a scan still finds; None, with a finding,
+        if it failed."""
         async with self._one:
-            return await self._remove()
+            return await self._remove(give_back if keep else None)
 
-    async def _remove(self) -> list[str] | None:
+    async def _remove(self, work: Callable[[], list[str]] | None) -> list[str] | None:
         self._drop_standby()
         try:
+            if work is not None:
+                return await in_thread(work)
             if self._active is None:
                 return await in_thread(partial(removed, left_behind()))
             await in_thread(self._active.installed.lifecycle.remove)

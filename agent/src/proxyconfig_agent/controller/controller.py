@@ -234,7 +234,7 @@ class NodeController:
         """Remove all that is ours; what cannot be removed is tried again."""
         await self._runner.stop()
         self._prepared = None
-        left = await self._active.remove()
+        left = await self._active.remove(keep=desired.keep)
         if left != []:
             self._retry.later()
         if left is None:
@@ -244,5 +244,5 @@ class NodeController:
         self._programmed.clear()
         self._readiness.discard()
         self._health_checks.synced()
-        self._recorder.removed(desired, left=len(left), host=self._host.restore())
+        self._recorder.removed(desired, left=len(left), host=() if desired.keep else self._host.restore())
         _log.info("removed", left=left)

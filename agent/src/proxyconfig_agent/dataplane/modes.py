@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 from proxyconfig_agent.dataplane.family_probe import FamilyProbe
 from proxyconfig_agent.dataplane.metric import ModeMetrics
+from proxyconfig_agent.dataplane.ownership import Ownership
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed, Lifecycle, ModeInstance
-from proxyconfig_agent.dataplane.takeover import AllModes, Takeover
+from proxyconfig_agent.dataplane.takeover import AllModes, Takeover, removed
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_api.spec import modes
 from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
@@ -78,6 +79,15 @@ def left_behind(besides: Mode | None = None) -> Iterator[Lifecycle]:
     for mode in modes.BUILT:
         if mode is not besides:
             yield from spec_of(mode).left_behind()
+
+
+def give_back() -> list[str]:
+    """Leave the chains of iptables mode to a kube-proxy, and take away what else agents have made. Returns what a scan still finds of
+    that. Raises DataplaneError or OSError."""
+    left = removed(left_behind(besides=Mode.IPTABLES))
+    if not left:
+        Ownership(owner=Mode.IPTABLES.value).release()
+    return left
 
 
 def lasting_sysctls(besides: Mode) -> frozenset[str]:

@@ -128,7 +128,7 @@ class StatusRecorder:
     def removed(self, desired: Desired, *, left: int, host: tuple[Finding, ...]) -> None:
         """The node's proxy was removed, as desired; a scan still finds `left` objects."""
         self._health.programmed("this node's proxy was removed")
-        fields = _applied(desired) | {"removed_objects": left}
+        fields = _applied(desired) | {"removed_objects": left, "given_back": desired.keep}
         self._change({Source.HOST: host, Source.MODE: ()}, **fields, programmed=False, services=0, endpoints=0)
 
     def set_unhealthy(self, source: Source, reason: str) -> None:

@@ -48,6 +48,8 @@ class Desired:
     generation: int = 0
     revision: str = ""
     remove: bool = False
+    keep: bool = False
+    """Of a removal: what kube-proxy takes over stays."""
     reported: NodeProxyStatus = field(default_factory=NodeProxyStatus, compare=False)
     uid: str = ""
     change: NodeChange = field(default_factory=NodeChange, compare=False)
@@ -118,7 +120,7 @@ class NodeProxySource:
     async def _resolve(self, proxy: NodeProxy) -> bool:
         """Tell what `proxy` says; returns whether there is any use in trying no more."""
         name = proxy.spec.revision_name
-        if proxy.spec.action is Action.REMOVE:  # it needs no spec, and the revision may have gone with its ProxyConfig
+        if proxy.spec.action is not Action.APPLY:  # it needs no spec, and the revision may have gone with its ProxyConfig
             self._announce(proxy, self._revisions.get(name, _Content(ProxyConfigSpec())))
             return True
         try:
@@ -139,8 +141,18 @@ class NodeProxySource:
     def _announce(self, proxy: NodeProxy, content: _Content) -> None:
         self._trouble(_about_unknown(proxy.spec.revision_name, content.unknown))
         spec, metadata = proxy.spec, proxy.metadata
-        remove = spec.action is Action.REMOVE
-        self._tell(Desired(content.spec, metadata.generation, spec.revision_name, remove, proxy.status, metadata.uid, spec.change))
+        self._tell(
+            Desired(
+                content.spec,
+                metadata.generation,
+                spec.revision_name,
+                remove=spec.action is not Action.APPLY,
+                keep=spec.action is Action.GIVE_BACK,
+                reported=proxy.status,
+                uid=metadata.uid,
+                change=spec.change,
+            )
+        )
 
     async def _fetch(self, name: str) -> _Content:
         raw = await self._connection.get(path_of("apps/v1", "controllerrevisions", name, namespace=NAMESPACE))

@@ -25,6 +25,8 @@ class Action(enum.StrEnum):
     APPLY = "Apply"
     REMOVE = "Remove"
     """Take everything out of the kernel, restore what was remembered, and report."""
+    GIVE_BACK = "GiveBack"
+    """The same, but leave the chains of iptables mode, and the sysctls that they need, to a kube-proxy."""
 
 
 class NodeChange(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):

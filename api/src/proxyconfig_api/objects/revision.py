@@ -15,7 +15,7 @@ import msgspec
 from proxyconfig_api.encoding import codec
 from proxyconfig_api.spec.sections import ProxyConfigSpec
 
-NOT_OF_NODES = frozenset({"node_selector", "priority", "rollout", "agent"})
+NOT_OF_NODES = frozenset({"node_selector", "priority", "rollout", "agent", "removal_policy"})
 """A change of these changes which nodes, when, or which pods, but not what a node's kernel does."""
 
 HASH_LENGTH = 10

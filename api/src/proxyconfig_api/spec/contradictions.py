@@ -7,14 +7,14 @@ that were stored before a rule was there. A test holds both against each other.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from proxyconfig_api.encoding.errors import Problem
 from proxyconfig_api.spec.agent import Agent
 from proxyconfig_api.spec.rollout import ProbeProtocol, ServiceProbe
-from proxyconfig_api.spec.sections import DetectLocalMode, LocalTraffic, Mode, ProxyConfigSpec
+from proxyconfig_api.spec.sections import DetectLocalMode, LocalTraffic, Mode, ProxyConfigSpec, RemovalPolicy
 from proxyconfig_api.values.bindaddress import is_bind_address
 from proxyconfig_api.values.duration import Duration
 from proxyconfig_api.values.selector import LabelSelector, Operator
@@ -41,11 +41,7 @@ CONNTRACK_SYSCTLS = {
 
 def contradictions(name: str, spec: ProxyConfigSpec) -> tuple[Problem, ...]:
     """Everything that is wrong with `spec` of the ProxyConfig `name`; empty if nothing is."""
-    return tuple(
-        problem
-        for rule in (_mode_sections, _selector, _conntrack, _modules, _sysctls, _local_traffic, _sync, _ipvs, _agent, _rollout)
-        for problem in rule(spec)
-    ) + tuple(_name(name))
+    return tuple(problem for rule in _RULES for problem in rule(spec)) + tuple(_name(name))
 
 
 def _name(name: str) -> Iterator[Problem]:
@@ -57,6 +53,12 @@ def _mode_sections(spec: ProxyConfigSpec) -> Iterator[Problem]:
     for mode in (Mode.NFTABLES, Mode.IPTABLES, Mode.IPVS, Mode.USERSPACE):
         if getattr(spec, mode.value) is not None and spec.mode not in (mode, Mode.AUTO):
             yield Problem(f"spec.{mode}", f"is for mode {mode} or auto: remove it, or set mode to {mode} instead of {spec.mode}")
+
+
+def _removal_policy(spec: ProxyConfigSpec) -> Iterator[Problem]:
+    if spec.removal_policy is RemovalPolicy.KEEP and spec.mode is not Mode.IPTABLES:
+        fix = f"Keep is for mode iptables, whose chains kube-proxy takes over: set Remove, or set mode to iptables instead of {spec.mode}"
+        yield Problem("spec.removalPolicy", fix)
 
 
 def _selector(spec: ProxyConfigSpec) -> Iterator[Problem]:
@@ -181,3 +183,18 @@ def _bind_addresses(agent: Agent) -> Iterator[Problem]:
 
 def _port(address: str) -> str:
     return address.rpartition(":")[2]
+
+
+_RULES: tuple[Callable[[ProxyConfigSpec], Iterator[Problem]], ...] = (
+    _mode_sections,
+    _removal_policy,
+    _selector,
+    _conntrack,
+    _modules,
+    _sysctls,
+    _local_traffic,
+    _sync,
+    _ipvs,
+    _agent,
+    _rollout,
+)

@@ -41,6 +41,14 @@ class Takeover(enum.StrEnum):
     """Nothing is programmed, whether it runs or not: its rules are compared with those that the agent would have."""
 
 
+class RemovalPolicy(enum.StrEnum):
+    """What becomes of the rules of a node that leaves its ProxyConfig, and that no other one takes over."""
+
+    REMOVE = "Remove"
+    KEEP = "Keep"
+    """The chains of iptables mode stay, for a kube-proxy to take over."""
+
+
 class DetectLocalMode(enum.StrEnum):
     CLUSTER_CIDR = "ClusterCIDR"
     NODE_CIDR = "NodeCIDR"
@@ -123,6 +131,7 @@ class ProxyConfigSpec(msgspec.Struct, frozen=True, rename="camel", kw_only=True)
     agent: Agent = Agent()
     mode: Mode = Mode.NFTABLES
     takeover: Takeover = Takeover.WAIT
+    removal_policy: RemovalPolicy = RemovalPolicy.REMOVE
     conntrack: Conntrack = Conntrack()
     kernel: Kernel = Kernel()
     masquerade: Masquerade = Masquerade()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from proxyconfig_api.objects import names
 from proxyconfig_api.objects.nodeproxy import Action, NodeProxy, NodeProxySpec
+from proxyconfig_api.spec.sections import RemovalPolicy
 from proxyconfig_operator.decide.placement import place
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config, Node, Pod
@@ -102,7 +103,13 @@ def release(proxy: NodeProxy | None, node: Node | None) -> tuple[Write, ...]:
 def _request(config: str, proxy: NodeProxy | None, node: Node, snapshot: Snapshot) -> Apply:
     target = snapshot.targets.get(config)
     revision = proxy.spec.revision_name if proxy is not None else target.revision if target is not None else ""
-    return place(node, NodeProxySpec(config_name=config, revision_name=revision or NO_REVISION, action=Action.REMOVE))
+    return place(node, NodeProxySpec(config_name=config, revision_name=revision or NO_REVISION, action=_action(config, snapshot)))
+
+
+def _action(config: str, snapshot: Snapshot) -> Action:
+    """One whose ProxyConfig is no more removes everything: nobody knows what it said."""
+    known = snapshot.configs.get(config)
+    return Action.GIVE_BACK if known is not None and known.spec.removal_policy is RemovalPolicy.KEEP else Action.REMOVE
 
 
 def _stays(node: str, config: Config, snapshot: Snapshot) -> bool:
@@ -139,12 +146,12 @@ def _step(proxy: NodeProxy | None, node: Node | None, pod: Pod | None) -> Step:
         return Step.PROVEN
     if not (proxy is not None and proxy.status.reported) and not (pod is not None and pod.has_run):
         return Step.NOTHING
-    if proxy is None or proxy.spec.action is not Action.REMOVE:
+    if proxy is None or proxy.spec.action is Action.APPLY:
         return Step.REQUEST
     return Step.UNPROVEN if UNPROVEN_ANNOTATION in proxy.metadata.annotations else Step.WAIT
 
 
 def _proven(proxy: NodeProxy) -> bool:
     status = proxy.status
-    requested = proxy.spec.action is Action.REMOVE and status.observed_generation >= proxy.metadata.generation
+    requested = proxy.spec.action is not Action.APPLY and status.observed_generation >= proxy.metadata.generation
     return requested and status.removed is not None and status.removed.objects == 0

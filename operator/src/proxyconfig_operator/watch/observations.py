@@ -70,7 +70,7 @@ class Observations:
             return
         if old is not None and old.metadata.uid == new.metadata.uid and old.status != new.status:
             self.heard(new.metadata.name)
-        self._count(self._removing, old, new, running=new.spec.action is Action.REMOVE)
+        self._count(self._removing, old, new, running=new.spec.action is not Action.APPLY)
         self._count(self._behind, old, new, running=new.spec.action is Action.APPLY and not _applied(new))
         steady = _applied(new) and is_true(new.status.conditions, "Ready")
         self._count(self._steady, old, new, running=steady)

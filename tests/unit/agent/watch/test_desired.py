@@ -113,6 +113,10 @@ async def test_a_change_of_the_nodeproxy_is_followed_and_its_status_is_not() -> 
         await operator.order("pool-2", action="Remove")
         await soon(lambda: len(told.desired) == 3)
         assert [(order.revision, order.remove) for order in told.desired] == [("pool-1", False), ("pool-2", False), ("pool-2", True)]
+        assert not told.desired[-1].keep
+        await operator.order("pool-2", action="GiveBack")
+        await soon(lambda: len(told.desired) == 4)
+        assert (told.desired[-1].remove, told.desired[-1].keep) == (True, True)
 
 
 async def test_a_revision_that_is_not_there_yet_is_waited_for() -> None:

@@ -34,6 +34,7 @@ local_traffic = (
 specs = some(
     mode=st.sampled_from(["nftables", "auto"]),
     takeover=st.sampled_from(["Wait", "Adopt", "Observe"]),
+    removalPolicy=st.just("Remove"),
     priority=st.integers(min_value=-(2**31), max_value=2**31 - 1),
     rollout=some(
         paused=st.booleans(),

@@ -21,7 +21,7 @@ from proxyconfig_operator.watch.observations import Observations
 OURS = (names.FINALIZER,)
 DELETED = config(finalizers=OURS, deleted_ago_s=3600)
 ELSEWHERE = config(finalizers=OURS, nodeSelector={"matchLabels": {"a": "b"}})
-PROOF = {"observedGeneration": 1, "removed": {"objects": 0}}
+PROOF: dict[str, Any] = {"observedGeneration": 1, "removed": {"objects": 0}}
 REPORTED = reported("x-1")
 NO_IMAGE = {"name": "agent", "state": {"waiting": {"reason": "ErrImagePull"}}}
 MINUTES = timedelta(minutes=1)
@@ -248,3 +248,35 @@ def noted(status: dict[str, Any] = REPORTED) -> NodeProxy:
 
 def orphaned(nodes: list[Node], *proxies: NodeProxy, pods: list[Pod] | None = None) -> Snapshot:
     return snapshot([], nodes, proxies=proxies, pods=pods or [])
+
+
+KEEPING: dict[str, Any] = {"mode": "iptables", "removalPolicy": "Keep"}
+
+
+def test_a_node_gives_its_rules_back_where_the_spec_keeps_them() -> None:
+    deleted = config(finalizers=OURS, deleted_ago_s=1, **KEEPING)
+    there = snapshot([deleted], [labelled("n1", "x")], proxies=[proxy("n1", **REPORTED)], pods=[pod("p", "n1")])
+
+    (request,) = plan_of(deleted, there).move
+
+    assert isinstance(request, Apply)
+    assert request.body["spec"]["action"] == "GiveBack"
+
+
+def test_what_was_given_back_is_released_as_what_was_removed() -> None:
+    deleted = config(finalizers=OURS, deleted_ago_s=1, **KEEPING)
+    given_back = proxy("n1", action="GiveBack", **PROOF)
+
+    plan = plan_of(deleted, snapshot([deleted], [labelled("n1", "x")], proxies=[given_back], pods=[pod("p", "n1")]))
+
+    assert [type(each) for each in plan.move] == [Unlabel]
+
+
+def test_a_node_that_has_not_given_back_yet_is_waited_for() -> None:
+    deleted = config(finalizers=OURS, deleted_ago_s=1, **KEEPING)
+    there = snapshot([deleted], [labelled("n1", "x")], proxies=[proxy("n1", action="GiveBack", **REPORTED)], waits=seen(True, 1.0))
+
+    plan = plan_of(deleted, there)
+
+    assert plan.move == ()
+    assert [each.step for each in plan.leaving] == [Step.WAIT]

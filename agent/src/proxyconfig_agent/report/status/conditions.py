@@ -60,6 +60,8 @@ class NodeState:
     drift: Drift = Drift()
     change: ChangeStatus | None = None
     """The last change of the revision; None: of a first installation."""
+    given_back: bool = False
+    """At the removal, the chains of iptables mode stayed."""
     removed_objects: int | None = None
     """What a scan found after a Remove; None: not removed."""
     findings: tuple[Finding, ...] = ()
@@ -68,7 +70,7 @@ class NodeState:
 def updates_of(state: NodeState) -> tuple[ConditionUpdate, ...]:
     """The conditions of a NodeProxy, always the same types in the same order."""
     if state.removed_objects is not None:
-        return _removed(state.removed_objects)
+        return _removed(state.removed_objects, given_back=state.given_back)
     programmed = _programmed(state)
     connected = _part(Topic.WATCHES, state.findings)
     parts = [_part(topic, state.findings) for topic in (Topic.CONNTRACK, Topic.MODULES, Topic.SYSCTLS)]
@@ -84,8 +86,9 @@ def _other_proxy(findings: Iterable[Finding]) -> ConditionUpdate:
     return ConditionUpdate(Topic.OTHER_PROXY.value, holds=bool(found), reason=reason, message=message)
 
 
-def _removed(objects: int) -> tuple[ConditionUpdate, ...]:
-    left = "nothing of it is left in the kernel" if not objects else f"{objects} of its objects are still in the kernel"
+def _removed(objects: int, *, given_back: bool) -> tuple[ConditionUpdate, ...]:
+    nothing = "its chains of iptables mode stay for kube-proxy" if given_back else "nothing of it is left in the kernel"
+    left = nothing if not objects else f"{objects} of its objects are still in the kernel"
     return (
         ConditionUpdate("Ready", holds=False, reason="Removed", message=f"this node's proxy was removed; {left}"),
         ConditionUpdate("Programmed", holds=False, reason="Removed", message=f"this node's proxy was removed; {left}"),
