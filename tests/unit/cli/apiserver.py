@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ class Objects:
     def __init__(self) -> None:
         self.objects: dict[str, Object] = {}
         self.collections: dict[str, list[Object]] = {}
+        self.written: Callable[[str], None] = _nothing
+        """Called with the path after each write: what controllers would do."""
 
     def find(self, path: str) -> Object | None:
         if path in self.collections:
@@ -30,12 +32,30 @@ class Objects:
 
     def write(self, method: str, path: str, body: Object, query: Mapping[str, list[str]]) -> Object | None:
         """None for an object that is not there. A dry run changes nothing."""
-        known = self.objects.get(path)
+        known = self.find_one(path)
         if known is None and "apply-patch" not in method:
             return None
         if "dryRun" not in query:
-            self.objects[path] = body if method == "PUT" else _merged(known or {}, body)
+            self._put(path, body if method == "PUT" else _merged(known or {}, body))
+            self.written(path)
         return body
+
+    def delete(self, path: str) -> Object | None:
+        found = self.objects.pop(path, None)
+        self.written(path)
+        return found
+
+    def find_one(self, path: str) -> Object | None:
+        above, _, name = path.rpartition("/")
+        members = (each for each in self.collections.get(above, []) if each["metadata"]["name"] == name)
+        return self.objects.get(path) or next(members, None)
+
+    def _put(self, path: str, made: Object) -> None:
+        above, _, name = path.rpartition("/")
+        if above not in self.collections:
+            self.objects[path] = made
+            return
+        self.collections[above] = [made if each["metadata"]["name"] == name else each for each in self.collections[above]]
 
 
 def _merged(before: Object, patch: Object) -> Object:
@@ -49,6 +69,10 @@ def _merged(before: Object, patch: Object) -> Object:
     return merged
 
 
+def _nothing(_path: str) -> None:
+    """No controller runs."""
+
+
 @contextlib.contextmanager
 def serving(held: Objects, folder: Path) -> Iterator[Path]:
     """A kubeconfig for a server of `held`, while it runs."""
@@ -58,6 +82,9 @@ def serving(held: Objects, folder: Path) -> Iterator[Path]:
 
         def do_GET(self) -> None:
             self._answer(held.find(urlsplit(self.path).path))
+
+        def do_DELETE(self) -> None:
+            self._answer(held.delete(urlsplit(self.path).path))
 
         def do_PUT(self) -> None:
             self._write("PUT")

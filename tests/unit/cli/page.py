@@ -6,6 +6,7 @@ import shlex
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,9 @@ SESSIONS = {
     ),
     "preflight": ("preflight --mode nftables",),
     "plan": ("plan -f proxyconfig.yaml",),
+    "takeover start": ("takeover start -f takeover.yaml",),
+    "takeover status": ("takeover status",),
+    "takeover undo": ("takeover undo",),
     "rollout status": ("rollout status --watch=false",),
     "rollout history": ("rollout history",),
     "rollout pause": ("rollout pause",),
@@ -78,13 +82,16 @@ def _output(session: str) -> str:
     """What a terminal shows: standard output and standard error."""
     with tempfile.TemporaryDirectory() as folder, serving(cluster(), Path(folder)) as kubeconfig:
         (Path(folder) / "config.conf").write_text(CONFIGURATION.read_text())
+        (Path(folder) / "takeover.yaml").write_text(yaml.safe_dump(proxyconfig(TAKEOVER)))
         (Path(folder) / "proxyconfig.yaml").write_text(yaml.safe_dump(proxyconfig({**SPEC, "mode": "iptables"})))
-        words = [f"{folder}/{word}" if word in ("config.conf", "proxyconfig.yaml") else word for word in shlex.split(session)]
+        words = [f"{folder}/{word}" if word in FILES else word for word in shlex.split(session)]
         where = words.index("--") if "--" in words else len(words)
         result = CliRunner().invoke(main, [*words[:where], "--kubeconfig", str(kubeconfig), *words[where:]], terminal_width=WIDTH)
     return result.output.replace(f"{folder}/", "")
 
 
+FILES = ("config.conf", "proxyconfig.yaml", "takeover.yaml")
+TAKEOVER: Object = {"mode": "iptables", "rollout": {"holdPeriod": "0s", "maxUnavailable": "50%"}}
 SPEC: Object = {"mode": "nftables", "conntrack": {"min": 262144}}
 _GROUP, _OURS = "/apis/proxyconfig.dev/v1alpha1", "namespaces/proxyconfig-system"
 
@@ -108,7 +115,20 @@ def cluster() -> Objects:
     held.objects[f"{_GROUP}/proxyconfigs/default"] = proxyconfig(SPEC) | {"status": STATUS}
     crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/proxyconfigs.proxyconfig.dev"
     held.objects[crd] = document(ROOT / "crds" / "proxyconfigs.yaml")
+    held.objects["/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy"] = {
+        "metadata": {"name": "kube-proxy", "labels": {"k8s-app": "kube-proxy"}},
+        "spec": {"template": {"spec": {"containers": []}}},
+    }
+    held.written = partial(assign, held)
     return held
+
+
+def assign(held: Objects, path: str) -> None:
+    """As the operator and the agents: a node whose turn has come gets a NodeProxy, which is ready."""
+    above, _, name = path.rpartition("/")
+    known = {each["metadata"]["name"] for each in held.collections[f"{_GROUP}/nodeproxies"]}
+    if above == "/api/v1/nodes" and name not in known:
+        held.collections[f"{_GROUP}/nodeproxies"].append(node_proxy(name, 2))
 
 
 STATUS: Object = {
@@ -141,7 +161,8 @@ def proxy_pod(name: str) -> Object:
 
 def node_proxy(name: str, number: int) -> Object:
     spec = {"configName": "default", "revisionName": f"default-{number}"}
-    return {"metadata": {"name": name}, "spec": spec, "status": {"observedRevision": f"default-{number}"}}
+    ready = {"type": "Ready", "status": "True", "reason": "Synced", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    return {"metadata": {"name": name}, "spec": spec, "status": {"observedRevision": f"default-{number}", "conditions": [ready]}}
 
 
 def revision(number: int, spec: Object, days: int) -> Object:

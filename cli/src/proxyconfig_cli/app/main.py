@@ -11,7 +11,7 @@ import click
 
 from proxyconfig_api.encoding.errors import InvalidSpec
 from proxyconfig_cli import __version__
-from proxyconfig_cli.commands import import_command, plan_command, preflight_command, rollout_command
+from proxyconfig_cli.commands import import_command, plan_command, preflight_command, rollout_command, takeover_command
 from proxyconfig_client.connection.errors import ClientError
 
 PROGRAM = "kubectl proxyconfig"
@@ -44,7 +44,7 @@ def main() -> None:
     """
 
 
-for each in (import_command, preflight_command, plan_command, rollout_command):
+for each in (import_command, preflight_command, plan_command, takeover_command, rollout_command):
     main.add_command(each.command)
 
 

@@ -1,0 +1,1 @@
+"""Taking nodes over from kube-proxy (pure)."""

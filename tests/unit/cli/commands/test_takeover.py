@@ -1,0 +1,73 @@
+"""Nodes go from kube-proxy to a ProxyConfig and back, by the command, on an API server whose nodes get agents with their turn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from click.testing import CliRunner, Result
+from tests.unit.cli.apiserver import Objects, serving
+from tests.unit.cli.page import TAKEOVER, cluster, proxyconfig
+
+from proxyconfig_cli.app.main import main
+from proxyconfig_cli.takeover import affinity
+from proxyconfig_cli.takeover.turns import TURN_LABEL
+
+DAEMONSET = "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy"
+CONFIG = "/apis/proxyconfig.dev/v1alpha1/proxyconfigs/default"
+
+
+def run(held: Objects, folder: Path, *words: str) -> Result:
+    (folder / "takeover.yaml").write_text(yaml.safe_dump(proxyconfig(TAKEOVER)))
+    with serving(held, folder) as kubeconfig:
+        return CliRunner().invoke(main, ["takeover", *words, "--kubeconfig", str(kubeconfig)])
+
+
+def start(held: Objects, folder: Path) -> Result:
+    return run(held, folder, "start", "-f", str(folder / "takeover.yaml"))
+
+
+def test_all_nodes_are_taken_over_and_no_trace_of_their_turns_is_left(tmp_path: Path) -> None:
+    held = cluster()
+
+    result = start(held, tmp_path)
+
+    assert result.exit_code == 0, result.output
+    assert affinity.is_there(held.objects[DAEMONSET])
+    assert all(TURN_LABEL not in node["metadata"]["labels"] for node in held.collections["/api/v1/nodes"])
+    assert held.objects[CONFIG]["spec"]["mode"] == "iptables"
+
+
+def test_nothing_is_changed_where_somebody_else_writes_the_daemonset(tmp_path: Path) -> None:
+    held = cluster()
+    held.objects[DAEMONSET]["metadata"]["labels"]["app.kubernetes.io/managed-by"] = "Helm"
+    written: list[str] = []
+    held.written = written.append
+
+    result = start(held, tmp_path)
+
+    assert result.exit_code == 1
+    assert "comes from Helm: put this affinity there" in result.output
+    assert "operator: DoesNotExist" in result.output
+    assert written == []
+
+
+def test_undo_keeps_the_rules_of_iptables_mode_and_deletes_the_proxyconfig(tmp_path: Path) -> None:
+    held = cluster()
+    held.objects[CONFIG]["spec"] = dict(TAKEOVER)
+    kept: list[object] = []
+    held.written = lambda path: kept.append(held.objects[path]["spec"].get("removalPolicy") if path in held.objects else "gone")
+
+    result = run(held, tmp_path, "undo")
+
+    assert result.exit_code == 0, result.output
+    assert kept == ["Keep", "gone"]
+
+
+def test_undo_leaves_another_mode_alone_unless_its_rules_may_go(tmp_path: Path) -> None:
+    held = cluster()
+
+    assert run(held, tmp_path, "undo").exit_code == 1
+    assert CONFIG in held.objects
+    assert run(held, tmp_path, "undo", "--remove").exit_code == 0
+    assert CONFIG not in held.objects
