@@ -11,7 +11,7 @@ _COUNTERS = "net/stat/nf_conntrack"
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """None: the kernel does not tell (no conntrack, or without CONFIG_NF_CONNTRACK_PROCFS)."""
+    """None: the kernel has no counters (no conntrack, or without CONFIG_NF_CONNTRACK_PROCFS)."""
 
     entries: int | None = None
     limit: int | None = None

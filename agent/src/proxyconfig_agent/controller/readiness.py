@@ -107,7 +107,7 @@ class CacheReadiness:
         self._changed()
 
     def _unlisted(self, last: Checkpoint) -> Checkpoint:
-        """The kinds that were not listed yet: what was deleted since the checkpoint would come back, and no watch would tell of it."""
+        """The kinds that were not listed yet: what was deleted since the checkpoint would come back, and no watch would report it."""
         node = self._cluster.node if self._informers.node.synced.is_set() else last.heading.node
         services = () if self._informers.services.synced.is_set() else last.services
         slices = () if self._informers.slices.synced.is_set() else last.slices

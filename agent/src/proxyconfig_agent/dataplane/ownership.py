@@ -1,4 +1,4 @@
-"""Remembers in a file that the rules of this network namespace are an agent's, and of which mode: the chains do not tell."""
+"""Records in a file that the rules of this network namespace are an agent's, and of which mode: the chains do not show it."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class Outcome:
     repaired: str = ""
     """Of a resync: what of it was missing or wrong in the kernel, in words (see `drift`); empty if unknown."""
     abandoned: tuple[Destination, ...] = ()
-    """Of a resync: UDP destinations that the kernel's rules still served, as far as the mode can tell. Some may have another owner now."""
+    """Of a resync: UDP destinations that the kernel's rules still served, as far as the mode knows. Some may have another owner now."""
     rules: Mapping[tuple[Family, str], Rules] = field(default_factory=dict)
     """By family and table; only where rules are what a mode consists of."""
     unrecorded: str = ""
@@ -174,7 +174,7 @@ class Dataplane(Protocol):
         ...
 
     def disturbed(self) -> bool:
-        """Whether somebody else committed to the kernel's ruleset since the last call; cheap enough to ask every second."""
+        """Whether another program committed to the kernel's ruleset since the last call. Asked every second, outside of the event loop."""
         ...
 
 

@@ -1,6 +1,6 @@
 """Routes that make addresses local to this node without giving them to an interface: `local ADDRESS dev lo proto PROTOCOL src SOURCE`.
 
-The protocol number tells ours from everybody else's, and from those that the kernel makes of interfaces' addresses.
+The protocol number distinguishes ours from other programs', and from those that the kernel makes of interfaces' addresses.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def states(names: Iterable[str], modules: Modules) -> tuple[Module, ...]:
 
 
 def missing(names: Iterable[str], modules: Modules) -> tuple[str, ...]:
-    """Those that are neither loaded nor built in, as far as the node can tell."""
+    """Those that are neither loaded nor built in, as far as the node's files show."""
     return tuple(each.name for each in states(names, modules) if each.state not in PRESENT)
 
 

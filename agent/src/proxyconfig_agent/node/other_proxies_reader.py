@@ -96,7 +96,7 @@ def _virtual_servers() -> int:
 
 
 def _mode() -> str:
-    """As a kube-proxy tells it; an agent answers on the same port, and names itself in /configz."""
+    """As a kube-proxy reports it; an agent answers on the same port, and names itself in /configz."""
     try:
         mode = _got("/proxyMode")
         return mode.strip() if mode and API_GROUP not in _got("/configz") else ""

@@ -26,7 +26,7 @@ class Requested:
 class Changed:
     """What a parameter was before the agent touched it, and what the kernel made of the agent's value.
 
-    `after` None: the agent was about to write it; whether it did, the kernel tells."""
+    `after` None: the agent was about to write it; whether it did, the kernel's value shows."""
 
     before: str
     after: str | None

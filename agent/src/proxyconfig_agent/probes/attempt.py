@@ -63,7 +63,7 @@ async def _dns_udp(target: Target) -> None:
     async with _datagrams(target) as (send, receive):
         send(dns.query(number, target.address))
         while (wrong := dns.trouble(number, await receive())) is None:
-            pass  # a late answer to somebody else
+            pass  # a late answer to another query
     if wrong:
         raise _WrongAnswerError(wrong)
 

@@ -18,7 +18,7 @@ _ANSWERED = (0, 3)
 
 
 def query(number: int, address: Address) -> bytes:
-    """Ask for the name of an address; `number` (16 bits) tells this query's answer from others."""
+    """Ask for the name of an address; `number` (16 bits) distinguishes this query's answer from others."""
     question = b"".join(bytes((len(label),)) + label.encode() for label in _labels(address))
     return _HEADER.pack(number, _RECURSION_DESIRED, 1, 0, 0, 0) + question + b"\0" + struct.pack(">2H", _PTR, _INTERNET)
 

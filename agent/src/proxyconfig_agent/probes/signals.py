@@ -28,7 +28,7 @@ _WRAP = 1 << 32
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """`at` in monotonic seconds; None: the kernel does not tell."""
+    """`at` in monotonic seconds; None: the kernel has no counter."""
 
     at: float
     insert_failed: int | None

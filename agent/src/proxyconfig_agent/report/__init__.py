@@ -1,1 +1,1 @@
-"""What the agent tells others: NodeProxy status, Events, health, metrics, logs."""
+"""What the agent reports: NodeProxy status, Events, health, metrics, logs."""

@@ -38,13 +38,13 @@ class SyncResult:
     operations: int = 0
     """What was sent to the kernel; after a start or a disturbance, that much was missing or wrong."""
     repaired: str = ""
-    """What somebody else had changed and is put right, in words; empty if nothing was."""
+    """Changes of other programs that were repaired, in words; empty if there were none."""
     refused: tuple[Refusal, ...] = ()
     """All Services that are set aside now, whole or in part, sorted."""
     stages_s: Mapping[str, float] = field(default_factory=dict)
     """Seconds of decode since the last sync, of select, and of what the data plane names (read, lower, delta, commit)."""
     delays_s: tuple[tuple[Family, float], ...] = ()
-    """Seconds from the change of an endpoint in the cluster to the kernel, for the Services of this sync that tell when it was."""
+    """Seconds from the change of an endpoint in the cluster to the kernel, for the Services of this sync that carry its time."""
     rules: Mapping[tuple[Family, str], Rules] = field(default_factory=dict)
     """Of iptables' tables."""
     services: int = 0

@@ -54,7 +54,7 @@ class Runner:
         self._rejections = Rejections()
         self._settlement = Settlement(programmed, self._rejections)
         self._syncing: SyncReason | None = None
-        self._suspicious = False  # somebody else was in the kernel since the last full sync
+        self._suspicious = False  # another program was in the kernel since the last full sync
         self._woken = asyncio.Event()
 
     def wake(self) -> None:

@@ -33,7 +33,7 @@ from proxyconfig_client.watch.objects import Cache, Key
 from proxyconfig_client.watch.reflector import Reflector
 
 LOOK_S = 1.0
-"""How often a configuration file is looked at; a ConfigMap's is a symbolic link that is exchanged, which no file watch tells."""
+"""How often a configuration file is looked at; a ConfigMap's is a symbolic link that is exchanged, which no file watch reports."""
 
 _log = structlog.get_logger("desired")
 
@@ -42,7 +42,7 @@ _log = structlog.get_logger("desired")
 class Desired:
     """A spec to apply, or (`remove`) nothing to be left. `reported` is what the NodeProxy's status says, by an earlier agent at first.
 
-    `uid` tells one NodeProxy from a later one of the same name: that one has to be told everything again."""
+    `uid` distinguishes a NodeProxy from a later one of the same name, whose status begins empty."""
 
     spec: ProxyConfigSpec
     generation: int = 0

@@ -96,7 +96,7 @@ class Iptables:
     def remove(self) -> None:
         """Take away what `kube-proxy --cleanup` takes away, and the canaries. Raises DataplaneError.
 
-        What a kubelet has made stays, and so does what rules of somebody else lead to."""
+        What a kubelet has made stays, and so does what rules of another program lead to."""
         with _told():
             self._writer.changes.invalidate()
             hooks.remove(self._tools())

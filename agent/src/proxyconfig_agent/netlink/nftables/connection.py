@@ -110,7 +110,7 @@ class Connection:
     def dump(self, kind: Kind, family: int, payload: bytes) -> list[bytes]:
         """The attributes of every object of a kind, each kernel message as it came.
 
-        Read again while the ruleset changes, but not for ever: nearly always it is somebody else's table that does, and who reads ours
+        Read again while the ruleset changes, but not for ever: nearly always it is another program's table that does, and who reads ours
         a little wrong sends what is there already, which the kernel takes.
         """
         answers: list[bytes] = []

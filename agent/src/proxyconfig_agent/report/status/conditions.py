@@ -28,7 +28,7 @@ _OBSERVES = "spec.takeover is Observe: nothing is programmed; status.shadow comp
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Repairs of what somebody else did to our rules. `last_repair_s`: Unix seconds, 0: never."""
+    """Repairs of other programs' changes to our rules. `last_repair_s`: Unix seconds, 0: never."""
 
     repairs: int = 0
     last_repair_s: float = 0.0
@@ -37,7 +37,7 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """Everything that a NodeProxy's status is made of. The agent replaces fields and tells the reporter."""
+    """Everything that a NodeProxy's status is made of. The agent replaces fields and hands it to the reporter."""
 
     version: str
     generation: int = 0

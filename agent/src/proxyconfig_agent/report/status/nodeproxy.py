@@ -146,7 +146,7 @@ class Reporter:
             await asyncio.wait_for(self._hurry.wait(), wait_s)
 
     async def flush(self) -> bool:
-        """Write the newest state now, if it was not yet; tell whether the API server has it."""
+        """Write the newest state now, if it was not yet; return whether the API server has it."""
         self._news.clear()
         status = self._status()
         if status is None or status == self._written:

@@ -125,7 +125,7 @@ class LegacyRules:
         return hash(tuple(self._info(level, sock, table) for level, sock in self._sockets.items() for table in Table))
 
     def _info(self, level: int, sock: socket.socket, table: Table) -> bytes:
-        """What the kernel tells of a table; nothing if there is no such table, or family."""
+        """What the kernel reports about a table; nothing if there is no such table, or family."""
         told = ctypes.create_string_buffer(_INFO.pack(table.value.encode(), *bytes(13)), _INFO.size)
         length = ctypes.c_uint32(_INFO.size)
         if self._libc.getsockopt(sock.fileno(), level, _GET_INFO, told, ctypes.byref(length)):

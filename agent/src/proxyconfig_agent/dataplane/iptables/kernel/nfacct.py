@@ -18,7 +18,7 @@ def ensure() -> bool:
 
 
 def remove() -> None:
-    """Take the counters away, but for those that rules of somebody else name."""
+    """Take the counters away, but for those that rules of another program name."""
     for name in COUNTERS:
         _done(_DELETE, 0, name)
 

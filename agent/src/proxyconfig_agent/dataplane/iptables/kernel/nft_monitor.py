@@ -1,4 +1,4 @@
-"""What others do to nf_tables, as the kernel tells everybody who listens: does it concern our rules?
+"""Changes of other programs to nf_tables, as the kernel reports them to every listener: do they concern our rules?
 
 CNIs write their rules with iptables-nft all day long. Each of their commits changes the generation of the ruleset; to read all
 rules every time would take seconds on large clusters. Rules that others add to built-in chains are their affair, as they are to kube-proxy.

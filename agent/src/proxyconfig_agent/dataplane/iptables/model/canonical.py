@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 Normal = tuple[str, ...]
-"""The options of a rule, sorted. Matches are not named: their options tell them."""
+"""The options of a rule, sorted. Matches are not named: their options identify them."""
 
 COMMENT = "--comment"
 _DEFAULTS = frozenset(

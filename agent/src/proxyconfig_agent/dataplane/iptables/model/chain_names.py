@@ -61,7 +61,7 @@ def words_of(name: PortName) -> str:
 
 
 def hash_of(name: PortName) -> str:
-    """What tells the chains of one Service port from those of another."""
+    """What distinguishes the chains of one Service port from those of another."""
     return _hash(_seed(name))
 
 

@@ -31,7 +31,7 @@ def captures(targets: ServiceChains, settings: Settings, features: Features) -> 
     yield from _load_balancer_ips(targets)
     yield from _node_port(targets, settings, features)
     if port := targets.frontends.health_check_node_port:
-        # Served whether or not there are endpoints here: that is what it tells.
+        # Served whether or not there are endpoints here: that is what its answer is about.
         yield _HEALTH_CHECKS, f'-m comment --comment "{targets.name} health check node port" -m tcp -p tcp --dport {port} -j ACCEPT'
 
 

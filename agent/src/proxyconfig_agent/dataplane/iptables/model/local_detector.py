@@ -1,4 +1,4 @@
-"""The matches that tell traffic of this node's pods from other traffic.
+"""The matches that distinguish traffic of this node's pods from other traffic.
 
 kube-proxy uses the first network of a family alone. With one network, or an interface, these are its words. With several, a rule
 for each says "from a pod", and a chain of our own says "from none of them": it returns for each network, then marks.

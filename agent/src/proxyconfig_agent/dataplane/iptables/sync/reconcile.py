@@ -138,7 +138,7 @@ class TableDiff:
 
 
 def _discard(edits: Edits, chain: Chain, saved: Saved, *, empty: bool) -> None:
-    """Delete a chain; one that a rule of somebody else leads to cannot be deleted, but can be emptied."""
+    """Delete a chain; one that a rule of another program leads to cannot be deleted, but can be emptied."""
     if chain not in saved.foreign:
         edits.gone.append(chain)
     elif not empty:

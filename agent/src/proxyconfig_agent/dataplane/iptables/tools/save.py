@@ -22,7 +22,7 @@ class Saved:
     chains: dict[Chain, list[str]] = field(default_factory=dict)
     """The chains of all Services and the built-in ones, with the rules as they are printed behind `-A CHAIN `."""
     foreign: set[Chain] = field(default_factory=set)
-    """Chains that rules of somebody else's chains lead to."""
+    """Chains that rules of other programs' chains lead to."""
     kubelet: bool = False
     """Whether a kubelet keeps its chains here; KUBE-FIREWALL is one of them."""
 

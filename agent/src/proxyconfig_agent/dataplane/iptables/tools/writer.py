@@ -32,7 +32,7 @@ class Writer:
         return self.read(family)
 
     def commit(self, family: Family, given: Input) -> int:
-        """Carry it out; how many operations it was. Each table of it is atomic, not all together: after ToolError only `read` tells."""
+        """Carry it out; how many operations it was. Each table of it is atomic, not all together: after ToolError only `read` knows."""
         if given.commits:
             self.changes.writing()
             self.tools[family].restore(given.text())

@@ -1,7 +1,7 @@
 """Virtual servers: what of ours is in the kernel, and the steps of a change. The only place of this mode that talks to IPVS.
 
 IPVS has no transactions: a command that is refused is one of many that were done. So what is there already is taken as done, and what
-is lacking says that somebody else was here.
+is lacking shows that another program was here.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class VirtualServers:
         self._set(delta.revived, delta.weights, errno.ENOENT, messages.set_destination, messages.new_destination)
 
     def drain(self, delta: ServerDelta) -> None:
-        """Take away what is not wanted. What somebody else took already is no matter. Raises OSError."""
+        """Take away what is not wanted. What another program took away already is no matter. Raises OSError."""
         commands = [messages.set_destination(server, destination, 0) for server, destination in delta.drained]
         commands += [messages.delete_destination(server, destination) for server, destination in delta.removed]
         self._kernel.commit([*commands, *map(messages.delete_service, delta.deleted)])
@@ -117,7 +117,7 @@ class VirtualServers:
         self._kernel.commit(messages.set_service(server, marking(scheduling)) for server, scheduling in marked.items())
 
     def _claimed(self, there: list[VirtualServer], made: Mapping[VirtualServer, Scheduling], refused: _Numbers) -> _Numbers:
-        """What is there already is ours by its tag, or somebody else's."""
+        """What is there already is ours by its tag, or another program's."""
         held = self._kernel.services()
         ours = [server for server in there if server in held and is_ours(held[server])]
         self._kernel.commit(messages.set_service(server, made[server]) for server in ours)

@@ -49,7 +49,7 @@ NodePort = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """What tells kube-proxy's virtual servers."""
+    """What identifies kube-proxy's virtual servers."""
 
     bound: Collection[Address]
     """The addresses of its link."""

@@ -2,7 +2,7 @@
 
 A virtual server needs an address and a port. They follow from the Service port's own, so nothing has to be numbered or remembered:
 the low bits of its ClusterIP in a range that no network uses (IPv4 240.0.0.0/4, "reserved for future use"; IPv6 100::/64, RFC 6666,
-"discard-only"), one half for each kind of list. Service networks are private ones, whose low 27 (63) bits tell them apart.
+"discard-only"), one half for each kind of list. Service networks are private ones, whose low 27 (63) bits differ.
 """
 
 from __future__ import annotations

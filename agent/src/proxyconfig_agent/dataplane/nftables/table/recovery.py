@@ -13,7 +13,7 @@ from proxyconfig_agent.select.frontends import Frontends
 
 
 class NumberRecovery:
-    """Takes classes over into a fresh book at once, and tells of ids and slots when a Service port asks."""
+    """Takes classes over into a fresh state at once, and ids and slots when a Service port asks."""
 
     def __init__(self, book: TableState, before: TableState | None, elements: HeldElements, remembered: set[int]) -> None:
         """`remembered` are ids for which the kernel remembers clients (session affinity)."""

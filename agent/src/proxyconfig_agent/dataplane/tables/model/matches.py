@@ -87,5 +87,5 @@ def _interface(local: LocalTraffic) -> bytes:
 
 
 def _of_family(local: LocalTraffic, family: Family) -> list[Network]:
-    """A /0 tells nothing: every packet would be a pod's."""
+    """A /0 distinguishes nothing: every packet would be a pod's."""
     return [cidr for cidr in local.cidrs if len(cidr.base) == family.size and cidr.prefix]

@@ -1,4 +1,4 @@
-"""Asks the kernel for what the mode needs: conntrack that tells original destinations, and the rules in front of the proxy."""
+"""Asks the kernel for what the mode needs: conntrack with original destinations, and the rules in front of the proxy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def probe(connection: Connection) -> ProbeResult:
 
 
 def find_flows() -> None:
-    """Raises DataplaneError where the kernel does not tell what a UDP flow's destination was."""
+    """Raises DataplaneError where the kernel does not keep the original destination of a UDP flow."""
     try:
         with contextlib.closing(UdpFlows()) as flows:
             flows.original_destination(Family.IPV4, bytes(6), bytes(6))

@@ -1,4 +1,4 @@
-"""Starts the proxy process, and tells it what has changed."""
+"""Starts the proxy process, and sends it changes."""
 
 from __future__ import annotations
 

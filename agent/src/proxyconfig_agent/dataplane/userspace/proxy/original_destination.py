@@ -1,6 +1,6 @@
 """Where a client sent to, before a rule translated it: the kernel's conntrack knows.
 
-Of TCP the socket tells it. Of UDP one socket has all clients, so conntrack is asked by the reply's tuple, which is unique: where two flows
+Of TCP the socket has it. Of UDP one socket has all clients, so conntrack is asked by the reply's tuple, which is unique: where two flows
 of a client would have the same, the kernel translates the source port of one.
 """
 
