@@ -106,8 +106,10 @@ class NodeController:
                 await self._changed.wait()
 
     def configuration(self) -> bytes:
-        """The spec in effect as JSON under our group's name, as /configz of Kubernetes' components has it."""
-        return msgspec.json.encode({GROUP: codec.builtins(self._prepared.spec)} if self._prepared else {})
+        """The spec in effect as JSON under our group's name, as /configz of Kubernetes' components has it; empty while there is none.
+
+        The name is always there: by it a look for other proxies tells an agent from a kube-proxy."""
+        return msgspec.json.encode({GROUP: codec.builtins(self._prepared.spec) if self._prepared else {}})
 
     def vouches_for(self) -> str:
         """The uid of the NodeProxy whose status is up to date; empty if there is none."""

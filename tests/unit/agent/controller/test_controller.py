@@ -591,3 +591,8 @@ async def test_a_node_that_observes_is_ready_and_changed_in_nothing(tmp_path: Pa
         assert (ready.status, ready.reason) == ("True", "Observing")
         assert node.planes[Mode.NFTABLES].state == {}
         assert node.probed == []
+
+
+async def test_an_agent_without_an_order_is_no_kube_proxy_by_its_configz(tmp_path: Path) -> None:
+    async with running(Node(tmp_path, Clock())) as node:
+        assert node.controller.configuration() == b'{"proxyconfig.dev":{}}'
