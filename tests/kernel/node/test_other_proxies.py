@@ -61,6 +61,11 @@ def test_a_kube_proxy_that_runs_is_found_by_its_port_and_an_agent_is_none(node: 
         assert node.call(look) == Seen(mode=mode)
 
 
+def test_an_agent_that_has_no_order_yet_is_no_kube_proxy(node: Namespace) -> None:
+    with answering(node, {"/proxyMode": "nftables", "/configz": "{}"}):
+        assert node.call(look) == Seen()
+
+
 @contextlib.contextmanager
 def answering(node: Namespace, pages: dict[str, str]) -> Iterator[None]:
     class Pages(BaseHTTPRequestHandler):

@@ -21,6 +21,9 @@ from proxyconfig_api.objects.names import GROUP as API_GROUP
 
 ANSWER_S = 1.0
 
+_OF_A_STARTING_AGENT = "{}"
+"""The /configz of agents before this version that had no configuration yet."""
+
 _FAMILIES = {uapi.NFPROTO_IPV4: "ip", uapi.NFPROTO_IPV6: "ip6"}
 _OF_IPTABLES = ("mangle", "nat", "filter")
 
@@ -98,8 +101,8 @@ def _virtual_servers() -> int:
 def _mode() -> str:
     """As a kube-proxy reports it; an agent answers on the same port, and names itself in /configz."""
     try:
-        mode = _got("/proxyMode")
-        return mode.strip() if mode and API_GROUP not in _got("/configz") else ""
+        mode, configz = _got("/proxyMode"), _got("/configz").strip()
+        return mode.strip() if configz != _OF_A_STARTING_AGENT and API_GROUP not in configz else ""
     except (OSError, http.client.HTTPException):
         return ""
 
