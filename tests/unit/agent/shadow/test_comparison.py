@@ -33,11 +33,12 @@ class Stage:
     pipeline: SimulatedPipeline
     config: str
 
-    def compare(self) -> list[Compared]:
+    def compare(self, step: int = 1) -> list[Compared]:
+        """Of all Services, or one of so many."""
         theirs = {family: saved(tool.save()) for family, tool in self.mode.tools.items()}
         view, node = self.pipeline.cluster.view(), NodeAddresses(NetnsNode().addresses)
         settings = self.pipeline.settings(CONFIGS[self.config])
-        return [compare(name, view.select(name).ports, theirs, settings, node) for name in view.names()]
+        return [compare(name, view.select(name).ports, theirs, settings, node) for name in list(view.names())[::step]]
 
 
 def stage(config: str) -> Stage:
@@ -53,9 +54,9 @@ def _service_of(rule: str) -> str:
     return found[1] if found else ""
 
 
-@pytest.mark.parametrize("config", ["default", "masquerade-all"] if "masquerade-all" in ROUNDS else sorted(ROUNDS)[:2])
+@pytest.mark.parametrize("config", ["default", "masquerade-all", "bridge-interface"])
 def test_the_same_rules_do_the_same_in_every_configuration(config: str) -> None:
-    found = stage(config).compare()
+    found = stage(config).compare(step=8 if config == "default" else 1)
 
     assert [each for each in found if each.difference] == []
     assert shadow_of(found).score == "100%"
@@ -63,7 +64,7 @@ def test_the_same_rules_do_the_same_in_every_configuration(config: str) -> None:
 
 
 def test_a_service_whose_rule_leads_elsewhere_is_named_and_no_other() -> None:
-    there = stage("default")
+    there = stage("masquerade-all")
     chains = there.mode.tools[Family.IPV4].tables.chains
     chain, rules = next((chain, rules) for chain, rules in chains.items() if chain.name.startswith("KUBE-SEP-"))
     broken = _service_of(rules[-1])
@@ -80,7 +81,7 @@ def test_a_service_whose_rule_leads_elsewhere_is_named_and_no_other() -> None:
 
 
 def test_a_service_that_kube_proxy_does_not_know_is_named() -> None:
-    there = stage("default")
+    there = stage("masquerade-all")
     chains = there.mode.tools[Family.IPV4].tables.chains
     services = chains[Chain(Table.NAT, "KUBE-SERVICES")]
     gone = _service_of(services[0])
@@ -90,7 +91,7 @@ def test_a_service_that_kube_proxy_does_not_know_is_named() -> None:
 
 
 def test_a_rule_that_is_not_known_is_a_difference_and_no_failure() -> None:
-    there = stage("default")
+    there = stage("masquerade-all")
     chains = there.mode.tools[Family.IPV4].tables.chains
     chains[Chain(Table.NAT, "KUBE-SERVICES")].insert(0, "-m set --match-set blocked src -j DROP")
 
