@@ -108,7 +108,7 @@ def test_logs_are_one_json_object_per_line_and_one_line_per_decision(api: Api, f
 
     lines = [json.loads(line) for line in operator.said().splitlines()]
     decisions = [line for line in lines if line["event"] == "reconciled"]
-    assert decisions[0].items() >= {"config": "x", "generation": 1, "prepared": 3, "moved": 2, "level": "info"}.items()
+    assert decisions[0].items() >= {"config": "x", "generation": 1, "prepared": 4, "moved": 2, "level": "info"}.items()
     assert decisions[-1]["ready"] == "1/1"
 
 
