@@ -186,11 +186,17 @@ class Fleet:
         if now - self._renewed.get(node, float("-inf")) < self.renew_s:
             return
         self._renewed[node] = now
-        owner = {"apiVersion": names.API_VERSION, "kind": "NodeProxy", "name": node, "uid": proxy["metadata"]["uid"]}
-        metadata = {"name": heartbeat.lease_of(node), "labels": dict(heartbeat.LABELS), "ownerReferences": [owner]}
-        spec = {"holderIdentity": node, "renewTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
-        body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
-        self.api.apply(f"{LEASES}/{heartbeat.lease_of(node)}", body, manager=names.AGENT)
+        renew(self.api, proxy)
+
+
+def renew(api: Api, proxy: Object) -> None:
+    """Change the Lease of a node's agent, as each heartbeat does."""
+    node = proxy["metadata"]["name"]
+    owner = {"apiVersion": names.API_VERSION, "kind": "NodeProxy", "name": node, "uid": proxy["metadata"]["uid"]}
+    metadata = {"name": heartbeat.lease_of(node), "labels": dict(heartbeat.LABELS), "ownerReferences": [owner]}
+    spec = {"holderIdentity": node, "renewTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+    body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+    api.apply(f"{LEASES}/{heartbeat.lease_of(node)}", body, manager=names.AGENT)
 
 
 def clean(api: Api) -> None:

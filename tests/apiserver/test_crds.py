@@ -75,6 +75,7 @@ def test_the_defaults_land_in_the_object(api: Api) -> None:
         "mode": "nftables",
         "priority": 0,
         "takeover": "Wait",
+        "removalPolicy": "Remove",
         "rollout": {
             "paused": False,
             "canary": {},

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.apiserver.conftest import MANIFESTS
 from tests.apiserver.expect import gone, is_ready, soon
+from tests.apiserver.fleet import renew
 from tests.apiserver.objects import CONFIGS, DAEMONSETS, NODES, PODS, PROXIES, REVISIONS, Api, Object, config, node, ready
 from tests.apiserver.process import OperatorProcess
 from tests.cluster.controlplane import ControlPlane, controlplane
@@ -126,9 +127,15 @@ def work(api: Api) -> set[str]:
 
 
 def report(api: Api, name: str) -> None:
-    """Let an agent say that it has done what its NodeProxy asks for."""
+    """Let an agent say that it is there, and that it has done what its NodeProxy asks for.
+
+    The operator may see the report before the start of the pod, and then waits for a heartbeat.
+    """
     proxy = api.get(f"{PROXIES}/{name}")
-    if proxy is None or proxy.get("status", {}).get("observedGeneration") == proxy["metadata"]["generation"]:
+    if proxy is None:
+        return
+    renew(api, proxy)
+    if proxy.get("status", {}).get("observedGeneration") == proxy["metadata"]["generation"]:
         return
     removing = proxy["spec"]["action"] == "Remove"
     status: Object = {"observedGeneration": proxy["metadata"]["generation"], "observedRevision": proxy["spec"]["revisionName"]}
