@@ -23,7 +23,7 @@ table inet breaker {{
 
 
 @contextlib.contextmanager
-def broken(made: Stage) -> Iterator[None]:
+def cut(made: Stage) -> Iterator[None]:
     made.node.run("nft", "-f", "-", stdin=BREAKER)
     try:
         yield
@@ -39,7 +39,7 @@ def gone_back(made: Stage, old: str, new: str, meanwhile: Callable[[], object], 
     with made.traffic(told):
         made.agent.begin(new, **CAREFUL)
         made.agent.await_phase("Holding")
-        with broken(made):
+        with cut(made):
             meanwhile()
             back = made.agent.await_phase("RolledBack")
     for name, count in counts(told):
@@ -50,4 +50,5 @@ def gone_back(made: Stage, old: str, new: str, meanwhile: Callable[[], object], 
     assert made.agent.serves_in() == old
     # A datagram that the proxy of userspace mode has is lost when the kernel leads its flow elsewhere.
     spared = 1 if "userspace" in (old, new) else 0
-    assert not [flow for flow in told if len(flow.lost) > (spared if flow.kind == "datagrams" else 0) or not flow.kept]
+    broken = [flow for flow in told if len(flow.lost) > (spared if flow.kind == "datagrams" else 0) or not flow.kept]
+    assert not broken, broken
