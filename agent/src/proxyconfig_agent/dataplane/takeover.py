@@ -30,6 +30,8 @@ class Takeover:
         self._begun = self._holding = False
         self._standby: ModeInstance | None = None
         self._leaving: list[Lifecycle] = []
+        self._error = ""
+        """Why the others did not begin to retire, or to end; empty if they did."""
         self._one = threading.Lock()  # of what becomes of the others
 
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
@@ -54,16 +56,18 @@ class Takeover:
     def disturbed(self) -> bool:
         if self._one.acquire(blocking=False):  # else a thread is at it
             try:
-                self._retire()
+                self._retire(begin=bool(self._error))
             finally:
                 self._one.release()
         return self.mode.disturbed()
 
     def hold(self, before: Succession | None) -> None:
+        self._error = ""
         self._holding, self._standby = True, before.mode if isinstance(before, Takeover) else None
 
     def again(self) -> None:
         self._begun = self._holding = False
+        self._error = ""
 
     def commit(self) -> None:
         with self._one:
@@ -96,14 +100,19 @@ class Takeover:
             self._standby = None
 
     def _retire(self, begin: bool = False) -> None:
+        """Begin with all others, or go on with those that are leaving. What fails is tried again when the node is looked at next."""
         try:
             if begin:
                 self.close()  # of an earlier succession
                 self._begun, self._leaving = True, [other for other in self._others() if _is_here(other)]
             self._leaving = [other for other in self._leaving if not _is_gone(other)]
+            self._error = ""
         except (DataplaneError, OSError) as error:
-            # Both serve the same Services, so this can wait for the next full resync.
-            _log.error("rules of another mode not removed", error=str(error))
+            # Both serve the same Services, so this can wait.
+            words = str(error) or type(error).__name__
+            if words != self._error:
+                _log.error("rules of another mode not removed", error=words)
+            self._error = words
             self.close()
             self._begun = False
 

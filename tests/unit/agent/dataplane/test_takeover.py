@@ -54,6 +54,20 @@ def test_a_removal_that_fails_is_tried_again_with_the_next_resync(old: FakeDatap
     assert not old.state
 
 
+def test_a_removal_that_fails_is_tried_again_without_a_resync(old: FakeDataplane) -> None:
+    """The next full resync may be an hour away."""
+    mode = taking_over(FakeDataplane(), old)
+    old.failure = 1.0
+    mode.resync(Settings(), PORTS)
+    mode.disturbed()
+    assert old.state
+    assert not mode.is_alone()
+    old.failure = 0.0
+    mode.disturbed()
+    assert not old.state
+    assert mode.is_alone()
+
+
 def test_the_other_mode_stays_while_it_has_connections(old: FakeDataplane) -> None:
     mode = taking_over(FakeDataplane(), old)
     old.connections = 1
