@@ -27,6 +27,13 @@ def every_kind() -> list[Frontends]:
     ]
 
 
+def each_kind_once() -> list[Frontends]:
+    """One of each, every other one in IPv6: where each costs seconds, on a kernel that runs as a process."""
+    ports = every_kind()
+    half = len(ports) // 2
+    return [*ports[:half:2], *ports[half + 1 :: 2]]
+
+
 def _kinds(cluster_ip: str, endpoint: str, public: str, admitted: str) -> list[Frontends]:
     near, far = f"{endpoint.format(0, 1)}:8080", f"{endpoint.format(1, 1)}:8080"
     near_address = (ip(near.rpartition(":")[0].strip("[]")),)

@@ -28,6 +28,10 @@ KUBE_PROXY = ("nftables", "iptables")
 """The modes of ours that the real kube-proxy has, too."""
 
 
+IN_A_CLUSTER = ("nftables", "iptables")
+"""Modes in which end-to-end tests play the scenarios of every client class (`tests/e2e/test_traffic.py`)."""
+
+
 def _everything(_: Scenario) -> bool:
     return True
 
@@ -35,6 +39,11 @@ def _everything(_: Scenario) -> bool:
 def _of_a_process(scenario: Scenario) -> bool:
     """Whether watches or configuration matter to it: objects that change, every client class, and configurations but the default."""
     return len(scenario.steps) > 1 or scenario.id.startswith("matrix-") or scenario.config != "default"
+
+
+def _of_a_watch(scenario: Scenario) -> bool:
+    """Of those, what other clients see: end-to-end tests play the rest against agents of the same mode in a cluster."""
+    return _of_a_process(scenario) and not scenario.id.startswith("matrix-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,7 @@ PARTS = (
     *(Part(mode, mode) for mode in _HERE),
     Part(LEGACY, "iptables", _of_a_process),
     Part(BY_IPTABLES, "userspace", _of_a_process, rules="iptables"),
-    *(Part(f"agent-{mode}", mode, _of_a_process) for mode in _HERE),
+    *(Part(f"agent-{mode}", mode, _of_a_watch if mode in IN_A_CLUSTER else _of_a_process) for mode in _HERE),
     *(Part(f"kube-proxy-{mode}", mode) for mode in KUBE_PROXY),
 )
 # Apart from the others: a kernel that has IPVS may be user-mode Linux, where collecting the cases of all others takes minutes.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.kernel.in_namespace import Entered
-from tests.kernels.ipvs.packets import FAMILIES, SETTINGS, Served, endpoint, served, service, service_ip
+from tests.kernels.ipvs.packets import FAMILIES, SETTINGS, Served, endpoint, service, service_ip
 from tests.support.netns.namespace import Namespace
 from tests.support.netns.topology import NODE
 
@@ -37,12 +37,6 @@ def host_ports(node: Namespace, family: int) -> Iterator[None]:
         for chain in ("PREROUTING", "OUTPUT", "CNI-HOSTPORT-DNAT"):
             node.run(program, "-t", "nat", "-F", chain)
         node.run(program, "-t", "nat", "-X", "CNI-HOSTPORT-DNAT")
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[Served]:
-    with served() as made:
-        yield made
 
 
 @pytest.mark.parametrize("first", ["portmap", "agent"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.kernel.in_namespace import Entered
-from tests.kernels.ipvs.packets import FAMILIES, SETTINGS, TALKING, Served, endpoint, public_ip, served, service, service_ip
+from tests.kernels.ipvs.packets import FAMILIES, SETTINGS, TALKING, Served, endpoint, public_ip, service, service_ip
 from tests.support.netns.topology import NODE, NODE_GATEWAYS, OUTSIDE, PODS
 from tests.support.polling import eventually
 from tests.unit.agent.dataplane.nftables.frontends import ip, network
@@ -21,12 +21,6 @@ from proxyconfig_agent.dataplane.port import Ipvs as IpvsSettings
 from proxyconfig_agent.ingest.model import Policy, Protocol
 
 LOCAL: dict[str, Any] = {"external_policy": Policy.LOCAL}
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[Served]:
-    with served() as made:
-        yield made
 
 
 @pytest.fixture

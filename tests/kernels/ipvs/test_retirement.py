@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from tests.kernel.in_namespace import Entered
-from tests.kernels.ipvs.packets import FAMILIES, SETTINGS, TALKING, Served, served, service, service_ip
+from tests.kernels.ipvs.packets import FAMILIES, SETTINGS, TALKING, Served, service, service_ip
 from tests.support.netns.topology import PODS
 from tests.support.polling import eventually
 from tests.unit.agent.dataplane.nftables.frontends import ip
@@ -26,12 +26,6 @@ from proxyconfig_agent.netlink import localroutes
 from proxyconfig_agent.netlink.ipvs.connection import Connection
 from proxyconfig_agent.netlink.ipvs.messages import Destination, Load, VirtualServer
 from proxyconfig_agent.netlink.nftables import connection as nf_tables
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[Served]:
-    with served() as made:
-        yield made
 
 
 class Passed:

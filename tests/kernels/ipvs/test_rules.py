@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.kernel.in_namespace import Entered
-from tests.kernel.nftables.examples import SETTINGS, every_kind
+from tests.kernel.nftables.examples import SETTINGS, each_kind_once, every_kind
 from tests.kernels.conftest import Start
 from tests.kernels.node import Node
 
@@ -36,7 +36,7 @@ def test_a_restart_adopts_everything(dataplane: Entered, start: Start) -> None:
 
 
 def test_changes_one_by_one_are_the_same_as_all_at_once(dataplane: Entered, start: Start) -> None:
-    ports = every_kind()
+    ports = each_kind_once()
     dataplane.resync(SETTINGS, [])
     for port in ports:
         assert dataplane.apply([Change(None, port)]).refused == ()

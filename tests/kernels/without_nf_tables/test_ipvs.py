@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 from tests.kernel.in_namespace import Entered
-from tests.kernel.nftables.examples import SETTINGS, every_kind
+from tests.kernel.nftables.examples import SETTINGS, each_kind_once, every_kind
 from tests.kernels.conftest import Start
 from tests.kernels.node import Node
 from tests.unit.agent.dataplane.nftables.frontends import frontends, ip
@@ -46,7 +46,7 @@ def rules(node: Node) -> list[str]:
 def test_what_is_taken_away_one_by_one_leaves_what_a_mode_without_services_has(dataplane: Entered, node: Node) -> None:
     dataplane.resync(SETTINGS, [])
     before = rules(node)
-    ports = every_kind()
+    ports = each_kind_once()
     dataplane.resync(SETTINGS, ports)
     for port in ports:
         assert dataplane.apply([Change(port, None)]).refused == ()
