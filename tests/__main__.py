@@ -1,7 +1,7 @@
 """All tests: `python -m tests [SUITE …]`. The last lines say what passed, and how many rows of kube-proxy's behaviour
 (docs/compatibility.md).
 
-Up to five suites run at a time, as most wait more than they compute. A suite that fails does not stop the others, except that nothing
+Up to four suites run at a time, as most wait more than they compute. A suite that fails does not stop the others, except that nothing
 which takes long runs on top of failing checks, and nothing that computes for long on top of failing unit tests.
 """
 
@@ -23,8 +23,7 @@ LANES = (
     ("unit", "kernel"),
     # Other kernels compute on one processor and share nothing with the machine.
     ("kernels",),
-    ("apiserver",),
-    ("traffic",),
+    ("apiserver", "traffic"),
 )
 STANDS_ON = {
     # These compute for as long as all others together: not on top of failing unit tests.
@@ -36,8 +35,6 @@ STANDS_ON = {
     "cluster": frozenset({"check"}),
 }
 """What has to pass before a suite starts."""
-PATIENT = frozenset({"unit", "kernels", "kernel", "traffic"})
-"""These compute all the time: they leave the processor to those that wait for something to happen in time."""
 FOLDERS = {
     "kernel": ("tests/kernel", "--ignore=tests/kernel/traffic"),
     "traffic": ("tests/kernel/traffic",),
@@ -71,7 +68,7 @@ def _suite(name: str, wanted: set[str]) -> Suite:
             command = (sys.executable, "-m", "tests.kernels", "test", f"--junit-xml={report}")
         case _:
             command = (sys.executable, "-m", "pytest", "-q", f"--junit-xml={report}", *FOLDERS.get(name, (f"tests/{name}",)))
-    return Suite(name, command, report, STANDS_ON.get(name, frozenset()) & wanted, nice=5 if name in PATIENT else 0)
+    return Suite(name, command, report, STANDS_ON.get(name, frozenset()) & wanted)
 
 
 def _report(name: str) -> Path:

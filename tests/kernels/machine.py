@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.errors import ClusterError
+from tests.support.polling import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 BOUND_S = 900
@@ -65,7 +66,7 @@ def run(program: Path, task: Task, folder: Path, bound_s: float = BOUND_S) -> in
 
 
 def _script(task: Task) -> str:
-    environment = {"COLUMNS": "120", "PY_COLORS": "0", "PYTHONDONTWRITEBYTECODE": "1", **task.environment}
+    environment = {"COLUMNS": "120", "PY_COLORS": "0", "PYTHONDONTWRITEBYTECODE": "1", PATIENCE: "4", **task.environment}
     settings = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items())
     return f"{settings}\ncd {shlex.quote(str(ROOT))}\n{shlex.join(task.command)}\n"
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+PATIENCE = "TESTS_PATIENCE"
+"""The variable with the number by which deadlines are multiplied: a kernel that runs as a process may have a tenth of a processor."""
 GROWTH, LONGEST_S = 1.15, 0.3
 """A look may start a program or ask a server, and most waits are short: a pause is a sixth of what was waited, at most."""
 
@@ -20,6 +23,7 @@ def eventually(probe: Callable[[], T], within_s: float = 30, every_s: float = 0.
 
     Raises AssertionError with the last result (or the last assertion) after `within_s` seconds.
     """
+    within_s *= _patience()
     deadline = time.monotonic() + within_s
     pause = threading.Event()
     while True:
@@ -38,7 +42,12 @@ def eventually(probe: Callable[[], T], within_s: float = 30, every_s: float = 0.
 
 async def soon(probe: Callable[[], object], within_s: float = 30) -> None:
     """Wait, letting the event loop run, until `probe` says yes. Raises AssertionError after `within_s` seconds."""
+    within_s *= _patience()
     deadline = time.monotonic() + within_s
     while not probe():
         assert time.monotonic() < deadline, f"not within {within_s} s"
         await asyncio.sleep(0.005)
+
+
+def _patience() -> int:
+    return int(os.environ.get(PATIENCE, "1"))

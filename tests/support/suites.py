@@ -26,8 +26,6 @@ class Suite:
     report: Path
     stands_on: frozenset[str] = frozenset()
     """Suites of other lanes: it starts when all of them have passed, and never if one of them failed."""
-    nice: int = 0
-    """Its niceness, over that of this process."""
 
     @property
     def log(self) -> Path:
@@ -88,6 +86,5 @@ def _start(suite: Suite) -> Running:
     suite.report.unlink(missing_ok=True)
     with suite.log.open("wb") as log:
         # A process group of its own: Ctrl-C reaches it once, through `side_by_side`, and pytest's clean-up is not interrupted again.
-        command = ("nice", "-n", str(suite.nice), *suite.command)
-        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0)
+        process = subprocess.Popen(suite.command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0)
     return Running(suite, process)
