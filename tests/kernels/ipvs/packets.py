@@ -44,10 +44,10 @@ class Served:
             found.setdefault(name, set()).add(rest.partition(" ")[0])
         return found
 
-    def is_dropped(self, client: str, address: str, protocol: str = "tcp") -> bool:
-        """Whether port 80 of an address leaves a client without any answer, a refusal too: kernels answer within two seconds."""
+    def silence(self, client: str, address: str, protocol: str = "tcp") -> set[str]:
+        """What becomes of one question to port 80: DROP, if no answer comes, not even a refusal. Kernels answer within two seconds."""
         flow = {"address": address, "port": 80, "protocol": protocol, "patience_s": 2}
-        return all(answer.startswith(("DROP", "ERROR")) for answer in self.probers[client].ask([flow])[0])
+        return {answer.partition(" ")[0] for answer in self.probers[client].ask([flow])[0]}
 
     @contextlib.contextmanager
     def connected(self, address: str) -> Iterator[socket.socket]:

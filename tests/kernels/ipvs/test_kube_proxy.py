@@ -211,7 +211,7 @@ def test_its_connections_live_on_and_nothing_of_it_is_left(left: Left, mode: Tak
         for where in (("client", service_ip(family, KEPT)), ("outside", public_ip(family, EXTERNAL)), ("outside", NODE[family], NODE_PORT)):
             connection(left, *where).close()
         assert set(left.world.asked("outside", NODE[family], 9999)) == {"host"}, "the node's own address is not closed"
-        assert left.world.is_dropped("client", service_ip(family, GONE))
+        assert left.world.silence("client", service_ip(family, GONE)) == {"DROP"}
 
         restarted = Entered(node, Ipvs)
         assert restarted.resync(settings(left), ports(left)).operations == 0
