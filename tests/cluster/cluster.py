@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
@@ -188,9 +187,7 @@ def _is_ready(plane: ControlPlane, node: Node) -> bool:
 
 def _reserve(name: str) -> registry.Entry:
     folder = _folder(name)
-    registry.FOLDER.mkdir(exist_ok=True)
-    with (registry.FOLDER / "lock").open("w") as lock:  # two starts of one name must not both find nothing
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with registry.one_at_a_time("start"):  # two starts of one name must not both find nothing
         remains.sweep()
         if existing := registry.find(folder):
             doing = "is being started by another run" if existing.owner else "is up already"

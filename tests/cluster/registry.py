@@ -5,9 +5,11 @@ The number makes every name and address of a cluster its own. An entry whose own
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,6 +58,15 @@ def reserve(folder: Path, *, nodes: bool = False) -> Entry:
         _write(made)
         return made
     raise ClusterError(f"{len(NUMBERS)} clusters exist already. `python3 -m tests.cluster leftovers` lists them; end some.")
+
+
+@contextmanager
+def one_at_a_time(what: str) -> Iterator[None]:
+    """Keep other processes of this machine out of this section meanwhile."""
+    FOLDER.mkdir(exist_ok=True)
+    with (FOLDER / f"{what}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def entries() -> Iterator[Entry]:

@@ -53,6 +53,14 @@ def end_processes(number: int) -> None:
 
 def sweep() -> None:
     """Remove what crashed runs left on this machine."""
+    if not any(entry.abandoned() for entry in registry.entries()):
+        return
+    # One run at a time: a number that another one has just freed may be a new cluster's by now.
+    with registry.one_at_a_time("sweep"):
+        _remove_abandoned()
+
+
+def _remove_abandoned() -> None:
     for entry in registry.entries():
         if entry.abandoned():
             say(f"an earlier run did not clean up cluster {entry.number} ({entry.folder}): removing what it left")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tests.cluster import registry, remains
 from tests.cluster.command import run
 from tests.cluster.errors import ClusterError
 from tests.cluster.network import Switch, inside, write_sysctls
+from tests.support.polling import eventually
 
 pytestmark = pytest.mark.kernel
 _CONNECT = """
@@ -75,3 +77,22 @@ def test_what_a_detached_namespace_had_is_gone(switch: Switch) -> None:
 
 def _sent_to_machine(switch: Switch) -> int:
     return int(Path(f"/sys/class/net/pxc{switch.number}/statistics/rx_packets").read_text())
+
+
+def test_a_number_that_was_freed_and_taken_again_while_a_run_swept_stays(tmp_path: Path) -> None:
+    left = registry.reserve(tmp_path / "left")
+    left.keep()  # and its folder is not there: abandoned
+    with registry.one_at_a_time("sweep"):
+        sweeping = threading.Thread(target=remains.sweep)
+        sweeping.start()
+        eventually(lambda: b"->" in Path("/proc/locks").read_bytes(), within_s=60)  # it has seen what is left, and waits
+        left.release()
+        (tmp_path / "new").mkdir()
+        taken = registry.reserve(tmp_path / "new")
+        Switch(taken.number).create()
+    sweeping.join()
+    try:
+        assert taken.number == left.number
+        assert list(remains.found(taken.number))
+    finally:
+        remains.remove(taken)
