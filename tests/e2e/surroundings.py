@@ -71,8 +71,10 @@ def prober_in(product: Installed, pod: str, namespace: str) -> Iterator[Prober]:
     program = (str(on_path(product.kubeconfig).program), "--kubeconfig", str(product.kubeconfig))
     words = (*program, "-n", namespace, "exec", "-i", pod, "--", "python3", "-m", "tests.support.netns.probe")
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
-        yield Prober(process)
+        yield Prober(process.stdin, process.stdout)
     finally:
         process.kill()
         process.communicate()

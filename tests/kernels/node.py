@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 
 from tests.support.netns.namespace import Namespace
-from tests.support.netns.peers import ROOT
+from tests.support.netns.programs import ROOT
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from typing import Any
 from tests.apiserver.objects import PROXIES, REVISIONS, Api
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.traffic.manifest import proxy_config
-from tests.support.netns.peers import ROOT
 from tests.support.netns.process import working
+from tests.support.netns.programs import ROOT
 from tests.support.netns.topology import NODE_NAME, Topology
 from tests.support.polling import eventually
 from tests.support.scenarios.configs import CONFIGS

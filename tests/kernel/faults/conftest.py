@@ -12,7 +12,8 @@ from tests.cluster.controlplane import ControlPlane
 from tests.kernel.faults.agent import Agent, forget, order
 from tests.kernel.traffic.apiserver import Cluster
 from tests.support.netns import conntrack, ipvs
-from tests.support.netns.peers import ROOT, Prober
+from tests.support.netns.peers import Prober
+from tests.support.netns.programs import ROOT
 from tests.support.netns.topology import Topology
 from tests.support.scenarios.objects import Allocator, Key, Story
 from tests.support.scenarios.scenario import Object, load

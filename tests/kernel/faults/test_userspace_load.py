@@ -17,8 +17,9 @@ from tests.kernel.faults.agent import Agent, order
 from tests.kernel.traffic.apiserver import Cluster
 from tests.kernel.traffic.stories import endpoint, service, slices, story, the_service
 from tests.kernel.userspace.rig import naming
-from tests.support.netns.peers import ROOT, Prober
+from tests.support.netns.peers import Prober
 from tests.support.netns.probe import DROP
+from tests.support.netns.programs import ROOT
 from tests.support.netns.topology import PODS, Topology
 from tests.support.polling import eventually
 from tests.support.scenarios.objects import SERVICE_LABEL, Key

@@ -11,7 +11,7 @@ import pytest
 from tests.kernel.in_namespace import Entered
 from tests.kernel.iptables_port.conftest import Node
 from tests.kernel.nftables.examples import SETTINGS, every_kind
-from tests.support.netns.peers import ROOT
+from tests.support.netns.programs import ROOT
 
 pytestmark = pytest.mark.kernel
 

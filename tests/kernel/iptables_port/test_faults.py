@@ -15,7 +15,7 @@ from tests.kernel.in_namespace import Entered
 from tests.kernel.iptables_port.conftest import Node
 from tests.kernel.nftables.examples import SETTINGS, every_kind, many, with_other_endpoint
 from tests.support.netns.namespace import run
-from tests.support.netns.peers import ROOT
+from tests.support.netns.programs import ROOT
 from tests.support.polling import eventually
 from tests.unit.agent.dataplane.nftables.frontends import ip
 

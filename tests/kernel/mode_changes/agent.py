@@ -13,8 +13,8 @@ from typing import Any
 
 from tests.kernel.traffic.manifest import proxy_config
 from tests.support.netns.namespace import Namespace
-from tests.support.netns.peers import ROOT
 from tests.support.netns.process import ended, start
+from tests.support.netns.programs import ROOT
 from tests.support.netns.topology import NODE_NAME
 from tests.support.polling import eventually
 from tests.support.scenarios.configs import CONFIGS

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,8 @@ from tests.kernel.mode_changes.agent import WITHIN_S, Agent
 from tests.kernel.mode_changes.api import Lists, serving
 from tests.kernel.traffic.clusterobjects import node_object
 from tests.support.netns.namespace import Namespace
-from tests.support.netns.peers import ROOT, echoing
+from tests.support.netns.peers import echoing
+from tests.support.netns.programs import Program
 from tests.support.netns.talker import Talker
 from tests.support.netns.topology import NODE, NODE_NAME, POD_CIDR, PODS, PODS2, SERVICE_CIDR, Topology, topology
 from tests.support.polling import eventually
@@ -49,25 +48,20 @@ class Client:
         self._place = f"{space.label} {address}"
         of_node = address in NODE.both
         flows = [{"kind": kind, "address": address, "port": ports[of_node]} for kind, ports in KINDS.items()]
-        argv = space.argv(sys.executable, "-m", "tests.support.netns.traffic", json.dumps(flows))
-        self._process = subprocess.Popen(argv, text=True, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._program = Program("traffic", (json.dumps(flows),), space)
 
     def await_first_answers(self) -> None:
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "ready\n"
+        assert self._program.stdout.readline() == "ready\n"
 
     def stop(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        self._program.stdin.close()
 
     def told(self) -> Iterator[Told]:
-        assert self._process.stdout is not None
-        for kind, flow in zip(KINDS, json.loads(self._process.stdout.read()), strict=True):
+        for kind, flow in zip(KINDS, json.loads(self._program.stdout.read()), strict=True):
             yield Told(kind, self._place, **flow)
 
     def kill(self) -> None:
-        with self._process:
-            self._process.kill()
+        self._program.close()
 
 
 @dataclass(frozen=True, slots=True)

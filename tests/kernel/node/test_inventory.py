@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.support.netns.namespace import Namespace, namespaces
-from tests.support.netns.peers import ROOT
+from tests.support.netns.programs import ROOT
 
 pytestmark = pytest.mark.kernel
 

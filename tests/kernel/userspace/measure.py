@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from tests.kernel.traffic.inprocess import DATAPLANES, Pipeline, dataplane
 from tests.kernel.traffic.stories import endpoint, service, slices, story, the_service
-from tests.support.netns.peers import ROOT
+from tests.support.netns.programs import ROOT
 from tests.support.netns.topology import Topology, topology
 from tests.support.scenarios.configs import CONFIGS
 

@@ -14,7 +14,7 @@ from tests.cluster.controlplane import ControlPlane
 from tests.kernel.traffic.apiserver import HEALTH_PORT, AgentProcess, Cluster
 from tests.kernel.traffic.stories import Objects, endpoint, service, slices, story, the_service
 from tests.kernel.userspace.rig import naming
-from tests.support.netns.peers import ROOT
+from tests.support.netns.programs import ROOT
 from tests.support.netns.topology import PODS, Topology
 from tests.support.scenarios.configs import CONFIGS
 

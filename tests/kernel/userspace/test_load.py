@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.kernel.userspace.rig import VIPS, Rig, naming, route
-from tests.support.netns.peers import ROOT
+from tests.support.netns.programs import ROOT
 from tests.support.polling import eventually
 
 from proxyconfig_agent.dataplane.userspace.kernel.proxy_client import ProxyClient

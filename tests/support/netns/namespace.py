@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import itertools
 import os
+import socket
+import struct
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +22,7 @@ from typing import Any, ParamSpec, TypeVar
 PREFIX = "pxt"
 RUN = Path("/run/netns")
 CLONE_NEWNET = 0x40000000
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 _serial = itertools.count()
 
 P = ParamSpec("P")
@@ -63,15 +67,11 @@ class Namespace:
 
     def ip(self, commands: Iterable[str]) -> None:
         """Run `ip` commands inside as one batch: one process, however many there are."""
-        run("ip", "-n", self.name, "-force", "-batch", "-", stdin="\n".join(commands) + "\n")
+        run("ip", "-n", self.name, "-force", "-batch", "-", stdin=_lines(commands))
 
     def sysctl(self, values: Mapping[str, str]) -> None:
         """Set sysctls of the namespace, by their dotted names. Those that the kernel does not have are a failure."""
         self.call(_write_sysctls, dict(values))
-
-    def destroy(self) -> None:
-        """Take the namespace away, with its ends of veth pairs; fine if it is gone already."""
-        subprocess.run(["ip", "netns", "del", self.name], capture_output=True, check=False)
 
 
 def enter(path: Path) -> None:
@@ -101,21 +101,33 @@ def namespaces(*labels: str) -> Iterator[dict[str, Namespace]]:
     stem = f"{PREFIX}-{os.getpid()}-{next(_serial)}"
     made = {label: Namespace(f"{stem}-{label}", label) for label in labels}
     try:
+        run("ip", "-batch", "-", stdin=_lines(f"netns add {namespace.name}" for namespace in made.values()))
         for namespace in made.values():
-            run("ip", "netns", "add", namespace.name)
-            namespace.ip(["link set lo up"])
+            namespace.call(_bring_up_loopback)
         yield made
     finally:
-        for namespace in made.values():
-            namespace.destroy()
+        _destroy(namespace.name for namespace in made.values())
 
 
 def sweep() -> None:
     """Remove the namespaces that runs which are no longer alive left behind."""
-    for path in RUN.glob(f"{PREFIX}-*-*"):
-        pid = path.name.split("-")[1]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            Namespace(path.name, "").destroy()
+    names = [path.name for path in RUN.glob(f"{PREFIX}-*-*")]
+    _destroy(name for name in names if (pid := name.split("-")[1]).isdigit() and not Path(f"/proc/{pid}").exists())
+
+
+def _destroy(names: Iterable[str]) -> None:
+    """Take namespaces away, with their ends of veth pairs; fine if they are gone already."""
+    if commands := _lines(f"netns del {name}" for name in names):
+        subprocess.run(["ip", "-force", "-batch", "-"], input=commands, capture_output=True, text=True, check=False)
+
+
+def _lines(commands: Iterable[str]) -> str:
+    return "".join(f"{command}\n" for command in commands)
+
+
+def _bring_up_loopback() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
 
 
 def _write_sysctls(values: dict[str, str]) -> None:

@@ -1,19 +1,16 @@
-"""The processes that send and answer: an `echo.py` in each backend, a `probe.py` in each client, one per session."""
+"""The programs that send and answer: an `echo.py` in each backend, a `probe.py` in each client, one per session."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import select
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tests.support.netns.namespace import Namespace
+from tests.support.netns.programs import running
 
-ROOT = Path(__file__).parents[3]
 START_S = 60
 
 Flow = Mapping[str, Any]
@@ -25,8 +22,7 @@ def echoing(space: Namespace, name: str, addresses: Iterable[str], ports: Iterab
     """A server in `space` that answers as `name` on all the addresses and ports, over TCP, UDP and SCTP."""
     options = [word for address in addresses for word in ("--address", address)]
     options += [word for port in ports for word in ("--port", str(port))]
-    with _running(space, "tests.support.netns.echo", name, *options) as server:
-        assert server.stdout is not None
+    with running("echo", name, *options, space=space) as server:
         readable, _, _ = select.select([server.stdout], [], [], START_S)
         if not readable or server.stdout.readline().strip() != "ready":
             raise AssertionError(f"the server {name} did not start within {START_S} s")
@@ -36,8 +32,9 @@ def echoing(space: Namespace, name: str, addresses: Iterable[str], ports: Iterab
 class Prober:
     """A client in a namespace, for as many questions as there are."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    def __init__(self, asked: IO[str], answers: IO[str]) -> None:
+        """The standard input and output of `probe.py`."""
+        self._asked, self._answers = asked, answers
 
     def ask(self, flows: Sequence[Flow]) -> list[Answers]:
         """Ask all flows side by side; for each, how often it got which answer."""
@@ -46,34 +43,19 @@ class Prober:
 
     def send(self, flows: Sequence[Flow]) -> None:
         """Begin; `receive` has the answers. Lets several clients work at the same time."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(list(flows)) + "\n")
-        self._process.stdin.flush()
+        self._asked.write(json.dumps(list(flows)) + "\n")
+        self._asked.flush()
 
     def receive(self) -> list[Answers]:
         """The answers to what was sent before."""
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise AssertionError(f"the client ended with {self._process.wait()}")
+        line = self._answers.readline()
+        assert line, "the client has ended"
         answers: list[Answers] = json.loads(line)
         return answers
 
 
 @contextlib.contextmanager
 def probing(space: Namespace | None) -> Iterator[Prober]:
-    """A client process in `space`; None: where this process is."""
-    with _running(space, "tests.support.netns.probe") as process:
-        yield Prober(process)
-
-
-@contextlib.contextmanager
-def _running(space: Namespace | None, module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", module, *arguments]
-    argv = space.argv(*command) if space else command
-    process = subprocess.Popen(argv, text=True, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    """A client in `space`; None: where this process is."""
+    with running("probe", space=space) as program:
+        yield Prober(program.stdin, program.stdout)

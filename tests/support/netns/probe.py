@@ -17,8 +17,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 from tests.support.netns import associations, sctp
@@ -33,8 +34,6 @@ LATE_S = 60
 """So much longer than `for_s` a flow may take to get its answers."""
 _TELL_ERRORS = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
 """IP_RECVERR and IPV6_RECVERR, with their levels."""
-# A port of its own for every UDP and SCTP flow: conntrack would send a reused one to the endpoint of before.
-_ports = itertools.islice(itertools.cycle(range(20000, 60000)), random.randrange(40000), None)
 _next_port = threading.Lock()
 
 
@@ -188,15 +187,22 @@ def _bind_fresh(sock: socket.socket, flow: Mapping[str, Any]) -> None:
 
 def _fresh_port() -> int:
     with _next_port:
-        return next(_ports)
+        return next(_ports())
+
+
+@cache
+def _ports() -> Iterator[int]:
+    """A port of its own for every UDP and SCTP flow: conntrack would send a reused one to the endpoint of before."""
+    return itertools.islice(itertools.cycle(range(20000, 60000)), random.randrange(40000), None)
 
 
 def _family(flow: Mapping[str, Any]) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in flow["address"] else socket.AF_INET
 
 
-def main() -> None:
+def main(arguments: Sequence[str] = ()) -> None:
     """Serve requests from standard input until it ends."""
+    del arguments
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for line in sys.stdin:
             print(json.dumps(list(pool.map(ask, json.loads(line)))), flush=True)

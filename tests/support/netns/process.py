@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.support.netns.namespace import Namespace
-from tests.support.netns.peers import ROOT
+from tests.support.netns.programs import ROOT
 from tests.support.polling import eventually
 
 

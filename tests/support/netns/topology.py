@@ -14,11 +14,12 @@ masqueraded. Nothing leads further.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tests.support.netns import nf_tables
-from tests.support.netns.namespace import Namespace, namespaces
+from tests.support.netns.namespace import Namespace, namespaces, run
 
 FAMILIES = (4, 6)
 
@@ -100,14 +101,17 @@ table {ip} beyond {{
 """
 """What the node lets pass unserved is answered by the server `beyond`, also when it came from `outside` itself, whose
 own connections to such addresses are not tracked."""
-_BEYOND_BY_IPTABLES = (
-    *(
-        f"-t nat -A PREROUTING -i eth0 -d {{ranges}} -p {protocol} -j DNAT --to-destination {{server}}"
-        for protocol in ("tcp", "udp", "sctp")
-    ),
-    "-t raw -A PREROUTING -s {ranges} -j CT --notrack",
-    "-t raw -A OUTPUT -d {ranges} -j CT --notrack",
-)
+_BEYOND_BY_IPTABLES = """
+*nat
+-A PREROUTING -i eth0 -d {ranges} -p tcp -j DNAT --to-destination {server}
+-A PREROUTING -i eth0 -d {ranges} -p udp -j DNAT --to-destination {server}
+-A PREROUTING -i eth0 -d {ranges} -p sctp -j DNAT --to-destination {server}
+COMMIT
+*raw
+-A PREROUTING -s {ranges} -j CT --notrack
+-A OUTPUT -d {ranges} -j CT --notrack
+COMMIT
+"""
 """The same where the kernel has no nf_tables."""
 
 
@@ -129,90 +133,87 @@ class Topology:
 def topology() -> Iterator[Topology]:
     """The whole picture, up; taken down at the end."""
     with namespaces("node", "node2", "outside", *PODS, *PODS2) as spaces:
+        made = Topology(spaces)
         for space in spaces.values():
             space.sysctl(NEUTRAL)
-        made = Topology(spaces)
-        _join(made, "node", "uplink", "outside")
-        _join(made, "node", "backbone", "node2")
-        for pod in PODS:
-            _join(made, "node", f"veth-{pod}", pod)
-        for pod in PODS2:
-            _join(made, "node2", f"veth-{pod}", pod)
-        for family in FAMILIES:
-            _address_nodes(made, family)
-            _address_pods(made, family, "node", PODS, POD_GATEWAY)
-            _address_pods(made, family, "node2", PODS2, POD2_GATEWAY)
         made["outside"].sysctl({"net.ipv4.conf.all.accept_local": "1"})
+        made.node.ip(_links(made, {"uplink": "outside", "backbone": "node2"} | {f"veth-{pod}": pod for pod in PODS}))
+        made["node2"].ip(_links(made, {f"veth-{pod}": pod for pod in PODS2}))
+        # Addresses and routes of a device need its carrier, so last of those that have several.
+        for pod in (*PODS, *PODS2):
+            made[pod].ip(["link set eth0 up", *itertools.chain.from_iterable(_of_pod(pod, family) for family in FAMILIES)])
+        made["outside"].ip(["link set eth0 up", *itertools.chain.from_iterable(map(_of_outside, FAMILIES))])
+        made["node2"].ip(["link set eth0 up", *itertools.chain.from_iterable(map(_of_node2, FAMILIES))])
+        made.node.ip(itertools.chain.from_iterable(map(_of_node, FAMILIES)))
+        _serve_beyond(made["outside"])
         yield made
 
 
-def _join(made: Topology, left: str, device: str, right: str) -> None:
-    made[left].ip(
-        [
-            f"link add {device} type veth peer name eth0 netns {made[right].name}",
-            f"link set {device} up",
-        ]
-    )
-    made[right].ip(["link set eth0 up"])
+def _links(made: Topology, ends: Mapping[str, str]) -> Iterator[str]:
+    """Veth pairs: the other end of each device is `eth0` there."""
+    for device, label in ends.items():
+        yield f"link add {device} type veth peer name eth0 netns {made[label].name}"
+        yield f"link set {device} up"
 
 
-def _address_nodes(made: Topology, family: int) -> None:
-    wide, host, nodad = _words(family)
-    made.node.ip(
-        [
-            f"addr add {NODE[family]}/{wide} dev uplink{nodad}",
-            f"addr add {NODE_ALTERNATIVE[family]}/{wide} dev uplink{nodad}",
-            f"addr add {NODE_LINK[family]}/{wide} dev backbone{nodad}",
-            f"route add default via {OUTSIDE[family]} dev uplink src {NODE[family]}",
-            f"route add {POD2_CIDR[family]} via {NODE2[family]} dev backbone",
-        ]
-    )
-    made["node2"].ip(
-        [
-            f"addr add {NODE2[family]}/{wide} dev eth0{nodad}",
-            f"route add default via {NODE_LINK[family]} dev eth0",
-        ]
-    )
-    made["outside"].ip(
-        [
-            f"addr add {OUTSIDE[family]}/{wide} dev eth0{nodad}",
-            f"addr add {OUTSIDE_OTHER[family]}/{host} dev lo{nodad}",
-            f"addr add {BEYOND[family]}/{host} dev lo{nodad}",
-            f"route add default via {NODE[family]} dev eth0",
-        ]
-    )
-    # The server's answers to clients of `outside` pass the node as well: it would take half a connection for an invalid one.
-    made["outside"].ip([f"route add default via {NODE[family]} dev eth0 table 53"])
-    for words in (f"add pref 1 from {BEYOND[family]} lookup 53", "add pref 2 lookup local", "del pref 0"):
-        made["outside"].run("ip", f"-{family}", "rule", *words.split())
-    server = f"[{BEYOND.v6}]:{BEYOND_PORT}" if family == 6 else f"{BEYOND.v4}:{BEYOND_PORT}"
-    ranges = (PUBLIC_CIDR[family], SERVICE_CIDR[family])
-    if nf_tables.is_there():
-        rules = _BEYOND.format(ip="ip6" if family == 6 else "ip", ranges=", ".join(ranges), server=server)
-        made["outside"].run("nft", "-f", "-", stdin=rules)
-        return
-    for rule in _BEYOND_BY_IPTABLES:
-        program = "ip6tables-legacy" if family == 6 else "iptables-legacy"
-        made["outside"].run(program, *rule.format(ranges=",".join(ranges), server=server).split())
+def _of_node(family: int) -> Iterator[str]:
+    wide, _, nodad = _words(family)
+    yield f"addr add {NODE[family]}/{wide} dev uplink{nodad}"
+    yield f"addr add {NODE_ALTERNATIVE[family]}/{wide} dev uplink{nodad}"
+    yield f"addr add {NODE_LINK[family]}/{wide} dev backbone{nodad}"
+    yield f"route add default via {OUTSIDE[family]} dev uplink src {NODE[family]}"
+    yield f"route add {POD2_CIDR[family]} via {NODE2[family]} dev backbone"
+    yield from _to_pods(PODS, POD_GATEWAY, family)
 
 
-def _address_pods(made: Topology, family: int, node: str, pods: Mapping[str, Pair], gateway: Pair) -> None:
+def _of_node2(family: int) -> Iterator[str]:
+    wide, _, nodad = _words(family)
+    yield f"addr add {NODE2[family]}/{wide} dev eth0{nodad}"
+    yield f"route add default via {NODE_LINK[family]} dev eth0"
+    yield from _to_pods(PODS2, POD2_GATEWAY, family)
+
+
+def _to_pods(pods: Mapping[str, Pair], gateway: Pair, family: int) -> Iterator[str]:
     _, host, nodad = _words(family)
     for pod, address in pods.items():
-        device = f"veth-{pod}"
-        made[node].ip(
-            [
-                f"addr add {gateway[family]}/{host} dev {device}{nodad}",
-                f"route add {address[family]}/{host} dev {device}",
-            ]
-        )
-        made[pod].ip(
-            [
-                f"addr add {address[family]}/{host} dev eth0{nodad}",
-                f"route add {gateway[family]}/{host} dev eth0",
-                f"route add default via {gateway[family]} dev eth0",
-            ]
-        )
+        yield f"addr add {gateway[family]}/{host} dev veth-{pod}{nodad}"
+        yield f"route add {address[family]}/{host} dev veth-{pod}"
+
+
+def _of_pod(pod: str, family: int) -> Iterator[str]:
+    _, host, nodad = _words(family)
+    address, gateway = (PODS[pod], POD_GATEWAY) if pod in PODS else (PODS2[pod], POD2_GATEWAY)
+    yield f"addr add {address[family]}/{host} dev eth0{nodad}"
+    yield f"route add {gateway[family]}/{host} dev eth0"
+    yield f"route add default via {gateway[family]} dev eth0"
+
+
+def _of_outside(family: int) -> Iterator[str]:
+    wide, host, nodad = _words(family)
+    yield f"addr add {OUTSIDE[family]}/{wide} dev eth0{nodad}"
+    yield f"addr add {OUTSIDE_OTHER[family]}/{host} dev lo{nodad}"
+    yield f"addr add {BEYOND[family]}/{host} dev lo{nodad}"
+    yield f"route add default via {NODE[family]} dev eth0"
+    # The server's answers to clients of `outside` pass the node as well: it would take half a connection for an invalid one.
+    yield f"route add default via {NODE[family]} dev eth0 table 53"
+
+
+def _serve_beyond(outside: Namespace) -> None:
+    """What the node lets pass unserved reaches the server, and its answers pass the node."""
+    for family in FAMILIES:
+        rules = (f"rule add pref 1 from {BEYOND[family]} lookup 53", "rule add pref 2 lookup local", "rule del pref 0")
+        run("ip", f"-{family}", "-n", outside.name, "-batch", "-", stdin="\n".join(rules) + "\n")
+    if nf_tables.is_there():
+        outside.run("nft", "-f", "-", stdin="".join(_BEYOND.format(**_redirected(family)) for family in FAMILIES))
+    else:
+        for family, program in ((4, "iptables-legacy-restore"), (6, "ip6tables-legacy-restore")):
+            outside.run(program, stdin=_BEYOND_BY_IPTABLES.format(**_redirected(family)))
+
+
+def _redirected(family: int) -> Mapping[str, str]:
+    """What the rules of `beyond` are filled with."""
+    server = f"[{BEYOND.v6}]:{BEYOND_PORT}" if family == 6 else f"{BEYOND.v4}:{BEYOND_PORT}"
+    return {"ip": "ip6" if family == 6 else "ip", "ranges": f"{PUBLIC_CIDR[family]},{SERVICE_CIDR[family]}", "server": server}
 
 
 def _words(family: int) -> tuple[int, int, str]:

@@ -13,7 +13,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -90,9 +90,9 @@ def _answer(connection: socket.socket) -> None:
         raise ConnectionResetError
 
 
-def main(words: str) -> None:
-    """Send what the command line says."""
-    flows = [Flow(**flow) for flow in json.loads(words)]
+def main(arguments: Sequence[str]) -> None:
+    """Send what the only argument says."""
+    flows = [Flow(**flow) for flow in json.loads(arguments[0])]
     with ThreadPoolExecutor(len(flows)) as pool:
         running = [pool.submit(flow.run) for flow in flows]
         for flow in flows:
@@ -104,4 +104,4 @@ def main(words: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])
