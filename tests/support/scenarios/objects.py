@@ -68,6 +68,8 @@ class Story:
         self._book = book
         self._allocator = allocator
         self._written: dict[tuple[str, str], Object] = {}
+        self._made: dict[tuple[str, str], list[Object]] = {}
+        """What the API has of each of them."""
         self._addressed: dict[str, Object] = {}
         self._steps = iter(scenario.steps)
 
@@ -82,10 +84,12 @@ class Story:
         for name in step.delete:
             kind, _, object_name = name.partition("/")
             del self._written[kind, object_name]
+        changed = {(change["kind"], change["metadata"]["name"]) for change in step.apply}
+        self._made = {key: list(self._expanded(written)) if key in changed else self._made[key] for key, written in self._written.items()}
 
     def objects(self) -> dict[Key, Object]:
-        """The objects as the API has them."""
-        made = [one for written in self._written.values() for one in self._expanded(written)]
+        """The objects as the API has them; one that a step leaves alone is the same value before and after, for nobody to change."""
+        made = itertools.chain.from_iterable(self._made.values())
         return {(one["kind"], self._namespace, one["metadata"]["name"]): one for one in made}
 
     def service(self, name: str) -> Object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from random import Random
 
 from tests.support.simulator.iptables.damage import damage
@@ -22,6 +23,7 @@ from proxyconfig_agent.walker.iptables.rules import IptablesRules
 from proxyconfig_agent.walker.path import Memory
 
 State = Mapping[str, object]
+_normal = cache(normal)
 
 
 class IptablesMode:
@@ -43,9 +45,9 @@ class IptablesMode:
         state: dict[str, object] = {}
         for family, tables in self._tables.items():
             for chain, rules in tables.chains.items():
-                forms: object = [normal(rule) for rule in rules]
+                forms: object = [_normal(rule) for rule in rules]
                 if chain in SHARED or chain.name in BUILT_IN[chain.table]:
-                    forms = (sorted(map(normal, rules)), _lasts_are_last(rules))
+                    forms = (sorted(map(_normal, rules)), _lasts_are_last(rules))
                 if chain != KUBELET:
                     state[f"{family.value} {chain.table} {chain.name}"] = forms
         return state

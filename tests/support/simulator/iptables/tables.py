@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from copy import deepcopy
 
 from proxyconfig_agent.dataplane.iptables.delta import Edits
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Chain, Table
@@ -34,10 +33,10 @@ class Tables:
         self.commit(given)
 
     def restore(self, text: str) -> None:
-        before, table = deepcopy(self.chains), Table.FILTER
+        before, table = self._copy(), Table.FILTER
         for line in text.splitlines():
             if line.startswith("*"):
-                before, table = deepcopy(self.chains), Table(line[1:])
+                before, table = self._copy(), Table(line[1:])
             elif line == "COMMIT":
                 self._check(table)
             else:
@@ -46,6 +45,9 @@ class Tables:
                 except AssertionError:
                     self.chains = before
                     raise
+
+    def _copy(self) -> dict[Chain, list[str]]:
+        return {chain: list(rules) for chain, rules in self.chains.items()}
 
     def save(self) -> list[str]:
         lines = []

@@ -59,14 +59,16 @@ def text(octets: bytes) -> str:
     return octets.rstrip(b"\0").decode()
 
 
-def jumps(expressions: bytes) -> list[str]:
+@cache
+def jumps(expressions: bytes) -> tuple[str, ...]:
     """The chains that a rule leads to by itself."""
     verdicts = (each.verdict(2) for each in decode(expressions) if each.name == "immediate" and each.number(1) == 0)
-    return [verdict.chain for verdict in verdicts if verdict.chain]
+    return tuple(verdict.chain for verdict in verdicts if verdict.chain)
 
 
-def sets_used(expressions: bytes) -> list[str]:
-    return [each.text(1) for each in decode(expressions) if each.name in ("lookup", "dynset")]
+@cache
+def sets_used(expressions: bytes) -> tuple[str, ...]:
+    return tuple(each.text(1) for each in decode(expressions) if each.name in ("lookup", "dynset"))
 
 
 def _expression(octets: bytes) -> Expression:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 from tests.support.simulator.nftables.expressions import Jump, decode_verdict, jumps, sets_used, text
 
@@ -100,6 +101,7 @@ class Table:
         return (rule for chain in self.chains.values() for rule in chain.rules)
 
 
+@cache
 def element_of(octets: bytes) -> Element:
     attributes = dict(frames.attributes(octets))
     data = dict(frames.attributes(attributes.get(2, b"")))

@@ -181,6 +181,8 @@ def reject(port_unreachable: int) -> bytes:
 
 def covers(dumped: bytes, sent: bytes) -> bool:
     """Whether everything in `sent` is in `dumped`, at every depth. The kernel adds its defaults."""
+    if dumped == sent:  # most nests that hold no others
+        return True
     ours = _flagged(sent)
     theirs = list(attributes(dumped))
     if _is_list(ours):

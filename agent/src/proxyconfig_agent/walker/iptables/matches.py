@@ -21,6 +21,8 @@ _EXACT_ENOUGH = Fraction(1, 10**9)
 class Rule:
     """`target` is empty for a rule that only counts; `options` are the target's, by name."""
 
+    destination: bytes
+    """The one address that it is about, packed; empty if it is about more. Most rules of a long chain are told apart by it alone."""
     matches: tuple[Match, ...]
     target: str
     options: Mapping[str, str]
@@ -29,19 +31,21 @@ class Rule:
 @lru_cache(maxsize=20_000)
 def rule_of(text: str) -> Rule:
     """What stands behind `-A CHAIN `. Raises ValueError."""
-    general: list[Match] = []
+    destination, general = b"", list[Match]()
     others: list[Match] = []
     options = list(_options(_words(text)))
     target = next((at for at, (name, _, _) in enumerate(options) if name == "-j"), len(options))
     for at, (name, values, inverted) in enumerate(options[:target]):
-        if name in _GENERAL:
+        if name == "-d" and not inverted and (address := _only_address(values[0])):
+            destination = address
+        elif name in _GENERAL:
             general.append(_inverted(_GENERAL[name](values[0]), inverted=inverted))
         elif name in _EXTENSIONS:
             others.append(_inverted(_EXTENSIONS[name](values, options[:target]), inverted=inverted))
         elif name not in _SILENT:
             raise ValueError(f"{name} in {text} (option {at + 1}) is not known here")
     behind = {name: " ".join(values) for name, values, _ in options[target + 1 :]}
-    return Rule((*general, *others), options[target][1][0] if target < len(options) else "", behind)
+    return Rule(destination, (*general, *others), options[target][1][0] if target < len(options) else "", behind)
 
 
 def _words(text: str) -> list[str]:
@@ -85,6 +89,12 @@ def _source(value: str) -> Match:
 def _destination(value: str) -> Match:
     within = _within(value)
     return lambda passage: within(passage.packet.destination)
+
+
+def _only_address(text: str) -> bytes:
+    """The address of a network that has one; empty for others."""
+    network = ipaddress.ip_network(text)
+    return network.network_address.packed if network.prefixlen == network.max_prefixlen else b""
 
 
 def _within(text: str) -> Callable[[bytes], bool]:

@@ -50,6 +50,8 @@ def _walk(tables: Chains, chain: Chain, passage: Passage, depth: int) -> Verdict
         raise ValueError(f"{chain.name} of table {chain.table} is more than {_DEEPEST} jumps away from a built-in chain")
     for text in tables.chains[chain]:
         rule = rule_of(text)
+        if rule.destination and rule.destination != passage.packet.destination:
+            continue
         if not all(match(passage) for match in rule.matches):
             continue
         if rule.target == "RETURN":

@@ -9,6 +9,8 @@ pick             the pick chain of a list's class (chains are made in `picks`)
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from proxyconfig_agent.dataplane.nftables.model import mark_matches, sets
 from proxyconfig_agent.dataplane.nftables.model.service_mark import EXTERNAL, EXTERNAL_LOCAL, TAG
 from proxyconfig_agent.dataplane.nftables.model.sets import containers
@@ -24,6 +26,7 @@ from proxyconfig_agent.netlink.nftables.expressions import Ct, Meta, Verdict
 LAST_CHAIN = checks.CLUSTER_IPS
 
 
+@lru_cache(maxsize=8)  # every full sync asks for the same again
 def fixed(settings: Settings, family: Family) -> Fixed:
     """Containers, chains and the elements that come from Settings."""
     classes = {x.host(EXTERNAL): verdict_tail("external"), x.host(EXTERNAL_LOCAL): verdict_tail("external-local")}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+from functools import cache
 
 from proxyconfig_agent.dataplane.port import LackingError, ProbeResult, Settings
 from proxyconfig_agent.dataplane.tables.kernel import transaction
-from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
+from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO, Fixed
 from proxyconfig_agent.dataplane.userspace.model.base_chains import fixed
 from proxyconfig_agent.dataplane.userspace.model.entrances import PROTOCOLS, Entrance, Entrances
 from proxyconfig_agent.dataplane.userspace.proxy.original_destination import UdpFlows
@@ -41,8 +42,13 @@ def find_flows() -> None:
             raise LackingError("userspace", f"the kernel lacks {what}: {error.strerror}") from error
 
 
+@cache
+def _needed(family: Family) -> Fixed:
+    return fixed(Settings(), _SOME, family)
+
+
 def _lack(connection: Connection, family: Family) -> str:
-    made = fixed(Settings(), _SOME, family)
+    made = _needed(family)
     try:
         structure = transaction.structure(Table(NFPROTO[family], _TABLE), None, made.containers, made.chains)
         connection.commit(structure, keep=False)
