@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
-from hypothesis import strategies as st
 from tests.support.scenarios.objects import Allocator, Story
 from tests.support.scenarios.scenario import Object, load
 
@@ -40,7 +40,7 @@ WORDS = (
 OTHERS: tuple[Any, ...] = (None, True, False, [], {}, [None], [[]], {"a": None}, [{}], {"": ""})
 TIMES = ("2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z", "2026-01-01T00:00:00+99:99", "-1", "now")
 
-anything = st.one_of(*(st.sampled_from(each) for each in (ADDRESSES, NETWORKS, NUMBERS, WORDS, OTHERS, TIMES)))
+ANYTHING = (ADDRESSES, NETWORKS, NUMBERS, WORDS, OTHERS, TIMES)
 
 
 def real_objects() -> dict[str, list[Object]]:
@@ -59,27 +59,26 @@ def real_objects() -> dict[str, list[Object]]:
 REAL = real_objects()
 
 
-@st.composite
-def mutated(draw: st.DrawFn, originals: list[Object]) -> Object:
+def mutated(originals: list[Object], random: Random) -> Object:
     """One of the originals with a few things wrong."""
-    made = copy.deepcopy(originals[draw(st.integers(0, len(originals) - 1))])
-    for _ in range(draw(st.integers(1, 4))):
-        _break(draw, made)
+    made = copy.deepcopy(random.choice(originals))
+    for _ in range(random.randint(1, 4)):
+        _break(made, random)
     return made
 
 
-def _break(draw: st.DrawFn, made: Object) -> None:
+def _break(made: Object, random: Random) -> None:
     places = list(_places(made))
     if not places:
         return
-    holder, place = places[draw(st.integers(0, len(places) - 1))]
-    match draw(st.sampled_from(["replace", "replace", "replace", "drop", "multiply", "double", "wrap"])):
+    holder, place = random.choice(places)
+    match random.choice(("replace", "replace", "replace", "drop", "multiply", "double", "wrap")):
         case "replace":
-            holder[place] = copy.deepcopy(draw(anything))
+            holder[place] = copy.deepcopy(random.choice(random.choice(ANYTHING)))
         case "drop":
             del holder[place]
         case "multiply" if isinstance(holder, list):
-            holder += [copy.deepcopy(holder[place]) for _ in range(draw(st.sampled_from([1, 2, 2000])))]
+            holder += [copy.deepcopy(holder[place]) for _ in range(random.choice((1, 2, 2000)))]
         case "double":
             holder[place] = [holder[place], copy.deepcopy(holder[place])]
         case _:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.scenarios.scenario import Object
 from tests.unit.agent.input.pipeline import Pipeline
-from tests.unit.agent.input.whole import services, slices
+from tests.unit.agent.input.whole import Whole
 
 from proxyconfig_agent.ingest.model import Family
 
-happenings = st.lists(st.tuples(st.one_of(services(), slices()), st.sampled_from(("ADDED", "MODIFIED", "DELETED"))), max_size=12)
+seeds = st.integers(0, 1 << 32)
 
 
-@settings(max_examples=300)
-@given(happenings)
-def test_any_sequence_of_objects_ends_as_if_only_the_last_of_each_had_been(events: list[tuple[Object, str]]) -> None:
-    pipeline, last = Pipeline(), dict[tuple[str, str, str], Object]()
-    for one, event in events:
+@settings(max_examples=500)
+@given(seeds)
+def test_any_sequence_of_objects_ends_as_if_only_the_last_of_each_had_been(seed: int) -> None:
+    pipeline, last, random = Pipeline(), dict[tuple[str, str, str], Object](), Random(seed)
+    for one in Whole(random).several(12):
+        event = random.choice(("ADDED", "MODIFIED", "DELETED"))
         pipeline.take(one, event=event)
         pipeline.sync()
         key = (one["kind"], one["metadata"]["namespace"], one["metadata"]["name"])
@@ -35,11 +37,11 @@ def test_any_sequence_of_objects_ends_as_if_only_the_last_of_each_had_been(event
         assert set(pipeline.tables[family].book.records) == set(fresh.tables[family].book.records)
 
 
-@settings(max_examples=200)
-@given(st.lists(st.one_of(services(), slices()), max_size=6))
-def test_what_is_not_served_is_said_in_short_sentences(objects: list[Object]) -> None:
+@settings(max_examples=500)
+@given(seeds)
+def test_what_is_not_served_is_said_in_short_sentences(seed: int) -> None:
     pipeline = Pipeline()
-    pipeline.put(objects)
+    pipeline.put(Whole(Random(seed)).several(6))
     for sentences in pipeline.sentences().values():
         for sentence in sentences:
             assert sentence.isprintable()
