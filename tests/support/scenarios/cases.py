@@ -110,15 +110,15 @@ def _in_mode(scenario: Scenario, mode: str, rules: str) -> Scenario:
 def _rounds(config: str, scenarios: list[Scenario], book: Book) -> Iterator[Round]:
     allocator = Allocator(book)
     stories = [Story(scenario, allocator, book) for scenario in scenarios]
+    of_each: dict[str, dict[Key, Object]] = {}
     for number in range(max(len(scenario.steps) for scenario in scenarios)):
-        objects: dict[Key, Object] = {}
         cases: list[Case] = []
         for scenario, story in zip(scenarios, stories, strict=True):
-            story.advance()
-            objects |= story.objects()
             if number < len(scenario.steps):
+                story.advance()
+                of_each[scenario.id] = story.objects()
                 cases += _cases(scenario, number, story, book)
-        yield Round(config, number, objects, tuple(cases))
+        yield Round(config, number, {key: one for objects in of_each.values() for key, one in objects.items()}, tuple(cases))
 
 
 def _cases(scenario: Scenario, number: int, story: Story, book: Book) -> Iterator[Case]:

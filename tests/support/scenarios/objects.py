@@ -71,6 +71,7 @@ class Story:
         self._made: dict[tuple[str, str], list[Object]] = {}
         """What the API has of each of them."""
         self._addressed: dict[str, Object] = {}
+        self._is_noted = False
         self._steps = iter(scenario.steps)
 
     def advance(self) -> None:
@@ -78,6 +79,7 @@ class Story:
         step = next(self._steps, None)
         if step is None:
             return
+        self._is_noted = False
         for change in step.apply:
             key = (change["kind"], change["metadata"]["name"])
             self._written[key] = merged(self._written.get(key, {}), change)
@@ -94,17 +96,22 @@ class Story:
 
     def service(self, name: str) -> Object:
         """The only Service, or the one of that name, as it was when it last had an address."""
-        self._addressed |= {
-            one["metadata"]["name"]: one
-            for (kind, _, _), one in self.objects().items()
-            if kind == "Service" and "clusterIPs" in one["spec"]
-        }
+        if not self._is_noted:
+            self._note_addressed()
         if not name and len(self._addressed) == 1:
             return next(iter(self._addressed.values()))
         try:
             return self._addressed[name]
         except KeyError:
             raise ScenarioError(f"{self._namespace} has {len(self._addressed)} Services, none of them is {name!r}") from None
+
+    def _note_addressed(self) -> None:
+        self._is_noted = True
+        self._addressed |= {
+            one["metadata"]["name"]: one
+            for (kind, _, _), one in self.objects().items()
+            if kind == "Service" and "clusterIPs" in one["spec"]
+        }
 
     def _expanded(self, written: Object) -> Iterator[Object]:
         made = copy.deepcopy(written)
