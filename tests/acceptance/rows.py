@@ -78,9 +78,15 @@ def case_counts(mode: str) -> Counter[str]:
 
 
 @cache
+def step_counts(mode: str) -> Counter[str]:
+    """How many cases each step of a scenario has, by `Case.step`: those of a test."""
+    return Counter(case.step for round_ in rounds_of(load(), mode=mode) for case in round_.cases)
+
+
+@cache
 def sample_counts(mode: str) -> Counter[str]:
     """How many of them are in the sample."""
-    return Counter(case.scenario for round_ in sample(rounds_of(load(), mode=mode)) for case in round_.cases)
+    return Counter(case.step for round_ in sample(rounds_of(load(), mode=mode)) for case in round_.cases)
 
 
 def differences() -> dict[tuple[str, tuple[str, ...]], list[str]]:

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 
-from tests.acceptance.rows import Proof, case_counts, rows, sample_counts
+from tests.acceptance.rows import Proof, case_counts, rows, sample_counts, step_counts
 from tests.support.scenarios.scenario import MODES
 
 TRAFFIC = "tests/kernel/traffic/test_traffic.py::test_traffic"
-_TRAFFIC = re.compile(r"tests/kernel/traffic/\w+\.py::test_traffic\[")
-_OF_KUBE_PROXY = re.compile(r"(^|-)kube-proxy[- \]]")
+SAMPLE = "tests/kernel/traffic/test_ipvs.py::"
+_TRAFFIC = re.compile(r"tests/kernel/traffic/\w+\.py::test_traffic\[(?P<step>[^:]+):(?P<subject>.+)\]")
+_OF_KUBE_PROXY = re.compile(r"(^|[-:])kube-proxy[- \]]")
 REAL_PACKETS = ("tests/kernel/", "tests/kernels/")
 Outcomes = Mapping[str, bool]
 """Whether a test passed, by its node id."""
@@ -31,26 +32,31 @@ class Verdict(Enum):
 def lines(outcomes: Outcomes) -> Iterator[str]:
     """One line per mode of which anything was run."""
     for mode in MODES:
-        scenarios, tests = _by_scenario(outcomes, mode), _by_test(outcomes, mode)
-        if not scenarios:
+        steps, tests = _by_step(outcomes, mode), _by_test(outcomes, mode)
+        if not steps:
             continue
-        enough = (case_counts(mode), sample_counts(mode))
-        complete = {scenario: results for scenario, results in scenarios.items() if len(results) in {each[scenario] for each in enough}}
+        complete = _complete(steps, mode)
         verdicts = [_verdict(row.proofs[mode], complete, tests) for row in rows() if mode in row.proofs]
         passed = sum(verdict in (Verdict.BY_PACKETS, Verdict.OTHERWISE) for verdict in verdicts)
         words = [f"{count} {verdict.value}" for verdict in Verdict if (count := verdicts.count(verdict))]
-        counted = f"{passed} of {len(verdicts)} pass, with {_cases(scenarios, mode)}"
+        counted = f"{passed} of {len(verdicts)} pass, with {_cases(outcomes, mode)}"
         yield f"rows of kube-proxy's behaviour, {mode} mode: {counted} ({', '.join(words)})"
 
 
-def _cases(scenarios: Mapping[str, list[bool]], mode: str) -> str:
-    run, all_ = sum(map(len, scenarios.values())), case_counts(mode).total()
+def _cases(outcomes: Outcomes, mode: str) -> str:
+    run, all_ = sum(_sizes(outcomes, mode).values()), case_counts(mode).total()
     return f"{run:,} cases" if run == all_ else f"{run:,} of {all_:,} cases"
 
 
-def is_traffic(id_: str) -> bool:
-    """Whether this test is a case of the table, of any subject."""
-    return _TRAFFIC.match(id_) is not None
+def _sizes(outcomes: Outcomes, mode: str) -> dict[str, int]:
+    """How many cases each step that was run had."""
+    return {step: (sample_counts if SAMPLE in id_ else step_counts)(mode)[step] for id_, step in _own(outcomes, mode)}
+
+
+def subject_of(id_: str) -> str:
+    """Who played this test's cases of the table; empty if it has none."""
+    traffic = _TRAFFIC.fullmatch(id_)
+    return traffic["subject"] if traffic else ""
 
 
 def _verdict(proof: Proof, scenarios: Mapping[str, list[bool]], tests: Mapping[str, list[bool]]) -> Verdict:
@@ -66,14 +72,23 @@ def _verdict(proof: Proof, scenarios: Mapping[str, list[bool]], tests: Mapping[s
     return Verdict.BY_PACKETS if proof.scenarios or any(test.startswith(REAL_PACKETS) for test in proof.tests) else Verdict.OTHERWISE
 
 
-def _by_scenario(outcomes: Outcomes, mode: str) -> dict[str, list[bool]]:
-    """The cases of our own mode. `row-006.1:pod->…-nftables` is one of scenario row-006."""
-    found: dict[str, list[bool]] = {}
-    for id_, passed in outcomes.items():
-        if (traffic := _TRAFFIC.match(id_)) and re.search(rf"/(tcp|udp|sctp)-{mode}\]$", id_):
-            scenario = re.split("[.:]", id_[traffic.end() :], maxsplit=1)[0]
-            found.setdefault(scenario, []).append(passed)
-    return found
+def _own(outcomes: Outcomes, mode: str) -> Iterator[tuple[str, str]]:
+    """The tests of the table in our own mode, with the step that each one is of: `row-006.1` is the second of scenario row-006."""
+    for id_ in outcomes:
+        if (traffic := _TRAFFIC.fullmatch(id_)) and traffic["subject"] == mode:
+            yield id_, traffic["step"]
+
+
+def _by_step(outcomes: Outcomes, mode: str) -> dict[str, bool]:
+    return {step: outcomes[id_] for id_, step in _own(outcomes, mode)}
+
+
+def _complete(steps: Mapping[str, bool], mode: str) -> dict[str, list[bool]]:
+    """The scenarios of which every step was run."""
+    every: dict[str, list[str]] = {}
+    for step in step_counts(mode):
+        every.setdefault(step.partition(".")[0], []).append(step)
+    return {scenario: [steps[step] for step in listed] for scenario, listed in every.items() if steps.keys() >= set(listed)}
 
 
 def _by_test(outcomes: Outcomes, mode: str) -> dict[str, list[bool]]:
@@ -81,7 +96,7 @@ def _by_test(outcomes: Outcomes, mode: str) -> dict[str, list[bool]]:
     found: dict[str, list[bool]] = {}
     for id_, passed in outcomes.items():
         test, _, parameters = id_.partition("[")
-        if not _OF_KUBE_PROXY.search(parameters) and not _names_another(parameters.rstrip("]").split("-"), mode):
+        if not _OF_KUBE_PROXY.search(parameters) and not _names_another(re.split("[-:]", parameters.rstrip("]")), mode):
             found.setdefault(test, []).append(passed)
     return found
 

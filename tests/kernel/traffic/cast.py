@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,7 +11,7 @@ import pytest
 from _pytest.mark import ParameterSet
 from tests.kernel.traffic.inprocess import DATAPLANES
 from tests.support.netns import ipvs, nf_tables
-from tests.support.scenarios.cases import Round, rounds_of
+from tests.support.scenarios.cases import Case, Round, rounds_of
 from tests.support.scenarios.sample import brief, sample
 from tests.support.scenarios.scenario import MODES, Scenario, load
 
@@ -94,7 +95,27 @@ IPVS_SAMPLE = (_SAMPLES[nf_tables.is_there()],) if ipvs.is_there() else ()
 IPVS_WHOLE = _WHOLES[nf_tables.is_there()] if ipvs.is_there() else ()
 
 
-def cases_of(parts: Iterable[Part]) -> list[ParameterSet]:
-    """Every case that they play: the parameters of a test."""
-    played = ((part, round_, case) for part in parts for round_ in part.rounds() for case in round_.cases)
-    return [pytest.param(part, round_, case, id=f"{case.id}-{part}") for part, round_, case in played]
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What a part plays of one step of a scenario: a test. Its cases are asked together with all others of the round."""
+
+    part: Part
+    round_: Round
+    cases: tuple[Case, ...]
+
+    @property
+    def id(self) -> str:
+        return f"{self.cases[0].step}:{self.part}"
+
+
+def groups_of(parts: Iterable[Part]) -> Iterator[Group]:
+    """Every case that they play."""
+    for part in parts:
+        for round_ in part.rounds():
+            for _, cases in itertools.groupby(round_.cases, lambda case: case.step):
+                yield Group(part, round_, tuple(cases))
+
+
+def tests_of(parts: Iterable[Part]) -> list[ParameterSet]:
+    """The parameters of a test."""
+    return [pytest.param(group, id=group.id) for group in groups_of(parts)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import pytest
 from tests.acceptance import tally
@@ -11,7 +11,7 @@ from tests.cluster.controlplane import ControlPlane
 from tests.kernel.traffic.apiserver import AgentProcess, KubeProxy
 from tests.kernel.traffic.cast import BY_IPTABLES, IPVS_BY_IPTABLES, IPVS_WHOLE, LEGACY, PARTS, Part
 from tests.kernel.traffic.inprocess import DATAPLANES, ByIptables, InProcess, IpvsByIptables, Legacy, Pipeline, dataplane
-from tests.kernel.traffic.stage import Theatre
+from tests.kernel.traffic.stage import CASES, Theatre
 from tests.kernel.traffic.subject import Subject
 from tests.support.netns.peers import Prober
 from tests.support.netns.topology import Topology
@@ -52,16 +52,20 @@ def live(request: pytest.FixtureRequest, world: Topology) -> Iterator[Pipeline]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many cases of the behaviour table passed for each subject, and how many rows in each mode."""
-    of = {outcome: [report.nodeid for report in terminalreporter.stats.get(outcome, ())] for outcome in ("passed", "failed", "error")}
+    of = {outcome: terminalreporter.stats.get(outcome, ()) for outcome in ("passed", "failed", "error")}
     for part in (*PARTS, *IPVS_WHOLE):
-        counts = {outcome: sum(tally.is_traffic(id_) and _is_of(id_, part) for id_ in ids) for outcome, ids in of.items()}
+        counts = {outcome: sum(map(_cases, filter(partial(_is_of, part), reports))) for outcome, reports in of.items()}
         if any(counts.values()):
             words = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items() if count or outcome == "passed")
             terminalreporter.write_line(f"traffic cases with real packets, {part}: {words}")
-    outcomes = {id_: outcome == "passed" for outcome, ids in of.items() for id_ in ids}
+    outcomes = {report.nodeid: outcome == "passed" for outcome, reports in of.items() for report in reports}
     for line in tally.lines(outcomes):
         terminalreporter.write_line(line)
 
 
-def _is_of(id_: str, part: Part) -> bool:
-    return re.search(rf"/(tcp|udp|sctp)-{part}\]$", id_) is not None
+def _is_of(part: Part, report: pytest.TestReport) -> bool:
+    return tally.subject_of(report.nodeid) == str(part)
+
+
+def _cases(report: pytest.TestReport) -> int:
+    return sum(int(str(value)) for name, value in report.user_properties if name == CASES)

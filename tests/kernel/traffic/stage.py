@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from tests.kernel.traffic.cast import Part
+from tests.kernel.traffic.cast import Group, Part
 from tests.kernel.traffic.subject import Running, Subject
 from tests.support.netns.peers import Answers, Prober
 from tests.support.scenarios.asking import asked
 from tests.support.scenarios.cases import Case, Round
 from tests.support.scenarios.configs import CONFIGS
 from tests.support.scenarios.scenario import Result
+
+CASES = "cases"
+"""The property of a test that says how many it has."""
+
+Report = Callable[[str, object], None]
 
 
 def expected(case: Case, part: Part) -> Result:
@@ -66,6 +71,13 @@ class Theatre:
     def __init__(self, engage: Callable[[Part], Subject], probers: Mapping[str, Prober]) -> None:
         self._engage, self._probers = engage, probers
         self._stage: Stage | None = None
+
+    def problems(self, group: Group) -> Iterator[str]:
+        """What is wrong with the answers to its cases, by case. Raises AssertionError if the round could not be played."""
+        stage = self.stage(group.part)
+        for case in group.cases:
+            if problem := case.judge(expected(case, group.part), stage.answers_of(case, group.round_)):
+                yield f"{case.id}: {problem}"
 
     def stage(self, part: Part) -> Stage:
         """The subject on the node under test."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from tests.kernel.traffic.cast import IPVS_SAMPLE, Part, cases_of
-from tests.kernel.traffic.stage import Theatre, expected
-from tests.support.scenarios.cases import Case, Round
+from tests.kernel.traffic.cast import IPVS_SAMPLE, Group, tests_of
+from tests.kernel.traffic.stage import CASES, Report, Theatre
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
 
 
-@pytest.mark.parametrize(("part", "round_", "case"), cases_of(IPVS_SAMPLE))
-def test_traffic(part: Part, round_: Round, case: Case, theatre: Theatre) -> None:
-    answers = theatre.stage(part).answers_of(case, round_)
+@pytest.mark.parametrize("group", tests_of(IPVS_SAMPLE))
+def test_traffic(group: Group, theatre: Theatre, record_property: Report) -> None:
+    record_property(CASES, len(group.cases))
 
-    problem = case.judge(expected(case, part), answers)
-    assert not problem, problem
+    assert not (problems := list(theatre.problems(group))), "\n".join(problems)

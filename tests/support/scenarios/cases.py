@@ -26,6 +26,11 @@ class Case:
     book: Book = field(repr=False)
 
     @property
+    def step(self) -> str:
+        """The scenario's step that it belongs to: `row-006`, and `row-006.1` after the first change."""
+        return self.id.partition(":")[0]
+
+    @property
     def space(self) -> str:
         """Where the client stands."""
         return self.book.clients[self.client].space

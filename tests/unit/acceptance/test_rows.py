@@ -48,7 +48,7 @@ def test_ids_of_cases_are_unique_in_a_mode(mode: str) -> None:
 
 
 def test_a_row_passes_if_all_of_its_cases_do() -> None:
-    ids = [f"{TRAFFIC}[{case.id}-nftables]" for round_ in rounds_of(load()) for case in round_.cases]
+    ids = [f"{TRAFFIC}[{case.step}:nftables]" for round_ in rounds_of(load()) for case in round_.cases]
     outcomes = dict.fromkeys(ids, True)
     everything, without_one = list(lines(outcomes)), dict(outcomes)
     without_one[next(id_ for id_ in ids if "[row-013:" in id_)] = False
@@ -60,27 +60,23 @@ def test_a_row_passes_if_all_of_its_cases_do() -> None:
 
 
 def test_the_sample_of_a_mode_tells_its_rows_too() -> None:
-    ids = [
-        f"tests/kernel/traffic/test_ipvs.py::test_traffic[{case.id}-ipvs]"
-        for round_ in sample(rounds_of(load(), mode="ipvs"))
-        for case in round_.cases
-    ]
-    (line,) = lines(dict.fromkeys(ids, True))
+    cases = [case for round_ in sample(rounds_of(load(), mode="ipvs")) for case in round_.cases]
+    (line,) = lines({f"tests/kernel/traffic/test_ipvs.py::test_traffic[{case.step}:ipvs]": True for case in cases})
 
-    assert f"with {len(ids):,} of {case_counts('ipvs').total():,} cases" in line
+    assert f"with {len(cases):,} of {case_counts('ipvs').total():,} cases" in line
     assert "by real packets" in line
     assert "failed" not in line
 
 
 def test_cases_of_kube_proxy_prove_nothing_of_ours() -> None:
-    ids = [f"{TRAFFIC}[{case.id}-kube-proxy-nftables]" for round_ in rounds_of(load()) for case in round_.cases]
+    ids = [f"{TRAFFIC}[{case.step}:kube-proxy-nftables]" for round_ in rounds_of(load()) for case in round_.cases]
 
     assert not list(lines(dict.fromkeys(ids, True)))
 
 
 def test_a_row_is_not_run_in_a_mode_whose_tests_were_run_on_kube_proxy_alone() -> None:
     case = next(case for round_ in rounds_of(load()) for case in round_.cases)
-    some = {f"{TRAFFIC}[{case.id}-nftables]": True}
+    some = {f"{TRAFFIC}[{case.step}:nftables]": True}
     test = "tests/kernel/node/test_udp.py::test_row_121_clients_are_refused_when_no_endpoint_is_left"
 
     assert list(lines({**some, f"{test}[kube-proxy]": True})) == list(lines(some))
