@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 from tests.cluster.controlplane import ControlPlane
+from tests.kernel.cleanup import clean_up
 from tests.kernel.faults.agent import Agent, order
 from tests.kernel.faults.conftest import Web
 from tests.kernel.traffic.apiserver import Cluster, KubeProxy
@@ -68,7 +68,7 @@ def test_an_agent_that_starts_in_another_mode_removes_what_the_one_before_left(
 @pytest.fixture
 def after_kube_proxy(agent: Agent, plane: ControlPlane, world: Topology, api_cluster: Cluster, tmp_path: Path) -> Agent:
     """An agent that is not started yet, on a node where kube-proxy ran in iptables mode; its rules are still there."""
-    world.node.run(sys.executable, "-m", "proxyconfig_agent", "--cleanup")
+    clean_up(world.node)
     with KubeProxy("iptables", plane, world, api_cluster, tmp_path).started(CONFIGS["default"]):
         eventually(api_cluster.caught_up, within_s=60)
     return agent

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 from tests.kernel.traffic.manifest import proxy_config
 from tests.support.netns.namespace import Namespace
 from tests.support.netns.process import ended, start
-from tests.support.netns.programs import ROOT
 from tests.support.netns.topology import NODE_NAME
 from tests.support.polling import eventually
 from tests.support.scenarios.configs import CONFIGS
@@ -76,11 +74,6 @@ class Agent:
     def restart(self) -> None:
         """Start it again after `kill`, with the same order; its log begins anew."""
         self._start()
-
-    def clean_up(self) -> subprocess.CompletedProcess[str]:
-        """Run `--cleanup`."""
-        argv = self._node.argv(sys.executable, "-m", "proxyconfig_agent", "--cleanup")
-        return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
 
     def said(self) -> list[Mapping[str, Any]]:
         """What it has logged so far, in whole lines."""

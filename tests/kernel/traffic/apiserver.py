@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel import kubeproxy
+from tests.kernel.cleanup import clean_up
 from tests.kernel.traffic.clusterobjects import node_object
 from tests.kernel.traffic.inprocess import empty
 from tests.kernel.traffic.manifest import EVERYWHERE, proxy_config
@@ -89,7 +90,7 @@ class AgentProcess:
             # What is new from now on comes with a later sync. The first one may have several transactions.
             eventually(lambda: self._topology.node.call(has_synced), within_s=60)
             yield self._cluster
-        printed = self._topology.node.run(sys.executable, "-m", "proxyconfig_agent", "--cleanup")
+        printed = clean_up(self._topology.node)
         assert "0 kernel objects" in printed, printed
         empty(self._topology.node)
 
