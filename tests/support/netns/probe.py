@@ -38,7 +38,7 @@ _next_port = threading.Lock()
 
 
 def ask(flow: Mapping[str, Any]) -> dict[str, int]:
-    """Repeat one flow `attempts` times (default 1), or for `for_s` seconds; count the answers.
+    """Repeat one flow `attempts` times (default 1), or for `for_s` seconds with a pause of `every_s` (default 0); count the answers.
 
     A DROP is asked again up to `again` times. It stops when `enough` different answers were seen in at least `least` attempts: with
     `for_s` not before that time is over; without it at the first REJECT or DROP, too.
@@ -55,6 +55,7 @@ def ask(flow: Mapping[str, Any]) -> dict[str, int]:
             late_s = time.monotonic() - ends
             if late_s >= LATE_S or (late_s >= 0 and enough):
                 break
+            time.sleep(flow.get("every_s", 0))
             continue
         if enough or attempt >= flow.get("attempts", 1) or answer in (REJECT, DROP):
             break
