@@ -14,7 +14,7 @@ import pytest
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.faults.agent import Agent, forget, order
 from tests.kernel.faults.conftest import Web
-from tests.kernel.node.test_health_ports import PORT, balanced, everywhere, status
+from tests.kernel.node.healthports import PORT, balanced, everywhere, status
 from tests.kernel.node.udp import ready
 from tests.kernel.traffic.apiserver import Cluster
 from tests.support.netns.topology import NODE, NODE_ALTERNATIVE, NODE_NAME, Topology
