@@ -40,8 +40,7 @@ class Api:
         marks = _marks(self._generation)
         self._place({namespace for _, namespace, _ in (*objects, *marks)} - self._namespaces)
         self._writer.replace(self._present, objects)
-        for one in marks.values():
-            self._writer.apply([one])
+        self._writer.apply_in_order(marks.values())
         self._present = dict(objects)
         return Mark(str(self._generation), str(9000 + self._generation))
 

@@ -42,8 +42,7 @@ class ApiObjects:
         self.writer.replace(self._present, objects)
         self._present = dict(objects)
         self._generation += 1
-        for one in self._sentinel():
-            self.writer.apply([one])
+        self.writer.apply_in_order(self._sentinel())
 
     def caught_up(self) -> bool:
         """Whether every pod reaches the newest sentinel in both families, and of the two others the one whose turn it is."""

@@ -6,7 +6,7 @@ A kubectl for each of these would compute for longer than the proxies under test
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -38,6 +38,10 @@ class ApiWriter:
         listed = list(objects)
         self._do(_application(one) for one in listed)
         self._do(_application(one, "status") for one in listed if "status" in one)
+
+    def apply_in_order(self, objects: Iterable[Object]) -> None:
+        """Write objects one after the other, over one connection: watches keep the order."""
+        self._do([_applications(list(objects))])
 
     def place_node(self, node: Object) -> None:
         """Write a Node, and merge its status: server-side apply refuses two addresses of one type."""
@@ -80,6 +84,15 @@ class ApiWriter:
 
 def _application(one: Object, subresource: str = "") -> Request:
     return lambda api: apply(api, _path_of(one, subresource), one, manager=MANAGER)
+
+
+def _applications(objects: Sequence[Object]) -> Request:
+    async def write(api: ApiClient) -> bytes:
+        for one in objects:
+            await _application(one)(api)
+        return b""
+
+    return write
 
 
 def _deletion(path: str) -> Request:
