@@ -43,7 +43,7 @@ def kube_proxy_configuration(setting: Setting, kubeconfig: Path) -> Object:
             "masqueradeAll": setting.masquerade_all,
             "masqueradeBit": setting.masquerade_bit,
             "localhostNodePorts": setting.localhost,
-            "minSyncPeriod": "0.1s",
+            "minSyncPeriod": "1s",
         },
         "conntrack": {**_CONNTRACK, "min": 0, "tcpBeLiberal": setting.liberal},
     }

@@ -41,7 +41,7 @@ class Side:
 
     def tables(self, mark: Mark) -> dict[int, Tables]:
         """The tables of both families once the proxy knows everything that the mark was written behind."""
-        return {family: parse(eventually(partial(self.save, family), SYNC_WITHIN_S, every_s=0.2, until=mark.is_in)) for family in (4, 6)}
+        return {family: parse(eventually(partial(self.save, family), SYNC_WITHIN_S, every_s=0.5, until=mark.is_in)) for family in (4, 6)}
 
 
 @contextlib.contextmanager

@@ -6,8 +6,9 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator
 
+import pytest
 from tests.kernel.iptables.generated import HEADLESS, OTHER_PROXY, Generator
-from tests.kernel.iptables.test_comparison import CHANGES, SERVICES
+from tests.kernel.iptables.test_comparison import CHANGES, ENDPOINTS, MANY, SERVICES
 from tests.support.scenarios.objects import SERVICE_LABEL
 from tests.support.scenarios.scenario import Object
 
@@ -46,6 +47,14 @@ def test_every_field_is_drawn_several_times() -> None:
     before = Counter(itertools.chain.from_iterable(map(set, _all_kinds(drawn))))
     assert {kind: before[kind] for kind in EXPECTED if before[kind] < 3} == {}
     assert set(before) == EXPECTED
+
+
+@pytest.mark.parametrize("family", ["IPv4", "IPv6"])
+def test_a_large_cluster_has_more_than_a_thousand_endpoints(family: str) -> None:
+    drawn = Generator(seed=5, endpoints=ENDPOINTS)
+    drawn.add(MANY)
+    slices = [one for (kind, _, _), one in drawn.objects().items() if kind == "EndpointSlice" and one["addressType"] == family]
+    assert sum(len(one["endpoints"]) for one in slices) > 1000
 
 
 def test_what_is_drawn_is_the_same_every_time() -> None:
