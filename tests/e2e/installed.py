@@ -101,15 +101,15 @@ def _is_everywhere(nodes: Mapping[str, int]) -> bool:
 
 
 @contextmanager
-def installed(name: str) -> Iterator[Installed]:
-    """Give the cluster of KUBECONFIG, or a local one of this name, with the product on it as the sources are now."""
+def installed(name: str, nodes: int = 2) -> Iterator[Installed]:
+    """Give the cluster of KUBECONFIG, or a local one of this name and size, with the product on it as the sources are now."""
     target = deploy.given()
     if target is not None:
         deploy.apply(target)
         with reader(target.kubeconfig) as reads:
             yield Installed(target.kubeconfig, reads, cluster.of_kubeconfig(target.kubeconfig), target.agent)
         return
-    with cluster.provided(name, 2) as local, reader(local.kubeconfig) as reads:
+    with cluster.provided(name, nodes) as local, reader(local.kubeconfig) as reads:
         target = deploy.load(local)
         deploy.apply(target)
         yield Installed(local.kubeconfig, reads, local, target.agent)

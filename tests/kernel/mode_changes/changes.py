@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from tests.kernel.mode_changes import remains
-from tests.kernel.mode_changes.stage import KINDS, Stage, Told
+from tests.kernel.mode_changes.stage import KINDS, Stage
+from tests.support.netns.flows import Told
 from tests.support.polling import eventually
 
 ENOUGH = 25

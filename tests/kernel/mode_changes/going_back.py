@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 from tests.kernel.mode_changes import remains
 from tests.kernel.mode_changes.changes import counts
-from tests.kernel.mode_changes.stage import CLUSTER_IPS, WORD, Stage, Told
+from tests.kernel.mode_changes.stage import CLUSTER_IPS, WORD, Stage
+from tests.support.netns.flows import Told
 
 PROBES = {"apiServer": False, "dns": False, "services": [{"namespace": "default", "name": "web", "port": WORD}]}
 CAREFUL = {"probes": PROBES, "holdPeriod": "5m"}

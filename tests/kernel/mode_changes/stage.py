@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from tests.kernel.mode_changes import remains
 from tests.kernel.mode_changes.agent import WITHIN_S, Agent
 from tests.kernel.mode_changes.api import Lists, serving
 from tests.kernel.traffic.clusterobjects import node_object
+from tests.support.netns.flows import Client, Flow, Told, asking
 from tests.support.netns.namespace import Namespace
 from tests.support.netns.peers import echoing
-from tests.support.netns.programs import Program
 from tests.support.netns.talker import Talker
 from tests.support.netns.topology import NODE, NODE_NAME, POD_CIDR, PODS, PODS2, SERVICE_CIDR, Topology, topology
 from tests.support.polling import eventually
@@ -29,40 +28,6 @@ ECHO, TALKING = 8080, 7070
 ENDPOINTS = {"near1": PODS["near1"], "far1": PODS2["far1"]}
 CLIENTS = (("client", CLUSTER_IPS[0]), ("node", CLUSTER_IPS[1]), ("outside", NODE.v4), ("outside", NODE.v6))
 KINDS = {"connection": (TALK, TALK_NODE_PORT), "connections": (WORD, WORD_NODE_PORT), "datagrams": (WORD, WORD_NODE_PORT)}
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What became of the requests of one flow."""
-
-    kind: str
-    place: str
-    sent: int
-    lost: Sequence[str]
-    kept: bool
-
-
-class Client:
-    """A process in a namespace that asks one address in every way."""
-
-    def __init__(self, space: Namespace, address: str) -> None:
-        self._place = f"{space.label} {address}"
-        of_node = address in NODE.both
-        flows = [{"kind": kind, "address": address, "port": ports[of_node]} for kind, ports in KINDS.items()]
-        self._program = Program("traffic", (json.dumps(flows),), space)
-
-    def await_first_answers(self) -> None:
-        assert self._program.stdout.readline() == "ready\n"
-
-    def stop(self) -> None:
-        self._program.stdin.close()
-
-    def told(self) -> Iterator[Told]:
-        for kind, flow in zip(KINDS, json.loads(self._program.stdout.read()), strict=True):
-            yield Told(kind, self._place, **flow)
-
-    def kill(self) -> None:
-        self._program.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +46,13 @@ class Stage:
     @contextlib.contextmanager
     def traffic(self, told: list[Told]) -> Iterator[None]:
         """Of a pod and a process of the node to the ClusterIP, of a host outside to the NodePort, until some requests after the end."""
-        with contextlib.ExitStack() as ends:
-            clients = [Client(self.topology[place], address) for place, address in CLIENTS]
-            for client in clients:
-                ends.callback(client.kill)
-            for client in clients:
-                client.await_first_answers()
+        with asking([self._client(place, address) for place, address in CLIENTS], told):
             yield
-            for client in clients:
-                client.stop()
-            for client in clients:
-                told += client.told()
+
+    def _client(self, place: str, address: str) -> Client:
+        of_node = address in NODE.both
+        flows = [Flow(kind, address, ports[of_node]) for kind, ports in KINDS.items()]
+        return Client(self.topology[place], flows)
 
     def await_end_of(self, mode: str) -> None:
         """Until a scan finds nothing of this mode. Another one serves."""

@@ -1,8 +1,8 @@
 """A client that sends one request after the other until it is stopped, and says how many had no answer, as a process in a namespace.
 
-`python -m tests.support.netns.traffic FLOWS` with a JSON list of `{"kind", "address", "port"}`. It prints `ready` when every flow has
-had its first answer, goes on until some requests after the end of its standard input, and prints a JSON list with what became of each
-flow. Standard library only.
+`python -m tests.support.netns.traffic FLOWS PACE` with a JSON list of `{"kind", "address", "port"}` and the seconds between two requests
+of a flow. It prints `ready` when every flow has had its first answer, goes on until some requests after the end of its standard input,
+and prints a JSON list with what became of each flow. Standard library only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-PACE_S = 0.02
 PATIENCE_S = 10
 """A server that has no processor for seconds is not silent."""
 LAST = 25
@@ -28,9 +27,9 @@ _stopped = threading.Event()
 class Flow:
     """Requests of one kind to one address."""
 
-    def __init__(self, kind: str, address: str, port: int) -> None:
+    def __init__(self, pace_s: float, kind: str, address: str, port: int) -> None:
         self._ask: Callable[[], None] = {"connection": self._on_connection, "connections": self._connect, "datagrams": self._send}[kind]
-        self._to = (address, port)
+        self._pace_s, self._to = pace_s, (address, port)
         self._family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._socket: socket.socket | None = None
         self._sent, self._lost = 0, list[str]()
@@ -41,7 +40,7 @@ class Flow:
         kept, last = True, LAST
         while kept and last:
             last -= _stopped.is_set()
-            time.sleep(PACE_S)
+            time.sleep(self._pace_s)
             self._sent += 1
             try:
                 self._ask()
@@ -91,8 +90,8 @@ def _answer(connection: socket.socket) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Send what the only argument says."""
-    flows = [Flow(**flow) for flow in json.loads(arguments[0])]
+    """Send what the two arguments say."""
+    flows = [Flow(float(arguments[1]), **flow) for flow in json.loads(arguments[0])]
     with ThreadPoolExecutor(len(flows)) as pool:
         running = [pool.submit(flow.run) for flow in flows]
         for flow in flows:
