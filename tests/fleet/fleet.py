@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.cluster import cluster
 from tests.cluster.command import run
+from tests.cluster.errors import CommandError
 from tests.cluster.network import inside
 from tests.e2e.installed import CONFIG, Installed, condition
 from tests.e2e.reader import Object
@@ -69,6 +70,18 @@ class Fleet:
         """The NodeProxies by node."""
         return {each["metadata"]["name"]: each for each in self.product.objects("nodeproxies")}
 
+    def await_held(self, node: str) -> None:
+        """Until a node holds a change, with the agent's pod that the change needs: it is replaced meanwhile, and goes on."""
+
+        def held() -> None:
+            self.await_change(node, "Holding")
+            rollout = self.product.config()["status"]["rollout"]
+            (pod,) = [each for each in self.product.agents() if each["spec"]["nodeName"] == node]
+            assert pod["metadata"]["labels"]["proxyconfig.dev/pod-revision"] == rollout["podRevision"], pod["metadata"]
+            assert all(each["ready"] for each in pod["status"].get("containerStatuses", [{"ready": False}])), pod["status"]
+
+        eventually(held, within_s=WITHIN_S, every_s=0.3)
+
     def await_change(self, node: str, *phases: str) -> Object:
         """Until a node's change is in one of these phases."""
 
@@ -85,8 +98,11 @@ class Fleet:
         return run(*found.enter(), *words)
 
     def mode_of(self, node: str) -> str:
-        """The mode in which a node's agent serves, as its port for metrics says: the API server need not be there."""
-        return self.on(node, "python3", "-c", _ASK_MODE)
+        """The mode in which a node's agent serves, as its port for metrics says: the API server need not be there. Empty: no answer."""
+        try:
+            return self.on(node, "python3", "-c", _ASK_MODE)
+        except CommandError:
+            return ""
 
     def _pods(self) -> Iterator[Client]:
         for node, address in zip(peers.CLIENTS, self.service["spec"]["clusterIPs"], strict=True):

@@ -46,7 +46,7 @@ def test_a_node_whose_dns_fails_in_the_new_mode_is_back_by_itself_and_no_other_c
     before, told = versions(fleet), list[Told]()
     with fleet.traffic(told):
         generation = fleet.order("iptables", {**CAREFUL, "holdPeriod": "5m"})
-        fleet.await_change(CANARY, "Holding")
+        fleet.await_held(CANARY)
         assert fleet.mode_of(CANARY) == "iptables"
         with without_dns(fleet, CANARY):
             cut = time.monotonic()

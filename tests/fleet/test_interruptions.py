@@ -54,7 +54,7 @@ def test_operators_that_are_killed_while_nodes_go_back_finish_that(fleet: Fleet,
     told = list[Told]()
     with fleet.traffic(told):
         generation = fleet.order("iptables", {**CAREFUL, "holdPeriod": "5m"})
-        fleet.await_change(CANARY, "Holding")
+        fleet.await_held(CANARY)
         with without_dns(fleet, CANARY):
             fleet.await_change(CANARY, "RolledBack")
             kill_operators(fleet)
@@ -67,7 +67,7 @@ def test_a_node_is_back_by_itself_while_the_api_server_is_away(fleet: Fleet, rec
     told = list[Told]()
     with fleet.traffic(told):
         generation = fleet.order("iptables", {**CAREFUL, "holdPeriod": "5m"})
-        fleet.await_change(CANARY, "Holding")
+        fleet.await_held(CANARY)
         fleet.local.plane.stop_server()  # the probe apiServer fails from now on
         try:
             eventually(lambda: fleet.mode_of(CANARY), until="nftables".__eq__, within_s=120, every_s=0.1)
