@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +10,11 @@ from typing import Any
 from tests.cluster import cluster
 from tests.cluster.command import run
 from tests.cluster.errors import CommandError
-from tests.cluster.network import inside
 from tests.e2e.installed import CONFIG, Installed, condition
 from tests.e2e.reader import Object
 from tests.fleet import peers
 from tests.support.netns.flows import Client, Flow, Told, asking
+from tests.support.netns.namespace import Namespace
 from tests.support.polling import eventually
 
 NODES, ZONES = 6, 3
@@ -107,15 +106,14 @@ class Fleet:
     def _pods(self) -> Iterator[Client]:
         for node, address in zip(peers.CLIENTS, self.service["spec"]["clusterIPs"], strict=True):
             process = peers.process_of_client(self.product, self.local, node)
-            python = ("nsenter", f"--target={process}", "--net", "--", sys.executable)
-            yield Client(f"a pod of {node}", python, flows(address, peers.WORD, peers.TALK), PACE_S)
+            yield Client(Namespace(f"/proc/{process}/ns/net", f"a pod of {node}"), flows(address, peers.WORD, peers.TALK), PACE_S)
 
     def _outside(self) -> Iterator[Client]:
-        python = (*inside(self.local.outside.namespace), sys.executable)
         for number in ENTRIES:
             node = self.local.nodes[number]
+            outside = Namespace(self.local.outside.namespace, f"outside by {node.name}")
             for address in (node.attachment.ipv4, node.attachment.ipv6):
-                yield Client(f"outside by {node.name}", python, flows(address, peers.WORD_NODE_PORT, peers.TALK_NODE_PORT), PACE_S)
+                yield Client(outside, flows(address, peers.WORD_NODE_PORT, peers.TALK_NODE_PORT), PACE_S)
 
 
 def flows(address: str, word: int, talk: int) -> Sequence[Flow]:

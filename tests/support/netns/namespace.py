@@ -35,7 +35,7 @@ class CommandError(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A network namespace by name. `label` is the part that people read."""
+    """A network namespace by name, or by the absolute path of its file. `label` is the part that people read."""
 
     name: str
     label: str
