@@ -6,7 +6,7 @@ NODES ?= 2
 MODE ?= nftables
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock cli check unit kernel test demo demo-down ipvs cluster cluster-down cluster-load deploy e2e bench kernels clean
+.PHONY: help venv lock cli check unit kernel test demo demo-down ipvs cluster cluster-down cluster-load deploy e2e fleet bench kernels clean
 
 help: ## these lines
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -50,6 +50,10 @@ test: venv ## everything: lint, types, layers and unit tests, then kernel (on ot
 
 kernels: venv ## kernel tests on Linux 6.1, and on kernels that each lack something, as ordinary processes (user-mode Linux); root needed
 	$(BIN)/python -m tests.kernels test
+
+fleet: venv ## rehearsals on six nodes in three zones under traffic: waves, failures, interruptions, kube-proxy and back, a thousand changes; hours, root needed
+	$(BIN)/python -m tests.cluster prepare
+	$(BIN)/pytest -s tests/fleet
 
 bench: venv ## kube-proxy and the agent side by side (MODES=nftables,ipvs,userspace SIZES=1000,5000 SUBJECTS=kube-proxy,proxyconfig COLD=5000x50), about an hour
 	$(BIN)/python -m tests.bench $(if $(MODES),--modes $(MODES)) $(if $(COLD),--cold $(COLD)) $(if $(SIZES),--sizes $(SIZES)) $(if $(SUBJECTS),--subjects $(SUBJECTS))
