@@ -1,20 +1,22 @@
 """Simulated nodes: what the DaemonSet controller, kubelet and the agent of each node would do, seen from the API server.
 
-A thread looks at the API server when something changes there, and twice a second, and does what is due: it keeps no state but what a test
-told it.
+A thread looks at what is known of the API server when something changes there, and twice a second, and does what is due: it keeps no
+state but what a test told it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from tests.apiserver.objects import CONFIGS, DAEMONSETS, LEASES, NODES, PODS, PROXIES, Api, Object, node, pod, ready
+from tests.apiserver.informer import Informer
+from tests.apiserver.objects import CONFIGS, DAEMONSETS, LEASES, NODES, PODS, PROXIES, Api, Object, node, pod, ready, running, waiting
 from urllib3.exceptions import HTTPError
 
 from proxyconfig_api.objects import heartbeat, names
@@ -24,9 +26,8 @@ _PASSING = (
     *("429", "503"),  # a server that is being started has not got all its paths yet
 )
 LOOK_EVERY_S, LOOK_AGAIN_AFTER_S = 0.5, 0.05
-WATCH_S = 10
-WATCHED = (DAEMONSETS, PODS, PROXIES, NODES)
-PULL_ERROR = 'failed to pull and unpack image "registry.test/agent:none": not found'
+T = TypeVar("T")
+Work = Callable[[], None]
 
 
 class Fleet:
@@ -42,8 +43,8 @@ class Fleet:
         """Nodes whose agents do not reach the API server, though kubelet does."""
         self.going_back: set[str] = set()
         """Nodes whose agents go back from every change, as DNS does not answer after it; they try again only what is another order."""
-        self.renew_s = 2.0
-        """Between two heartbeats of an agent."""
+        self.renew_s = heartbeat.RENEW_S / 4
+        """Between two heartbeats of an agent; to be less where an operator's grace is."""
         self._renewed: dict[str, float] = {}
         self.missing_images: set[str] = set()
         """Images that no registry has."""
@@ -52,14 +53,17 @@ class Fleet:
         self.removals: list[str] = []
         """Nodes whose agents have removed everything, in order."""
         self._stop, self._changed = threading.Event(), threading.Event()
-        self._watches = [threading.Thread(target=self._follow, args=(path,), name=f"watch {path}", daemon=True) for path in WATCHED]
+        self._daemonsets, self._pods, self._proxies, self._nodes = (
+            Informer(api, path, self._changed, self._stop) for path in (DAEMONSETS, PODS, PROXIES, NODES)
+        )
         self._workers = ThreadPoolExecutor(8)
         self._thread = threading.Thread(target=self._run, name="fleet")
         self.failures: list[str] = []
 
     def __enter__(self) -> Fleet:
-        for thread in (*self._watches, self._thread):
-            thread.start()
+        for informer in (self._daemonsets, self._pods, self._proxies, self._nodes):
+            informer.start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -98,7 +102,7 @@ class Fleet:
         self.api.create(NODES, node(name, labels))
         self.api.patch(f"{NODES}/{name}/status", {"status": {"conditions": [ready(holds=True, reason="KubeletReady")]}})
 
-    def _each(self, work: Callable[[str], object], items: Iterable[str]) -> None:
+    def _each(self, work: Callable[[T], object], items: Iterable[T]) -> None:
         for done in wait([self._workers.submit(work, item) for item in items]).done:  # all of them, or they would run into the next round
             done.result()
 
@@ -114,47 +118,61 @@ class Fleet:
             except (OSError, HTTPError):
                 continue  # a test has stopped the API server
 
-    def _follow(self, path: str) -> None:
-        """Note each change of a collection."""
-        while not self._stop.wait(LOOK_AGAIN_AFTER_S):
-            # A test may have stopped the API server.
-            with contextlib.suppress(OSError, HTTPError), self.api.watch(f"{path}?timeoutSeconds={WATCH_S}") as changes:
-                for _ in changes:
-                    self._changed.set()
-
     def _round(self) -> None:
-        templates = {item["metadata"]["labels"][names.CONFIG_LABEL]: item["spec"]["template"] for item in self.api.every(DAEMONSETS)}
-        pods = {item["metadata"]["name"]: item for item in self.api.every(PODS)}
-        proxies = {item["metadata"]["name"]: item for item in self.api.every(PROXIES)}
-        nodes = {item["metadata"]["name"]: item for item in self.api.every(NODES)}
-        self._each(
-            lambda name: self._live(nodes[name], templates, pods, proxies.get(name)), [name for name in nodes if name not in self.dead]
-        )
+        sets = self._daemonsets.objects().values()
+        templates = {each["metadata"]["labels"][names.CONFIG_LABEL]: each["spec"]["template"] for each in sets}
+        pods, proxies = defaultdict[str, list[Object]](list), self._proxies.objects()
+        for item in self._pods.objects().values():
+            pods[item["spec"]["nodeName"]].append(item)
+        living = {name: each for name, each in self._nodes.objects().items() if name not in self.dead}
+        due = [list(self._due(each, templates, pods[name], proxies.get(name))) for name, each in living.items()]
+        self._each(_do, filter(None, due))
 
-    def _live(self, each: Object, templates: Mapping[str, Object], pods: Mapping[str, Object], proxy: Object | None) -> None:
+    def _due(self, each: Object, templates: Mapping[str, Object], pods: Iterable[Object], proxy: Object | None) -> Iterator[Work]:
+        """What is to be done on a node, in order."""
         name = each["metadata"]["name"]
         config = each["metadata"].get("labels", {}).get(names.CONFIG_LABEL, "")
-        mine = f"agent-{config}-{name}"
-        for key in [
-            key for key, item in pods.items() if item["spec"]["nodeName"] == name and (key != mine or _ends(item, config, templates))
-        ]:
-            self.api.delete(f"{PODS}/{key}?gracePeriodSeconds=0")
-        if config not in templates or (mine in pods and _ends(pods[mine], config, templates)):
+        mine, found = f"agent-{config}-{name}", None
+        for item in pods:
+            if item["metadata"]["name"] != mine or _ends(item, config, templates):
+                yield partial(self._delete, item["metadata"]["name"])
+            if item["metadata"]["name"] == mine:
+                found = item
+        if config not in templates or (found is not None and _ends(found, config, templates)):
             return
-        made = pods.get(mine) or self.api.create(PODS, pod(mine, name, config, templates[config]))
-        broken = _image(made) in self.missing_images
-        if mine not in pods or (made["status"]["phase"] == "Running") == broken:
-            status = _waiting() if broken else _running(ready=_image(made) not in self.unready_images)
-            self.api.patch(f"{PODS}/{mine}/status", {"status": status})
-        elif not broken and proxy is not None and name not in self.silent:
-            self._report(proxy)
-            self._renew(proxy)
+        if found is None:
+            yield partial(self._start_pod, pod(mine, name, config, templates[config]))
+        elif (found["status"]["phase"] == "Running") == self._is_broken(found):
+            yield partial(self._run_pod, found)
+        elif not self._is_broken(found) and proxy is not None and name not in self.silent:
+            yield from self._due_of_agent(proxy)
+
+    def _delete(self, name: str) -> None:
+        self.api.delete(f"{PODS}/{name}?gracePeriodSeconds=0")
+        self._pods.drop(name)
+
+    def _start_pod(self, wanted: Object) -> None:
+        self._run_pod(self.api.create(PODS, wanted))
+
+    def _run_pod(self, made: Object) -> None:
+        """Start its container, as far as that is possible."""
+        status = waiting() if self._is_broken(made) else running(ready=_image(made) not in self.unready_images)
+        self._pods.put(self.api.patch(f"{PODS}/{made['metadata']['name']}/status", {"status": status}))
+
+    def _is_broken(self, made: Object) -> bool:
+        return _image(made) in self.missing_images
+
+    def _due_of_agent(self, proxy: Object) -> Iterator[Work]:
+        name, removing = proxy["metadata"]["name"], proxy["spec"]["action"] == "Remove"
+        observed = proxy.get("status", {}).get("observedGeneration") == proxy["metadata"]["generation"]
+        if not observed and not (removing and name in self.stubborn):
+            yield partial(self._report, proxy)
+        if time.monotonic() - self._renewed.get(name, float("-inf")) >= self.renew_s:
+            yield partial(self._renew, proxy)
 
     def _report(self, proxy: Object) -> None:
         name, generation, spec = proxy["metadata"]["name"], proxy["metadata"]["generation"], proxy["spec"]
         removing = spec["action"] == "Remove"
-        if proxy.get("status", {}).get("observedGeneration") == generation or (removing and name in self.stubborn):
-            return
         before = proxy.get("status", {}).get("observedRevision", "")
         back = name in self.going_back and before not in ("", spec["revisionName"]) and not removing
         self._write(proxy, self._gone_back(proxy) if back else self._done(spec, generation, removing=removing))
@@ -178,14 +196,11 @@ class Fleet:
         name = proxy["metadata"]["name"]
         metadata = {"name": name, "uid": proxy["metadata"]["uid"]}
         body = {"apiVersion": names.API_VERSION, "kind": "NodeProxy", "metadata": metadata, "status": status}
-        self.api.apply(f"{PROXIES}/{name}/status", body, manager=names.AGENT)
+        self._proxies.put(self.api.apply(f"{PROXIES}/{name}/status", body, manager=names.AGENT))
 
     def _renew(self, proxy: Object) -> None:
         """The agent's heartbeat: anything that changes the Lease."""
-        node, now = proxy["metadata"]["name"], time.monotonic()
-        if now - self._renewed.get(node, float("-inf")) < self.renew_s:
-            return
-        self._renewed[node] = now
+        self._renewed[proxy["metadata"]["name"]] = time.monotonic()
         renew(self.api, proxy)
 
 
@@ -208,6 +223,11 @@ def clean(api: Api) -> None:
         api.delete(f"{path}?gracePeriodSeconds=0")
 
 
+def _do(works: Iterable[Work]) -> None:
+    for work in works:
+        work()
+
+
 def _ends(item: Object, config: str, templates: Mapping[str, Object]) -> bool:
     """Whether kubelet is to end a pod: somebody has deleted it, or its DaemonSet does not want it any more."""
     return config not in templates or "deletionTimestamp" in item["metadata"]
@@ -215,17 +235,6 @@ def _ends(item: Object, config: str, templates: Mapping[str, Object]) -> bool:
 
 def _image(made: Object) -> str:
     return str(made["spec"]["containers"][0]["image"])
-
-
-def _running(*, ready: bool) -> Object:
-    container = {"name": names.AGENT, "ready": ready, "image": "", "imageID": "", "restartCount": 0, "state": {"running": {}}}
-    return {"phase": "Running", "conditions": [{"type": "Ready", "status": str(ready)}], "containerStatuses": [container]}
-
-
-def _waiting() -> Object:
-    why = {"waiting": {"reason": "ErrImagePull", "message": PULL_ERROR}}
-    container = {"name": names.AGENT, "ready": False, "image": "", "imageID": "", "restartCount": 0, "state": why}
-    return {"phase": "Pending", "conditions": [ready(holds=False)], "containerStatuses": [container]}
 
 
 _OTHERS = (

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import urllib3
+from tests.cluster.certificates import Authority
 from tests.cluster.controlplane import ControlPlane
 
 from proxyconfig_api.objects import names
@@ -22,18 +25,25 @@ EVENTS = "/apis/events.k8s.io/v1/namespaces/default/events"
 
 Object = dict[str, Any]
 
+PULL_ERROR = 'failed to pull and unpack image "registry.test/agent:none": not found'
 _BUSY = urllib3.Retry(total=5, connect=0, read=0, status_forcelist=(429,), allowed_methods=None, raise_on_status=False)
 """A server that has just been given CRDs asks for patience."""
+
+
+@cache
+def _pool(authority: Authority) -> urllib3.PoolManager:
+    """The administrator's connections, kept from test to test: each new one costs both sides a handshake."""
+    admin = authority.client("admin", "system:masters")
+    trust = ssl.create_default_context(cafile=str(authority.certificate))
+    trust.load_cert_chain(admin.certificate, admin.key)
+    return urllib3.PoolManager(ssl_context=trust, maxsize=16, retries=False)
 
 
 class Api:
     """One API server. Every method raises AssertionError with the server's words for an answer that is not expected."""
 
     def __init__(self, plane: ControlPlane) -> None:
-        admin = plane.authority.client("admin", "system:masters")
-        self._pool = urllib3.PoolManager(
-            ca_certs=str(plane.authority.certificate), cert_file=str(admin.certificate), key_file=str(admin.key), maxsize=8, retries=False
-        )
+        self._pool = _pool(plane.authority)
         self._server = plane.server
 
     def get(self, path: str) -> Object | None:
@@ -122,6 +132,19 @@ def pod(name: str, node_name: str, config_name: str, template: Object | None = N
         "metadata": {"name": name, "namespace": names.NAMESPACE, "labels": labels},
         "spec": {"nodeName": node_name, "serviceAccountName": names.AGENT, "containers": [{"name": names.AGENT, "image": image}]},
     }
+
+
+def running(*, ready: bool) -> Object:
+    """The status of a pod whose container runs."""
+    container = {"name": names.AGENT, "ready": ready, "image": "", "imageID": "", "restartCount": 0, "state": {"running": {}}}
+    return {"phase": "Running", "conditions": [{"type": "Ready", "status": str(ready)}], "containerStatuses": [container]}
+
+
+def waiting() -> Object:
+    """The status of a pod whose image no registry has."""
+    why = {"waiting": {"reason": "ErrImagePull", "message": PULL_ERROR}}
+    container = {"name": names.AGENT, "ready": False, "image": "", "imageID": "", "restartCount": 0, "state": why}
+    return {"phase": "Pending", "conditions": [ready(holds=False)], "containerStatuses": [container]}
 
 
 def conditions(status: Mapping[str, Any]) -> dict[str, Object]:

@@ -93,6 +93,7 @@ def test_a_wrong_clock_changes_no_deadline(api: Api, fleet: Fleet, account: Path
 
 
 def test_a_dead_node_is_not_waited_for_and_cleaned_when_it_returns(api: Api, fleet: Fleet, account: Path, tmp_path: Path) -> None:
+    fleet.renew_s = 2.0
     fleet.join("n1", "n2")
     api.apply(f"{CONFIGS}/x", config("x"))
     with OperatorProcess(account, tmp_path / "operator.log", "--removal-deadline", "600", "--heartbeat-grace", "10") as operator:

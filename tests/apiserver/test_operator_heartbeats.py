@@ -10,13 +10,14 @@ from tests.apiserver.fleet import Fleet
 from tests.apiserver.objects import CONFIGS, Api, config
 from tests.apiserver.process import OperatorProcess
 
-GRACE_S = 15
+GRACE_S, RENEW_S = 15, 2.0
 RELISTED_S = 120
 """An agent that falls silent changes no object: it is found with the next look at everything, every 30 s."""
 pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(600)]
 
 
 def test_a_node_whose_agent_is_cut_off_is_not_ready_until_it_is_heard_again(api: Api, fleet: Fleet, account: Path, tmp_path: Path) -> None:
+    fleet.renew_s = RENEW_S
     fleet.join("n1", "n2")
     api.apply(f"{CONFIGS}/x", config("x"))
     with OperatorProcess(account, tmp_path / "operator.log", "--heartbeat-grace", str(GRACE_S)) as operator:
@@ -34,6 +35,7 @@ def test_a_node_whose_agent_is_cut_off_is_not_ready_until_it_is_heard_again(api:
 
 
 def test_a_node_whose_agent_was_never_heard_is_not_ready(api: Api, fleet: Fleet, account: Path, tmp_path: Path) -> None:
+    fleet.renew_s = RENEW_S
     fleet.silent.add("n1")
     fleet.join("n1")
     api.apply(f"{CONFIGS}/x", config("x"))

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager
 
 import pytest
 from tests.apiserver.expect import event, is_ready, says, soon
-from tests.apiserver.fleet import PULL_ERROR, Fleet
+from tests.apiserver.fleet import Fleet
 from tests.apiserver.forbidden import forbidden
-from tests.apiserver.objects import CONFIGS, DAEMONSETS, PROXIES, Api, config
+from tests.apiserver.objects import CONFIGS, DAEMONSETS, PROXIES, PULL_ERROR, Api, config
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
 

@@ -17,6 +17,7 @@ import ssl
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -157,11 +158,16 @@ class ControlPlane:
         status, content = self._get(path)
         return json.loads(content) if status == http.client.OK else None
 
-    def _get(self, path: str) -> tuple[int, bytes]:
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        """The administrator's; it is asked for twenty times a second while the API server starts."""
         admin = self.authority.client("admin", "system:masters")
         context = ssl.create_default_context(cafile=str(self.authority.certificate))
         context.load_cert_chain(admin.certificate, admin.key)
-        connection = http.client.HTTPSConnection(self.host, SERVER_PORT, timeout=30, context=context)
+        return context
+
+    def _get(self, path: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPSConnection(self.host, SERVER_PORT, timeout=30, context=self._trust)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
