@@ -12,27 +12,32 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.apiserver.forked import Forked
 from tests.support.polling import eventually
 
 
 class OperatorProcess:
-    """A context manager. `log` is the file with its JSON lines; without an `environment` it has ours."""
+    """A context manager. `log` is the file with its JSON lines. With an `environment` Python is started in it, else there is ours and
+    the operator is forked."""
 
     def __init__(self, kubeconfig: Path, log: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         self.log, self._environment = log, environment
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             self.port = taken.getsockname()[1]
-        self._command = [
-            *(sys.executable, "-W", "error", "-m", "proxyconfig_operator"),
+        self._arguments = [
             *("--kubeconfig", str(kubeconfig), "--agent-image", "registry.test/agent:1"),
             *("--healthz-bind-address", f"127.0.0.1:{self.port}", *arguments),
         ]
-        self.process: subprocess.Popen[bytes]
+        self.process: subprocess.Popen[bytes] | Forked
 
     def __enter__(self) -> OperatorProcess:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment)
+            if self._environment is None:
+                self.process = Forked(self._arguments, log)
+            else:
+                command = [sys.executable, "-W", "error", "-m", "proxyconfig_operator", *self._arguments]
+                self.process = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -102,7 +103,7 @@ def test_it_goes_on_after_the_api_server_was_away(api: Api, fleet: Fleet, plane:
 
 def test_logs_are_one_json_object_per_line_and_one_line_per_decision(api: Api, fleet: Fleet, account: Path, tmp_path: Path) -> None:
     fleet.join("n1")
-    with started(account, tmp_path / "operator.log") as operator:
+    with OperatorProcess(account, tmp_path / "operator.log", environment=os.environ) as operator:
         api.apply(f"{CONFIGS}/x", config("x"))
         soon(lambda: '"ready":"1/1"' in operator.said())
 
