@@ -41,11 +41,17 @@ class Followed:
         return {key.name: item.data["value"] for key, item in self.cache.items.items()}
 
 
+@pytest.fixture(scope="module")
+def made() -> Iterator[ControlPlane]:
+    with controlplane() as plane:
+        yield plane
+
+
 @pytest.fixture
-def own() -> Iterator[ControlPlane]:
-    """A control plane that a test may stop."""
-    with controlplane() as made:
-        yield made
+def own(made: ControlPlane) -> ControlPlane:
+    """A control plane that a test may stop. The last test leaves it with a certificate that nobody here trusts."""
+    made.kubectl("delete", "configmap", "--selector=test", "--namespace=default")
+    return made
 
 
 @contextlib.asynccontextmanager
