@@ -18,7 +18,7 @@ from tests.support.simulator.iptables.mode import IptablesMode
 from tests.support.simulator.modes import SimulatedPipeline
 from tests.support.simulator.node import NetnsNode
 
-from proxyconfig_agent.node import rtnetlink
+from proxyconfig_agent.node.addresses import rtnetlink
 from proxyconfig_agent.node.settings import resolve
 from proxyconfig_agent.shadow.comparison import Compared, compare
 from proxyconfig_agent.shadow.flows import NodeAddresses

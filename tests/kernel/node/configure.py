@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from proxyconfig_agent.node.procsys import Ledger, ProcSys, reconcile
-from proxyconfig_agent.node.sysctls import Requested
+from proxyconfig_agent.node.sysctls.procsys import Ledger, ProcSys, reconcile
+from proxyconfig_agent.node.sysctls.sysctls import Requested
 
 
 def main(root: str, state: str, *wishes: str) -> None:

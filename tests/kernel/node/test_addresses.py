@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 from tests.support.netns.namespace import Namespace, namespaces
 
-from proxyconfig_agent.node import rtnetlink
+from proxyconfig_agent.node.addresses import rtnetlink
 
 pytestmark = pytest.mark.kernel
 

@@ -11,8 +11,8 @@ import pytest
 from tests.support.netns.namespace import Namespace, namespaces
 
 from proxyconfig_agent.dataplane.ownership import Ownership
-from proxyconfig_agent.node.other_proxies import PORT, Seen
-from proxyconfig_agent.node.other_proxies_reader import look
+from proxyconfig_agent.node.other_proxies.other_proxies import PORT, Seen
+from proxyconfig_agent.node.other_proxies.other_proxies_reader import look
 
 pytestmark = pytest.mark.kernel
 

@@ -14,7 +14,7 @@ import pytest
 from tests.support.netns.namespace import Namespace, namespaces
 
 from proxyconfig_agent.node.host import Host
-from proxyconfig_agent.node.procsys import Ledger, ProcSys
+from proxyconfig_agent.node.sysctls.procsys import Ledger, ProcSys
 from proxyconfig_agent.state.findings import Finding
 from proxyconfig_api.spec.sections import Conntrack, Kernel, ProxyConfigSpec
 from proxyconfig_api.values.duration import Duration

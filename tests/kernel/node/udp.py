@@ -23,7 +23,7 @@ from proxyconfig_agent.conntrack.stale import Flow, Lookup, Stale
 from proxyconfig_agent.dataplane.iptables.mode import ROUTE_LOCALNET
 from proxyconfig_agent.dataplane.port import Change, Dataplane, ModeInstance, Outcome, Settings
 from proxyconfig_agent.ingest.model import Family
-from proxyconfig_agent.node import rtnetlink
+from proxyconfig_agent.node.addresses import rtnetlink
 from proxyconfig_agent.select.frontends import Frontends
 
 NAMESPACE = "udp"

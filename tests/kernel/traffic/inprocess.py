@@ -33,7 +33,7 @@ from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.addresses import parse_network
 from proxyconfig_agent.ingest.model import Network
 from proxyconfig_agent.ingest.nodes import node_of
-from proxyconfig_agent.node import rtnetlink
+from proxyconfig_agent.node.addresses import rtnetlink
 from proxyconfig_agent.node.settings import resolve
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.programmed import Programmed

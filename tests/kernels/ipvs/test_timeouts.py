@@ -13,8 +13,8 @@ from proxyconfig_agent.netlink.ipvs import messages
 from proxyconfig_agent.netlink.ipvs.connection import Connection
 from proxyconfig_agent.netlink.ipvs.messages import Timeouts
 from proxyconfig_agent.node.host import Host
-from proxyconfig_agent.node.parameters import NodeParameters
-from proxyconfig_agent.node.procsys import Ledger
+from proxyconfig_agent.node.sysctls.parameters import NodeParameters
+from proxyconfig_agent.node.sysctls.procsys import Ledger
 from proxyconfig_api.encoding.codec import decode
 from proxyconfig_api.spec.sections import ProxyConfigSpec
 

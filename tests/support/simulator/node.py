@@ -24,7 +24,7 @@ from tests.support.netns.topology import (
 )
 
 from proxyconfig_agent.ingest.model import Address
-from proxyconfig_agent.node.local_address import LocalAddress
+from proxyconfig_agent.node.addresses.local_address import LocalAddress
 
 PORTS = (8080, 9090)
 """What the servers of tests/kernel listen on."""

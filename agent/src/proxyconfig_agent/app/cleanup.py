@@ -10,11 +10,12 @@ from proxyconfig_agent.app import instance_lock
 from proxyconfig_agent.controller.change_record import ChangeRecord
 from proxyconfig_agent.dataplane.modes import ModeSpec, built
 from proxyconfig_agent.dataplane.port import DataplaneError
-from proxyconfig_agent.node import inventory_reader, module_record
 from proxyconfig_agent.node.host import Host
-from proxyconfig_agent.node.host_findings import LEFT_SYSCTLS, left_by_others, left_by_us, loaded_by_us
-from proxyconfig_agent.node.inventory import Inventory
-from proxyconfig_agent.node.procsys import present
+from proxyconfig_agent.node.inventory import inventory_reader
+from proxyconfig_agent.node.inventory.host_findings import LEFT_SYSCTLS, left_by_others, left_by_us, loaded_by_us
+from proxyconfig_agent.node.inventory.inventory import Inventory
+from proxyconfig_agent.node.modules import module_record
+from proxyconfig_agent.node.sysctls.procsys import present
 from proxyconfig_agent.state.checkpoint import CheckpointFile
 
 

@@ -23,8 +23,9 @@ from proxyconfig_agent.controller.transaction import Observation
 from proxyconfig_agent.dataplane.modes import built, installed
 from proxyconfig_agent.dataplane.port import Installed
 from proxyconfig_agent.ingest.model import Address
-from proxyconfig_agent.node import other_proxies_reader, rtnetlink
+from proxyconfig_agent.node.addresses import rtnetlink
 from proxyconfig_agent.node.host import Host
+from proxyconfig_agent.node.other_proxies import other_proxies_reader
 from proxyconfig_agent.probes.prober import probe
 from proxyconfig_agent.probes.signals import Signals
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts

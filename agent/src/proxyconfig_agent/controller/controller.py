@@ -27,7 +27,7 @@ from proxyconfig_agent.controller.sources import Reporters, Sources
 from proxyconfig_agent.controller.step import Inputs, Plan, Prepare, Step, Wait, next_step
 from proxyconfig_agent.controller.transaction import Observation, Transaction
 from proxyconfig_agent.node.host import Host
-from proxyconfig_agent.node.other_proxies import Seen
+from proxyconfig_agent.node.other_proxies.other_proxies import Seen
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts
 from proxyconfig_agent.report.healthcheck.sync import HealthChecks
 from proxyconfig_agent.report.recorder import StatusRecorder, StatusUpdate

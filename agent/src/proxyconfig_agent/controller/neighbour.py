@@ -10,7 +10,7 @@ import structlog
 
 from proxyconfig_agent.controller.stance import Stance
 from proxyconfig_agent.controller.step import Stand
-from proxyconfig_agent.node.other_proxies import Seen, finding_of, waiting_finding
+from proxyconfig_agent.node.other_proxies.other_proxies import Seen, finding_of, waiting_finding
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.shadow.observer import Observer
 from proxyconfig_agent.shadow.reader import read

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from proxyconfig_agent.ingest.model import Node
-from proxyconfig_agent.node import rtnetlink
-from proxyconfig_agent.node.known_addresses import KnownAddresses
-from proxyconfig_agent.node.local_address import LocalAddress
+from proxyconfig_agent.node.addresses import rtnetlink
+from proxyconfig_agent.node.addresses.known_addresses import KnownAddresses
+from proxyconfig_agent.node.addresses.local_address import LocalAddress
 from proxyconfig_agent.state.findings import Finding
 
 

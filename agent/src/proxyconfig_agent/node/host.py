@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from proxyconfig_agent.dataplane.modes import lasting_sysctls, spec_of
-from proxyconfig_agent.node import conntrack_sysctls, module_record, module_states, modules
 from proxyconfig_agent.node.capabilities import cores
-from proxyconfig_agent.node.module_states import Modules
-from proxyconfig_agent.node.parameters import NodeParameters
-from proxyconfig_agent.node.procsys import Ledger, Parameters, reconcile
-from proxyconfig_agent.node.sysctls import Requested
+from proxyconfig_agent.node.modules import module_record, module_states, modules
+from proxyconfig_agent.node.modules.module_states import Modules
+from proxyconfig_agent.node.sysctls import conntrack_sysctls
+from proxyconfig_agent.node.sysctls.parameters import NodeParameters
+from proxyconfig_agent.node.sysctls.procsys import Ledger, Parameters, reconcile
+from proxyconfig_agent.node.sysctls.sysctls import Requested
 from proxyconfig_agent.state.findings import Finding
 from proxyconfig_api.objects.nodeproxy import Module
 from proxyconfig_api.spec.sections import ProxyConfigSpec

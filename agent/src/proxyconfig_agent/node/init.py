@@ -9,9 +9,10 @@ import structlog
 
 from proxyconfig_agent.dataplane.modes import spec_of
 from proxyconfig_agent.ingest.model import Family
-from proxyconfig_agent.node import host_findings, inventory_reader, module_record, module_states, modules
-from proxyconfig_agent.node.module_states import Modules
-from proxyconfig_agent.node.procsys import STATE, present
+from proxyconfig_agent.node.inventory import host_findings, inventory_reader
+from proxyconfig_agent.node.modules import module_record, module_states, modules
+from proxyconfig_agent.node.modules.module_states import Modules
+from proxyconfig_agent.node.sysctls.procsys import STATE, present
 from proxyconfig_api.spec.modes import candidates
 from proxyconfig_api.spec.sections import Mode
 

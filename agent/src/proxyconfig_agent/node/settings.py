@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from proxyconfig_agent.dataplane.modes import spec_of
 from proxyconfig_agent.dataplane.port import Ipvs, LocalTraffic, Settings
 from proxyconfig_agent.ingest.model import ANY, Address, Family, Network, Node, family_of, text_of
-from proxyconfig_agent.node.local_address import LocalAddress
+from proxyconfig_agent.node.addresses.local_address import LocalAddress
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_api.spec.sections import DetectLocalMode, ProxyConfigSpec, Userspace
 from proxyconfig_api.spec.sections import Ipvs as IpvsSpec

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.ingest.model import Address, Family, text_of
-from proxyconfig_agent.node.local_address import LocalAddress
+from proxyconfig_agent.node.addresses.local_address import LocalAddress
 from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.walker.packet import LOOPBACK_DEVICE, Packet
 

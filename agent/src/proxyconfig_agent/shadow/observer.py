@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.ingest.model import Family, ServiceName
-from proxyconfig_agent.node.local_address import LocalAddress
+from proxyconfig_agent.node.addresses.local_address import LocalAddress
 from proxyconfig_agent.shadow.comparison import Compared, compare
 from proxyconfig_agent.shadow.flows import NodeAddresses
 from proxyconfig_agent.shadow.report import shadow_of

@@ -25,10 +25,10 @@ from proxyconfig_agent.dataplane.port import DataplaneError, Installed
 from proxyconfig_agent.dataplane.takeover import Takeover
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node.host import Host
-from proxyconfig_agent.node.module_states import Modules
-from proxyconfig_agent.node.modules import ESSENTIAL
-from proxyconfig_agent.node.other_proxies import Seen
-from proxyconfig_agent.node.procsys import Ledger
+from proxyconfig_agent.node.modules.module_states import Modules
+from proxyconfig_agent.node.modules.modules import ESSENTIAL
+from proxyconfig_agent.node.other_proxies.other_proxies import Seen
+from proxyconfig_agent.node.sysctls.procsys import Ledger
 from proxyconfig_agent.probes.model import Absent, Answer, Target
 from proxyconfig_agent.probes.signals import Signals
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts

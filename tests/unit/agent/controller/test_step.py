@@ -25,7 +25,7 @@ from proxyconfig_agent.controller.step import (
     next_step,
 )
 from proxyconfig_agent.ingest.model import Address, Family, Network, NodeName
-from proxyconfig_agent.node.local_address import LocalAddress
+from proxyconfig_agent.node.addresses.local_address import LocalAddress
 from proxyconfig_agent.shadow.observer import Observed
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.objects.nodeproxy import ModeStatus, NodeProxyStatus

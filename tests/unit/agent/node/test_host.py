@@ -10,8 +10,8 @@ import pytest
 from proxyconfig_agent.dataplane.iptables.mode import ROUTE_LOCALNET
 from proxyconfig_agent.dataplane.ipvs.mode import NEEDED, STRICT_ARP
 from proxyconfig_agent.node.host import Host, sysctls_of
-from proxyconfig_agent.node.module_states import Modules
-from proxyconfig_agent.node.procsys import Ledger
+from proxyconfig_agent.node.modules.module_states import Modules
+from proxyconfig_agent.node.sysctls.procsys import Ledger
 from proxyconfig_agent.state.findings import Topic
 from proxyconfig_api.spec.sections import Ipvs, Kernel, Mode, ProxyConfigSpec
 

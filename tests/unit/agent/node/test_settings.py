@@ -9,7 +9,7 @@ import pytest
 
 from proxyconfig_agent.dataplane.port import Ipvs, LocalTraffic, Settings
 from proxyconfig_agent.ingest.model import Address, Network, Node, NodeName
-from proxyconfig_agent.node.local_address import LocalAddress
+from proxyconfig_agent.node.addresses.local_address import LocalAddress
 from proxyconfig_agent.node.settings import resolve
 from proxyconfig_agent.state.findings import Finding
 from proxyconfig_api.encoding import codec

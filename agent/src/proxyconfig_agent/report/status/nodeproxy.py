@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from proxyconfig_agent.dataplane.port import Refusal
-from proxyconfig_agent.node.module_states import summary
+from proxyconfig_agent.node.modules.module_states import summary
 from proxyconfig_agent.report.status.conditions import NodeState, updates_of
 from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects.names import API_VERSION

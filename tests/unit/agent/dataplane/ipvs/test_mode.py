@@ -5,7 +5,7 @@ from __future__ import annotations
 from proxyconfig_agent.dataplane.ipvs.mode import SPEC
 from proxyconfig_agent.ingest.services import SCHEDULERS
 from proxyconfig_agent.node.host import module_report
-from proxyconfig_agent.node.module_states import Modules
+from proxyconfig_agent.node.modules.module_states import Modules
 from proxyconfig_api.spec.sections import Ipvs, Mode, ProxyConfigSpec
 
 LC = ProxyConfigSpec(mode=Mode.IPVS, ipvs=Ipvs(scheduler="lc"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from proxyconfig_agent.ingest.model import Address, Family, family_of, text_of
-from proxyconfig_agent.node.local_address import LocalAddress
+from proxyconfig_agent.node.addresses.local_address import LocalAddress
 from proxyconfig_agent.state.findings import Finding, Topic
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import structlog
 
-from proxyconfig_agent.node.module_record import Record
-from proxyconfig_agent.node.module_states import Modules, canonical
+from proxyconfig_agent.node.modules.module_record import Record
+from proxyconfig_agent.node.modules.module_states import Modules, canonical
 
 _log = structlog.get_logger("modules")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxyconfig_agent.node.conntrack_sysctls import limit, sysctls_of
+from proxyconfig_agent.node.sysctls.conntrack_sysctls import limit, sysctls_of
 from proxyconfig_api.spec.sections import Conntrack
 from proxyconfig_api.values.duration import Duration
 

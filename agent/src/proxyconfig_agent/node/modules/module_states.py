@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from proxyconfig_agent.node.kernel_options import option_of
+from proxyconfig_agent.node.modules.kernel_options import option_of
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_api.objects.nodeproxy import Module, ModuleState
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from proxyconfig_agent.node.procsys import Ledger, Parameters, ProcSys, reconcile
-from proxyconfig_agent.node.sysctls import Changed, Requested, plan
+from proxyconfig_agent.node.sysctls.procsys import Ledger, Parameters, ProcSys, reconcile
+from proxyconfig_agent.node.sysctls.sysctls import Changed, Requested, plan
 from proxyconfig_agent.state.findings import Topic
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from proxyconfig_agent.ingest.model import Family
-from proxyconfig_agent.node.host_findings import FORWARDING, ROUTE_LOCALNET, families, left_by_others, left_by_us, obstacles
-from proxyconfig_agent.node.inventory import Inventory, Link
+from proxyconfig_agent.node.inventory.host_findings import FORWARDING, ROUTE_LOCALNET, families, left_by_others, left_by_us, obstacles
+from proxyconfig_agent.node.inventory.inventory import Inventory, Link
 
 LO = Link("lo", up=True)
 ETH0 = Link("eth0", up=True, addresses=("192.0.2.1/24", "2001:db8::1/64"))

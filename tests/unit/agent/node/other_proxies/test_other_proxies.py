@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxyconfig_agent.node.other_proxies import Seen, finding_of
+from proxyconfig_agent.node.other_proxies.other_proxies import Seen, finding_of
 
 
 def test_a_node_without_another_proxy_says_nothing() -> None:

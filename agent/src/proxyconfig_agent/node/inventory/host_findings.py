@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 
 from proxyconfig_agent.ingest.model import Family
-from proxyconfig_agent.node.inventory import Inventory
+from proxyconfig_agent.node.inventory.inventory import Inventory
 
 IPVS_LINK = "kube-ipvs0"
 OURS = tuple(f"{family} proxyconfig{mode}" for mode in ("", "-ipvs", "-userspace") for family in ("ip", "ip6"))

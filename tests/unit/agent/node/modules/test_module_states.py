@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxyconfig_agent.node.kernel_options import option_of
-from proxyconfig_agent.node.module_states import Modules, findings, states, summary
+from proxyconfig_agent.node.modules.kernel_options import option_of
+from proxyconfig_agent.node.modules.module_states import Modules, findings, states, summary
 from proxyconfig_agent.state.findings import Topic
 from proxyconfig_api.objects.nodeproxy import ModuleState
 

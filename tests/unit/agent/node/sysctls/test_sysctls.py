@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyconfig_agent.node.sysctls import Changed, Plan, Requested, Write, plan
+from proxyconfig_agent.node.sysctls.sysctls import Changed, Plan, Requested, Write, plan
 
 NAME = "net.netfilter.nf_conntrack_max"
 

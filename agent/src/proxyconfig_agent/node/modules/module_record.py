@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from proxyconfig_agent.node.procsys import STATE
+from proxyconfig_agent.node.sysctls.procsys import STATE
 
 FILE = "modules.json"
 """In STATE. Modules are the machine's, whatever the network namespace; /run is empty after a boot, as the kernel is."""

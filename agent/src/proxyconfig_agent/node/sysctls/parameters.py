@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proxyconfig_agent.dataplane.ipvs.mode import TIMEOUTS
-from proxyconfig_agent.node.procsys import ProcSys
+from proxyconfig_agent.node.sysctls.procsys import ProcSys
 
 if TYPE_CHECKING:
     from proxyconfig_agent.netlink.ipvs.connection import Connection

@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator, Iterator
 
 from proxyconfig_agent.ingest.model import Address
 from proxyconfig_agent.netlink import frames, links, uapi
-from proxyconfig_agent.node.host_findings import IPVS_LINK
-from proxyconfig_agent.node.local_address import LocalAddress
+from proxyconfig_agent.node.addresses.local_address import LocalAddress
+from proxyconfig_agent.node.inventory.host_findings import IPVS_LINK
 
 _ADDRESS = struct.Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, interface
 _BUFFER = 1 << 16

@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from proxyconfig_agent.node.sysctls import Changed, Requested, Write, normal, plan
+from proxyconfig_agent.node.sysctls.sysctls import Changed, Requested, Write, normal, plan
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_api.objects.names import STATE_FOLDER
 

@@ -8,8 +8,8 @@ import struct
 import pytest
 
 from proxyconfig_agent.ingest.model import Address
-from proxyconfig_agent.node.local_address import LocalAddress
-from proxyconfig_agent.node.rtnetlink import parse, read
+from proxyconfig_agent.node.addresses.local_address import LocalAddress
+from proxyconfig_agent.node.addresses.rtnetlink import parse, read
 
 
 def attribute(kind: int, value: bytes) -> bytes:

@@ -16,7 +16,7 @@ from pyroute2.ipset import IPSet
 from pyroute2.nftables.main import NFTables
 
 from proxyconfig_agent.ingest.model import Family
-from proxyconfig_agent.node.inventory import Inventory, Link
+from proxyconfig_agent.node.inventory.inventory import Inventory, Link
 
 _FAMILIES = {2: Family.IPV4, 10: Family.IPV6}
 _TABLES = {1: "inet", 2: "ip", 10: "ip6"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from proxyconfig_agent.node.sysctls import Requested
+from proxyconfig_agent.node.sysctls.sysctls import Requested
 from proxyconfig_agent.state.findings import Topic
 from proxyconfig_api.spec.sections import Conntrack
 

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.agent.dataplane.nftables.frontends import ip, network
 
 from proxyconfig_agent.ingest.model import Family, Node, NodeName
-from proxyconfig_agent.node.families import unserved_families
+from proxyconfig_agent.node.addresses.families import unserved_families
 from proxyconfig_agent.state.findings import Topic
 
 LACK = "the kernel lacks address types for IPv6 (Linux 4.10 and later, CONFIG_NFT_FIB_IPV6)"

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from proxyconfig_agent.dataplane.modes import spec_of
-from proxyconfig_agent.node import init, module_record
-from proxyconfig_agent.node.module_record import Record
-from proxyconfig_agent.node.module_states import Modules, missing, states
-from proxyconfig_agent.node.modules import load, read
+from proxyconfig_agent.node import init
+from proxyconfig_agent.node.modules import module_record
+from proxyconfig_agent.node.modules.module_record import Record
+from proxyconfig_agent.node.modules.module_states import Modules, missing, states
+from proxyconfig_agent.node.modules.modules import load, read
 from proxyconfig_api.objects.nodeproxy import ModuleState
 from proxyconfig_api.spec.sections import Mode
 

@@ -16,7 +16,7 @@ from proxyconfig_agent.netlink import links, uapi
 from proxyconfig_agent.netlink.frames import text
 from proxyconfig_agent.netlink.nftables.connection import Connection, KernelError
 from proxyconfig_agent.netlink.nftables.messages import Kind, Table, query
-from proxyconfig_agent.node.other_proxies import CANARY, LINK, PORT, TABLE, Seen
+from proxyconfig_agent.node.other_proxies.other_proxies import CANARY, LINK, PORT, TABLE, Seen
 from proxyconfig_api.objects.names import GROUP as API_GROUP
 
 ANSWER_S = 1.0

@@ -9,7 +9,7 @@ from tests.unit.agent.node.test_settings import LOCAL, NODE, address, addresses,
 
 from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.nodes import node_of
-from proxyconfig_agent.node.known_addresses import KnownAddresses
+from proxyconfig_agent.node.addresses.known_addresses import KnownAddresses
 
 REPORTED = addresses("10.0.0.5", "10.0.0.6", "fd00::5")
 

@@ -1,0 +1,1 @@
+"""The addresses of the node's interfaces, and what follows from the families they are of."""

@@ -1,0 +1,1 @@
+"""What there is in the node's network namespace, and what an administrator should know of it."""

@@ -1,0 +1,1 @@
+"""Another proxy on the node: kube-proxy above all."""
