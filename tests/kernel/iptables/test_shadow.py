@@ -18,12 +18,12 @@ from tests.support.simulator.iptables.mode import IptablesMode
 from tests.support.simulator.modes import SimulatedPipeline
 from tests.support.simulator.node import NetnsNode
 
+from proxyconfig_agent.checks.shadow.comparison import Compared, compare
+from proxyconfig_agent.checks.shadow.flows import NodeAddresses
+from proxyconfig_agent.checks.shadow.reader import read
+from proxyconfig_agent.checks.shadow.report import shadow_of
 from proxyconfig_agent.node.addresses import rtnetlink
 from proxyconfig_agent.node.settings import resolve
-from proxyconfig_agent.shadow.comparison import Compared, compare
-from proxyconfig_agent.shadow.flows import NodeAddresses
-from proxyconfig_agent.shadow.reader import read
-from proxyconfig_agent.shadow.report import shadow_of
 from proxyconfig_api.objects.proxyconfig import ProxyConfig
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(300)]

@@ -15,14 +15,14 @@ import pytest
 from tests.support.netns.namespace import Namespace, namespaces
 from tests.support.polling import eventually
 
-from proxyconfig_agent.conntrack import ctnetlink
-from proxyconfig_agent.conntrack.cleaner import ConntrackCleaner
-from proxyconfig_agent.conntrack.stale import Flow, Lookup, Stale
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.dataplane.port import Change, Settings
 from proxyconfig_agent.ingest.model import Address, Family, Protocol, ServiceName
 from proxyconfig_agent.netlink import frames, uapi
 from proxyconfig_agent.netlink.frames import attribute, nested
+from proxyconfig_agent.node.conntrack import ctnetlink
+from proxyconfig_agent.node.conntrack.cleaner import ConntrackCleaner
+from proxyconfig_agent.node.conntrack.stale import Flow, Lookup, Stale
 from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
 
 pytestmark = pytest.mark.kernel

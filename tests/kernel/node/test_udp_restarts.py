@@ -29,7 +29,7 @@ from tests.support.netns.peers import Prober
 from tests.support.netns.topology import NODE, Topology
 from tests.support.scenarios.configs import CONFIGS
 
-from proxyconfig_agent.conntrack.stale import Stale
+from proxyconfig_agent.node.conntrack.stale import Stale
 from proxyconfig_agent.sync.result import SyncReason
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(240)]

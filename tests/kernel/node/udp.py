@@ -17,13 +17,13 @@ from tests.support.scenarios.book import NETNS
 from tests.support.scenarios.objects import SERVICE_LABEL, Key
 from tests.support.scenarios.scenario import Object
 
-from proxyconfig_agent.conntrack import ctnetlink
-from proxyconfig_agent.conntrack.cleaner import ConntrackCleaner
-from proxyconfig_agent.conntrack.stale import Flow, Lookup, Stale
 from proxyconfig_agent.dataplane.iptables.mode import ROUTE_LOCALNET
 from proxyconfig_agent.dataplane.port import Change, Dataplane, ModeInstance, Outcome, Settings
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node.addresses import rtnetlink
+from proxyconfig_agent.node.conntrack import ctnetlink
+from proxyconfig_agent.node.conntrack.cleaner import ConntrackCleaner
+from proxyconfig_agent.node.conntrack.stale import Flow, Lookup, Stale
 from proxyconfig_agent.select.frontends import Frontends
 
 NAMESPACE = "udp"

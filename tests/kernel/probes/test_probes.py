@@ -9,9 +9,9 @@ import pytest
 from tests.kernel.probes.servers import DNS, FAULTY, HTTP, MUTE, serving
 from tests.support.netns.namespace import Namespace, namespaces
 
+from proxyconfig_agent.checks.probes.model import Answer, Kind, Target
+from proxyconfig_agent.checks.probes.prober import probe
 from proxyconfig_agent.ingest.addresses import parse_address
-from proxyconfig_agent.probes.model import Answer, Kind, Target
-from proxyconfig_agent.probes.prober import probe
 from proxyconfig_api.status.rollout import ProbeResult
 
 pytestmark = pytest.mark.kernel

@@ -27,7 +27,7 @@ from tests.support.simulator.modes import MODES, SimulatedPipeline
 from tests.support.simulator.node import NetnsNode
 from tests.support.simulator.questions import questions, some
 
-from proxyconfig_agent.walker.path import Rules
+from proxyconfig_agent.checks.walker.path import Rules
 
 LASTING_S = float(os.environ.get("AGREEMENT_S", "15"))
 FIRST_SEED = int(os.environ.get("AGREEMENT_SEED", "0"))

@@ -12,10 +12,10 @@ from tests.support.netns.topology import BEYOND_PORT
 from tests.support.scenarios.scenario import BEYOND
 from tests.support.simulator.node import NetnsNode, is_loopback
 
+from proxyconfig_agent.checks.walker.choices import every_way
+from proxyconfig_agent.checks.walker.packet import LOOPBACK_DEVICE, Packet
+from proxyconfig_agent.checks.walker.path import Fate, Memory, Rules, Verdict, travel
 from proxyconfig_agent.ingest.model import Address, text_of
-from proxyconfig_agent.walker.choices import every_way
-from proxyconfig_agent.walker.packet import LOOPBACK_DEVICE, Packet
-from proxyconfig_agent.walker.path import Fate, Memory, Rules, Verdict, travel
 
 _NO_MEMORY = Memory()
 Shares = dict[str, Fraction]

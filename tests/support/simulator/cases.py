@@ -11,9 +11,9 @@ from tests.support.scenarios.scenario import Result
 from tests.support.simulator.answers import Heard, ask, shares
 from tests.support.simulator.node import NetnsNode, packed
 
+from proxyconfig_agent.checks.walker.packet import Packet
+from proxyconfig_agent.checks.walker.path import Memory, Rules
 from proxyconfig_agent.ingest.model import Protocol
-from proxyconfig_agent.walker.packet import Packet
-from proxyconfig_agent.walker.path import Memory, Rules
 
 _EPHEMERAL = 40_000
 ON_THE_NODE = ("node", "localhost")

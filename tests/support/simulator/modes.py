@@ -15,9 +15,9 @@ from tests.support.simulator.nftables.mode import NftablesMode
 from tests.support.simulator.node import NetnsNode
 from tests.support.simulator.userspace.mode import UserspaceMode
 
+from proxyconfig_agent.checks.walker.path import Memory, Rules
 from proxyconfig_agent.dataplane.port import Dataplane
 from proxyconfig_agent.sync.schedule import NEVER
-from proxyconfig_agent.walker.path import Memory, Rules
 
 
 class Mode(Protocol):

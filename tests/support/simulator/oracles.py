@@ -11,7 +11,7 @@ from tests.support.simulator.cases import Flow
 from tests.support.simulator.node import NetnsNode
 from tests.support.simulator.oracle import KEPT, MASQUERADED, Expected, Habits
 
-from proxyconfig_agent.walker.path import Rules
+from proxyconfig_agent.checks.walker.path import Rules
 
 HABITS: Mapping[str, Habits] = {
     "nftables": Habits(

@@ -14,7 +14,7 @@ from tests.support.simulator.cases import problems
 from tests.support.simulator.modes import MODES, SimulatedPipeline
 from tests.support.simulator.node import NetnsNode
 
-from proxyconfig_agent.walker.path import Memory
+from proxyconfig_agent.checks.walker.path import Memory
 
 pytestmark = pytest.mark.timeout(600)  # the first test of a mode plays all of its rounds
 

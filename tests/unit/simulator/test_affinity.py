@@ -19,7 +19,7 @@ from tests.support.simulator.oracles import HABITS, in_words
 from tests.support.simulator.questions import questions
 from tests.unit.simulator.effort import effort
 
-from proxyconfig_agent.walker.path import Memory
+from proxyconfig_agent.checks.walker.path import Memory
 
 CHANGES = 4
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyconfig_agent.walker.choices import Choices, every_way
+from proxyconfig_agent.checks.walker.choices import Choices, every_way
 
 
 def test_choices_that_depend_on_choices_are_all_made() -> None:

@@ -13,8 +13,8 @@ import structlog
 
 from proxyconfig_agent import __version__
 from proxyconfig_agent.app.options import Options
-from proxyconfig_agent.conntrack import ctnetlink, statistics
-from proxyconfig_agent.conntrack.cleaner import ConntrackCleaner
+from proxyconfig_agent.checks.probes.prober import probe
+from proxyconfig_agent.checks.probes.signals import Signals
 from proxyconfig_agent.controller.active_mode import Modes
 from proxyconfig_agent.controller.change_record import ChangeRecord
 from proxyconfig_agent.controller.controller import NodeController
@@ -24,10 +24,10 @@ from proxyconfig_agent.dataplane.modes import built, installed
 from proxyconfig_agent.dataplane.port import Installed
 from proxyconfig_agent.ingest.model import Address
 from proxyconfig_agent.node.addresses import rtnetlink
+from proxyconfig_agent.node.conntrack import ctnetlink, statistics
+from proxyconfig_agent.node.conntrack.cleaner import ConntrackCleaner
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.other_proxies import other_proxies_reader
-from proxyconfig_agent.probes.prober import probe
-from proxyconfig_agent.probes.signals import Signals
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts
 from proxyconfig_agent.report.http.bind_address import Bind
 from proxyconfig_agent.report.http.health import Health

@@ -15,8 +15,8 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from proxyconfig_agent.probes.judge import failed, failed_before, judged, sentence, statuses
-from proxyconfig_agent.probes.model import Answer
+from proxyconfig_agent.checks.probes.judge import failed, failed_before, judged, sentence, statuses
+from proxyconfig_agent.checks.probes.model import Answer
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.spec.rollout import OnFailure

@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from proxyconfig_agent.checks.probes.model import Answer
 from proxyconfig_agent.controller.change import Change, Phase
 from proxyconfig_agent.node.sysctls.procsys import STATE
-from proxyconfig_agent.probes.model import Answer
 from proxyconfig_agent.state.checkpoint import NodeOrder, order_of
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.encoding.errors import InvalidSpec

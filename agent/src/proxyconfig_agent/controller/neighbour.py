@@ -8,12 +8,12 @@ from typing import NoReturn
 
 import structlog
 
+from proxyconfig_agent.checks.shadow.observer import Observer
+from proxyconfig_agent.checks.shadow.reader import read
 from proxyconfig_agent.controller.stance import Stance
 from proxyconfig_agent.controller.step import Stand
 from proxyconfig_agent.node.other_proxies.other_proxies import Seen, finding_of, waiting_finding
 from proxyconfig_agent.report.recorder import StatusRecorder
-from proxyconfig_agent.shadow.observer import Observer
-from proxyconfig_agent.shadow.reader import read
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.findings import Source
 from proxyconfig_agent.watch.desired import Desired

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from proxyconfig_agent.checks.shadow.observer import Observed
 from proxyconfig_agent.controller.stance import Stance, stance_of
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.ingest.model import Address, Family, Network, Node
 from proxyconfig_agent.node.addresses.families import unserved_families
 from proxyconfig_agent.node.addresses.local_address import LocalAddress
 from proxyconfig_agent.node.settings import listen_addresses, resolve
-from proxyconfig_agent.shadow.observer import Observed
 from proxyconfig_agent.state.findings import Finding
 from proxyconfig_agent.sync.schedule import SyncIntervals, intervals_of
 from proxyconfig_agent.watch.desired import Desired

@@ -10,6 +10,8 @@ from tests.support.simulator.iptables.damage import damage
 from tests.support.simulator.iptables.tables import BUILT_IN, Tables
 from tests.support.simulator.iptables.tool import SimulatedTool
 
+from proxyconfig_agent.checks.walker.iptables.rules import IptablesRules
+from proxyconfig_agent.checks.walker.path import Memory
 from proxyconfig_agent.dataplane.iptables.iptables import Iptables
 from proxyconfig_agent.dataplane.iptables.kernel.change_tracker import ChangeTracker
 from proxyconfig_agent.dataplane.iptables.model.canonical import normal
@@ -19,8 +21,6 @@ from proxyconfig_agent.dataplane.iptables.tools.program import ToolError
 from proxyconfig_agent.dataplane.iptables.tools.writer import Writer
 from proxyconfig_agent.dataplane.ownership import Ownership
 from proxyconfig_agent.ingest.model import Family
-from proxyconfig_agent.walker.iptables.rules import IptablesRules
-from proxyconfig_agent.walker.path import Memory
 
 State = Mapping[str, object]
 _normal = cache(normal)

@@ -13,7 +13,7 @@ from tests.support.simulator.nftables import expressions as x
 from tests.support.simulator.nftables.expressions import Expression, Jump
 from tests.support.simulator.nftables.tables import Chain, Set, Table
 
-from proxyconfig_agent.walker.path import Passage
+from proxyconfig_agent.checks.walker.path import Passage
 
 REJECT = Jump(-100)
 """Drop, and tell the sender."""

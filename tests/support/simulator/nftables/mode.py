@@ -10,9 +10,9 @@ from tests.support.simulator.nftables.damage import damage
 from tests.support.simulator.nftables.kernel import SimulatedKernel
 from tests.support.simulator.nftables.rules import NftablesRules
 
+from proxyconfig_agent.checks.walker.path import Memory
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.netlink.nftables.connection import KernelError
-from proxyconfig_agent.walker.path import Memory
 
 SMALL = 6_000
 """Bytes of a transaction that has some 40 elements."""

@@ -7,7 +7,7 @@ from tests.support.simulator.nftables.kernel import SimulatedKernel
 from tests.support.simulator.nftables.machine import REJECT, Machine
 from tests.support.simulator.nftables.tables import Chain, Table
 
-from proxyconfig_agent.walker.path import Hook, Passage, Verdict
+from proxyconfig_agent.checks.walker.path import Hook, Passage, Verdict
 
 _PROTOCOL_FAMILY = {4: 2, 6: 10}
 

@@ -10,9 +10,9 @@ from tests.support.simulator.nftables.kernel import SimulatedKernel
 from tests.support.simulator.userspace.proxy import SimulatedProxy
 from tests.support.simulator.userspace.rules import UserspaceRules
 
+from proxyconfig_agent.checks.walker.path import Memory
 from proxyconfig_agent.dataplane.userspace.userspace import Userspace
 from proxyconfig_agent.netlink.nftables.connection import KernelError
-from proxyconfig_agent.walker.path import Memory
 
 SMALL = 6_000
 """Bytes of a transaction that has some 40 elements."""

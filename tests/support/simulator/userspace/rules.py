@@ -6,12 +6,12 @@ from tests.support.simulator.nftables.kernel import SimulatedKernel
 from tests.support.simulator.nftables.rules import NftablesRules
 from tests.support.simulator.userspace.proxy import SimulatedProxy
 
+from proxyconfig_agent.checks.walker.packet import Packet
+from proxyconfig_agent.checks.walker.path import Hook, Node, Passage, Verdict, travel
 from proxyconfig_agent.dataplane.userspace.proxy.messages import Route
 from proxyconfig_agent.dataplane.userspace.proxy.routes import ServicePort
 from proxyconfig_agent.dataplane.userspace.proxy.sockets import TAG
 from proxyconfig_agent.ingest.model import Family, Protocol
-from proxyconfig_agent.walker.packet import Packet
-from proxyconfig_agent.walker.path import Hook, Node, Passage, Verdict, travel
 
 
 class UserspaceRules:

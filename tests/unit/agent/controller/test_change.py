@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxyconfig_agent.checks.probes.model import Answer
 from proxyconfig_agent.controller.change import (
     FAILED,
     HOLD_ASK_S,
@@ -22,7 +23,6 @@ from proxyconfig_agent.controller.change import (
     resumed,
     status_of,
 )
-from proxyconfig_agent.probes.model import Answer
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.objects.nodeproxy import NodeChange
 from proxyconfig_api.spec.rollout import OnFailure

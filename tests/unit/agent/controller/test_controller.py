@@ -14,7 +14,8 @@ from tests.support.polling import soon
 from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 from tests.unit.agent.examples import NODE, service
 
-from proxyconfig_agent.conntrack.statistics import Statistics
+from proxyconfig_agent.checks.probes.model import Absent, Answer, Target
+from proxyconfig_agent.checks.probes.signals import Signals
 from proxyconfig_agent.controller.change import Change, Phase
 from proxyconfig_agent.controller.change_record import ChangeRecord
 from proxyconfig_agent.controller.controller import NodeController
@@ -24,13 +25,12 @@ from proxyconfig_agent.dataplane.family_probe import FamilyProbe
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed
 from proxyconfig_agent.dataplane.takeover import Takeover
 from proxyconfig_agent.ingest.model import Family
+from proxyconfig_agent.node.conntrack.statistics import Statistics
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.modules.module_states import Modules
 from proxyconfig_agent.node.modules.modules import ESSENTIAL
 from proxyconfig_agent.node.other_proxies.other_proxies import Seen
 from proxyconfig_agent.node.sysctls.procsys import Ledger
-from proxyconfig_agent.probes.model import Absent, Answer, Target
-from proxyconfig_agent.probes.signals import Signals
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts
 from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.metrics.metrics import Metrics

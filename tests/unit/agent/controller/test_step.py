@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.agent.examples import NODE
 
+from proxyconfig_agent.checks.shadow.observer import Observed
 from proxyconfig_agent.controller.stance import Stance
 from proxyconfig_agent.controller.step import (
     Commit,
@@ -26,7 +27,6 @@ from proxyconfig_agent.controller.step import (
 )
 from proxyconfig_agent.ingest.model import Address, Family, Network, NodeName
 from proxyconfig_agent.node.addresses.local_address import LocalAddress
-from proxyconfig_agent.shadow.observer import Observed
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.objects.nodeproxy import ModeStatus, NodeProxyStatus
 from proxyconfig_api.spec.sections import Masquerade, Mode, ProxyConfigSpec, Sync, Takeover

@@ -8,11 +8,11 @@ from typing import cast
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 
-from proxyconfig_agent.conntrack.stale import Stale
 from proxyconfig_agent.dataplane.metric import Metric, ModeMetrics
 from proxyconfig_agent.dataplane.modes import spec_of
 from proxyconfig_agent.dataplane.port import Rules
 from proxyconfig_agent.ingest.model import Family, Policy
+from proxyconfig_agent.node.conntrack.stale import Stale
 from proxyconfig_agent.report.http.health import Answer
 from proxyconfig_agent.report.metrics import definitions as of
 from proxyconfig_agent.report.metrics.kernel import KernelValues

@@ -9,9 +9,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.agent.examples import NODE, ip, piece, ready, service
 
-from proxyconfig_agent.conntrack.stale import Stale
 from proxyconfig_agent.dataplane.port import Refusal, Rules
 from proxyconfig_agent.ingest.model import Family, Policy, Protocol, ServiceName, Traits
+from proxyconfig_agent.node.conntrack.stale import Stale
 from proxyconfig_agent.report.http.health import Answer, Health
 from proxyconfig_agent.report.http.routes import health_routes, metrics_routes
 from proxyconfig_agent.report.metrics.metrics import Metrics

@@ -1,0 +1,79 @@
+"""Whether two rule sets do the same with the connections to a Service. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypeAlias
+
+from proxyconfig_agent.checks.shadow.flows import Flow, NodeAddresses, flows_of
+from proxyconfig_agent.checks.shadow.tables import Chains, desired
+from proxyconfig_agent.checks.walker.choices import every_way
+from proxyconfig_agent.checks.walker.iptables.rules import IptablesRules
+from proxyconfig_agent.checks.walker.path import Memory, Verdict, travel
+from proxyconfig_agent.dataplane.port import Settings
+from proxyconfig_agent.ingest.model import Address, Family, ServiceName, text_of
+from proxyconfig_agent.select.frontends import Frontends, count
+
+ENDPOINTS = 100
+"""Service ports with more endpoints are not compared: every way to each of them is walked, so the work grows with their square."""
+
+Ways: TypeAlias = dict[str, Fraction]
+"""What becomes of connections, in words, and of how large a part of them; together one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Of one Service: how many flows were compared, how many do the same, and the first that does not."""
+
+    service: ServiceName
+    flows: int = 0
+    matching: int = 0
+    difference: str = ""
+
+
+def compare(
+    service: ServiceName, ports: Iterable[Frontends], theirs: Mapping[Family, Chains], settings: Settings, node: NodeAddresses
+) -> Compared:
+    """Families that `theirs` does not have, and ports with very many endpoints, are left out."""
+    known = [port for port in ports if port.family in theirs and count(port.cluster, port.family) <= ENDPOINTS]
+    found = [each for family in Family for each in _of_family([port for port in known if port.family is family], theirs, settings, node)]
+    return Compared(service, len(found), found.count(""), next(filter(None, found), ""))
+
+
+def _of_family(ports: Sequence[Frontends], theirs: Mapping[Family, Chains], settings: Settings, node: NodeAddresses) -> Iterator[str]:
+    """In what each flow differs; empty if in nothing."""
+    if not ports:
+        return
+    family = ports[0].family
+    their, our = theirs[family].about(ports), desired(ports, settings, family)
+    sides = IptablesRules({family.value: their}), IptablesRules({family.value: our})
+    for flow in (flow for port in ports for flow in flows_of(port, settings, node)):
+        kube_proxy, agent = (_ways(rules, flow, node) for rules in sides)
+        same = kube_proxy == agent
+        yield "" if same else f"{flow.client} to {flow.destination}: kube-proxy {_words(kube_proxy)}; the agent {_words(agent)}"
+
+
+def _ways(rules: IptablesRules, flow: Flow, node: NodeAddresses) -> Ways:
+    """A rule that the walker does not know is a difference in itself."""
+    found: defaultdict[str, Fraction] = defaultdict(Fraction)
+    try:
+        for share, fate in every_way(lambda choices: travel(rules, flow.packet, node, choices, Memory())):
+            found[_fate(fate.verdict, fate.packet.destination, fate.packet.port, masqueraded=fate.packet.masqueraded)] += share
+    except (ValueError, KeyError) as error:
+        return {f"has a rule that cannot be read ({error})": Fraction(1)}
+    return dict(found)
+
+
+def _fate(verdict: Verdict, destination: bytes, port: int, *, masqueraded: bool) -> str:
+    if verdict is not Verdict.ACCEPT:
+        return f"{verdict.value}s"
+    return f"sends to {text_of(Address(destination))} port {port}{' masqueraded' if masqueraded else ''}"
+
+
+def _words(ways: Ways) -> str:
+    """At most two of them."""
+    listed = sorted(ways)
+    return " or ".join(listed[:2]) + (f" or {len(listed) - 2} more" if len(listed) > 2 else "")

@@ -1,0 +1,84 @@
+"""The two rule sets of one family, as `checks.walker.iptables` walks them. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from proxyconfig_agent.dataplane.iptables.delta import by_chain
+from proxyconfig_agent.dataplane.iptables.lower import lower
+from proxyconfig_agent.dataplane.iptables.model import chain_names
+from proxyconfig_agent.dataplane.iptables.model.ruleset import Chain, Features, Table
+from proxyconfig_agent.dataplane.iptables.model.static_rules import fixed
+from proxyconfig_agent.dataplane.port import Settings
+from proxyconfig_agent.ingest.model import Family, text_of
+from proxyconfig_agent.select.frontends import Frontends
+
+_BUILT_IN = tuple(Chain(table, name) for table in Table for name in ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"))
+_OURS = re.compile(r"-j KUBE-")
+_ADDRESS = re.compile(r"(?<!! )-d ([^\s/]+)(?:/(?:32|128))? ")
+_PORT = re.compile(r"--dport (\d+) ")
+_TO_NODE_PORTS = f"-j {chain_names.NODE_PORTS}"
+_BY_NODE_PORT = (Chain(Table.NAT, chain_names.NODE_PORTS),)
+_BY_ADDRESS = tuple(
+    Chain(table, name)
+    for table in (Table.NAT, Table.FILTER)
+    for name in (chain_names.SERVICES, chain_names.EXTERNAL_SERVICES, chain_names.PROXY_FIREWALL)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chains:
+    """Of built-in chains only the jumps to chains of kube-proxy: what others have there acts on both rule sets alike."""
+
+    chains: Mapping[Chain, tuple[str, ...]]
+
+    def about(self, ports: Sequence[Frontends]) -> Chains:
+        """Without the rules that match a single other address, or another node port: packets for these ports do not meet those, and there
+        are thousands."""
+        every = [address for port in ports for address in (port.cluster_ip, *port.external_ips, *port.load_balancer_ips)]
+        addresses, node_ports = {text_of(address) for address in every if address}, {str(port.node_port) for port in ports}
+        own = dict.fromkeys(_BY_ADDRESS, (_ADDRESS, addresses)) | dict.fromkeys(_BY_NODE_PORT, (_PORT, node_ports))
+        return Chains({chain: _about(rules, *own[chain]) if chain in own else rules for chain, rules in self.chains.items()})
+
+
+def saved(lines: Iterable[str]) -> Chains:
+    """What iptables-save prints, of tables that kube-proxy uses."""
+    chains: dict[Chain, list[str]] = {chain: [] for chain in _BUILT_IN}
+    table: Table | None = None
+    for line in lines:
+        if line.startswith("*"):
+            name = line[1:].strip()
+            table = Table(name) if name in set(Table) else None
+        elif table is not None and line.startswith(":KUBE-"):
+            chains.setdefault(Chain(table, line[1:].split(" ", 1)[0]), [])
+        elif table is not None and line.startswith("-A "):
+            name, _, rule = line[3:].rstrip("\n").partition(" ")
+            chain = Chain(table, name)
+            if name.startswith("KUBE-") or (chain in chains and _OURS.search(rule)):
+                chains.setdefault(chain, []).append(rule)
+    return Chains({chain: tuple(rules) for chain, rules in chains.items()})
+
+
+def desired(ports: Iterable[Frontends], settings: Settings, family: Family) -> Chains:
+    """What iptables mode makes of these Service ports. The other modes translate the same packets to the same endpoints."""
+    there, features = fixed(settings, family, Features()), Features()
+    chains: dict[Chain, list[str]] = {chain: [] for chain in _BUILT_IN}
+    for chain, rule in reversed(there.jumps):
+        chains[chain].append(rule)
+    chains |= {chain: list(rules) for chain, rules in there.chains.items()}
+    chains.setdefault(Chain(Table.FILTER, chain_names.KUBELET_FIREWALL), [])
+    for port in ports:
+        rules = lower(port, settings, features, large=False)
+        for chain, own in by_chain(rules).items():
+            chains[chain] += own
+        chains |= {Chain(Table.NAT, name): list(own) for name, own in rules.own.items()}
+    for chain, last in there.last.items():
+        chains[chain] += last
+    return Chains({chain: tuple(rules) for chain, rules in chains.items()})
+
+
+def _about(rules: tuple[str, ...], value: re.Pattern[str], own: set[str]) -> tuple[str, ...]:
+    """What leads to the node ports matches an address of the node."""
+    return tuple(rule for rule in rules if not (found := value.search(rule)) or found[1] in own or rule.endswith(_TO_NODE_PORTS))

@@ -1,0 +1,102 @@
+"""The tables of a node as rules that packets meet: which chains at which hook, and what targets do."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from proxyconfig_agent.checks.walker.iptables.matches import Rule, masked, rule_of
+from proxyconfig_agent.checks.walker.path import Hook, Passage, Verdict
+from proxyconfig_agent.dataplane.iptables.model.ruleset import Chain, Table
+
+_ORDER: Mapping[Hook, tuple[Table, ...]] = {
+    Hook.PREROUTING: (Table.MANGLE, Table.NAT),
+    Hook.INPUT: (Table.MANGLE, Table.FILTER, Table.NAT),
+    Hook.FORWARD: (Table.MANGLE, Table.FILTER),
+    Hook.OUTPUT: (Table.MANGLE, Table.NAT, Table.FILTER),
+    Hook.POSTROUTING: (Table.MANGLE, Table.NAT),
+}
+_DEEPEST = 16
+
+
+class Chains(Protocol):
+    """The chains of one family, with the text of their rules behind `-A CHAIN `."""
+
+    @property
+    def chains(self) -> Mapping[Chain, Sequence[str]]: ...
+
+
+class IptablesRules:
+    """`tables` by IP version; they may change between packets."""
+
+    def __init__(self, tables: Mapping[int, Chains]) -> None:
+        self._tables = tables
+
+    def meet(self, hook: Hook, passage: Passage) -> Verdict:
+        packet, tables = passage.packet, self._tables[passage.packet.family]
+        for table in _ORDER[hook]:
+            if table is Table.NAT and (packet.source_settled if hook is Hook.POSTROUTING else packet.destination_settled):
+                continue
+            verdict = _walk(tables, Chain(table, hook.name), passage, 0)
+            if verdict in (Verdict.DROP, Verdict.REJECT):
+                return verdict
+        return Verdict.ACCEPT
+
+
+def _walk(tables: Chains, chain: Chain, passage: Passage, depth: int) -> Verdict | None:
+    """The verdict of a chain; None at its end, where the policy of a built-in one is to accept. Raises ValueError, KeyError."""
+    if depth >= _DEEPEST:
+        raise ValueError(f"{chain.name} of table {chain.table} is more than {_DEEPEST} jumps away from a built-in chain")
+    for text in tables.chains[chain]:
+        rule = rule_of(text)
+        if rule.destination and rule.destination != passage.packet.destination:
+            continue
+        if not all(match(passage) for match in rule.matches):
+            continue
+        if rule.target == "RETURN":
+            return None
+        if rule.target in _TARGETS:
+            verdict = _TARGETS[rule.target](rule, passage)
+        else:
+            verdict = _walk(tables, Chain(chain.table, rule.target), passage, depth + 1) if rule.target else None
+        if verdict is not None:
+            return verdict
+    return None
+
+
+def _translate(rule: Rule, passage: Passage) -> Verdict:
+    address, _, port = rule.options["--to-destination"].rpartition(":")
+    passage.packet.destination = ipaddress.ip_address(address.strip("[]")).packed
+    passage.packet.port = int(port)
+    passage.packet.translated = True
+    return Verdict.ACCEPT
+
+
+def _mark(rule: Rule, passage: Passage) -> None:
+    packet = passage.packet
+    match rule.options:
+        case {"--or-mark": bits}:
+            packet.mark |= int(bits, 0)
+        case {"--xor-mark": bits}:
+            packet.mark ^= int(bits, 0)
+        case {"--set-xmark": bits}:
+            value, mask = masked(bits)
+            packet.mark = packet.mark & ~mask ^ value
+        case _:
+            raise ValueError(f"MARK {rule.options} is not known here")
+
+
+def _masquerade(_: Rule, passage: Passage) -> Verdict:
+    passage.packet.masqueraded = True
+    return Verdict.ACCEPT
+
+
+_TARGETS = {
+    "ACCEPT": lambda _, __: Verdict.ACCEPT,
+    "DROP": lambda _, __: Verdict.DROP,
+    "REJECT": lambda _, __: Verdict.REJECT,
+    "DNAT": _translate,
+    "MARK": _mark,
+    "MASQUERADE": _masquerade,
+}

@@ -1,0 +1,100 @@
+"""The walker finds that the tables of iptables mode do what the agent would do, and names the Service whose rules are broken."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pytest
+from tests.support.scenarios.cases import Round, rounds_of
+from tests.support.scenarios.configs import CONFIGS
+from tests.support.scenarios.scenario import load
+from tests.support.simulator.iptables.mode import IptablesMode
+from tests.support.simulator.modes import SimulatedPipeline
+from tests.support.simulator.node import NetnsNode
+
+from proxyconfig_agent.checks.shadow.comparison import Compared, compare
+from proxyconfig_agent.checks.shadow.flows import NodeAddresses
+from proxyconfig_agent.checks.shadow.report import shadow_of
+from proxyconfig_agent.checks.shadow.tables import saved
+from proxyconfig_agent.dataplane.iptables.model.ruleset import Chain, Table
+from proxyconfig_agent.ingest.model import Family
+
+ROUNDS: dict[str, Round] = {}
+for each in rounds_of(load(), mode="iptables"):
+    ROUNDS.setdefault(each.config, each)
+
+
+@dataclass
+class Stage:
+    """A node whose tables iptables mode has written, as a kube-proxy would."""
+
+    mode: IptablesMode
+    pipeline: SimulatedPipeline
+    config: str
+
+    def compare(self, step: int = 1) -> list[Compared]:
+        """Of all Services, or one of so many."""
+        theirs = {family: saved(tool.save()) for family, tool in self.mode.tools.items()}
+        view, node = self.pipeline.cluster.view(), NodeAddresses(NetnsNode().addresses)
+        settings = self.pipeline.settings(CONFIGS[self.config])
+        return [compare(name, view.select(name).ports, theirs, settings, node) for name in list(view.names())[::step]]
+
+
+def stage(config: str) -> Stage:
+    mode = IptablesMode()
+    pipeline = SimulatedPipeline(mode, NetnsNode(), CONFIGS[config])
+    pipeline.apply(ROUNDS[config].objects)
+    return Stage(mode, pipeline, config)
+
+
+def _service_of(rule: str) -> str:
+    """By its comment."""
+    found = re.search(r'--comment "?([a-z0-9-]+/[a-z0-9-]+)', rule)
+    return found[1] if found else ""
+
+
+@pytest.mark.parametrize("config", ["default", "masquerade-all", "bridge-interface"])
+def test_the_same_rules_do_the_same_in_every_configuration(config: str) -> None:
+    found = stage(config).compare(step=8 if config == "default" else 1)
+
+    assert [each for each in found if each.difference] == []
+    assert shadow_of(found).score == "100%"
+    assert shadow_of(found).flows > len(found)
+
+
+def test_a_service_whose_rule_leads_elsewhere_is_named_and_no_other() -> None:
+    there = stage("masquerade-all")
+    chains = there.mode.tools[Family.IPV4].tables.chains
+    chain, rules = next((chain, rules) for chain, rules in chains.items() if chain.name.startswith("KUBE-SEP-"))
+    broken = _service_of(rules[-1])
+    rules[-1] = rules[-1].rpartition(" ")[0] + " 192.0.2.66:66"
+    assert chain.table is Table.NAT
+
+    found = there.compare()
+
+    (named,) = [each for each in found if each.difference]
+    assert str(named.service) == broken
+    assert "to ClusterIP" in named.difference
+    assert shadow_of(found).score != "100%"
+    assert [each.service for each in shadow_of(found).services] == [broken]
+
+
+def test_a_service_that_kube_proxy_does_not_know_is_named() -> None:
+    there = stage("masquerade-all")
+    chains = there.mode.tools[Family.IPV4].tables.chains
+    services = chains[Chain(Table.NAT, "KUBE-SERVICES")]
+    gone = _service_of(services[0])
+    services[:] = [rule for rule in services if _service_of(rule) != gone]
+
+    assert gone in [str(each.service) for each in there.compare() if each.difference]
+
+
+def test_a_rule_that_is_not_known_is_a_difference_and_no_failure() -> None:
+    there = stage("masquerade-all")
+    chains = there.mode.tools[Family.IPV4].tables.chains
+    chains[Chain(Table.NAT, "KUBE-SERVICES")].insert(0, "-m set --match-set blocked src -j DROP")
+
+    found = there.compare()
+
+    assert "has a rule that cannot be read (--match-set" in next(each.difference for each in found if each.difference)
