@@ -13,7 +13,6 @@ from tests.support.polling import soon
 from tests.unit.agent.examples import NODE, piece, ready, service
 
 from proxyconfig_agent.dataplane.port import ModeInstance
-from proxyconfig_agent.dataplane.worker import in_thread
 from proxyconfig_agent.ingest.model import EndpointSlice
 from proxyconfig_agent.report.metrics import eventloop
 from proxyconfig_agent.state.cluster import ClusterState
@@ -21,6 +20,7 @@ from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.sync.runner import Runner
 from proxyconfig_agent.sync.schedule import SyncIntervals
+from proxyconfig_agent.sync.worker import in_thread
 from proxyconfig_client.process.backoff import Backoff
 from proxyconfig_client.process.clock import Clock
 

@@ -8,8 +8,8 @@ import sys
 from proxyconfig_agent.app.main import serve_node
 from proxyconfig_agent.app.options import Options, parse
 from proxyconfig_agent.controller import garbage
-from proxyconfig_agent.dataplane import worker
 from proxyconfig_agent.dataplane.port import DataplaneError
+from proxyconfig_agent.sync import worker
 from proxyconfig_client.connection.errors import ConfigurationError
 from proxyconfig_client.process import logs
 

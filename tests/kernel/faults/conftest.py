@@ -18,7 +18,7 @@ from tests.support.netns.topology import Topology
 from tests.support.scenarios.objects import Allocator, Key, Story
 from tests.support.scenarios.scenario import Object, load
 
-from proxyconfig_agent.dataplane.ownership import Ownership
+from proxyconfig_agent.dataplane.modes.ownership import Ownership
 from proxyconfig_api.objects.names import NAMESPACE
 
 collect_ignore = [] if ipvs.is_there() else ["test_ipvs.py"]

@@ -20,7 +20,7 @@ from tests.support.netns.process import ended, start
 from tests.support.netns.topology import NODE, NODE_ALTERNATIVE, NODE_NAME
 from tests.support.polling import eventually
 
-from proxyconfig_agent.dataplane.ownership import Ownership
+from proxyconfig_agent.dataplane.modes.ownership import Ownership
 
 BACKENDS = ("nft", "legacy")
 SYNC_WITHIN_S = 60

@@ -12,7 +12,7 @@ from tests.kernel.iptables.settings import Setting
 from tests.kernel.iptables.sides import BACKENDS, Side, agent, kube_proxy, side
 from tests.support.polling import eventually
 
-from proxyconfig_agent.dataplane.ownership import Ownership
+from proxyconfig_agent.dataplane.modes.ownership import Ownership
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(300)]
 

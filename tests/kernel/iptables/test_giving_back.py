@@ -12,11 +12,11 @@ from tests.kernel.iptables.generated import Generator
 from tests.kernel.iptables.settings import Setting
 from tests.kernel.iptables.sides import agent, kube_proxy, side
 
-from proxyconfig_agent.dataplane.modes import give_back, left_behind
+from proxyconfig_agent.dataplane.modes.modes import give_back, left_behind
+from proxyconfig_agent.dataplane.modes.ownership import Ownership
+from proxyconfig_agent.dataplane.modes.takeover import any_here
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
-from proxyconfig_agent.dataplane.ownership import Ownership
 from proxyconfig_agent.dataplane.port import Settings
-from proxyconfig_agent.dataplane.takeover import any_here
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(300)]
 

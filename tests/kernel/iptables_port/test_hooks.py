@@ -10,7 +10,7 @@ from tests.kernel.in_namespace import Entered
 from tests.kernel.iptables_port.conftest import Node
 from tests.kernel.nftables.examples import SETTINGS, every_kind
 
-from proxyconfig_agent.dataplane.ownership import Ownership
+from proxyconfig_agent.dataplane.modes.ownership import Ownership
 
 pytestmark = pytest.mark.kernel
 

@@ -15,11 +15,11 @@ from tests.kernel.nftables.examples import SETTINGS, every_kind, many, with_othe
 from tests.support.netns.namespace import Namespace
 from tests.unit.agent.dataplane.nftables.frontends import ip
 
-from proxyconfig_agent.dataplane.family_probe import FamilyProbe
 from proxyconfig_agent.dataplane.iptables.iptables import Iptables
 from proxyconfig_agent.dataplane.iptables.kernel import nfacct
 from proxyconfig_agent.dataplane.iptables.tools import binaries
 from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend
+from proxyconfig_agent.dataplane.modes.family_probe import FamilyProbe
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Settings
 from proxyconfig_agent.ingest.model import ANY, Family
 from proxyconfig_agent.select.frontends import Frontends

@@ -16,9 +16,9 @@ from tests.support.netns.topology import NODE_LINK, PODS, PODS2, Topology, topol
 from tests.support.polling import eventually
 from tests.unit.agent.dataplane.nftables.frontends import frontends, ip
 
-from proxyconfig_agent.dataplane import modes
+from proxyconfig_agent.dataplane.modes import modes
+from proxyconfig_agent.dataplane.modes.takeover import Takeover
 from proxyconfig_agent.dataplane.port import Change, Lifecycle, Settings
-from proxyconfig_agent.dataplane.takeover import Takeover
 from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_api.spec.sections import Mode
 

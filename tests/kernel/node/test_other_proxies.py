@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from tests.support.netns.namespace import Namespace, namespaces
 
-from proxyconfig_agent.dataplane.ownership import Ownership
+from proxyconfig_agent.dataplane.modes.ownership import Ownership
 from proxyconfig_agent.node.other_proxies.other_proxies import PORT, Seen
 from proxyconfig_agent.node.other_proxies.other_proxies_reader import look
 

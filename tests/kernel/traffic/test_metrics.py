@@ -23,7 +23,7 @@ from tests.support.scenarios.scenario import load
 from proxyconfig_agent.dataplane.iptables.kernel import nfacct
 from proxyconfig_agent.dataplane.iptables.metrics import LOCALHOST_ACCEPTED
 from proxyconfig_agent.dataplane.metric import KUBE_PROXYS
-from proxyconfig_agent.dataplane.modes import spec_of
+from proxyconfig_agent.dataplane.modes.modes import spec_of
 from proxyconfig_agent.ingest.endpointslices import TRIGGER_TIME
 from proxyconfig_agent.report.metrics.definitions import CATALOGUE, NOT_OURS
 from proxyconfig_api.spec.sections import Mode

@@ -23,10 +23,10 @@ from tests.support.scenarios.objects import Key
 from tests.support.scenarios.scenario import Object
 from tests.unit.agent.dataplane.nftables.frontends import frontends, ip
 
-from proxyconfig_agent.dataplane import modes
 from proxyconfig_agent.dataplane.combined.userspace_by_iptables import UserspaceByIptables
+from proxyconfig_agent.dataplane.modes import modes
+from proxyconfig_agent.dataplane.modes.takeover import AllModes, Takeover
 from proxyconfig_agent.dataplane.port import Change, Installed, Lifecycle, ModeInstance, Settings
-from proxyconfig_agent.dataplane.takeover import AllModes, Takeover
 from proxyconfig_agent.dataplane.userspace.kernel import processes
 from proxyconfig_agent.sync.result import SyncReason
 from proxyconfig_api.spec.sections import Mode

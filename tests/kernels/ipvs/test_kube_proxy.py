@@ -17,10 +17,10 @@ from tests.unit.agent.dataplane.nftables.frontends import ip, network
 from proxyconfig_agent.dataplane.iptables.iptables import Iptables
 from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs
 from proxyconfig_agent.dataplane.ipvs.model.servers import is_ours
-from proxyconfig_agent.dataplane.ownership import Ownership
+from proxyconfig_agent.dataplane.modes.ownership import Ownership
+from proxyconfig_agent.dataplane.modes.takeover import Takeover
 from proxyconfig_agent.dataplane.port import Ipvs as IpvsSettings
 from proxyconfig_agent.dataplane.port import Lifecycle, Settings
-from proxyconfig_agent.dataplane.takeover import Takeover
 from proxyconfig_agent.ingest.model import Protocol
 from proxyconfig_agent.netlink.ipvs import messages
 from proxyconfig_agent.netlink.ipvs.connection import Connection

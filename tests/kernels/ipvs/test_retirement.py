@@ -18,9 +18,9 @@ from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.servers import Held, VirtualServers
 from proxyconfig_agent.dataplane.ipvs.kernel.tables import Tables
 from proxyconfig_agent.dataplane.ipvs.sync.retirement import Retirement
+from proxyconfig_agent.dataplane.modes.takeover import Takeover
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.dataplane.port import ModeInstance
-from proxyconfig_agent.dataplane.takeover import Takeover
 from proxyconfig_agent.ingest.model import Protocol
 from proxyconfig_agent.netlink import localroutes
 from proxyconfig_agent.netlink.ipvs.connection import Connection

@@ -13,7 +13,7 @@ from tests.unit.agent.dataplane.nftables.frontends import frontends, ip
 
 from proxyconfig_agent.dataplane.combined import ipvs_rules
 from proxyconfig_agent.dataplane.combined.ipvs_entries import KINDS
-from proxyconfig_agent.dataplane.modes import installed
+from proxyconfig_agent.dataplane.modes.modes import installed
 from proxyconfig_agent.dataplane.port import Change, Destination
 from proxyconfig_agent.ingest.model import Family, Protocol
 from proxyconfig_api.spec.sections import Mode

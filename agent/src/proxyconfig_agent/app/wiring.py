@@ -20,7 +20,7 @@ from proxyconfig_agent.controller.change_record import ChangeRecord
 from proxyconfig_agent.controller.controller import NodeController
 from proxyconfig_agent.controller.sources import Reporters, Sources
 from proxyconfig_agent.controller.transaction import Observation
-from proxyconfig_agent.dataplane.modes import built, installed
+from proxyconfig_agent.dataplane.modes.modes import built, installed
 from proxyconfig_agent.dataplane.port import Installed
 from proxyconfig_agent.ingest.model import Address
 from proxyconfig_agent.node.addresses import rtnetlink

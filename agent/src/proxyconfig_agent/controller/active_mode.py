@@ -11,15 +11,15 @@ from functools import partial
 import structlog
 
 from proxyconfig_agent.controller.probed_mode import ProbedMode
-from proxyconfig_agent.dataplane.mode_choice import Answer, Chosen, Impossible, Verdict, as_configured, choose
-from proxyconfig_agent.dataplane.modes import give_back, left_behind
+from proxyconfig_agent.dataplane.modes.mode_choice import Answer, Chosen, Impossible, Verdict, as_configured, choose
+from proxyconfig_agent.dataplane.modes.modes import give_back, left_behind
+from proxyconfig_agent.dataplane.modes.takeover import any_here, removed
 from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError, Installed, LackingError, ProbeResult, TemporaryError
-from proxyconfig_agent.dataplane.takeover import any_here, removed
-from proxyconfig_agent.dataplane.worker import in_thread
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node import capabilities
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.state.findings import Finding, Source, Topic
+from proxyconfig_agent.sync.worker import in_thread
 from proxyconfig_api.objects.nodeproxy import ModeStatus
 from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
 

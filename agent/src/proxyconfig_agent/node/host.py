@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from proxyconfig_agent.dataplane.modes import lasting_sysctls, spec_of
+from proxyconfig_agent.dataplane.modes.modes import lasting_sysctls, spec_of
 from proxyconfig_agent.node.capabilities import cores
 from proxyconfig_agent.node.modules import module_record, module_states, modules
 from proxyconfig_agent.node.modules.module_states import Modules

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from proxyconfig_agent.dataplane.modes import spec_of
+from proxyconfig_agent.dataplane.modes.modes import spec_of
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node.inventory import host_findings, inventory_reader
 from proxyconfig_agent.node.modules import module_record, module_states, modules

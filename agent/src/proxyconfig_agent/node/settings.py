@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from proxyconfig_agent.dataplane.modes import spec_of
+from proxyconfig_agent.dataplane.modes.modes import spec_of
 from proxyconfig_agent.dataplane.port import Ipvs, LocalTraffic, Settings
 from proxyconfig_agent.ingest.model import ANY, Address, Family, Network, Node, family_of, text_of
 from proxyconfig_agent.node.addresses.local_address import LocalAddress

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from proxyconfig_agent.dataplane.port import Refusal
-from proxyconfig_agent.dataplane.quarantine import refusal_of
+from proxyconfig_agent.dataplane.sync.quarantine import refusal_of
 from proxyconfig_agent.ingest.messages import few
 from proxyconfig_agent.ingest.model import EndpointSlice, Node, Service, ServiceName
 from proxyconfig_agent.select.conflicts import AddressConflicts

@@ -14,7 +14,6 @@ from typing import NoReturn
 import structlog
 
 from proxyconfig_agent.dataplane.port import Change, ConflictError, Dataplane, DataplaneError, Outcome, Refusal, Settings
-from proxyconfig_agent.dataplane.worker import Offload, in_thread
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.state.batch import Batch, changes_of, everything
 from proxyconfig_agent.state.cluster import ClusterState
@@ -23,6 +22,7 @@ from proxyconfig_agent.state.rejections import Rejections
 from proxyconfig_agent.state.settlement import Settlement
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.sync.schedule import NEVER, Schedule, SyncIntervals
+from proxyconfig_agent.sync.worker import Offload, in_thread
 from proxyconfig_client.process.backoff import Backoff
 from proxyconfig_client.process.clock import Clock
 

@@ -19,7 +19,7 @@ from proxyconfig_agent.dataplane.iptables.model.ruleset import Features
 from proxyconfig_agent.dataplane.iptables.sync.reconcile import KUBELET, SHARED
 from proxyconfig_agent.dataplane.iptables.tools.program import ToolError
 from proxyconfig_agent.dataplane.iptables.tools.writer import Writer
-from proxyconfig_agent.dataplane.ownership import Ownership
+from proxyconfig_agent.dataplane.modes.ownership import Ownership
 from proxyconfig_agent.ingest.model import Family
 
 State = Mapping[str, object]

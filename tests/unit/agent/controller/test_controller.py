@@ -21,9 +21,9 @@ from proxyconfig_agent.controller.change_record import ChangeRecord
 from proxyconfig_agent.controller.controller import NodeController
 from proxyconfig_agent.controller.retry import RETRY_S
 from proxyconfig_agent.controller.transaction import Observation
-from proxyconfig_agent.dataplane.family_probe import FamilyProbe
+from proxyconfig_agent.dataplane.modes.family_probe import FamilyProbe
+from proxyconfig_agent.dataplane.modes.takeover import Takeover
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed
-from proxyconfig_agent.dataplane.takeover import Takeover
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node.conntrack.statistics import Statistics
 from proxyconfig_agent.node.host import Host

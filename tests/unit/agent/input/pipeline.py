@@ -10,7 +10,6 @@ from tests.support.scenarios.scenario import Object
 from tests.unit.agent.dataplane.nftables.kernelmodel import KernelModel
 from tests.unit.agent.examples import NODE
 
-from proxyconfig_agent.dataplane.batching import batches, by_family
 from proxyconfig_agent.dataplane.iptables.delta import NONE
 from proxyconfig_agent.dataplane.iptables.delta import delta as iptables_delta
 from proxyconfig_agent.dataplane.iptables.lower import lower
@@ -20,6 +19,7 @@ from proxyconfig_agent.dataplane.nftables.kernel.changes import changed, class_e
 from proxyconfig_agent.dataplane.nftables.model import sets
 from proxyconfig_agent.dataplane.nftables.table.state import TableState
 from proxyconfig_agent.dataplane.port import Settings
+from proxyconfig_agent.dataplane.sync.batching import batches, by_family
 from proxyconfig_agent.dataplane.tables.delta import delta
 from proxyconfig_agent.dataplane.tables.model import address_sets
 from proxyconfig_agent.ingest import apitypes

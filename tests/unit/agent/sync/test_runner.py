@@ -14,7 +14,6 @@ from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 from tests.unit.agent.examples import NODE, draining, ip, piece, ready, service
 
 from proxyconfig_agent.dataplane.port import Change, ConflictError, Outcome, Settings
-from proxyconfig_agent.dataplane.worker import Offload
 from proxyconfig_agent.ingest.model import Family, Network, Protocol, ServiceName, ServicePort
 from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.state.batch import everything
@@ -24,6 +23,7 @@ from proxyconfig_agent.state.settlement import PORTION
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.sync.runner import MANY, Runner
 from proxyconfig_agent.sync.schedule import SyncIntervals
+from proxyconfig_agent.sync.worker import Offload
 from proxyconfig_client.process.backoff import Backoff
 from proxyconfig_client.process.clock import Clock
 from proxyconfig_client.watch.objects import Key

@@ -13,13 +13,13 @@ from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 from tests.unit.agent.examples import NODE, piece, ready, service
 
 from proxyconfig_agent.dataplane.port import Change, Outcome, Settings
-from proxyconfig_agent.dataplane.worker import in_thread
 from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.sync.runner import Runner
 from proxyconfig_agent.sync.schedule import SyncIntervals
+from proxyconfig_agent.sync.worker import in_thread
 from proxyconfig_client.process.backoff import Backoff
 from proxyconfig_client.process.clock import Clock
 

@@ -25,7 +25,7 @@ from proxyconfig_agent.dataplane.port import (
     Rules,
     Settings,
 )
-from proxyconfig_agent.dataplane.quarantine import RefusedError
+from proxyconfig_agent.dataplane.sync.quarantine import RefusedError
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink.ipset_messages import Entry
 

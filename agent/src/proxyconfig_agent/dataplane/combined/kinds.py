@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import structlog
 
-from proxyconfig_agent.dataplane.ownership import Ownership
+from proxyconfig_agent.dataplane.modes.ownership import Ownership
 from proxyconfig_agent.dataplane.port import DataplaneError, Lifecycle, ModeInstance
 
 M = TypeVar("M", bound=ModeInstance)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from proxyconfig_agent.dataplane.combined.redirection import TO_PROCESS, mark, redirected
 from proxyconfig_agent.dataplane.iptables.iptables import Iptables
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, LackingError, Outcome, ProbeResult, Refusal, Settings
-from proxyconfig_agent.dataplane.quarantine import refusal_of
+from proxyconfig_agent.dataplane.sync.quarantine import refusal_of
 from proxyconfig_agent.dataplane.userspace.kernel import processes
 from proxyconfig_agent.dataplane.userspace.kernel.probe import find_flows
 from proxyconfig_agent.dataplane.userspace.kernel.proxy import Proxy

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from proxyconfig_agent.dataplane.drift import Drift
 from proxyconfig_agent.dataplane.iptables.delta import delta
 from proxyconfig_agent.dataplane.iptables.kernel import nfacct
 from proxyconfig_agent.dataplane.iptables.kernel.conntrack_sysctl import is_liberal
@@ -22,9 +21,10 @@ from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, Tool
 from proxyconfig_agent.dataplane.iptables.tools.restore import Input
 from proxyconfig_agent.dataplane.iptables.tools.save import parse
 from proxyconfig_agent.dataplane.iptables.tools.writer import Writer, writer
-from proxyconfig_agent.dataplane.ownership import Ownership
+from proxyconfig_agent.dataplane.modes.ownership import Ownership
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, ProbeResult, Refusal, Rules, Settings, TemporaryError
-from proxyconfig_agent.dataplane.stage_timer import StageTimer
+from proxyconfig_agent.dataplane.sync.drift import Drift
+from proxyconfig_agent.dataplane.sync.stage_timer import StageTimer
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends
 

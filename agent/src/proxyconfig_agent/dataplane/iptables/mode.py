@@ -6,8 +6,8 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 
 from proxyconfig_agent.dataplane.iptables.metrics import INVALID_DROPPED, LOCALHOST_ACCEPTED, METRICS
-from proxyconfig_agent.dataplane.modes import ModeSpec
-from proxyconfig_agent.dataplane.ownership import Ownership
+from proxyconfig_agent.dataplane.modes.modes import ModeSpec
+from proxyconfig_agent.dataplane.modes.ownership import Ownership
 from proxyconfig_agent.dataplane.port import Lifecycle, ModeInstance
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_api.spec.sections import Iptables as IptablesSpec

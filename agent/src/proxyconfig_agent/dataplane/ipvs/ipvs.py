@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from proxyconfig_agent.dataplane.batching import size_of
 from proxyconfig_agent.dataplane.ipvs.kernel import kube_proxy
 from proxyconfig_agent.dataplane.ipvs.kernel.bound_addresses import BoundAddresses
 from proxyconfig_agent.dataplane.ipvs.kernel.connect import connected, read_kernel
@@ -20,7 +19,8 @@ from proxyconfig_agent.dataplane.ipvs.sync.retirement import Retirement
 from proxyconfig_agent.dataplane.ipvs.sync.watch import Watch
 from proxyconfig_agent.dataplane.ipvs.table.state import FamilyState, Plan
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, ProbeResult, Refusal, Settings
-from proxyconfig_agent.dataplane.stage_timer import StageTimer
+from proxyconfig_agent.dataplane.sync.batching import size_of
+from proxyconfig_agent.dataplane.sync.stage_timer import StageTimer
 from proxyconfig_agent.dataplane.tables.fault_isolation import FaultIsolation, Wanted
 from proxyconfig_agent.ingest.model import Address, Family
 from proxyconfig_agent.netlink.nftables.connection import KernelError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from proxyconfig_agent.dataplane.modes import ModeSpec
+from proxyconfig_agent.dataplane.modes.modes import ModeSpec
 from proxyconfig_agent.dataplane.port import Lifecycle, ModeInstance
 from proxyconfig_agent.ingest.services import SCHEDULERS
 from proxyconfig_api.spec.sections import Ipvs as IpvsSpec

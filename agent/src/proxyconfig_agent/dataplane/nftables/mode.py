@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import structlog
 
 from proxyconfig_agent.dataplane.metric import FAMILY, Metric, ModeMetrics
-from proxyconfig_agent.dataplane.modes import ModeSpec
+from proxyconfig_agent.dataplane.modes.modes import ModeSpec
 from proxyconfig_agent.dataplane.port import DataplaneError, Lifecycle, ModeInstance
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_api.spec.sections import Nftables as NftablesSpec

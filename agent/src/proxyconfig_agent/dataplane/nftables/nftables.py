@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from proxyconfig_agent.dataplane.batching import Ports, batches, by_family, by_service, size_of
 from proxyconfig_agent.dataplane.nftables.kernel import changes, dump
 from proxyconfig_agent.dataplane.nftables.kernel.held_elements import HeldElements
 from proxyconfig_agent.dataplane.nftables.kernel.probe import probe
@@ -16,8 +15,9 @@ from proxyconfig_agent.dataplane.nftables.sync.reconcile import BYTES_PER_ELEMEN
 from proxyconfig_agent.dataplane.nftables.table.recovery import NumberRecovery
 from proxyconfig_agent.dataplane.nftables.table.state import Pair, TableState
 from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneError, LackingError, Outcome, ProbeResult, Refusal, Settings
-from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
-from proxyconfig_agent.dataplane.stage_timer import StageTimer
+from proxyconfig_agent.dataplane.sync.batching import Ports, batches, by_family, by_service, size_of
+from proxyconfig_agent.dataplane.sync.quarantine import RefusedError, refusal_of
+from proxyconfig_agent.dataplane.sync.stage_timer import StageTimer
 from proxyconfig_agent.dataplane.tables.delta import Delta
 from proxyconfig_agent.dataplane.tables.kernel import hooks
 from proxyconfig_agent.dataplane.tables.kernel.dump import actual_table, scanned

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Generic, Protocol, TypeVar
 
-from proxyconfig_agent.dataplane.batching import Ports, batches, by_family, by_service
 from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneError, Refusal
-from proxyconfig_agent.dataplane.quarantine import RefusedError
+from proxyconfig_agent.dataplane.sync.batching import Ports, batches, by_family, by_service
+from proxyconfig_agent.dataplane.sync.quarantine import RefusedError
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.netlink.nftables.connection import KernelError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxyconfig_agent.dataplane.drift import Drift
+from proxyconfig_agent.dataplane.sync.drift import Drift
 from proxyconfig_agent.dataplane.tables.model.ruleset import Elements
 from proxyconfig_agent.netlink.nftables.messages import Kind, Message
 

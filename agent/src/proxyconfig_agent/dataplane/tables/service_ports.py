@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
-from proxyconfig_agent.dataplane.batching import Ports
+from proxyconfig_agent.dataplane.sync.batching import Ports
 from proxyconfig_agent.ingest.model import Address, ServiceName
 from proxyconfig_agent.select.frontends import Frontends, PortName
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from proxyconfig_agent.dataplane.modes import ModeSpec
+from proxyconfig_agent.dataplane.modes.modes import ModeSpec
 from proxyconfig_agent.dataplane.port import Lifecycle, ModeInstance
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_api.spec.sections import ProxyConfigSpec

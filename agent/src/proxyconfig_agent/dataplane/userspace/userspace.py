@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from proxyconfig_agent.dataplane.batching import by_family
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Outcome, ProbeResult, Refusal, Settings
-from proxyconfig_agent.dataplane.stage_timer import StageTimer
+from proxyconfig_agent.dataplane.sync.batching import by_family
+from proxyconfig_agent.dataplane.sync.stage_timer import StageTimer
 from proxyconfig_agent.dataplane.tables.fault_isolation import FaultIsolation, Wanted
 from proxyconfig_agent.dataplane.tables.kernel import dump, hooks, transaction
 from proxyconfig_agent.dataplane.tables.kernel.connect import connected

@@ -10,7 +10,7 @@ from pathlib import Path
 from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend, Tool, legacy_tables_of
 from proxyconfig_agent.dataplane.iptables.tools.program import ToolError
 from proxyconfig_agent.dataplane.ipvs.model.servers import GROUP
-from proxyconfig_agent.dataplane.ownership import Ownership
+from proxyconfig_agent.dataplane.modes.ownership import Ownership
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink import links, uapi
 from proxyconfig_agent.netlink.frames import text

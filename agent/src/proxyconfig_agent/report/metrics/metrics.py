@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import generate_latest
 
 from proxyconfig_agent.dataplane.metric import Metric, ModeMetrics
-from proxyconfig_agent.dataplane.modes import spec_of
+from proxyconfig_agent.dataplane.modes.modes import spec_of
 from proxyconfig_agent.dataplane.port import Rules
 from proxyconfig_agent.ingest.model import Family, Policy
 from proxyconfig_agent.node.conntrack.stale import Stale

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from tests.unit.agent.dataplane.nftables.frontends import frontends
 
-from proxyconfig_agent.dataplane.batching import BATCH, batches, size_of
 from proxyconfig_agent.dataplane.port import Change
+from proxyconfig_agent.dataplane.sync.batching import BATCH, batches, size_of
 from proxyconfig_agent.select.frontends import Frontends
 
 

@@ -9,9 +9,9 @@ from typing import cast
 import pytest
 from tests.unit.agent.dataplane.nftables.frontends import frontends
 
-from proxyconfig_agent.dataplane.batching import Ports
 from proxyconfig_agent.dataplane.port import Change, ConflictError, DataplaneError, Refusal
-from proxyconfig_agent.dataplane.quarantine import RefusedError
+from proxyconfig_agent.dataplane.sync.batching import Ports
+from proxyconfig_agent.dataplane.sync.quarantine import RefusedError
 from proxyconfig_agent.dataplane.tables.fault_isolation import FaultIsolation, Wanted
 from proxyconfig_agent.dataplane.tables.kernel.generation import Writer
 from proxyconfig_agent.ingest.model import Family, ServiceName

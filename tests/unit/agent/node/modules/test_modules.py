@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxyconfig_agent.dataplane.modes import spec_of
+from proxyconfig_agent.dataplane.modes.modes import spec_of
 from proxyconfig_agent.node import init
 from proxyconfig_agent.node.modules import module_record
 from proxyconfig_agent.node.modules.module_record import Record

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from proxyconfig_agent.dataplane.metric import Metric
-from proxyconfig_agent.dataplane.modes import spec_of
+from proxyconfig_agent.dataplane.modes.modes import spec_of
 from proxyconfig_agent.report.metrics.definitions import CATALOGUE, NOT_OURS
 from proxyconfig_api.spec.modes import BUILT
 

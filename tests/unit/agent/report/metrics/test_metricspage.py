@@ -11,7 +11,7 @@ from tests.unit.client.fakeserver import served as served_by
 
 from proxyconfig_agent.dataplane.iptables.metrics import INVALID_DROPPED
 from proxyconfig_agent.dataplane.metric import Metric
-from proxyconfig_agent.dataplane.modes import spec_of
+from proxyconfig_agent.dataplane.modes.modes import spec_of
 from proxyconfig_agent.report.metrics.definitions import CATALOGUE, CONNTRACK_TABLE, NOT_OURS
 from proxyconfig_agent.report.metrics.metrics import Metrics
 from proxyconfig_api.spec.modes import BUILT

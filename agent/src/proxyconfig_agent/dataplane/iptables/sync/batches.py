@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from proxyconfig_agent.dataplane.batching import latest
 from proxyconfig_agent.dataplane.iptables.delta import Edits
 from proxyconfig_agent.dataplane.iptables.model import chain_names
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Chain, Table
 from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend
 from proxyconfig_agent.dataplane.port import Change
+from proxyconfig_agent.dataplane.sync.batching import latest
 from proxyconfig_agent.ingest.model import Family
 
 BATCH = {Backend.NFT: 600, Backend.LEGACY: 1 << 62}

@@ -10,7 +10,7 @@ from proxyconfig_agent.dataplane.iptables.sync.renderer import RuleRenderer
 from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, ToolError
 from proxyconfig_agent.dataplane.iptables.tools.writer import Writer
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Refusal
-from proxyconfig_agent.dataplane.quarantine import refusal_of
+from proxyconfig_agent.dataplane.sync.quarantine import refusal_of
 from proxyconfig_agent.ingest.model import ServiceName
 from proxyconfig_agent.select.frontends import Frontends
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from proxyconfig_agent.dataplane.drift import Drift
 from proxyconfig_agent.dataplane.iptables.delta import NONE, Edits
 from proxyconfig_agent.dataplane.iptables.sync.batches import BATCH, portions
 from proxyconfig_agent.dataplane.iptables.sync.bisect import Bisection
@@ -16,8 +15,9 @@ from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, Tool
 from proxyconfig_agent.dataplane.iptables.tools.restore import Input
 from proxyconfig_agent.dataplane.iptables.tools.writer import Writer
 from proxyconfig_agent.dataplane.port import Change, Destination, Refusal
-from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
-from proxyconfig_agent.dataplane.stage_timer import StageTimer
+from proxyconfig_agent.dataplane.sync.drift import Drift
+from proxyconfig_agent.dataplane.sync.quarantine import RefusedError, refusal_of
+from proxyconfig_agent.dataplane.sync.stage_timer import StageTimer
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends
 

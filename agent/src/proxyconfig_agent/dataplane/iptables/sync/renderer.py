@@ -10,7 +10,7 @@ from proxyconfig_agent.dataplane.iptables.model.ruleset import Features, Fixed, 
 from proxyconfig_agent.dataplane.iptables.programming import TO_ENDPOINTS, Programming
 from proxyconfig_agent.dataplane.iptables.tools.restore import Input
 from proxyconfig_agent.dataplane.port import Change, Rules, Settings
-from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
+from proxyconfig_agent.dataplane.sync.quarantine import RefusedError, refusal_of
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.select.frontends import Frontends, count
 

@@ -13,7 +13,7 @@ from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.servers import Held
 from proxyconfig_agent.dataplane.ipvs.model.kube_proxy import LINK, NODE_PORT_SETS, SETS, NodePort, Traces, made_by_kube_proxy
 from proxyconfig_agent.dataplane.ipvs.model.servers import GROUP, TAG
-from proxyconfig_agent.dataplane.ownership import Ownership
+from proxyconfig_agent.dataplane.modes.ownership import Ownership
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
 from proxyconfig_agent.ingest.model import Address, Family, Network
 from proxyconfig_agent.netlink import ipset, links

@@ -6,7 +6,6 @@ import errno
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from proxyconfig_agent.dataplane.drift import Drift
 from proxyconfig_agent.dataplane.ipvs.kernel import kube_proxy
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel, source
 from proxyconfig_agent.dataplane.ipvs.kernel.rules import RulesSync
@@ -16,8 +15,9 @@ from proxyconfig_agent.dataplane.ipvs.model.private import KEEPERS, PROBE_PORT
 from proxyconfig_agent.dataplane.ipvs.model.servers import FALLBACK, Present, Server, family_of, scheduling_of, weight_of
 from proxyconfig_agent.dataplane.ipvs.table.state import FamilyState, Plan
 from proxyconfig_agent.dataplane.port import DataplaneError, Outcome, Refusal, Settings
-from proxyconfig_agent.dataplane.quarantine import RefusedError
-from proxyconfig_agent.dataplane.stage_timer import StageTimer
+from proxyconfig_agent.dataplane.sync.drift import Drift
+from proxyconfig_agent.dataplane.sync.quarantine import RefusedError
+from proxyconfig_agent.dataplane.sync.stage_timer import StageTimer
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
 from proxyconfig_agent.ingest.model import Address, Family, Protocol, ServiceName
 from proxyconfig_agent.netlink.ipvs.messages import VirtualServer

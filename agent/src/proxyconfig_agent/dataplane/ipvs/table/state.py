@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from dataclasses import dataclass, field
 
-from proxyconfig_agent.dataplane.batching import Ports
 from proxyconfig_agent.dataplane.ipvs.delta import ServerDelta
 from proxyconfig_agent.dataplane.ipvs.delta import delta as server_delta
 from proxyconfig_agent.dataplane.ipvs.lower import NOTHING, Share, lower
@@ -18,7 +17,8 @@ from proxyconfig_agent.dataplane.ipvs.model.private import is_private
 from proxyconfig_agent.dataplane.ipvs.model.servers import Present, Servers, keeper
 from proxyconfig_agent.dataplane.ipvs.table.draining import Draining, Reaped
 from proxyconfig_agent.dataplane.port import Settings
-from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
+from proxyconfig_agent.dataplane.sync.batching import Ports
+from proxyconfig_agent.dataplane.sync.quarantine import RefusedError, refusal_of
 from proxyconfig_agent.dataplane.tables.delta import Delta
 from proxyconfig_agent.dataplane.tables.delta import delta as element_delta
 from proxyconfig_agent.dataplane.tables.model import address_sets

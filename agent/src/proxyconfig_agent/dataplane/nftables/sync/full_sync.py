@@ -12,8 +12,8 @@ from proxyconfig_agent.dataplane.nftables.model.table import table_of
 from proxyconfig_agent.dataplane.nftables.sync.pipelined_commit import PipelinedCommit
 from proxyconfig_agent.dataplane.nftables.sync.reconcile import Chunk, Part, Reconciler
 from proxyconfig_agent.dataplane.port import Outcome, Refusal, Settings
-from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
-from proxyconfig_agent.dataplane.stage_timer import StageTimer
+from proxyconfig_agent.dataplane.sync.quarantine import RefusedError, refusal_of
+from proxyconfig_agent.dataplane.sync.stage_timer import StageTimer
 from proxyconfig_agent.dataplane.tables.kernel import transaction
 from proxyconfig_agent.dataplane.tables.kernel.generation import Writer
 from proxyconfig_agent.dataplane.tables.repairs import Repairs

@@ -20,7 +20,7 @@ from proxyconfig_agent.dataplane.nftables.sync.stale_udp import udp_destinations
 from proxyconfig_agent.dataplane.nftables.table.recovery import NumberRecovery
 from proxyconfig_agent.dataplane.nftables.table.state import TableState
 from proxyconfig_agent.dataplane.port import Destination, Settings
-from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
+from proxyconfig_agent.dataplane.sync.quarantine import RefusedError, refusal_of
 from proxyconfig_agent.dataplane.tables.delta import Delta
 from proxyconfig_agent.dataplane.tables.kernel import transaction
 from proxyconfig_agent.dataplane.tables.kernel.actual import ActualTable

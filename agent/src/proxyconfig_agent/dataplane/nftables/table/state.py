@@ -13,7 +13,7 @@ from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointC
 from proxyconfig_agent.dataplane.nftables.model.service_mark import LOCAL_LIST
 from proxyconfig_agent.dataplane.nftables.table.numbers import Classes, ExhaustedError, Ids, Slots
 from proxyconfig_agent.dataplane.port import Refusal, Settings
-from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
+from proxyconfig_agent.dataplane.sync.quarantine import RefusedError, refusal_of
 from proxyconfig_agent.dataplane.tables.delta import Delta, delta
 from proxyconfig_agent.dataplane.tables.model import address_sets
 from proxyconfig_agent.dataplane.tables.model.ruleset import Elements

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from proxyconfig_agent.dataplane.batching import Ports
 from proxyconfig_agent.dataplane.port import Destination, Refusal, Settings
-from proxyconfig_agent.dataplane.quarantine import RefusedError
+from proxyconfig_agent.dataplane.sync.batching import Ports
+from proxyconfig_agent.dataplane.sync.quarantine import RefusedError
 from proxyconfig_agent.dataplane.tables.kernel.generation import Writer
 from proxyconfig_agent.dataplane.tables.repairs import Repairs
 from proxyconfig_agent.dataplane.tables.table_sync import Step, TableSync

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from proxyconfig_agent.dataplane.batching import Ports
 from proxyconfig_agent.dataplane.port import Settings
-from proxyconfig_agent.dataplane.quarantine import RefusedError, refusal_of
+from proxyconfig_agent.dataplane.sync.batching import Ports
+from proxyconfig_agent.dataplane.sync.quarantine import RefusedError, refusal_of
 from proxyconfig_agent.dataplane.tables.delta import Delta, delta
 from proxyconfig_agent.dataplane.tables.model import address_sets
 from proxyconfig_agent.dataplane.tables.model.ruleset import Elements

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 
 from proxyconfig_agent.dataplane.metric import FAMILY, Metric, ModeMetrics
-from proxyconfig_agent.dataplane.modes import ModeSpec
+from proxyconfig_agent.dataplane.modes.modes import ModeSpec
 
 FAILURES = Metric("proxyconfig_toy_sync_failures_total", "counter", "Syncs that failed", FAMILY)
 WOUND = Metric("proxyconfig_toy_wound_total", "counter", "How often the toy was wound")

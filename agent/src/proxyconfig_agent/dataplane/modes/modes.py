@@ -9,11 +9,12 @@ import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from proxyconfig_agent.dataplane.family_probe import FamilyProbe
+from proxyconfig_agent import dataplane
 from proxyconfig_agent.dataplane.metric import ModeMetrics
-from proxyconfig_agent.dataplane.ownership import Ownership
+from proxyconfig_agent.dataplane.modes.family_probe import FamilyProbe
+from proxyconfig_agent.dataplane.modes.ownership import Ownership
+from proxyconfig_agent.dataplane.modes.takeover import AllModes, Takeover, removed
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed, Lifecycle, ModeInstance
-from proxyconfig_agent.dataplane.takeover import AllModes, Takeover, removed
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_api.spec import modes
 from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
@@ -53,7 +54,7 @@ def spec_of(mode: Mode) -> ModeSpec:
     """One that is not built is a ModeSpec that cannot be made; so is `auto`, before a mode is chosen."""
     if mode not in modes.BUILT:
         return _unbuilt(mode)
-    spec = importlib.import_module(f"{__package__}.{mode.value}.mode").SPEC
+    spec = importlib.import_module(f"{dataplane.__name__}.{mode.value}.mode").SPEC
     if not isinstance(spec, ModeSpec):
         raise TypeError(f"SPEC of mode {mode.value} is no ModeSpec")
     return spec

@@ -6,8 +6,8 @@ import pytest
 from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 from tests.unit.agent.dataplane.nftables.frontends import frontends
 
+from proxyconfig_agent.dataplane.modes.takeover import AllModes, Takeover
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Settings
-from proxyconfig_agent.dataplane.takeover import AllModes, Takeover
 
 PORTS = [frontends(cluster=("10.244.0.1:80",))]
 

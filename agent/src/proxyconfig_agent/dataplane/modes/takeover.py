@@ -1,4 +1,4 @@
-"""One mode serves a node, and what another mode left behind goes: after a change of mode, and at the start. `process` puts it together.
+"""One mode serves a node, and what another mode left behind goes: after a change of mode, and at the start. `modes` puts it together.
 
 The new mode programs everything first; only then the old rules are taken away, or disarmed while a change is held. Until then both
 translate to the same endpoints, and the kernel asks the second one nothing about a connection that the first has decided.

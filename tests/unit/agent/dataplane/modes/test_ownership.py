@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from proxyconfig_agent.dataplane.ownership import Ownership
+from proxyconfig_agent.dataplane.modes.ownership import Ownership
 
 
 def test_what_is_claimed_is_known_to_the_next_agent_until_it_is_released(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from proxyconfig_agent.dataplane.mode_choice import Answer, Chosen, Impossible, Verdict, choose
+from proxyconfig_agent.dataplane.modes.mode_choice import Answer, Chosen, Impossible, Verdict, choose
 from proxyconfig_api.spec import modes
 from proxyconfig_api.spec.modes import ORDER, PodNeeds
 from proxyconfig_api.spec.sections import Mode

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 from tests.unit.agent.dataplane.nftables.frontends import frontends
 
-from proxyconfig_agent.dataplane.family_probe import FamilyProbe
+from proxyconfig_agent.dataplane.modes.family_probe import FamilyProbe
 from proxyconfig_agent.dataplane.port import DataplaneError, ProbeResult, Settings
 from proxyconfig_agent.ingest.model import Family
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxyconfig_agent.dataplane.drift import Drift
+from proxyconfig_agent.dataplane.sync.drift import Drift
 from proxyconfig_agent.ingest.model import Protocol, ServiceName
 from proxyconfig_agent.select.frontends import PortName
 

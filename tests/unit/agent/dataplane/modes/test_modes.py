@@ -8,14 +8,14 @@ from types import ModuleType
 
 import pytest
 from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
+from tests.unit.agent.dataplane.modes.toy import mode as toy_mode
 from tests.unit.agent.dataplane.nftables.frontends import frontends
-from tests.unit.agent.dataplane.toy import mode as toy_mode
 from tests.unit.operator.builders import INSTALLATION, config
 
 import proxyconfig_agent.dataplane
 from proxyconfig_agent.app import cleanup
-from proxyconfig_agent.dataplane import modes as agent_modes
-from proxyconfig_agent.dataplane.modes import ModeSpec, built, installed, left_behind, spec_of
+from proxyconfig_agent.dataplane.modes import modes as agent_modes
+from proxyconfig_agent.dataplane.modes.modes import ModeSpec, built, installed, left_behind, spec_of
 from proxyconfig_agent.dataplane.port import DataplaneError, Lifecycle, Settings
 from proxyconfig_agent.node import host
 from proxyconfig_agent.report.metrics.metrics import Metrics
