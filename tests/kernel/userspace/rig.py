@@ -16,7 +16,7 @@ from tests.support.netns.topology import NEUTRAL
 from proxyconfig_agent.dataplane.userspace.kernel.listeners import Listeners
 from proxyconfig_agent.dataplane.userspace.kernel.proxy_client import ProxyClient
 from proxyconfig_agent.dataplane.userspace.model.entrances import Entrance
-from proxyconfig_agent.dataplane.userspace.proxy.messages import Route
+from proxyconfig_agent.dataplane.userspace.proxy.control.messages import Route
 from proxyconfig_agent.dataplane.userspace.proxy.sockets import packed_of
 from proxyconfig_agent.ingest.model import Family, Protocol
 

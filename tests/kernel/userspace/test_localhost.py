@@ -17,7 +17,7 @@ from tests.support.scenarios.configs import CONFIGS, Config
 from proxyconfig_agent.dataplane.combined.nftables_with_localhost import NftablesWithLocalhost
 from proxyconfig_agent.dataplane.port import ModeInstance
 from proxyconfig_agent.dataplane.userspace.kernel import processes
-from proxyconfig_agent.dataplane.userspace.proxy.names import ALL_SERVICES, LOCALHOST
+from proxyconfig_agent.dataplane.userspace.proxy.control.names import ALL_SERVICES, LOCALHOST
 
 pytestmark = pytest.mark.kernel
 

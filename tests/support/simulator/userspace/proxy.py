@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from proxyconfig_agent.dataplane.userspace.kernel.proxy import Proxy
 from proxyconfig_agent.dataplane.userspace.model.entrances import PROTOCOLS, Entrance, Entrances
-from proxyconfig_agent.dataplane.userspace.proxy.messages import Route
-from proxyconfig_agent.dataplane.userspace.proxy.routes import Routes, ServicePort
+from proxyconfig_agent.dataplane.userspace.proxy.control.messages import Route
+from proxyconfig_agent.dataplane.userspace.proxy.routes.routes import Routes, ServicePort
 from proxyconfig_agent.ingest.model import Address, Family, Protocol
 
 _FIRST_PORT = 50_000

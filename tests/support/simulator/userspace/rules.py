@@ -8,8 +8,8 @@ from tests.support.simulator.userspace.proxy import SimulatedProxy
 
 from proxyconfig_agent.checks.walker.packet import Packet
 from proxyconfig_agent.checks.walker.path import Hook, Node, Passage, Verdict, travel
-from proxyconfig_agent.dataplane.userspace.proxy.messages import Route
-from proxyconfig_agent.dataplane.userspace.proxy.routes import ServicePort
+from proxyconfig_agent.dataplane.userspace.proxy.control.messages import Route
+from proxyconfig_agent.dataplane.userspace.proxy.routes.routes import ServicePort
 from proxyconfig_agent.dataplane.userspace.proxy.sockets import TAG
 from proxyconfig_agent.ingest.model import Family, Protocol
 

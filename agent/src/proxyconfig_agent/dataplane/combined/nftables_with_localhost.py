@@ -18,7 +18,7 @@ from proxyconfig_agent.dataplane.tables.kernel import dump
 from proxyconfig_agent.dataplane.tables.kernel.connect import connected
 from proxyconfig_agent.dataplane.userspace.kernel import processes
 from proxyconfig_agent.dataplane.userspace.model.table import table_of
-from proxyconfig_agent.dataplane.userspace.proxy.names import LOCALHOST
+from proxyconfig_agent.dataplane.userspace.proxy.control.names import LOCALHOST
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.select.frontends import Frontends
 

@@ -14,7 +14,7 @@ from proxyconfig_agent.dataplane.userspace.kernel.probe import find_flows
 from proxyconfig_agent.dataplane.userspace.kernel.proxy import Proxy
 from proxyconfig_agent.dataplane.userspace.lower import key_of, route_of
 from proxyconfig_agent.dataplane.userspace.model.entrances import Entrances
-from proxyconfig_agent.dataplane.userspace.proxy.messages import Route
+from proxyconfig_agent.dataplane.userspace.proxy.control.messages import Route
 from proxyconfig_agent.dataplane.userspace.table.unserved import Unserved, refusals
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends

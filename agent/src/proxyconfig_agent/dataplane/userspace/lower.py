@@ -12,7 +12,7 @@ from proxyconfig_agent.dataplane.tables.model.elements import comment_tail, verd
 from proxyconfig_agent.dataplane.tables.model.ruleset import Elements
 from proxyconfig_agent.dataplane.userspace.model import maps
 from proxyconfig_agent.dataplane.userspace.model.entrances import PROTOCOLS
-from proxyconfig_agent.dataplane.userspace.proxy.messages import Route
+from proxyconfig_agent.dataplane.userspace.proxy.control.messages import Route
 from proxyconfig_agent.ingest.model import Address, Policy
 from proxyconfig_agent.select.frontends import Backends, Frontends
 

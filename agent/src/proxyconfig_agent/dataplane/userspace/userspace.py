@@ -20,7 +20,7 @@ from proxyconfig_agent.dataplane.userspace.kernel.proxy import Proxy
 from proxyconfig_agent.dataplane.userspace.model.base_chains import LAST_CHAIN, fixed
 from proxyconfig_agent.dataplane.userspace.model.entrances import Entrances
 from proxyconfig_agent.dataplane.userspace.model.table import table_of
-from proxyconfig_agent.dataplane.userspace.proxy.names import ALL_SERVICES
+from proxyconfig_agent.dataplane.userspace.proxy.control.names import ALL_SERVICES
 from proxyconfig_agent.dataplane.userspace.sync.full_sync import FullSync
 from proxyconfig_agent.dataplane.userspace.table.state import FamilyState, Plan
 from proxyconfig_agent.dataplane.userspace.table.unserved import refusals
@@ -33,7 +33,7 @@ from proxyconfig_agent.select.frontends import Frontends
 class Userspace:
     """One node's Services behind a proxy process, in the network namespace of the thread that makes it.
 
-    `purpose`: what of them, by the name of table and process (`proxy.names`)."""
+    `purpose`: what of them, by the name of table and process (`proxy.control.names`)."""
 
     def __init__(self, connection: Connection | None = None, purpose: str = ALL_SERVICES) -> None:
         """Raises DataplaneError where the kernel has no nf_tables."""

@@ -17,8 +17,8 @@ from proxyconfig_agent.dataplane.tables.model.elements import verdict_tail
 from proxyconfig_agent.dataplane.tables.model.ruleset import Elements
 from proxyconfig_agent.dataplane.userspace.lower import route_of
 from proxyconfig_agent.dataplane.userspace.model import maps
-from proxyconfig_agent.dataplane.userspace.proxy.messages import Route
-from proxyconfig_agent.dataplane.userspace.proxy.routes import Routes
+from proxyconfig_agent.dataplane.userspace.proxy.control.messages import Route
+from proxyconfig_agent.dataplane.userspace.proxy.routes.routes import Routes
 from proxyconfig_agent.dataplane.userspace.table.state import FamilyState, Plan
 from proxyconfig_agent.ingest.model import Family, Protocol
 from proxyconfig_agent.select.frontends import Frontends

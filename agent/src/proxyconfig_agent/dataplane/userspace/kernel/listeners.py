@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterator, Mapping
 
 from proxyconfig_agent.dataplane.userspace.model.entrances import PROTOCOLS, Entrance
-from proxyconfig_agent.dataplane.userspace.proxy.messages import Listener
+from proxyconfig_agent.dataplane.userspace.proxy.control.messages import Listener
 from proxyconfig_agent.dataplane.userspace.proxy.sockets import FAMILIES, KINDS
 from proxyconfig_agent.ingest.model import ANY, Family, Protocol, text_of
 

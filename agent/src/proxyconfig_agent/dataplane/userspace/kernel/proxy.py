@@ -9,8 +9,8 @@ from proxyconfig_agent.dataplane.userspace.kernel import processes
 from proxyconfig_agent.dataplane.userspace.kernel.listeners import Listeners
 from proxyconfig_agent.dataplane.userspace.kernel.proxy_client import ProxyClient
 from proxyconfig_agent.dataplane.userspace.model.entrances import Entrances
-from proxyconfig_agent.dataplane.userspace.proxy.messages import Route
-from proxyconfig_agent.dataplane.userspace.proxy.names import ALL_SERVICES
+from proxyconfig_agent.dataplane.userspace.proxy.control.messages import Route
+from proxyconfig_agent.dataplane.userspace.proxy.control.names import ALL_SERVICES
 from proxyconfig_agent.ingest.model import Address
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from proxyconfig_agent.dataplane.port import DataplaneError
 from proxyconfig_agent.dataplane.userspace.kernel.listeners import Listeners
-from proxyconfig_agent.dataplane.userspace.proxy.messages import Done, Incoming, Route, Update, encoded
-from proxyconfig_agent.dataplane.userspace.proxy.names import ALL_SERVICES
+from proxyconfig_agent.dataplane.userspace.proxy.control.messages import Done, Incoming, Route, Update, encoded
+from proxyconfig_agent.dataplane.userspace.proxy.control.names import ALL_SERVICES
 
 PACKAGE = "proxyconfig_agent.dataplane.userspace.proxy"
 BATCH = 500

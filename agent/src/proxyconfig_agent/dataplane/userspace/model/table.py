@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
-from proxyconfig_agent.dataplane.userspace.proxy.names import ALL_SERVICES
+from proxyconfig_agent.dataplane.userspace.proxy.control.names import ALL_SERVICES
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink.nftables.messages import Table
 

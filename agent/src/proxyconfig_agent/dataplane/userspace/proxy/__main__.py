@@ -1,4 +1,4 @@
-"""`python -m proxyconfig_agent.dataplane.userspace.proxy DESCRIPTOR PURPOSE`: the control socket is inherited; see `names`."""
+"""`python -m proxyconfig_agent.dataplane.userspace.proxy DESCRIPTOR PURPOSE`: the control socket is inherited; see `control.names`."""
 
 from __future__ import annotations
 

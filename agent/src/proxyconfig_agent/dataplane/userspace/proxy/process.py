@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import socket
 
-from proxyconfig_agent.dataplane.userspace.proxy.control import Control
+from proxyconfig_agent.dataplane.userspace.proxy.control.control import Control
+from proxyconfig_agent.dataplane.userspace.proxy.control.messages import Listener, Update
+from proxyconfig_agent.dataplane.userspace.proxy.control.names import END, RETIRE
+from proxyconfig_agent.dataplane.userspace.proxy.control.rendezvous import Rendezvous
 from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop
-from proxyconfig_agent.dataplane.userspace.proxy.failures import Failures
 from proxyconfig_agent.dataplane.userspace.proxy.limits import Limits, Slots
-from proxyconfig_agent.dataplane.userspace.proxy.messages import Listener, Update
-from proxyconfig_agent.dataplane.userspace.proxy.names import END, RETIRE
 from proxyconfig_agent.dataplane.userspace.proxy.original_destination import UdpFlows
-from proxyconfig_agent.dataplane.userspace.proxy.pipes import Pipes
-from proxyconfig_agent.dataplane.userspace.proxy.rendezvous import Rendezvous
-from proxyconfig_agent.dataplane.userspace.proxy.routes import Routes
+from proxyconfig_agent.dataplane.userspace.proxy.routes.failures import Failures
+from proxyconfig_agent.dataplane.userspace.proxy.routes.routes import Routes
 from proxyconfig_agent.dataplane.userspace.proxy.sockets import Outgoing
-from proxyconfig_agent.dataplane.userspace.proxy.tcp import Acceptor, Tcp
+from proxyconfig_agent.dataplane.userspace.proxy.tcp.pipes import Pipes
+from proxyconfig_agent.dataplane.userspace.proxy.tcp.tcp import Acceptor, Tcp
 from proxyconfig_agent.dataplane.userspace.proxy.udp import IdleTime, Udp, UdpProxy
 from proxyconfig_agent.ingest.model import Protocol
 

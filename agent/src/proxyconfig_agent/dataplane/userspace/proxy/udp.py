@@ -13,10 +13,10 @@ import struct
 from dataclasses import dataclass, field
 
 from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop
-from proxyconfig_agent.dataplane.userspace.proxy.failures import Failures
 from proxyconfig_agent.dataplane.userspace.proxy.limits import Slots
 from proxyconfig_agent.dataplane.userspace.proxy.original_destination import UdpFlows
-from proxyconfig_agent.dataplane.userspace.proxy.routes import Routes, ServicePort
+from proxyconfig_agent.dataplane.userspace.proxy.routes.failures import Failures
+from proxyconfig_agent.dataplane.userspace.proxy.routes.routes import Routes, ServicePort
 from proxyconfig_agent.dataplane.userspace.proxy.sockets import Outgoing, packed_of, sockaddr_of
 from proxyconfig_agent.ingest.model import Family, Protocol
 

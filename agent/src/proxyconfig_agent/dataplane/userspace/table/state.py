@@ -17,7 +17,7 @@ from proxyconfig_agent.dataplane.tables.model import address_sets
 from proxyconfig_agent.dataplane.tables.model.ruleset import Elements
 from proxyconfig_agent.dataplane.tables.service_ports import References, ServicePorts
 from proxyconfig_agent.dataplane.userspace.lower import NOTHING, Share, key_of, lower
-from proxyconfig_agent.dataplane.userspace.proxy.messages import Route
+from proxyconfig_agent.dataplane.userspace.proxy.control.messages import Route
 from proxyconfig_agent.dataplane.userspace.table.unserved import Unserved
 from proxyconfig_agent.ingest.model import Address, Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends, PortName

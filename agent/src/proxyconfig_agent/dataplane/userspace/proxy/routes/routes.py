@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from proxyconfig_agent.dataplane.userspace.proxy.endpoints import Affinity, Rotation, choose
-from proxyconfig_agent.dataplane.userspace.proxy.failures import Failures
-from proxyconfig_agent.dataplane.userspace.proxy.messages import Route
+from proxyconfig_agent.dataplane.userspace.proxy.control.messages import Route
+from proxyconfig_agent.dataplane.userspace.proxy.routes.endpoints import Affinity, Rotation, choose
+from proxyconfig_agent.dataplane.userspace.proxy.routes.failures import Failures
 from proxyconfig_agent.ingest.model import Family, Protocol
 
 

@@ -6,8 +6,8 @@ import select
 import socket
 from collections.abc import Callable
 
+from proxyconfig_agent.dataplane.userspace.proxy.control.messages import Done, Incoming, Update, encoded
 from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop
-from proxyconfig_agent.dataplane.userspace.proxy.messages import Done, Incoming, Update, encoded
 
 _PIECE = 1 << 18
 

@@ -7,7 +7,7 @@ import errno
 import pytest
 from tests.support.clock import FakeClock
 
-from proxyconfig_agent.dataplane.userspace.proxy.failures import MEMORY_S, RETRY_S, SILENT_S, Failures
+from proxyconfig_agent.dataplane.userspace.proxy.routes.failures import MEMORY_S, RETRY_S, SILENT_S, Failures
 
 ONE, OTHER = b"\x0a\0\0\1\0\x50", b"\x0a\0\0\2\0\x50"
 

@@ -8,8 +8,8 @@ import socket
 import struct
 from collections.abc import Callable, Mapping
 
+from proxyconfig_agent.dataplane.userspace.proxy.control.names import address_of, name_of
 from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop
-from proxyconfig_agent.dataplane.userspace.proxy.names import address_of, name_of
 
 _CREDENTIALS = struct.Struct("3i")  # ucred: process, user, group
 _PATIENCE_S = 1.0

@@ -9,8 +9,8 @@ import struct
 from collections.abc import Callable
 
 from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop
-from proxyconfig_agent.dataplane.userspace.proxy.pipes import Pipes
-from proxyconfig_agent.dataplane.userspace.proxy.relay import Relay
+from proxyconfig_agent.dataplane.userspace.proxy.tcp.pipes import Pipes
+from proxyconfig_agent.dataplane.userspace.proxy.tcp.relay import Relay
 
 EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 """Of every socket of a connection: registered once, for as long as it lives."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from proxyconfig_agent.dataplane.userspace.proxy.failures import Failures
-from proxyconfig_agent.dataplane.userspace.proxy.messages import Done, Incoming, Route, Update, encoded
-from proxyconfig_agent.dataplane.userspace.proxy.routes import Routes
+from proxyconfig_agent.dataplane.userspace.proxy.control.messages import Done, Incoming, Route, Update, encoded
+from proxyconfig_agent.dataplane.userspace.proxy.routes.failures import Failures
+from proxyconfig_agent.dataplane.userspace.proxy.routes.routes import Routes
 from proxyconfig_agent.ingest.model import Family, Protocol
 
 VIP, OTHER, NODE_PORT = (bytes((10, 96, 0, number, 0, 80)) for number in (1, 2, 3))

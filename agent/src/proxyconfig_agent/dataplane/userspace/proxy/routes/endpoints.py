@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from proxyconfig_agent.dataplane.userspace.proxy.failures import Failures
+from proxyconfig_agent.dataplane.userspace.proxy.routes.failures import Failures
 
 CLIENTS = 100_000
 """Clients that a Service port with affinity remembers; the one that was away longest is forgotten first."""

@@ -7,8 +7,8 @@ from collections import Counter
 
 from tests.support.clock import FakeClock
 
-from proxyconfig_agent.dataplane.userspace.proxy.endpoints import CLIENTS, Affinity, Rotation, choose
-from proxyconfig_agent.dataplane.userspace.proxy.failures import Failures
+from proxyconfig_agent.dataplane.userspace.proxy.routes.endpoints import CLIENTS, Affinity, Rotation, choose
+from proxyconfig_agent.dataplane.userspace.proxy.routes.failures import Failures
 
 STEP = 6
 

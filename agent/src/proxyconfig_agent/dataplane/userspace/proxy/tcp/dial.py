@@ -6,11 +6,11 @@ import errno
 import socket
 from collections.abc import Callable
 
-from proxyconfig_agent.dataplane.userspace.proxy import connection
 from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop, Timer
-from proxyconfig_agent.dataplane.userspace.proxy.failures import Failures
-from proxyconfig_agent.dataplane.userspace.proxy.routes import ServicePort
+from proxyconfig_agent.dataplane.userspace.proxy.routes.failures import Failures
+from proxyconfig_agent.dataplane.userspace.proxy.routes.routes import ServicePort
 from proxyconfig_agent.dataplane.userspace.proxy.sockets import Outgoing, sockaddr_of
+from proxyconfig_agent.dataplane.userspace.proxy.tcp import connection
 from proxyconfig_agent.ingest.model import Protocol
 
 FIRST_S = 0.25

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 
-from proxyconfig_agent.dataplane.userspace.proxy.pipes import Pipe, Pipes
+from proxyconfig_agent.dataplane.userspace.proxy.tcp.pipes import Pipe, Pipes
 
 CHUNK = 1 << 16
 """What a pipe holds."""

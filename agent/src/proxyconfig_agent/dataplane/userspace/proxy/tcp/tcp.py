@@ -7,15 +7,16 @@ import socket
 from dataclasses import dataclass
 from functools import partial
 
-from proxyconfig_agent.dataplane.userspace.proxy import connection, original_destination
-from proxyconfig_agent.dataplane.userspace.proxy.connection import Connection
-from proxyconfig_agent.dataplane.userspace.proxy.dial import Dial
+from proxyconfig_agent.dataplane.userspace.proxy import original_destination
 from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop
-from proxyconfig_agent.dataplane.userspace.proxy.failures import Failures
 from proxyconfig_agent.dataplane.userspace.proxy.limits import Slots
-from proxyconfig_agent.dataplane.userspace.proxy.pipes import Pipes
-from proxyconfig_agent.dataplane.userspace.proxy.routes import Routes, ServicePort
+from proxyconfig_agent.dataplane.userspace.proxy.routes.failures import Failures
+from proxyconfig_agent.dataplane.userspace.proxy.routes.routes import Routes, ServicePort
 from proxyconfig_agent.dataplane.userspace.proxy.sockets import Outgoing
+from proxyconfig_agent.dataplane.userspace.proxy.tcp import connection
+from proxyconfig_agent.dataplane.userspace.proxy.tcp.connection import Connection
+from proxyconfig_agent.dataplane.userspace.proxy.tcp.dial import Dial
+from proxyconfig_agent.dataplane.userspace.proxy.tcp.pipes import Pipes
 from proxyconfig_agent.ingest.model import Family, Protocol
 
 TURN = 32

@@ -1,0 +1,1 @@
+"""What the agent says to the process, and how it finds it."""

@@ -1,0 +1,1 @@
+"""TCP connections: accepted, connected to an endpoint, relayed by the kernel."""
