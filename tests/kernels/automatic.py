@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from tests.kernel.nftables.examples import SETTINGS
 from tests.unit.agent.examples import NODE
 
-from proxyconfig_agent.controller.active_mode import ActiveMode
+from proxyconfig_agent.controller.active.active_mode import ActiveMode
 from proxyconfig_agent.dataplane.modes.modes import installed
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.report.http.health import Health

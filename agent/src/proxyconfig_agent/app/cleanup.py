@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from proxyconfig_agent.app import instance_lock
-from proxyconfig_agent.controller.change_record import ChangeRecord
+from proxyconfig_agent.controller.change.change_record import ChangeRecord
 from proxyconfig_agent.dataplane.modes.modes import ModeSpec, built
 from proxyconfig_agent.dataplane.port import DataplaneError
 from proxyconfig_agent.node.host import Host

@@ -15,11 +15,11 @@ from proxyconfig_agent import __version__
 from proxyconfig_agent.app.options import Options
 from proxyconfig_agent.checks.probes.prober import probe
 from proxyconfig_agent.checks.probes.signals import Signals
-from proxyconfig_agent.controller.active_mode import Modes
-from proxyconfig_agent.controller.change_record import ChangeRecord
+from proxyconfig_agent.controller.active.active_mode import Modes
+from proxyconfig_agent.controller.change.change_record import ChangeRecord
+from proxyconfig_agent.controller.change.transaction import Observation
 from proxyconfig_agent.controller.controller import NodeController
-from proxyconfig_agent.controller.sources import Reporters, Sources
-from proxyconfig_agent.controller.transaction import Observation
+from proxyconfig_agent.controller.inputs.sources import Reporters, Sources
 from proxyconfig_agent.dataplane.modes.modes import built, installed
 from proxyconfig_agent.dataplane.port import Installed
 from proxyconfig_agent.ingest.model import Address

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import NoReturn
 
-from proxyconfig_agent.controller.active_mode import ActiveMode
-from proxyconfig_agent.controller.transaction import Transaction
+from proxyconfig_agent.controller.active.active_mode import ActiveMode
+from proxyconfig_agent.controller.change.transaction import Transaction
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.report.watches import Watches
 from proxyconfig_agent.state.findings import Source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from proxyconfig_agent.controller.active_runner import ActiveRunner
+from proxyconfig_agent.controller.active.active_runner import ActiveRunner
 from proxyconfig_agent.ingest import apitypes
 from proxyconfig_agent.ingest.nodes import node_of
 from proxyconfig_agent.report.recorder import StatusRecorder

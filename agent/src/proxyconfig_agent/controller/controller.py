@@ -15,17 +15,17 @@ import structlog
 
 from proxyconfig_agent.controller import garbage
 from proxyconfig_agent.controller import step as steps
-from proxyconfig_agent.controller.active_mode import ActiveMode, Modes
-from proxyconfig_agent.controller.active_runner import ActiveRunner
+from proxyconfig_agent.controller.active.active_mode import ActiveMode, Modes
+from proxyconfig_agent.controller.active.active_runner import ActiveRunner
 from proxyconfig_agent.controller.beat import beat
+from proxyconfig_agent.controller.change.transaction import Observation, Transaction
 from proxyconfig_agent.controller.cluster_changes import ClusterChanges
-from proxyconfig_agent.controller.neighbour import Neighbour
-from proxyconfig_agent.controller.node_addresses import NodeAddresses
-from proxyconfig_agent.controller.readiness import CacheReadiness
+from proxyconfig_agent.controller.inputs.neighbour import Neighbour
+from proxyconfig_agent.controller.inputs.node_addresses import NodeAddresses
+from proxyconfig_agent.controller.inputs.readiness import CacheReadiness
+from proxyconfig_agent.controller.inputs.sources import Reporters, Sources
 from proxyconfig_agent.controller.retry import RetryTimer
-from proxyconfig_agent.controller.sources import Reporters, Sources
 from proxyconfig_agent.controller.step import Inputs, Plan, Prepare, Step, Wait, next_step
-from proxyconfig_agent.controller.transaction import Observation, Transaction
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.other_proxies.other_proxies import Seen
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts

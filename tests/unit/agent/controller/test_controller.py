@@ -16,11 +16,11 @@ from tests.unit.agent.examples import NODE, service
 
 from proxyconfig_agent.checks.probes.model import Absent, Answer, Target
 from proxyconfig_agent.checks.probes.signals import Signals
-from proxyconfig_agent.controller.change import Change, Phase
-from proxyconfig_agent.controller.change_record import ChangeRecord
+from proxyconfig_agent.controller.change.change import Change, Phase
+from proxyconfig_agent.controller.change.change_record import ChangeRecord
+from proxyconfig_agent.controller.change.transaction import Observation
 from proxyconfig_agent.controller.controller import NodeController
 from proxyconfig_agent.controller.retry import RETRY_S
-from proxyconfig_agent.controller.transaction import Observation
 from proxyconfig_agent.dataplane.modes.family_probe import FamilyProbe
 from proxyconfig_agent.dataplane.modes.takeover import Takeover
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed

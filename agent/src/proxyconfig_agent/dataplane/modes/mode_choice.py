@@ -1,4 +1,4 @@
-"""Which mode a node runs for `spec.mode`, from what probing has found so far (docs/adr/0020). Pure; `app.active_mode` probes."""
+"""Which mode a node runs for `spec.mode`, from what probing has found so far (docs/adr/0020). Pure; `controller.active` probes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The chains around IPVS, in nft's words: `golden/*.nft`, to be read beside `model/base_chains.py`.
 
-`python -m tests.unit.agent.dataplane.ipvs.golden` writes them again; `tests/kernels/ipvs/test_description.py` compares such text with what
+`python -m tests.unit.agent.dataplane.ipvs.golden` writes them again; `tests/kernels/ipvs/test_dataplane.py` compares such text with what
 nft prints of a real kernel.
 """
 

@@ -13,9 +13,9 @@ from proxyconfig_agent.checks.probes.judge import to_ask_again
 from proxyconfig_agent.checks.probes.model import Absent, Answer, Target
 from proxyconfig_agent.checks.probes.signals import NAMES, Signals
 from proxyconfig_agent.checks.probes.targets import targets_of
-from proxyconfig_agent.controller import change as changes
-from proxyconfig_agent.controller.change import Change, Phase
-from proxyconfig_agent.controller.change_record import ChangeRecord
+from proxyconfig_agent.controller.change import change as changes
+from proxyconfig_agent.controller.change.change import Change, Phase
+from proxyconfig_agent.controller.change.change_record import ChangeRecord
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.watch.desired import Desired

@@ -10,7 +10,7 @@ from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 from tests.unit.agent.dataplane.nftables.frontends import frontends
 from tests.unit.agent.examples import NODE
 
-from proxyconfig_agent.controller.active_mode import ActiveMode
+from proxyconfig_agent.controller.active.active_mode import ActiveMode
 from proxyconfig_agent.dataplane.modes.takeover import Takeover
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed, ProbeResult, Settings, TemporaryError
 from proxyconfig_agent.ingest.model import Family

@@ -12,7 +12,7 @@ import pytest
 from tests.support import virtualtime
 from tests.unit.agent.examples import NODE, ip, service
 
-from proxyconfig_agent.controller.readiness import CIDRS_WITHIN_S, CacheReadiness
+from proxyconfig_agent.controller.inputs.readiness import CIDRS_WITHIN_S, CacheReadiness
 from proxyconfig_agent.ingest.model import Network, NodeName
 from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.metrics.metrics import Metrics

@@ -11,7 +11,7 @@ from tests.support.polling import soon
 from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 from tests.unit.agent.examples import NODE, service
 
-from proxyconfig_agent.controller.active_runner import ActiveRunner
+from proxyconfig_agent.controller.active.active_runner import ActiveRunner
 from proxyconfig_agent.controller.step import Plan
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.state.cluster import ClusterState

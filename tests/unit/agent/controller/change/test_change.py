@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxyconfig_agent.checks.probes.model import Answer
-from proxyconfig_agent.controller.change import (
+from proxyconfig_agent.controller.change.change import (
     FAILED,
     HOLD_ASK_S,
     Change,

@@ -10,7 +10,7 @@ from functools import partial
 
 import structlog
 
-from proxyconfig_agent.controller.probed_mode import ProbedMode
+from proxyconfig_agent.controller.active.probed_mode import ProbedMode
 from proxyconfig_agent.dataplane.modes.mode_choice import Answer, Chosen, Impossible, Verdict, as_configured, choose
 from proxyconfig_agent.dataplane.modes.modes import give_back, left_behind
 from proxyconfig_agent.dataplane.modes.takeover import any_here, removed

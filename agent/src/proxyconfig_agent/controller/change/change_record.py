@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from proxyconfig_agent.checks.probes.model import Answer
-from proxyconfig_agent.controller.change import Change, Phase
+from proxyconfig_agent.controller.change.change import Change, Phase
 from proxyconfig_agent.node.sysctls.procsys import STATE
 from proxyconfig_agent.state.checkpoint import NodeOrder, order_of
 from proxyconfig_agent.watch.desired import Desired

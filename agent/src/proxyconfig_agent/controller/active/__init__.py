@@ -1,0 +1,1 @@
+"""The active mode: probed, chosen, exchanged, and its runner."""

@@ -1,0 +1,1 @@
+"""A change of the node from one order to the next: decided, carried out, recorded."""

@@ -1,0 +1,1 @@
+"""What the controller decides from: the order, the caches, the node's addresses, another proxy."""
