@@ -1,7 +1,7 @@
 """Every field of KubeProxyConfiguration v1alpha1 (Kubernetes 1.36): its default, its flag, and the field of a ProxyConfig with the same
 meaning, or why there is none.
 
-`tests/apiserver/test_import.py` holds the table against the real Go type and the real program's flags and defaults.
+`tests/apiserver/test_kube_proxy_configuration.py` holds the table against the real Go type and the real program's flags and defaults.
 """
 
 from __future__ import annotations
