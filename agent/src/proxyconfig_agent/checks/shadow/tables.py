@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from proxyconfig_agent.dataplane.iptables.delta import by_chain
 from proxyconfig_agent.dataplane.iptables.lower import lower
@@ -20,7 +22,7 @@ _OURS = re.compile(r"-j KUBE-")
 _ADDRESS = re.compile(r"(?<!! )-d ([^\s/]+)(?:/(?:32|128))? ")
 _PORT = re.compile(r"--dport (\d+) ")
 _TO_NODE_PORTS = f"-j {chain_names.NODE_PORTS}"
-_BY_NODE_PORT = (Chain(Table.NAT, chain_names.NODE_PORTS),)
+_BY_NODE_PORT = Chain(Table.NAT, chain_names.NODE_PORTS)
 _BY_ADDRESS = tuple(
     Chain(table, name)
     for table in (Table.NAT, Table.FILTER)
@@ -29,18 +31,39 @@ _BY_ADDRESS = tuple(
 
 
 @dataclass(frozen=True, slots=True)
+class _Shared:
+    """The rules of a chain that all Services share, by the address or node port that they match: made once, asked for each Service."""
+
+    rules: tuple[str, ...]
+    by_value: Mapping[str, Sequence[int]]
+    others: Sequence[int]
+    """Those that match no single value, and those that lead to the node ports, which match an address of the node."""
+
+    def about(self, values: Iterable[str]) -> tuple[str, ...]:
+        """Those that packets for these values meet, in their order."""
+        return tuple(
+            self.rules[place] for place in sorted({*self.others, *(place for value in values for place in self.by_value.get(value, ()))})
+        )
+
+
+@dataclass(frozen=True)
 class Chains:
     """Of built-in chains only the jumps to chains of kube-proxy: what others have there acts on both rule sets alike."""
 
-    chains: Mapping[Chain, tuple[str, ...]]
+    chains: MutableMapping[Chain, tuple[str, ...]]
 
     def about(self, ports: Sequence[Frontends]) -> Chains:
         """Without the rules that match a single other address, or another node port: packets for these ports do not meet those, and there
         are thousands."""
         every = [address for port in ports for address in (port.cluster_ip, *port.external_ips, *port.load_balancer_ips)]
         addresses, node_ports = {text_of(address) for address in every if address}, {str(port.node_port) for port in ports}
-        own = dict.fromkeys(_BY_ADDRESS, (_ADDRESS, addresses)) | dict.fromkeys(_BY_NODE_PORT, (_PORT, node_ports))
-        return Chains({chain: _about(rules, *own[chain]) if chain in own else rules for chain, rules in self.chains.items()})
+        own = {chain: shared.about(node_ports if chain == _BY_NODE_PORT else addresses) for chain, shared in self._shared.items()}
+        return Chains(ChainMap(own, self.chains))
+
+    @cached_property
+    def _shared(self) -> Mapping[Chain, _Shared]:
+        patterns = dict.fromkeys(_BY_ADDRESS, _ADDRESS) | {_BY_NODE_PORT: _PORT}
+        return {chain: _shared(self.chains[chain], pattern) for chain, pattern in patterns.items() if chain in self.chains}
 
 
 def saved(lines: Iterable[str]) -> Chains:
@@ -79,6 +102,10 @@ def desired(ports: Iterable[Frontends], settings: Settings, family: Family) -> C
     return Chains({chain: tuple(rules) for chain, rules in chains.items()})
 
 
-def _about(rules: tuple[str, ...], value: re.Pattern[str], own: set[str]) -> tuple[str, ...]:
-    """What leads to the node ports matches an address of the node."""
-    return tuple(rule for rule in rules if not (found := value.search(rule)) or found[1] in own or rule.endswith(_TO_NODE_PORTS))
+def _shared(rules: tuple[str, ...], value: re.Pattern[str]) -> _Shared:
+    by_value: dict[str, list[int]] = {}
+    others: list[int] = []
+    for place, rule in enumerate(rules):
+        found = None if rule.endswith(_TO_NODE_PORTS) else value.search(rule)
+        (by_value.setdefault(found[1], []) if found else others).append(place)
+    return _Shared(rules, by_value, others)
