@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from proxyconfig_agent.dataplane.iptables.tools.binaries import Backend, Tool, backends
 from proxyconfig_agent.dataplane.iptables.tools.program import LockedError, ToolError
+from proxyconfig_agent.dataplane.modes.probe import probed
 from proxyconfig_agent.dataplane.port import LackingError, ProbeResult
 from proxyconfig_agent.ingest.model import Family
 
 _CHAIN = "KUBE-PROXY-PROBE"
-_AVAILABLE = "available"
 _MODULES = {
     "conntrack state": "xt_conntrack",
     "address types": "xt_addrtype",
@@ -51,11 +51,7 @@ def probe(
     Raises DataplaneError if all of them do."""
     tools = tuple(tools)
     lacks = {**lacking, **{tool.family: lack for tool in tools if (lack := _lack(tool, _needed(tool.family, unneeded, further)))}}
-    if len(lacks) == len(Family):
-        raise LackingError("iptables", "; ".join(lacks.values()))
-    found = {f"IPv{family.value}": f"missing: {lacks[family]}" if family in lacks else _AVAILABLE for family in Family}
-    served = next(family for family in Family if family not in lacks)
-    return ProbeResult(found | dict.fromkeys(_needed(served, unneeded, further), _AVAILABLE), lacks)
+    return probed("iptables", lacks, lambda served: _needed(served, unneeded, further))
 
 
 def _needed(family: Family, unneeded: Collection[str], further: Further) -> dict[str, tuple[str, str]]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.model.private import KEEPERS, PROBE_PORT
 from proxyconfig_agent.dataplane.ipvs.model.servers import FALLBACK, scheduling_of
-from proxyconfig_agent.dataplane.port import LackingError, ProbeResult, TemporaryError
+from proxyconfig_agent.dataplane.modes.probe import probed
+from proxyconfig_agent.dataplane.port import ProbeResult, TemporaryError
 from proxyconfig_agent.ingest.model import Family, Protocol
 from proxyconfig_agent.netlink.ipvs.messages import VirtualServer
 
-AVAILABLE = "available"
 _FAMILY_MISSING = frozenset((errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EINVAL))
 
 
@@ -20,10 +21,8 @@ def probe(kernel: Kernel) -> ProbeResult:
     """The families that can be served. Raises DataplaneError if none can."""
     features = kernel.rules.features()
     lacks = {family: lack for family in Family if (lack := _lack(kernel, family))}
-    if len(lacks) == len(Family):
-        raise LackingError("ipvs", "; ".join(lacks.values()))
-    found = {f"IPv{family.value}": f"missing: {lacks[family]}" if family in lacks else AVAILABLE for family in Family}
-    return ProbeResult({**features, **found} | {"ip_vs": AVAILABLE, f"scheduler {FALLBACK}": AVAILABLE}, lacks)
+    found = probed("ipvs", lacks, lambda _: ("ip_vs", f"scheduler {FALLBACK}"))
+    return replace(found, features={**features, **found.features})
 
 
 def _lack(kernel: Kernel, family: Family) -> str:

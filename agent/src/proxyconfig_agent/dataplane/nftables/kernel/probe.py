@@ -6,11 +6,12 @@ import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from proxyconfig_agent.dataplane.modes.probe import probed
 from proxyconfig_agent.dataplane.nftables.model import sets
 from proxyconfig_agent.dataplane.nftables.model.base_chains import fixed
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointChain, chain_of
 from proxyconfig_agent.dataplane.nftables.model.sets import containers
-from proxyconfig_agent.dataplane.port import LackingError, ProbeResult, Settings, TemporaryError
+from proxyconfig_agent.dataplane.port import ProbeResult, Settings, TemporaryError
 from proxyconfig_agent.dataplane.tables.kernel import transaction
 from proxyconfig_agent.dataplane.tables.model import address_sets, checks
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO, Chain, Container, Hook, Rule
@@ -21,7 +22,6 @@ from proxyconfig_agent.netlink.nftables.connection import Connection, KernelErro
 from proxyconfig_agent.netlink.nftables.expressions import Ct, Meta, Update
 from proxyconfig_agent.netlink.nftables.messages import Table
 
-AVAILABLE = "available"
 _TABLE = "proxyconfig-probe"
 _NAT = Hook("nat", uapi.NF_INET_PRE_ROUTING, -100)
 _POSTROUTING = Hook("nat", uapi.NF_INET_POST_ROUTING, 100)
@@ -79,11 +79,7 @@ def probe(connection: Connection) -> ProbeResult:
     10 ms to forget a transaction, and we with it.
     """
     lacks = {family: lack for family in Family if (lack := _lack(connection, family))}
-    if len(lacks) == len(Family):
-        raise LackingError("nftables", "; ".join(lacks.values()))
-    served = next(family for family in Family if family not in lacks)
-    found = {f"IPv{family.value}": f"missing: {lacks[family]}" if family in lacks else AVAILABLE for family in Family}
-    return ProbeResult(found | dict.fromkeys((feature.name for feature in features(served)), AVAILABLE), lacks)
+    return probed("nftables", lacks, lambda served: (feature.name for feature in features(served)))
 
 
 def _lack(connection: Connection, family: Family) -> str:

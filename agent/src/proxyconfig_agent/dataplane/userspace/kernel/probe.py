@@ -6,6 +6,7 @@ import contextlib
 import errno
 from functools import cache
 
+from proxyconfig_agent.dataplane.modes.probe import probed
 from proxyconfig_agent.dataplane.port import LackingError, ProbeResult, Settings
 from proxyconfig_agent.dataplane.tables.kernel import transaction
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO, Fixed
@@ -16,7 +17,6 @@ from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink.nftables.connection import Connection, KernelError
 from proxyconfig_agent.netlink.nftables.messages import Table
 
-AVAILABLE = "available"
 _TABLE = "proxyconfig-userspace-probe"
 _SOME = Entrances({Entrance(family, protocol, local): 9 for family in Family for protocol in PROTOCOLS for local in (False, True)})
 
@@ -25,10 +25,7 @@ def probe(connection: Connection) -> ProbeResult:
     """The families that can be served. Raises DataplaneError if none can, or UDP cannot."""
     find_flows()
     lacks = {family: lack for family in Family if (lack := _lack(connection, family))}
-    if len(lacks) == len(Family):
-        raise LackingError("userspace", "; ".join(lacks.values()))
-    found = {f"IPv{family.value}": f"missing: {lacks[family]}" if family in lacks else AVAILABLE for family in Family}
-    return ProbeResult(found, lacks)
+    return probed("userspace", lacks)
 
 
 def find_flows() -> None:
