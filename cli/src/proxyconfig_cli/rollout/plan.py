@@ -7,20 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects.metadata import Metadata
-from proxyconfig_api.objects.revision import revision_of
+from proxyconfig_api.objects.revision import revision_of, written
 from proxyconfig_api.spec.changes import changes_of
 from proxyconfig_api.spec.rollout import Rollout
-from proxyconfig_api.spec.sections import Iptables, Ipvs, Nftables, ProxyConfigSpec, Userspace
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 from proxyconfig_api.spec.waves import least_s, waves_of
 from proxyconfig_api.values.disruption import Disruption
 
 _EFFECT = re.compile(r"Change: (?P<effect>.*?)\.?$", re.DOTALL)
 """How the description of every field of the CRD ends."""
-
-_DEFAULTS = ProxyConfigSpec(nftables=Nftables(), iptables=Iptables(), ipvs=Ipvs(), userspace=Userspace())
-"""With the sections of all modes: one that is not there, and an empty one, mean the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +80,6 @@ def plan(name: str, before: ProxyConfigSpec | None, after: ProxyConfigSpec, node
     )
 
 
-def written(spec: ProxyConfigSpec) -> dict[str, Any]:
-    """What differs from the defaults, by the names of the API."""
-    defaults = codec.builtins(_DEFAULTS)
-    return {name: part for name, value in codec.builtins(spec).items() if (part := _without(value, defaults.get(name))) is not None}
-
-
 def wave_count(nodes: Sequence[Metadata], rollout: Rollout) -> int:
     """In how many waves `nodes` change, if all are healthy and none has the new revision."""
     ranked = sorted((_candidate(node, rollout) for node in nodes), key=lambda each: (each.group, each.name))
@@ -111,16 +101,6 @@ def _descriptions(schema: Mapping[str, Any], path: str) -> Iterator[str]:
     for name in path.split("."):
         schema = schema.get("properties", {}).get(name, {})
         yield " ".join(str(schema.get("description", "")).split())
-
-
-def _without(value: Any, default: Any) -> Any:
-    """None if `value` is the default; of a section, what differs from it."""
-    if value == default:
-        return None
-    if not isinstance(value, Mapping):
-        return value
-    known = default if isinstance(default, Mapping) else {}
-    return {name: part for name, each in value.items() if (part := _without(each, known.get(name))) is not None}
 
 
 def _candidate(node: Metadata, rollout: Rollout) -> _Candidate:

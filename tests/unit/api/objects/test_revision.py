@@ -9,7 +9,7 @@ from tests.unit.api.spec.specs import specs
 
 from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects.proxyconfig import ProxyConfig
-from proxyconfig_api.objects.revision import parse_revision, revision_of
+from proxyconfig_api.objects.revision import parse_revision, revision_of, written
 from proxyconfig_api.spec.sections import ProxyConfigSpec
 
 
@@ -82,8 +82,8 @@ def test_a_revision_holds_only_what_differs_from_the_defaults() -> None:
 @given(specs)
 def test_a_spec_means_the_same_after_it_was_written(spec: dict[str, Any]) -> None:
     parsed = ProxyConfig.parse({"metadata": {"name": "edge"}, "spec": spec})
-    written = msgspec.json.encode(codec.builtins(parsed))
-    assert ProxyConfig.parse(written) == parsed
+    text = msgspec.json.encode(codec.builtins(parsed))
+    assert ProxyConfig.parse(text) == parsed
 
 
 @given(specs, specs)
@@ -91,3 +91,11 @@ def test_revisions_are_equal_exactly_when_nodes_do_the_same(one: dict[str, Any],
     first, second = (parse_revision(revision_of("edge", spec_of(spec)).content) for spec in (one, other))
     assert (revision_of("edge", first) == revision_of("edge", second)) == (first == second)
     assert revision_of("edge", first) == revision_of("edge", spec_of(one))
+
+
+def test_what_is_written_is_what_differs_from_the_defaults() -> None:
+    assert written(spec_of({})) == written(spec_of({"nftables": {}, "rollout": {"canary": {}}})) == {}
+    same = {"mode": "ipvs", "conntrack": {"min": 131072, "maxPerCore": 1}, "ipvs": {"scheduler": "rr", "strictARP": True}}
+    assert written(spec_of(same)) == {"conntrack": {"maxPerCore": 1}, "mode": "ipvs", "ipvs": {"strictARP": True}}
+    canary = {"rollout": {"canary": {"selector": {"matchLabels": {"pool": "edge"}}}}}
+    assert written(spec_of(canary)) == canary

@@ -10,7 +10,7 @@ from tests.support.documents import document
 from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects.metadata import Metadata
 from proxyconfig_api.spec.sections import ProxyConfigSpec
-from proxyconfig_cli.rollout.plan import effect, plan, wave_count, written
+from proxyconfig_cli.rollout.plan import effect, plan, wave_count
 
 CRD = document(Path(__file__).parents[4] / "crds" / "proxyconfigs.yaml")
 SCHEMA: Mapping[str, Any] = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
@@ -86,9 +86,3 @@ def test_waves_are_counted(rollout: dict[str, Any], waves: int) -> None:
 def test_the_waves_take_at_least_the_time_that_nodes_are_held() -> None:
     found = plan("default", spec(), spec(mode="iptables", rollout={"holdPeriod": "1m"}), NODES, SCHEMA)
     assert found.least_s == found.waves * 60
-
-
-def test_what_is_written_is_what_differs_from_the_defaults() -> None:
-    assert written(spec()) == {}
-    same = {"mode": "ipvs", "conntrack": {"min": 131072, "maxPerCore": 1}, "ipvs": {"scheduler": "rr", "strictARP": True}}
-    assert written(spec(**same)) == {"conntrack": {"maxPerCore": 1}, "mode": "ipvs", "ipvs": {"strictARP": True}}
