@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from proxyconfig_api.objects.nodeproxy import Action, NodeProxy
@@ -41,7 +41,9 @@ class NodeState:
     name: str
     health: Health
     updated: bool
-    """Its agent has applied the revision that the nodes shall have, in the pod that it shall have."""
+    """Its agent has applied the revision that the nodes shall have."""
+    pod_revision: str = ""
+    """Of the agent's pod; empty if there is none."""
     reason: str = ""
     message: str = ""
     mode: str = ""
@@ -53,18 +55,21 @@ class NodeState:
     def serves(self) -> bool:
         return self.updated and self.health in (Health.READY, Health.DEGRADED)
 
+    def with_pods_of(self, pod_revision: str) -> NodeState:
+        """Where the pods of agents shall be of this revision as well; empty: of any."""
+        return self if pod_revision in ("", self.pod_revision) else replace(self, updated=False)
 
-def state_of(node: Node, proxy: NodeProxy | None, pod: Pod | None, waits: Waits, *, config: str, goal: Release) -> NodeState:
-    """The state of one node of `config`, judged by the release that it was given; `goal` is the one that all shall have."""
+
+def state_of(node: Node, proxy: NodeProxy | None, pod: Pod | None, waits: Waits, *, config: str, revision: str) -> NodeState:
+    """The state of one node of `config`, judged by the release that it was given; `revision` is the one that all shall have."""
     given = given_of(proxy, config)
     applied = proxy is not None and _applied(proxy, given.revision)
     health, reason, message = _outdated(node, given, pod) or _judge(
-        node, proxy, pod, waits, applied=applied, revision=given.revision or goal.revision
+        node, proxy, pod, waits, applied=applied, revision=given.revision or revision
     )
-    mode = proxy.status.mode.effective if proxy is not None else ""
-    return NodeState(
-        node.metadata.name, health, applied and _reaches(goal, given, pod), reason, message[:MESSAGE_LIMIT], mode, _other_proxy(proxy)
-    )
+    mode, pod_revision = proxy.status.mode.effective if proxy is not None else "", pod.pod_revision if pod is not None else ""
+    updated = applied and given.revision == revision
+    return NodeState(node.metadata.name, health, updated, pod_revision, reason, message[:MESSAGE_LIMIT], mode, _other_proxy(proxy))
 
 
 def _other_proxy(proxy: NodeProxy | None) -> str:
@@ -105,11 +110,6 @@ def worst_of(states: Iterable[NodeState], before: Iterable[WorstNode] = ()) -> t
 def _applied(proxy: NodeProxy, given: str) -> bool:
     status = proxy.status
     return bool(given) and status.observed_revision == given and status.observed_generation >= proxy.metadata.generation
-
-
-def _reaches(goal: Release, given: Release, pod: Pod | None) -> bool:
-    """Whether a node was given what all shall have, and has a pod of it."""
-    return given.revision == goal.revision and goal.pod_revision in ("", pod.pod_revision if pod is not None else "")
 
 
 def _outdated(node: Node, given: Release, pod: Pod | None) -> tuple[Health, str, str] | None:

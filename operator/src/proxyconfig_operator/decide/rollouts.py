@@ -6,10 +6,10 @@ from proxyconfig_api.objects.nodeproxy import NodeChange, NodeProxy
 from proxyconfig_api.spec.rollout import RETRY_ANNOTATION
 from proxyconfig_api.status.rollout import ChangePhase, RolloutStatus
 from proxyconfig_operator.decide import pod_revisions
-from proxyconfig_operator.decide.node_state import Health, NodeState, change_of, given_of, state_of
+from proxyconfig_operator.decide.node_state import Health, NodeState, change_of, given_of
 from proxyconfig_operator.decide.revisions import Verdict
 from proxyconfig_operator.decide.snapshot import Snapshot
-from proxyconfig_operator.model.objects import Config, Pod
+from proxyconfig_operator.model.objects import Config
 from proxyconfig_operator.rollout.member import Member, Standing
 from proxyconfig_operator.rollout.planner import Step, step_of
 from proxyconfig_operator.rollout.release import Release
@@ -37,13 +37,8 @@ def step(config: Config, pod_revision: str, snapshot: Snapshot) -> Step | None:
 
 def members_of(config: Config, snapshot: Snapshot) -> list[Member]:
     """The nodes of `config`, by name."""
-    agents, goal = snapshot.agents_of(config.name), Release(snapshot.targets[config.name].revision)
-    found = []
-    for name in snapshot.assignment.members[config.name]:
-        proxy, pod = snapshot.proxies.get(name), agents.get(name)
-        state = state_of(snapshot.nodes[name], proxy, pod, snapshot.waits, config=config.name, goal=goal)
-        found.append(_member(state, proxy, pod, config, snapshot))
-    return found
+    states = snapshot.states_of(config.name).values()
+    return [_member(state, snapshot.proxies.get(state.name), config, snapshot) for state in states]
 
 
 def change_to(revision: str, config: Config, status: RolloutStatus) -> NodeChange:
@@ -54,7 +49,7 @@ def change_to(revision: str, config: Config, status: RolloutStatus) -> NodeChang
     return NodeChange(probes=rollout.probes, hold_period=rollout.hold_period, on_failure=rollout.on_failure, retry=status.observed_retry)
 
 
-def _member(state: NodeState, proxy: NodeProxy | None, pod: Pod | None, config: Config, snapshot: Snapshot) -> Member:
+def _member(state: NodeState, proxy: NodeProxy | None, config: Config, snapshot: Snapshot) -> Member:
     rollout, labels = config.spec.rollout, snapshot.nodes[state.name].metadata.labels or {}
     held_s = _held_s(state.name, proxy, config, snapshot)
     standing = _standing(state, held_s, config)
@@ -66,7 +61,7 @@ def _member(state: NodeState, proxy: NodeProxy | None, pod: Pod | None, config: 
         release=given_of(proxy, config.name),
         standing=standing,
         retry=proxy.spec.change.retry if proxy is not None else "",
-        pod_revision=pod.pod_revision if pod is not None else "",
+        pod_revision=state.pod_revision,
         group=labels.get(rollout.topology_key, "") if rollout.topology_key else "",
         canary=rollout.canary.selector is not None and rollout.canary.selector.matches(labels),
         late=standing is not Standing.HEALTHY and waited_s > rollout.progress_deadline,

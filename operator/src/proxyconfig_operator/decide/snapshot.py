@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from proxyconfig_api.objects import names
 from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_operator.decide.agent_daemonset import Installation, name_of
 from proxyconfig_operator.decide.assignment import Assignment
+from proxyconfig_operator.decide.node_state import NodeState, state_of
 from proxyconfig_operator.decide.revisions import COMPONENT_LABEL, POD_COMPONENT, Target, target_of
 from proxyconfig_operator.decide.waits import Waits
 from proxyconfig_operator.model.agent_pods import newest_by_node
@@ -33,6 +34,8 @@ class Snapshot:
     waits: Waits
     now: datetime
     """For the stamps of conditions; nothing is decided by it."""
+    _states: dict[str, Mapping[str, NodeState]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """By ProxyConfig, of those that were asked for."""
 
     @cached_property
     def targets(self) -> Mapping[str, Target]:
@@ -53,6 +56,16 @@ class Snapshot:
     def agents_of(self, config: str) -> Mapping[str, Pod]:
         """The agent's pod on each node that has one of `config`."""
         return newest_by_node(pod for pod in self.pods.values() if pod.metadata.label(names.CONFIG_LABEL) == config)
+
+    def states_of(self, config: str) -> Mapping[str, NodeState]:
+        """How the nodes of `config` are doing, by name; worked out once, for the plan and for the status."""
+        if config not in self._states:
+            agents, revision = self.agents_of(config), self.targets[config].revision
+            self._states[config] = {
+                name: state_of(self.nodes[name], self.proxies.get(name), agents.get(name), self.waits, config=config, revision=revision)
+                for name in self.assignment.members[config]
+            }
+        return self._states[config]
 
     def daemonset_of(self, config: str) -> DaemonSet | None:
         return self.daemonsets.get(name_of(config))

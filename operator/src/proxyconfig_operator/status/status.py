@@ -10,12 +10,11 @@ from proxyconfig_api.objects import names
 from proxyconfig_api.objects.proxyconfig import NodeCounts, ProxyConfigStatus
 from proxyconfig_api.status.conditions import updated
 from proxyconfig_api.status.shadow import Shadow
-from proxyconfig_operator.decide.node_state import Health, NodeState, state_of, worst_of
+from proxyconfig_operator.decide.node_state import Health, NodeState, worst_of
 from proxyconfig_operator.decide.plan import Plan
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config
 from proxyconfig_operator.model.writes import Apply, Resource
-from proxyconfig_operator.rollout.release import Release
 from proxyconfig_operator.status.conditions import Findings, deletion_updates, updates_of
 from proxyconfig_operator.status.shadow import together
 
@@ -63,12 +62,8 @@ def write_of(config: Config, status: ProxyConfigStatus) -> Apply:
 
 def _states(config: Config, plan: Plan, snapshot: Snapshot) -> list[NodeState]:
     """The states of the members, worst first."""
-    agents = snapshot.agents_of(config.name)
-    goal = Release(snapshot.targets[config.name].revision, plan.rollout.pod_revision if plan.rollout is not None else "")
-    states = (
-        state_of(snapshot.nodes[name], snapshot.proxies.get(name), agents.get(name), snapshot.waits, config=config.name, goal=goal)
-        for name in snapshot.assignment.members[config.name]
-    )
+    pod_revision = plan.rollout.pod_revision if plan.rollout is not None else ""
+    states = (state.with_pods_of(pod_revision) for state in snapshot.states_of(config.name).values())
     return sorted(states, key=lambda state: (state.health, state.name))
 
 
