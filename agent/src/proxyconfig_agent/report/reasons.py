@@ -133,7 +133,8 @@ REASONS = (
     Reason(
         "PortTaken",
         _DEGRADED,
-        "The port of /healthz or /metrics is in use on the node.",
+        "The port of /healthz or /metrics is in use on the node. Not reported while nothing is programmed beside a kube-proxy: "
+        "the ports are kube-proxy's.",
         "Stop the other program, most often a kube-proxy, or change `spec.agent.healthzBindAddress` or `metricsBindAddress`.",
     ),
     Reason("CannotListen", _DEGRADED, "The agent cannot listen on its address.", "Correct the address in `spec.agent`."),

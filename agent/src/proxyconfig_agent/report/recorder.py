@@ -15,7 +15,7 @@ from proxyconfig_agent.report.events.poster import SPREAD_S, EventPoster
 from proxyconfig_agent.report.healthcheck.ports import Unopened
 from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.metrics.metrics import Metrics
-from proxyconfig_agent.report.status.conditions import Drift, NodeState
+from proxyconfig_agent.report.status.conditions import Drift, NodeState, without_explained
 from proxyconfig_agent.report.status.nodeproxy import Reporter
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.findings import Finding, Source, Topic
@@ -107,7 +107,7 @@ class StatusRecorder:
         """All changes of the state go through here: one write of the status, and one set of Events, per call."""
         self._findings.update(findings)
         found = tuple(finding for each in self._findings.values() for finding in each)
-        state = dataclasses.replace(self.state, findings=found, **fields)  # type: ignore[arg-type]
+        state = without_explained(dataclasses.replace(self.state, findings=found, **fields))  # type: ignore[arg-type]
         if state == self.state:
             return
         if state.mode.effective != self.state.mode.effective:

@@ -120,6 +120,18 @@ def test_a_source_replaces_its_own_findings_alone(rig: Rig) -> None:
     assert rig.findings == [("AddressInUse", "port 10249 is taken")]
 
 
+def test_ports_that_kube_proxy_has_are_no_finding_of_an_agent_that_programs_nothing_beside_it(rig: Rig) -> None:
+    taken = Finding(Topic.AGENT, "PortTaken", "healthz cannot listen on 0.0.0.0:10256")
+    waiting = Finding(Topic.TRAFFIC, "WaitingForKubeProxy", "nothing is programmed while a kube-proxy runs on this node")
+    rig.recorder.set_findings(Source.HEALTHZ, taken)
+    rig.recorder.set_findings(Source.TAKEOVER, waiting)
+    assert rig.recorder.state.findings == (waiting,)
+    rig.recorder.set_findings(Source.TAKEOVER)
+    assert rig.recorder.state.findings == (taken,), "beside a kube-proxy that has ended, or is adopted"
+    rig.recorder.update(observing=True)
+    assert not rig.recorder.state.findings
+
+
 def test_what_an_earlier_agent_applied_is_told_though_nothing_is_known_to_be_programmed(rig: Rig) -> None:
     rig.recorder.restarted(NodeProxyStatus(observed_generation=7, observed_revision="edge-0"))
     assert (rig.state.generation, rig.state.revision, rig.state.programmed) == (7, "edge-0", False)

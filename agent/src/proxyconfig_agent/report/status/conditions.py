@@ -8,7 +8,7 @@ transitions only.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.state.findings import Finding, Topic
@@ -65,6 +65,13 @@ class NodeState:
     removed_objects: int | None = None
     """What a scan found after a Remove; None: not removed."""
     findings: tuple[Finding, ...] = ()
+
+
+def without_explained(state: NodeState) -> NodeState:
+    """Ports of an agent that programs nothing beside a kube-proxy are kube-proxy's: that it is there says why they are taken."""
+    if not state.observing and not any(finding.reason == "WaitingForKubeProxy" for finding in state.findings):
+        return state
+    return replace(state, findings=tuple(finding for finding in state.findings if finding.reason != "PortTaken"))
 
 
 def updates_of(state: NodeState) -> tuple[ConditionUpdate, ...]:
