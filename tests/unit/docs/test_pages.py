@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+ENTRIES = 13
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
 
 
@@ -51,6 +52,17 @@ def test_the_tree_of_the_packages_is_the_tree() -> None:
 def test_every_module_but_the_entry_point_has_a_room() -> None:
     loose = {path.name for path in ROOT.glob("*/src/*/*.py")}
     assert loose == {"__init__.py", "__main__.py"}
+
+
+def test_a_folder_of_a_package_has_about_a_dozen_entries_at_most() -> None:
+    entries: dict[Path, set[str]] = {}
+    for package in ROOT.glob("*/src/*_*"):
+        for file in package.rglob("*"):
+            inside = file.relative_to(package.parent)
+            if file.is_file() and "__pycache__" not in inside.parts and file.name not in ("__init__.py", "py.typed"):
+                for depth, name in enumerate(inside.parts[1:], 1):
+                    entries.setdefault(Path(*inside.parts[:depth]), set()).add(name)
+    assert {str(folder): len(names) for folder, names in entries.items() if len(names) > ENTRIES} == {}
 
 
 def test_every_decision_has_a_number_of_its_own() -> None:
