@@ -1,4 +1,4 @@
-"""Write docs/compatibility.md anew: `python -m tests.acceptance`."""
+"""Write docs/compatibility.md again: `python -m tests.acceptance`."""
 
 from tests.acceptance.document import PATH, document
 

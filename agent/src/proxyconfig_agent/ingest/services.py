@@ -138,7 +138,7 @@ def _health_check_node_port(spec: apitypes.ServiceSpec, ports: Iterable[ServiceP
     else:
         if not any(number and port.node_port == number and port.protocol is Protocol.TCP for port in ports):
             return number
-        wrong = f"{number} is the node port of one of its own ports, too"
+        wrong = f"{number} is also the node port of one of its ports"
     rejected.append(f"spec.healthCheckNodePort: {wrong}; health checks are not answered: correct it")
     return 0
 

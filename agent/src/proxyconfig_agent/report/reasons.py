@@ -116,7 +116,7 @@ REASONS = (
         "WaitingForKubeProxy",
         f"{_SERVES}, `worstNodes`",
         "A kube-proxy runs on the node and serves; the agent changes nothing there before it has ended (`spec.takeover: Wait`).",
-        "Keep kube-proxy off the node: the agent goes on within seconds. Or set `spec.takeover` to `Adopt`, to program the node beside it.",
+        "Keep kube-proxy off the node: the agent continues within seconds. Or set `spec.takeover: Adopt`, to program the node beside it.",
     ),
     Reason(
         "Observing",

@@ -174,5 +174,5 @@ async def _ready(client: ApiClient, config: ProxyConfig, taken: tuple[str, ...])
         if late and now - begun > rollout.progress_deadline:
             node, words = next(iter(late.items()))
             within = Duration(rollout.progress_deadline)
-            raise click.ClickException(f"{node} is not ready after {within}: {words}; go on with start, or back with takeover undo")
+            raise click.ClickException(f"{node} is not ready after {within}: {words}; continue with start, or go back with takeover undo")
         await asyncio.sleep(POLL_S)

@@ -52,7 +52,7 @@ def _underway(config: ProxyConfig) -> str:
     wave = f", wave {rollout.wave} of {rollout.waves}" if rollout is not None and rollout.waves else ""
     words = f"{nodes.updated} of {_nodes(nodes.desired)} updated, {nodes.ready} ready{wave}"
     if config.spec.rollout.paused or (rollout is not None and rollout.phase is RolloutPhase.PAUSED):
-        return f"{words}; paused: go on with kubectl proxyconfig rollout resume {config.metadata.name}"
+        return f"{words}; paused: continue with kubectl proxyconfig rollout resume {config.metadata.name}"
     if rollout is not None and rollout.phase is RolloutPhase.ROLLING_BACK:
         return f"rolling back to {rollout.previous_revision}: {rollout.message or words}"
     return words + (f"; {worst.node}: {worst.reason}" if (worst := next(iter(config.status.worst_nodes), None)) else "")

@@ -47,7 +47,7 @@ REASONS = (
     Reason(
         "NodesUnreachable",
         "`Ready`, `Reconciling`, `Progressing`, `Degraded`",
-        "The state of some nodes is unknown, as they stopped reporting. Their kernel usually goes on with the rules that it has.",
+        "The state of some nodes is unknown, as they stopped reporting. Their kernel usually keeps serving by the rules that it has.",
         "Look after these nodes: `kubectl describe node NODE`.",
     ),
     Reason(

@@ -151,7 +151,7 @@ def test_the_health_check_node_port_is_only_for_local_load_balancers() -> None:
                 "healthCheckNodePort": 31000,
                 "ports": [{"port": 80, "nodePort": 31000}],
             },
-            "spec.healthCheckNodePort: 31000 is the node port of one of its own ports, too; health checks are not answered: correct it",
+            "spec.healthCheckNodePort: 31000 is also the node port of one of its ports; health checks are not answered: correct it",
             id="health-check-node-port-of-its-own",
         ),
         pytest.param({"ports": [{"port": 0}]}, r"spec.ports\[0\]: port 0 is outside", id="port"),

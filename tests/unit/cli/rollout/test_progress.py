@@ -57,7 +57,7 @@ def condition(kind: str, message: str) -> dict[str, Any]:
         (
             {"nodes": nodes(9, 3, 3), "rollout": {"phase": "Paused"}},
             Outcome.UNDERWAY,
-            "default: 3 of 9 nodes updated, 3 ready; paused: go on with kubectl proxyconfig rollout resume default",
+            "default: 3 of 9 nodes updated, 3 ready; paused: continue with kubectl proxyconfig rollout resume default",
         ),
         (
             {

@@ -88,7 +88,7 @@ AUDITS = Metric(
     "Comparisons of the kernel's rules with the desired ones: clean, repaired, or failed",
     ("result",),
 )
-AUDITED_AT = Metric("proxyconfig_audit_last_timestamp_seconds", "gauge", "When all rules in the kernel were last known to be as wanted")
+AUDITED_AT = Metric("proxyconfig_audit_last_timestamp_seconds", "gauge", "When all rules in the kernel were last known to be correct")
 EVENT_LOOP_DELAY_S = Metric(
     "proxyconfig_event_loop_delay_seconds",
     "histogram",
