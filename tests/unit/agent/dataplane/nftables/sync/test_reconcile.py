@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.agent.dataplane.nftables.frontends import apart, frontends
 from tests.unit.agent.dataplane.nftables.kernelmodel import KernelModel
-from tests.unit.agent.dataplane.nftables.test_state import SETTINGS, any_frontends
+from tests.unit.agent.dataplane.nftables.table.test_state import SETTINGS, any_frontends
 
 from proxyconfig_agent.dataplane.nftables.model import sets
 from proxyconfig_agent.dataplane.nftables.model.base_chains import LAST_CHAIN, fixed
