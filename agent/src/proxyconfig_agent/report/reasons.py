@@ -42,8 +42,8 @@ REASONS = (
     Reason(
         "ModeUnsupported",
         f"{_SERVES}, `status.mode`",
-        "The kernel or the programs of the node lack something that the mode needs; with `auto`, that every mode needs. A mode that ran "
-        "before goes on.",
+        "The kernel or the programs of the node lack something that the mode needs; with `auto`, that every mode needs. The mode that "
+        "ran before keeps running.",
         "Load the module that the message names, update the kernel, or set another `spec.mode` for this node.",
     ),
     Reason("AsConfigured", "`status.mode`", "The mode is the one that `spec.mode` names."),

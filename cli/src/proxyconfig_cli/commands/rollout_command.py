@@ -113,7 +113,7 @@ async def pause(*, name: str, connection: Connection) -> None:
 @_cluster
 @asynchronous
 async def resume(*, name: str, connection: Connection) -> None:
-    """Go on with a paused rollout of the ProxyConfig NAME."""
+    """Resume the paused rollout of the ProxyConfig NAME."""
     async with connection.open() as client:
         await proxyconfigs.set_paused(client, name, paused=False)
     click.echo(f"proxyconfig {name} resumed")

@@ -47,7 +47,7 @@ async def start(*, file: TextIO, daemonset: str, connection: Connection) -> None
     by wave, as spec.rollout says. A wave ends when its nodes were ready for holdPeriod.
 
     Where somebody else writes kube-proxy's DaemonSet, its affinity is printed instead, for you to put it there. Interrupted, the same
-    command goes on. Exit code 1 if a node is not ready in time.
+    command continues. Exit code 1 if a node is not ready in time.
     """
     manifest = manifest_of(file)
     config = ProxyConfig.parse(manifest)

@@ -48,7 +48,7 @@ REASONS = (
         "NodesUnreachable",
         "`Ready`, `Reconciling`, `Progressing`, `Degraded`",
         "The state of some nodes is unknown, as they stopped reporting. Their kernel usually keeps serving by the rules that it has.",
-        "Look after these nodes: `kubectl describe node NODE`.",
+        "Check these nodes: `kubectl describe node NODE`.",
     ),
     Reason(
         "NodesDegraded",
@@ -127,7 +127,7 @@ REASONS = (
         "AgentOutdated",
         _WORST,
         "The agent's pod is about to be replaced by one of the pod revision that the node was given.",
-        "If it lasts, look whether the pod and the DaemonSet controller get on: `kubectl -n proxyconfig-system describe ds`.",
+        "If it lasts, look at the pod and its DaemonSet: `kubectl -n proxyconfig-system describe ds`.",
     ),
     Reason("AgentEnding", _WORST, "The agent's pod is terminating."),
     Reason(
