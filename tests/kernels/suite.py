@@ -45,8 +45,7 @@ RUNS = (
     Run("complete", ("tests/kernels/ipv4_alone",), ("ipv6.disable=1",)),
     Run("without-fib-ipv6", ("tests/kernels/without_fib_ipv6",)),
     Run("without-ctnetlink", ("tests/kernels/without_ctnetlink",)),
-    Run("without-nf-tables", ("tests/kernels/without_nf_tables", "tests/kernels/ipvs/test_rules.py")),
-    Run("without-nf-tables", ("tests/kernel/traffic/test_ipvs.py",)),
+    Run("without-nf-tables", ("tests/kernels/without_nf_tables", "tests/kernels/ipvs/test_rules.py", "tests/kernel/traffic/test_ipvs.py")),
     Run("without-nf-tables-and-statistic", ("tests/kernels/without_nf_tables_and_statistic",)),
     Run("without-ipv6", ("tests/kernels/ipv4_alone",)),
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from tests.kernel.nftables.examples import every_kind
 from tests.kernels.automatic import chosen
@@ -12,17 +10,10 @@ from tests.kernels.node import Node
 pytestmark = pytest.mark.kernel
 
 
-@pytest.fixture
-def clean(node: Node) -> Iterator[Node]:
-    """Tables of the node's own network namespace, empty afterwards."""
-    yield node
-    node.clean_up()
-
-
-def test_auto_ends_in_iptables_through_the_legacy_tables(clean: Node) -> None:
-    mode, found = clean.space.call(chosen, every_kind())
+def test_auto_ends_in_iptables_through_the_legacy_tables(node: Node) -> None:
+    mode, found = node.space.call(chosen, every_kind())
     assert (mode.desired, mode.effective, mode.reason) == ("auto", "iptables", "NextBest")
     assert "CONFIG_NF_TABLES" in mode.message
     assert found["iptables"].endswith("(legacy)")
     for save in ("iptables-legacy-save", "ip6tables-legacy-save"):
-        assert "KUBE-SERVICES" in clean.space.run(save, "-t", "nat")
+        assert "KUBE-SERVICES" in node.space.run(save, "-t", "nat")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,13 +25,12 @@ ADDRESSES = {"192.168.50.1": "10.96.0.77", "fd00:50::1": "fd00:96::77"}
 
 
 @pytest.fixture
-def addressed(node: Node) -> Iterator[Node]:
-    """A node with its addresses, and a way to all others; no rules afterwards."""
+def addressed(node: Node) -> Node:
+    """A node with its addresses, and a way to all others."""
     node.space.ip(["link set lo up", "link add eth0 type dummy", "link set eth0 up"])
     node.space.ip([f"addr add {address}/{24 if '.' in address else 64} dev eth0 nodad" for address in ADDRESSES])
     node.space.ip(["route add default dev eth0", "route add ::/0 dev eth0"])
-    yield node
-    node.clean_up()
+    return node
 
 
 @pytest.fixture
