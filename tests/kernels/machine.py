@@ -11,7 +11,6 @@ import os
 import shlex
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +25,6 @@ ROOT = Path(__file__).parents[2]
 BOUND_S = 900
 MEMORY = "4G"
 _INIT = Path(__file__).with_name("init")
-_RICH = sysconfig.get_path("purelib") + "/rich"
-"""Of the tools, not in the agent's image: structlog imports it where it is there, which is a third of an agent's start on such a kernel."""
 # Its memory is a file on a tmpfs of its own: /dev/shm is small in many containers. In a process namespace that ends with its first process,
 # all of its processes end together.
 _ALONE = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child")
@@ -71,8 +68,7 @@ def run(program: Path, task: Task, folder: Path, bound_s: float = BOUND_S) -> in
 def _script(task: Task) -> str:
     environment = {"COLUMNS": "120", "PY_COLORS": "0", "PYTHONDONTWRITEBYTECODE": "1", PATIENCE: "4", **task.environment}
     settings = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items())
-    hidden = f"mount -t tmpfs hidden {shlex.quote(_RICH)}"
-    return f"{settings}\n{hidden}\ncd {shlex.quote(str(ROOT))}\n{shlex.join(task.command)}\n"
+    return f"{settings}\ncd {shlex.quote(str(ROOT))}\n{shlex.join(task.command)}\n"
 
 
 def _boot(program: Path, task: Task, folder: Path, bound_s: float) -> None:
