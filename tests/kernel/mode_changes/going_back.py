@@ -15,12 +15,13 @@ CAREFUL = {"probes": PROBES, "holdPeriod": "5m"}
 BREAKER = f"""
 table inet breaker {{
     chain output {{
-        type filter hook output priority 10
-        meta l4proto tcp ct original ip daddr {CLUSTER_IPS[0]} ct original proto-dst {WORD} drop
+        type filter hook output priority -150
+        ip daddr {CLUSTER_IPS[0]} tcp dport {WORD} drop
     }}
 }}
 """
-"""What the node's own processes send to the Service's IPv4 address is lost: none of the clients does that, but the probe does."""
+"""What the node's own processes send to the Service's IPv4 address is lost: none of the clients does that, but the probe does. Before any
+translation: IPVS sends on at output, too, what it has translated of a pod's."""
 
 
 @contextlib.contextmanager
@@ -33,23 +34,24 @@ def cut(made: Stage) -> Iterator[None]:
 
 
 def gone_back(made: Stage, old: str, new: str, meanwhile: Callable[[], object], record: Callable[[str, object], None]) -> None:
-    """Change to the new mode, break the probe's path while it is held, and see the old one back; nothing is lost or left."""
-    if made.agent.mode != old:  # what was ordered last
-        made.agent.change(old)
+    """Change to the new mode, break the probe's path while it is held, and see the old one back; nothing is lost or left.
+
+    The clients' last requests are sent while the path is still broken, which concerns none of them."""
+    made.begin_in(old)
     told: list[Told] = []
-    with made.traffic(told):
+    with contextlib.ExitStack() as broken, made.traffic(told):
         made.agent.begin(new, **CAREFUL)
         made.agent.await_phase("Holding")
-        with cut(made):
-            meanwhile()
-            back = made.agent.await_phase("RolledBack")
+        broken.enter_context(cut(made))
+        meanwhile()
+        back = made.agent.await_phase("RolledBack")
     for name, count in counts(told):
         record(name, count)
     assert "default/web:80/TCP: TCP 10.96.0.100:80: no answer" in back["message"]
-    made.await_end_of(new)
-    assert remains.of_mode(made.node, old)
     assert made.agent.serves_in() == old
+    assert remains.of_mode(made.node, old)
+    made.await_end_of(new)
     # A datagram that the proxy of userspace mode has is lost when the kernel leads its flow elsewhere.
     spared = 1 if "userspace" in (old, new) else 0
-    broken = [flow for flow in told if len(flow.lost) > (spared if flow.kind == "datagrams" else 0) or not flow.kept]
-    assert not broken, broken
+    wrong = [flow for flow in told if len(flow.lost) > (spared if flow.kind == "datagrams" else 0) or not flow.kept]
+    assert not wrong, wrong

@@ -43,6 +43,12 @@ class Stage:
     def node(self) -> Namespace:
         return self.topology.node
 
+    def begin_in(self, mode: str) -> None:
+        """Have the node serve in this mode by an order that was carried out: after a way back it serves in another than was ordered."""
+        if (self.agent.mode, self.agent.serves_in()) != (mode, mode):
+            self.agent.change(mode)
+        assert self.agent.serves_in() == mode
+
     @contextlib.contextmanager
     def traffic(self, told: list[Told]) -> Iterator[None]:
         """Of a pod and a process of the node to the ClusterIP, of a host outside to the NodePort, until some requests after the end."""
