@@ -17,6 +17,8 @@ from tests.support.polling import eventually
 
 FLAGS = ("--vmodule=config=4",)
 """Have the log show each notification."""
+FLAGS_OF_IPVS = ("--vmodule=config=4,proxier=4",)
+"""The end of each sync, too."""
 STARTS = 5
 REGISTERED, TOLD = "Starting node config controller", "Calling handler.OnTopologyChange"
 REGISTERED_WITHIN_S, TOLD_WITHIN_S = 60, 10
@@ -41,6 +43,12 @@ def running(start: Start, log: Path) -> Iterator[None]:
                 continue
             yield
             return
+
+
+def syncs_of_ipvs(log: Path) -> dict[str, int]:
+    """How many syncs have come to their end, by family, in ipvs mode with its flags."""
+    ends = [line for line in log.read_text().splitlines() if "syncProxyRules complete" in line]
+    return {family: sum(f'ipFamily="{family}"' in line for line in ends) for family in ("IPv4", "IPv6")}
 
 
 def _wait_for_zone(process: subprocess.Popen[str], log: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import http.client
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from tests.support.scenarios.apiobjects import ApiObjects
 from tests.support.scenarios.apiwriter import ApiWriter
 from tests.support.scenarios.book import NETNS
 from tests.support.scenarios.configs import CLUSTER_CIDR, POD_INTERFACE, POD_INTERFACES, Config
+from tests.support.scenarios.objects import Key
 from tests.support.scenarios.scenario import Object
 
 from proxyconfig_client.connection.config import from_kubeconfig
@@ -34,6 +36,8 @@ from proxyconfig_client.connection.config import from_kubeconfig
 HEALTH_PORT = 10256
 HOST = 240
 """The node's place on the control plane's network."""
+SYNC_OF_IPVS_WITHIN_S = 900
+"""kube-proxy starts a process for each entry of an ip set."""
 
 
 class Cluster(ApiObjects):
@@ -58,20 +62,39 @@ class KubeProxy:
         """The process; what it made stays in the kernel."""
         path = self._folder / "kube-proxy.yaml"
         path.write_text(yaml.safe_dump(_kube_proxy_configuration(config, self.mode, self._api.kubeconfig)))
-        argv = (str(self._api.program("kube-proxy")), f"--config={path}", f"--hostname-override={NODE_NAME}", *kubeproxy.FLAGS)
+        flags = kubeproxy.FLAGS_OF_IPVS if self.mode == "ipvs" else kubeproxy.FLAGS
+        argv = (str(self._api.program("kube-proxy")), f"--config={path}", f"--hostname-override={NODE_NAME}", *flags)
         log = self._folder / f"kube-proxy-{config.name}.log"
         with kubeproxy.running(partial(start, self._topology.node, argv, log), log):
-            yield self._cluster
+            yield SyncedIpvs(self._cluster, log) if self.mode == "ipvs" else self._cluster
 
     @contextlib.contextmanager
     def running(self, config: Config) -> Iterator[Running]:
         with self.started(config) as cluster:
             yield cluster
-        if self.mode == "ipvs":
-            ipvs.empty(self._topology.node)
         self._topology.node.run("nft", "flush", "ruleset")
+        if self.mode == "ipvs":
+            ipvs.empty(self._topology.node)  # no rule names an ip set any more
         conntrack.forget(self._topology.node)
         self._topology.node.sysctl({"net.ipv4.conf.all.route_localnet": "0"})
+
+
+@dataclass(frozen=True, slots=True)
+class SyncedIpvs:
+    """A kube-proxy in ipvs mode: its virtual servers serve long before a sync comes to the rules, so the end of the sync is in its log."""
+
+    cluster: Cluster
+    log: Path
+
+    def apply(self, objects: Mapping[Key, Object]) -> None:
+        """Return at the end of a sync that has them all: of the one that serves the newest sentinel, or of the next one, within 30 s."""
+        self.cluster.put(objects)
+        eventually(self.cluster.caught_up, within_s=SYNC_OF_IPVS_WITHIN_S)
+        before = kubeproxy.syncs_of_ipvs(self.log)
+        eventually(
+            lambda: all(count > before[family] for family, count in kubeproxy.syncs_of_ipvs(self.log).items()),
+            within_s=SYNC_OF_IPVS_WITHIN_S,
+        )
 
 
 class AgentProcess:

@@ -1,6 +1,7 @@
-"""Every case of the table in ipvs mode, ours and the real kube-proxy's: too many for each run of all tests. They have a command:
+"""Every case of the table in our ipvs mode, and a sample of the traffic policies in the real kube-proxy's, which takes a sync of minutes.
 
 python -m tests.kernels count complete ipvs-table
+python -m tests.kernels run complete --api-server --bound 7200 -- .venv/bin/pytest tests/kernel/traffic/whole_ipvs.py -k kube-proxy
 """
 
 from __future__ import annotations
