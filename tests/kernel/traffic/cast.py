@@ -127,6 +127,6 @@ def groups_of(parts: Iterable[Part]) -> Iterator[Group]:
                 yield Group(part, round_, tuple(cases))
 
 
-def tests_of(parts: Iterable[Part]) -> list[ParameterSet]:
+def parameters_of(parts: Iterable[Part]) -> list[ParameterSet]:
     """The parameters of a test."""
     return [pytest.param(group, id=group.id) for group in groups_of(parts)]

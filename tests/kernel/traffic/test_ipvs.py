@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.kernel.traffic.cast import IPVS_SAMPLE, Group, tests_of
+from tests.kernel.traffic.cast import IPVS_SAMPLE, Group, parameters_of
 from tests.kernel.traffic.stage import CASES, Report, Theatre
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
 
 
-@pytest.mark.parametrize("group", tests_of(IPVS_SAMPLE))
+@pytest.mark.parametrize("group", parameters_of(IPVS_SAMPLE))
 def test_traffic(group: Group, theatre: Theatre, record_property: Report) -> None:
     record_property(CASES, len(group.cases))
 

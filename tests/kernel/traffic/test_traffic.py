@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.kernel.traffic.cast import PARTS, Group, tests_of
+from tests.kernel.traffic.cast import PARTS, Group, parameters_of
 from tests.kernel.traffic.stage import CASES, Report, Theatre
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]
 
 
-@pytest.mark.parametrize("group", tests_of(PARTS))
+@pytest.mark.parametrize("group", parameters_of(PARTS))
 def test_traffic(group: Group, theatre: Theatre, record_property: Report) -> None:
     record_property(CASES, len(group.cases))
 

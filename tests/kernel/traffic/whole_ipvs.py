@@ -7,13 +7,13 @@ python -m tests.kernels run complete --api-server --bound 7200 -- .venv/bin/pyte
 from __future__ import annotations
 
 import pytest
-from tests.kernel.traffic.cast import IPVS_WHOLE, Group, tests_of
+from tests.kernel.traffic.cast import IPVS_WHOLE, Group, parameters_of
 from tests.kernel.traffic.stage import CASES, Report, Theatre
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(3600)]
 
 
-@pytest.mark.parametrize("group", tests_of(IPVS_WHOLE))
+@pytest.mark.parametrize("group", parameters_of(IPVS_WHOLE))
 def test_traffic(group: Group, theatre: Theatre, record_property: Report) -> None:
     record_property(CASES, len(group.cases))
 
