@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import http.client
 import json
 from collections.abc import Mapping
@@ -105,7 +106,7 @@ def observe(world: Topology, cluster: Cluster) -> None:
     story = Story(next(each for each in load() if each.id == "matrix-cluster-ip"), Allocator())
     story.advance()
     for endpoints in (4, 2):
-        objects = story.objects()
+        objects = copy.deepcopy(story.objects())
         for (kind, _, _), one in objects.items():
             if kind == "EndpointSlice":
                 one["metadata"]["annotations"] = {TRIGGER_TIME: datetime.now(UTC).isoformat()}
