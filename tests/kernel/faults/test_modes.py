@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,13 @@ from tests.support.netns.topology import Topology
 from tests.support.polling import eventually
 from tests.support.scenarios.configs import CONFIGS
 
+from proxyconfig_agent.node.other_proxies.other_proxies import Seen
+from proxyconfig_agent.node.other_proxies.other_proxies_reader import look
+
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(400)]
 
 PRIMARY = {"addresses": ["primary"]}
+KUBELETS = "KUBE-KUBELET-CANARY"
 
 
 def of_nftables(world: Topology) -> bool:
@@ -65,17 +70,24 @@ def test_an_agent_that_starts_in_another_mode_removes_what_the_one_before_left(
         assert web.served()
 
 
+After = Callable[[str], Agent]
+
+
 @pytest.fixture
-def after_kube_proxy(agent: Agent, plane: ControlPlane, world: Topology, api_cluster: Cluster, tmp_path: Path) -> Agent:
-    """An agent that is not started yet, on a node where kube-proxy ran in iptables mode; its rules are still there."""
-    clean_up(world.node)
-    with KubeProxy("iptables", plane, world, api_cluster, tmp_path).started(CONFIGS["default"]):
-        eventually(api_cluster.caught_up, within_s=60)
-    return agent
+def after_kube_proxy(agent: Agent, plane: ControlPlane, world: Topology, api_cluster: Cluster, tmp_path: Path) -> After:
+    """Makes an agent that is not started yet, on a node where kube-proxy ran in a mode; its rules are still there."""
+
+    def made(mode: str) -> Agent:
+        clean_up(world.node)
+        with KubeProxy(mode, plane, world, api_cluster, tmp_path).started(CONFIGS["default"]):
+            eventually(api_cluster.caught_up, within_s=60)
+        return agent
+
+    return made
 
 
-def test_a_node_that_kube_proxy_ran_is_adopted_without_a_change(after_kube_proxy: Agent, plane: ControlPlane, web: Web) -> None:
-    agent = after_kube_proxy
+def test_a_node_that_kube_proxy_ran_is_adopted_without_a_change(after_kube_proxy: After, plane: ControlPlane, web: Web) -> None:
+    agent = after_kube_proxy("iptables")
     web.begin(for_s=6)
     order(plane, mode="iptables", nodePorts=PRIMARY)
     with agent.running():
@@ -87,16 +99,41 @@ def test_a_node_that_kube_proxy_ran_is_adopted_without_a_change(after_kube_proxy
     assert attempts > 100
 
 
-def test_kube_proxys_chains_are_none_of_nftables_modes_business(after_kube_proxy: Agent, plane: ControlPlane, world: Topology) -> None:
-    agent = after_kube_proxy
-    before = _nat(world)
+def test_chains_of_kube_proxy_go_where_the_mode_does_not_adopt_them(after_kube_proxy: After, world: Topology, web: Web) -> None:
+    agent = after_kube_proxy("iptables")
+    world.node.run("iptables-nft", "-t", "mangle", "-N", KUBELETS)
+    assert world.node.call(look).canaries
     with agent.running():
-        in_mode(agent, "nftables")
-        assert _nat(world) == before
-        order(plane, action="Remove")
-        eventually(lambda: agent.status().get("removed") == {"objects": 0}, within_s=60, every_s=0.2)
-    assert _nat(world) == before
+        without_kube_proxys(agent, world, "nftables")
+        assert (of_iptables(world), of_nftables(world)) == (False, True)
+        assert f":{KUBELETS} " in world.node.run("iptables-nft-save", "-t", "mangle")
+        assert web.served()
 
 
-def _nat(world: Topology) -> list[str]:
-    return [line for line in world.node.run("iptables-nft-save", "-t", "nat").splitlines() if not line.startswith("#")]
+def test_tables_of_kube_proxy_go_in_each_mode_and_no_connection_with_them(
+    after_kube_proxy: After, plane: ControlPlane, world: Topology, web: Web
+) -> None:
+    agent = after_kube_proxy("nftables")
+    left = [world.node.run("nft", "list", "table", family, "kube-proxy") for family in ("ip", "ip6")]
+    web.begin(for_s=3)
+    with agent.running():
+        without_kube_proxys(agent, world, "nftables")
+        attempts, lost = web.lost()
+    assert not lost
+    assert attempts > 100
+    for table in left:
+        world.node.run("nft", "-f", "-", stdin=table)
+    order(plane, mode="iptables", nodePorts=PRIMARY)
+    with agent.running():
+        without_kube_proxys(agent, world, "iptables")
+        assert (of_iptables(world), of_nftables(world)) == (True, False)
+        assert web.served()
+
+
+def without_kube_proxys(agent: Agent, world: Topology, mode: str) -> None:
+    """Wait until the agent serves in this mode, and says that no rules of kube-proxy are left, which is so."""
+    in_mode(agent, mode)
+    eventually(lambda: agent.condition("OtherProxyPresent")[:2], within_s=60, every_s=0.5, until=("False", "AsExpected").__eq__)
+    assert world.node.call(look) == Seen()
+    events = eventually(lambda: agent.events("KubeProxyRulesRemoved", "Node"), within_s=60, every_s=0.5, until=bool)
+    assert all("a scan finds nothing of it any more" in event["note"] for event in events)

@@ -19,6 +19,7 @@ from proxyconfig_agent.controller.active.active_mode import Modes
 from proxyconfig_agent.controller.change.change_record import ChangeRecord
 from proxyconfig_agent.controller.change.transaction import Observation
 from proxyconfig_agent.controller.controller import NodeController
+from proxyconfig_agent.controller.inputs.neighbour import OtherProxy
 from proxyconfig_agent.controller.inputs.sources import Reporters, Sources
 from proxyconfig_agent.dataplane.modes.modes import built, installed
 from proxyconfig_agent.dataplane.port import Installed
@@ -27,7 +28,7 @@ from proxyconfig_agent.node.addresses import rtnetlink
 from proxyconfig_agent.node.conntrack import ctnetlink, statistics
 from proxyconfig_agent.node.conntrack.cleaner import ConntrackCleaner
 from proxyconfig_agent.node.host import Host
-from proxyconfig_agent.node.other_proxies import other_proxies_reader
+from proxyconfig_agent.node.other_proxies import other_proxies_reader, other_proxies_remover
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts
 from proxyconfig_agent.report.http.bind_address import Bind
 from proxyconfig_agent.report.http.health import Health
@@ -43,7 +44,7 @@ from proxyconfig_agent.report.watches import Watches
 from proxyconfig_agent.state.checkpoint import CheckpointFile
 from proxyconfig_agent.state.checkpoint_loader import Checkpointer
 from proxyconfig_agent.state.cluster import ClusterState
-from proxyconfig_agent.state.findings import Finding, Source
+from proxyconfig_agent.state.findings import Source
 from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.watch.desired import FileSource, NodeProxySource, Tell, Trouble
 from proxyconfig_agent.watch.informers import Informers
@@ -74,7 +75,7 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, i
         ctnetlink,
         _local_addresses,
         metrics.flows_deleted,
-        partial(_found, recorder, Source.CONNTRACK),
+        partial(recorder.set_finding, Source.CONNTRACK),
     )
     checkpointer = Checkpointer(CheckpointFile(options.state, options.node), cluster) if options.state else None
     agent = NodeController(
@@ -89,7 +90,7 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, i
         health_ports=HealthPorts(health.serves, recorder.unopened),
         watches=watches,
         observation=Observation(ChangeRecord(), probe, Signals(statistics.read, time.monotonic), Clock()),
-        look=other_proxies_reader.look,
+        other_proxy=OtherProxy(other_proxies_reader.look, other_proxies_remover.remove),
         checkpointer=checkpointer,
     )
     with contextlib.closing(agent):
@@ -132,13 +133,9 @@ def _local_addresses() -> Sequence[Address]:
     return [each.address for each in rtnetlink.read() if not each.is_loopback]
 
 
-def _found(recorder: StatusRecorder, source: Source, finding: Finding | None) -> None:
-    recorder.set_findings(source, *([finding] if finding is not None else []))
-
-
 async def _page(source: Source, bind: Bind | None, routes: Routes, recorder: StatusRecorder) -> None:
     if bind is not None:
-        await serve(source.value, bind, routes, partial(_found, recorder, source))
+        await serve(source.value, bind, routes, partial(recorder.set_finding, source))
 
 
 def _sources(options: Options, connection: ApiClient, watches: Watches) -> Sources:

@@ -6,8 +6,8 @@ All of it runs in one event loop. `run` ends only by cancellation, and leaves th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import NoReturn
 
 import msgspec
@@ -20,14 +20,13 @@ from proxyconfig_agent.controller.active.active_runner import ActiveRunner
 from proxyconfig_agent.controller.beat import beat
 from proxyconfig_agent.controller.change.transaction import Observation, Transaction
 from proxyconfig_agent.controller.cluster_changes import ClusterChanges
-from proxyconfig_agent.controller.inputs.neighbour import Neighbour
+from proxyconfig_agent.controller.inputs.neighbour import Neighbour, OtherProxy
 from proxyconfig_agent.controller.inputs.node_addresses import NodeAddresses
 from proxyconfig_agent.controller.inputs.readiness import CacheReadiness
 from proxyconfig_agent.controller.inputs.sources import Reporters, Sources
 from proxyconfig_agent.controller.retry import RetryTimer
 from proxyconfig_agent.controller.step import Inputs, Plan, Prepare, Step, Wait, next_step
 from proxyconfig_agent.node.host import Host
-from proxyconfig_agent.node.other_proxies.other_proxies import Seen
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts
 from proxyconfig_agent.report.healthcheck.sync import HealthChecks
 from proxyconfig_agent.report.recorder import StatusRecorder, StatusUpdate
@@ -35,7 +34,7 @@ from proxyconfig_agent.report.status.nodeproxy import Reporter
 from proxyconfig_agent.report.watches import Watches
 from proxyconfig_agent.state.checkpoint_loader import Checkpointer
 from proxyconfig_agent.state.cluster import ClusterState
-from proxyconfig_agent.state.findings import Finding, Source
+from proxyconfig_agent.state.findings import Source
 from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_agent.watch.desired import Desired
@@ -63,7 +62,7 @@ class NodeController:
         health_ports: HealthPorts,
         watches: Watches,
         observation: Observation,
-        look: Callable[[], Seen],
+        other_proxy: OtherProxy,
         checkpointer: Checkpointer | None = None,
     ) -> None:
         self._informers, self._cluster, self._recorder, self._host = informers, cluster, recorder, host
@@ -78,7 +77,7 @@ class NodeController:
         self._transaction = Transaction(
             cluster, recorder, observation, self._changed.set, has_rules=self._active.has_rules, known=self._readiness.known
         )
-        self._neighbour = Neighbour(look, cluster, recorder, has_rules=self._active.has_rules, changed=self._changed.set)
+        self._neighbour = Neighbour(other_proxy, cluster, recorder, has_rules=self._active.has_rules, changed=self._changed.set)
         self._reporter: Reporter | None = None
         self._desired: Desired | None = None
         self._removed: Desired | None = None
@@ -92,7 +91,7 @@ class NodeController:
 
     async def run(self) -> NoReturn:
         """Serve this node until cancelled. Raises what no retry can help against."""
-        source = self._sources(self._set_desired, self._set_trouble)
+        source = self._sources(self._set_desired, partial(self._recorder.set_finding, Source.CONFIGURATION))
         async with self._group as group:
             self._informers.tell(self.changes)
             beats = beat(self._recorder, self._transaction, self._watches, self._active, self._changed.set)
@@ -131,9 +130,6 @@ class NodeController:
         self._transaction.order(desired)
         self._changed.set()
 
-    def _set_trouble(self, finding: Finding | None) -> None:
-        self._recorder.set_findings(Source.CONFIGURATION, *([finding] if finding else []))
-
     async def _may_use_checkpoint(self, order: Desired) -> bool:
         """Whether the checkpoint counts, under the order of now if there is one."""
         now = self._transaction.in_force or self._desired or order
@@ -152,6 +148,7 @@ class NodeController:
             local=self._addresses.local,
             service_cidrs=self._readiness.service_cidrs(),
             other_runs=self._neighbour.runs,
+            left=self._neighbour.left,
             serves=self._neighbour.serves,
             stands=self._neighbour.stands,
             caches_ready=self._readiness.complete,
@@ -163,6 +160,7 @@ class NodeController:
             mode_failed=self._active.failed,
             running=self._runner.plan,
             over=self._transaction.is_over,
+            settled=self._transaction.is_settled,
             unreported=self._transaction.unreported,
             removed=self._removed,
             retry_waits=self._retry.waits,
@@ -197,6 +195,8 @@ class NodeController:
                 self._recorder.applied(observed)
                 self._transaction.reported(observed)
                 self._note_safe()
+            case steps.Discard(left):
+                await self._neighbour.discard(left)
             case steps.Remove(desired):
                 await self._remove(desired)
 

@@ -12,6 +12,8 @@ from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.ingest.model import Address, Family, Network, Node
 from proxyconfig_agent.node.addresses.families import unserved_families
 from proxyconfig_agent.node.addresses.local_address import LocalAddress
+from proxyconfig_agent.node.other_proxies.other_proxies import NOTHING, Seen
+from proxyconfig_agent.node.other_proxies.proxy_remains import removable
 from proxyconfig_agent.node.settings import listen_addresses, resolve
 from proxyconfig_agent.state.findings import Finding
 from proxyconfig_agent.sync.schedule import SyncIntervals, intervals_of
@@ -45,6 +47,8 @@ class Inputs:
     service_cidrs: tuple[Network, ...] = ()
     other_runs: bool | None = False
     """Whether another proxy runs on the node; None: not looked yet."""
+    left: Seen = NOTHING
+    """What one that has ended left, and nobody keeps up to date."""
     serves: bool = False
     """Rules of an agent are on the node."""
     caches_ready: bool = False
@@ -64,6 +68,8 @@ class Inputs:
     """What the runner was given last; None: there is no runner."""
     over: bool = False
     """A change has ended, and the mode before is still kept for the way back."""
+    settled: bool = False
+    """What is desired is in the kernel, and stays until there is another order."""
     unreported: Desired | None = None
     """What is in force for good, and not reported yet as what the node runs."""
     stands: Stand | None = None
@@ -122,6 +128,13 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Discard:
+    """Remove what another proxy has left: the node's own rules are complete, and no way back leads to these."""
+
+    left: Seen
+
+
+@dataclass(frozen=True, slots=True)
 class Stand:
     """Change nothing on the node, for the other proxy on it."""
 
@@ -138,7 +151,7 @@ class Remove:
     desired: Desired
 
 
-Step: TypeAlias = Wait | Stand | Prepare | Probe | Run | Reconfigure | Commit | Report | Remove
+Step: TypeAlias = Wait | Stand | Prepare | Probe | Run | Reconfigure | Commit | Report | Discard | Remove
 
 
 def next_step(inputs: Inputs) -> Step:
@@ -198,7 +211,10 @@ def _run(plan: Plan, inputs: Inputs) -> Step:
         return Run(plan)
     if plan != inputs.running or inputs.mode_failed:
         return Reconfigure(plan)
-    return Report(inputs.unreported) if inputs.unreported is not None else Wait()
+    if inputs.unreported is not None:
+        return Report(inputs.unreported)
+    left = removable(inputs.left, plan.desired.spec.takeover, inputs.active_mode)
+    return Discard(left) if inputs.settled and left != NOTHING else Wait()
 
 
 def _plan_of(desired: Desired, inputs: Inputs, local: tuple[LocalAddress, ...]) -> Plan:

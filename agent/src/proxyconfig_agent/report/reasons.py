@@ -128,7 +128,13 @@ REASONS = (
         "KubeProxyRulesLeft",
         "`OtherProxyPresent` (True)",
         "Rules that a kube-proxy made, and that the agent has not taken over, are on the node.",
-        "Run `kube-proxy --cleanup` there once no kube-proxy runs, or use the mode that takes them over (docs/modes.md).",
+        "Nothing where the agent serves: it removes them once two looks find no kube-proxy and no change is held. Where the message asks "
+        "for it, run `kube-proxy --cleanup` there, or use mode ipvs with `ipvs.adoptKubeProxy`.",
+    ),
+    Reason(
+        "KubeProxyRulesRemoved",
+        "Event on the Node",
+        "The agent has removed what a kube-proxy that has ended left on the node; the message says what, and what a scan found afterwards.",
     ),
     Reason(
         "PortTaken",

@@ -10,7 +10,7 @@ import structlog
 
 from proxyconfig_agent.ingest.model import Family, Node, ServiceName
 from proxyconfig_agent.node.host import HostState
-from proxyconfig_agent.report.events.events import NodeEvent, Posted, mode_changed, new_events, not_opened, repaired
+from proxyconfig_agent.report.events.events import NodeEvent, Posted, discarded, mode_changed, new_events, not_opened, repaired
 from proxyconfig_agent.report.events.poster import SPREAD_S, EventPoster
 from proxyconfig_agent.report.healthcheck.ports import Unopened
 from proxyconfig_agent.report.http.health import Health
@@ -91,6 +91,10 @@ class StatusRecorder:
         """`source` finds this now, instead of what it found before."""
         self._change({source: findings})
 
+    def set_finding(self, source: Source, finding: Finding | None) -> None:
+        """`source` finds this alone now, or nothing."""
+        self.set_findings(source, *([finding] if finding is not None else []))
+
     def host(self, host: HostState) -> None:
         """The node's sysctls and modules were found to be so."""
         self._change({Source.HOST: host.findings}, modules=host.modules)
@@ -130,6 +134,10 @@ class StatusRecorder:
         self._health.programmed("this node's proxy was removed")
         fields = _applied(desired) | {"removed_objects": left, "given_back": desired.keep}
         self._change({Source.HOST: host, Source.MODE: ()}, **fields, programmed=False, services=0, endpoints=0)
+
+    def discarded(self, what: str, kept: Sequence[str]) -> None:
+        """What another proxy had left was removed, but for what was `kept`."""
+        self._poster.announce(discarded(what, kept))
 
     def set_unhealthy(self, source: Source, reason: str) -> None:
         """Services cannot be expected to work here, and why; an empty reason takes back what `source` said before."""

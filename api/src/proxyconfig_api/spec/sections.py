@@ -31,7 +31,8 @@ class Mode(enum.StrEnum):
 
 
 class Takeover(enum.StrEnum):
-    """What an agent does on a node on which a kube-proxy runs. Rules that one has left are taken over in each case but the last."""
+    """What an agent does on a node on which a kube-proxy runs. Rules that one has left are taken over, or removed, in each case but
+    the last."""
 
     WAIT = "Wait"
     """Nothing is programmed until it has ended."""

@@ -20,6 +20,7 @@ from proxyconfig_agent.controller.change.change import Change, Phase
 from proxyconfig_agent.controller.change.change_record import ChangeRecord
 from proxyconfig_agent.controller.change.transaction import Observation
 from proxyconfig_agent.controller.controller import NodeController
+from proxyconfig_agent.controller.inputs.neighbour import LOOK_S, WAITING_S, OtherProxy
 from proxyconfig_agent.controller.retry import RETRY_S
 from proxyconfig_agent.dataplane.modes.family_probe import FamilyProbe
 from proxyconfig_agent.dataplane.modes.takeover import Takeover
@@ -99,6 +100,8 @@ class Node:
         """Names of probes, and the modes in which they fail."""
         self.statuses: list[NodeProxyStatus] = []
         self.other_proxy = Seen()
+        self.irremovable = ""
+        """Why rules of another proxy cannot be removed."""
         self.health, metrics = Health(clock), Metrics("1", "")
         self.health.node(known=True, deleted=False)
         self.recorder = StatusRecorder(self.cluster, metrics, self.health, "1", clock)
@@ -118,7 +121,7 @@ class Node:
             health_ports=HealthPorts(self.health.serves, self.recorder.unopened),
             watches=self.watches,
             observation=Observation(record() if record else ChangeRecord(folder), self._ask, Signals(Statistics, clock.monotonic), clock),
-            look=lambda: self.other_proxy,
+            other_proxy=OtherProxy(lambda: self.other_proxy, self._without),
             checkpointer=Checkpointer(self.checkpoint, self.cluster),
         )
 
@@ -129,6 +132,11 @@ class Node:
         """Whether the newest status has this reason for being, or not being, programmed."""
         programmed = condition(self.statuses[-1].conditions, "Programmed") if self.statuses else None
         return programmed is not None and programmed.reason == reason
+
+    def says_of_another_proxy(self) -> str:
+        """The reason of the condition in the newest status."""
+        other = condition(self.statuses[-1].conditions, "OtherProxyPresent") if self.statuses else None
+        return other.reason if other is not None else ""
 
     def list_everything(self) -> None:
         """The API server answers all lists."""
@@ -143,6 +151,15 @@ class Node:
         made = FamilyProbe(self._mode(mode))
         takeover = Takeover(made, lambda: (plane for of, plane in self.planes.items() if of is not mode))
         return Installed(takeover, made, takeover)
+
+    def _without(self, left: Seen) -> list[str]:
+        assert not self.other_proxy.mode, "rules of a kube-proxy that runs"
+        if self.irremovable:
+            raise DataplaneError(self.irremovable)
+        tables = tuple(table for table in self.other_proxy.tables if table not in left.tables)
+        chains = tuple(table for table in self.other_proxy.canaries if table not in left.canaries)
+        self.other_proxy = replace(self.other_proxy, tables=tables, canaries=chains)
+        return []
 
     def _mode(self, mode: Mode) -> FakeDataplane:
         self.probed.append(mode)
@@ -544,6 +561,10 @@ class Unreadable(FakeDataplane):
         raise DataplaneError("the kernel says no: Operation not permitted")
 
 
+LEFT = Seen(tables=("ip kube-proxy", "ip6 kube-proxy"), canaries=("ip mangle",))
+NFTABLES_BESIDE = replace(FIRST, spec=ProxyConfigSpec(mode=Mode.NFTABLES, takeover=Policy.ADOPT))
+
+
 async def test_nothing_is_changed_beside_a_kube_proxy_that_runs_and_everything_when_it_has_ended(tmp_path: Path) -> None:
     async with running(Node(tmp_path, Clock())) as node:
         node.other_proxy = Seen(mode="iptables")
@@ -553,20 +574,115 @@ async def test_nothing_is_changed_beside_a_kube_proxy_that_runs_and_everything_w
         assert node.planes[Mode.NFTABLES].state == {}
         assert node.probed == []
         assert node.statuses[-1].observed_revision == ""
-        node.other_proxy = Seen(canaries=("ip mangle",))
+        node.other_proxy = LEFT
         await soon(lambda: node.says("Synced"))
         assert len(node.planes[Mode.NFTABLES].state) == 1
-        other = condition(node.statuses[-1].conditions, "OtherProxyPresent")
-        assert other is not None
-        assert other.reason == "KubeProxyRulesLeft"
 
 
 async def test_a_node_is_programmed_beside_a_kube_proxy_that_is_to_be_adopted(tmp_path: Path) -> None:
     async with running(Node(tmp_path, Clock())) as node:
         node.other_proxy = Seen(mode="iptables")
         node.list_everything()
-        node.order(replace(FIRST, spec=ProxyConfigSpec(mode=Mode.NFTABLES, takeover=Policy.ADOPT)))
+        node.order(NFTABLES_BESIDE)
         await soon(lambda: node.says("Synced"))
+
+
+def test_what_kube_proxy_left_goes_when_two_looks_have_not_found_it_and_the_node_serves(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> None:
+        node = Node(tmp_path, clock)
+        node.other_proxy = LEFT
+        async with running(node):
+            node.order(FIRST)
+            await asyncio.sleep(2 * WAITING_S)
+            assert (node.other_proxy, node.says_of_another_proxy()) == (LEFT, "KubeProxyRulesLeft")
+            node.list_everything()
+            await asyncio.sleep(WAITING_S)
+            assert (node.other_proxy, node.says_of_another_proxy()) == (Seen(), "AsExpected")
+            assert node.planes[Mode.NFTABLES].state
+
+    virtualtime.run(scenario)
+
+
+def test_what_a_kube_proxy_left_that_runs_beside_the_agent_goes_after_its_end(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> None:
+        node = Node(tmp_path, clock)
+        node.other_proxy = beside = replace(LEFT, mode="nftables")
+        async with running(node):
+            node.list_everything()
+            node.order(NFTABLES_BESIDE)
+            await asyncio.sleep(2 * LOOK_S)
+            assert (node.other_proxy, node.says_of_another_proxy()) == (beside, "KubeProxyRunning")
+            node.other_proxy = LEFT
+            await asyncio.sleep(LOOK_S + 2 * WAITING_S)
+            assert (node.other_proxy, node.says_of_another_proxy()) == (Seen(), "AsExpected")
+
+    virtualtime.run(scenario)
+
+
+def test_what_kube_proxy_left_stays_while_a_change_is_held(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> None:
+        node = Node(tmp_path, clock)
+        node.other_proxy = replace(LEFT, mode="nftables")
+        async with running(node):
+            node.list_everything()
+            node.order(NFTABLES_BESIDE)
+            await asyncio.sleep(LOOK_S)
+            node.order(replace(CAREFUL, change=NodeChange(hold_period=Duration(4 * LOOK_S), on_failure=OnFailure.ROLLBACK)))
+            node.other_proxy = LEFT
+            await asyncio.sleep(3 * LOOK_S)
+            assert phases(node)[-1] == "Holding"
+            assert (node.other_proxy, node.says_of_another_proxy()) == (LEFT, "KubeProxyRulesLeft")
+            await asyncio.sleep(2 * LOOK_S)
+            assert phases(node)[-1] == "Committed"
+            assert node.other_proxy == Seen(canaries=LEFT.canaries)
+
+    virtualtime.run(scenario)
+
+
+def test_a_removal_of_what_kube_proxy_left_that_fails_is_reported_and_tried_again(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> None:
+        node = Node(tmp_path, clock)
+        node.other_proxy, node.irremovable = LEFT, "the lock is held"
+        async with running(node):
+            node.list_everything()
+            node.order(FIRST)
+            await asyncio.sleep(2 * WAITING_S)
+            other = condition(node.statuses[-1].conditions, "OtherProxyPresent")
+            assert other is not None
+            assert "the lock is held" in other.message
+            node.irremovable = ""
+            await asyncio.sleep(2 * LOOK_S)
+            assert (node.other_proxy, node.says_of_another_proxy()) == (Seen(), "AsExpected")
+
+    virtualtime.run(scenario)
+
+
+def test_what_comes_back_after_it_was_removed_is_named_and_left_alone(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> None:
+        node = Node(tmp_path, clock)
+        node.other_proxy = LEFT
+        async with running(node):
+            node.list_everything()
+            node.order(FIRST)
+            await asyncio.sleep(2 * WAITING_S)
+            assert node.other_proxy == Seen()
+            node.other_proxy = LEFT
+            await asyncio.sleep(3 * LOOK_S)
+            assert (node.other_proxy, node.says_of_another_proxy()) == (LEFT, "KubeProxyRulesLeft")
+
+    virtualtime.run(scenario)
+
+
+def test_a_removal_of_the_agent_removes_nothing_of_kube_proxy(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> None:
+        node = Node(tmp_path, clock)
+        node.other_proxy = LEFT
+        async with running(node):
+            node.order(REMOVE)
+            await asyncio.sleep(2 * LOOK_S)
+            assert node.other_proxy == LEFT
+
+    virtualtime.run(scenario)
 
 
 async def test_a_node_that_serves_goes_on_when_a_kube_proxy_is_started_beside_it(tmp_path: Path) -> None:

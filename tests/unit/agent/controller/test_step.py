@@ -12,6 +12,7 @@ from proxyconfig_agent.checks.shadow.observer import Observed
 from proxyconfig_agent.controller.stance import Stance
 from proxyconfig_agent.controller.step import (
     Commit,
+    Discard,
     Inputs,
     Plan,
     Prepare,
@@ -27,6 +28,7 @@ from proxyconfig_agent.controller.step import (
 )
 from proxyconfig_agent.ingest.model import Address, Family, Network, NodeName
 from proxyconfig_agent.node.addresses.local_address import LocalAddress
+from proxyconfig_agent.node.other_proxies.other_proxies import Seen
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.objects.nodeproxy import ModeStatus, NodeProxyStatus
 from proxyconfig_api.spec.sections import Masquerade, Mode, ProxyConfigSpec, Sync, Takeover
@@ -55,6 +57,8 @@ RUNNING = replace(READY, running=plan(READY))
 ALONE = replace(RUNNING, alone=True)
 OTHER_MODE = replace(RUNNING, desired=IPTABLES, prepared=Prepare(IPTABLES.spec, alone=False))
 REMOVING = replace(RUNNING, desired=REMOVE)
+LEFT = Seen(tables=("ip kube-proxy",))
+BEHIND = replace(RUNNING, left=LEFT, settled=True)
 
 AUTO = Desired(ProxyConfigSpec(mode=Mode.AUTO), 5, "x-5", uid="u")
 AUTO_PREPARED = Prepare(AUTO.spec, alone=False)
@@ -103,6 +107,13 @@ AUTO_READY = replace(CHOSEN, prepared=Prepare(AS_IPTABLES, alone=False))
         pytest.param(replace(RUNNING, over=True, unreported=NFTABLES), Commit(), id="what was kept for the way back goes first"),
         pytest.param(replace(RUNNING, unreported=NFTABLES), Report(NFTABLES), id="then the status says so"),
         pytest.param(replace(OTHER_MODE, over=True), Commit(), id="a change ends before the next one begins"),
+        pytest.param(BEHIND, Discard(LEFT), id="at last what another proxy left goes"),
+        pytest.param(replace(BEHIND, settled=False), Wait(), id="not while a change is held"),
+        pytest.param(replace(BEHIND, unreported=NFTABLES), Report(NFTABLES), id="nor before the status is right"),
+        pytest.param(replace(BEHIND, over=True), Commit(), id="nor before the mode before has gone"),
+        pytest.param(replace(BEHIND, running=None), Run(plan(READY)), id="nor before the node is programmed"),
+        pytest.param(replace(BEHIND, left=Seen(link=True)), Wait(), id="nothing where nothing can be removed"),
+        pytest.param(replace(BEHIND, desired=REMOVE), Remove(REMOVE), id="a removal takes away nothing of another proxy"),
         pytest.param(CHOOSING, Probe(AUTO.spec), id="auto chooses a mode first"),
         pytest.param(replace(CHOOSING, retry_waits=True, mode_failed=True), AUTO_PREPARED, id="without one the node is prepared"),
         pytest.param(replace(CHOOSING, prepared=AUTO_PREPARED, mode_failed=True), Probe(AUTO.spec), id="and auto chooses again in time"),

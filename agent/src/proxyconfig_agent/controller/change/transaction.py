@@ -89,6 +89,11 @@ class Transaction:
         return None if asks and running is None else self.in_force
 
     @property
+    def is_settled(self) -> bool:
+        """What is in force is in the kernel, and nothing is held."""
+        return self.change is not None and self.change.is_settled and self._applied == self.in_force
+
+    @property
     def unreported(self) -> Desired | None:
         """What is in force and in the kernel, and to be reported as what the node runs."""
         observed = self.change.observed if self.change is not None else None

@@ -1,9 +1,11 @@
-"""The other proxy of the node, as the controller knows it: looked for at once, and then from time to time."""
+"""The other proxy of the node, as the controller knows it: looked for at once, and then from time to time; what one has left is removed."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 import structlog
@@ -12,36 +14,45 @@ from proxyconfig_agent.checks.shadow.observer import Observer
 from proxyconfig_agent.checks.shadow.reader import read
 from proxyconfig_agent.controller.stance import Stance
 from proxyconfig_agent.controller.step import Stand
-from proxyconfig_agent.node.other_proxies.other_proxies import Seen, finding_of, waiting_finding
+from proxyconfig_agent.dataplane.port import DataplaneError
+from proxyconfig_agent.node.other_proxies.other_proxies import NOTHING, Seen, named, waiting_finding
+from proxyconfig_agent.node.other_proxies.proxy_remains import GONE, Remains, discarded, failed, looked
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.state.findings import Source
+from proxyconfig_agent.sync.worker import in_thread
 from proxyconfig_agent.watch.desired import Desired
 
 LOOK_S = 60.0
 WAITING_S = 2.0
-"""Between two looks while the agent waits for the end of the other proxy."""
-
-GONE = 2
-"""So many looks in a row have to see none before one that was there counts as ended: it may have been too busy to answer."""
+"""Between two looks while the end of the other proxy is waited for, or not certain yet."""
 
 _log = structlog.get_logger("neighbour")
 
 
+@dataclass(frozen=True, slots=True)
+class OtherProxy:
+    """What can be done about it; both block."""
+
+    look: Callable[[], Seen]
+    remove: Callable[[Seen], list[str]]
+    """Take away what one has left; what a scan still finds of it. Raises DataplaneError, OSError."""
+
+
 class Neighbour:
-    """`look` blocks; `has_rules`: whether an earlier agent left rules; `changed` is called when the next step may be another one."""
+    """`has_rules`: whether an earlier agent left rules; `changed` is called when the next step may be another one."""
 
     def __init__(
         self,
-        look: Callable[[], Seen],
+        other: OtherProxy,
         cluster: ClusterState,
         recorder: StatusRecorder,
         *,
         has_rules: Callable[[], Awaitable[bool]],
         changed: Callable[[], None],
     ) -> None:
-        self._look, self._recorder, self._has_rules, self._changed = look, recorder, has_rules, changed
-        self._seen, self._misses, self._waiting = Seen(), 0, asyncio.Event()
+        self._other, self._recorder, self._has_rules, self._changed = other, recorder, has_rules, changed
+        self._remains, self._waiting, self._one = Remains(), asyncio.Event(), asyncio.Lock()
         self.observer = Observer(cluster, read, lambda shadow: recorder.update(shadow=shadow))
         self.runs: bool | None = None
         """Whether a kube-proxy runs; None: not looked yet."""
@@ -50,16 +61,39 @@ class Neighbour:
         self.stands: Stand | None = None
         """Why nothing of the node is changed, as reported."""
 
+    @property
+    def left(self) -> Seen:
+        """What a kube-proxy that has ended left, and nobody keeps up to date; nothing where one may run."""
+        return self._remains.orphaned
+
     async def run(self) -> NoReturn:
         """Look until cancelled."""
         while True:
-            await self._take(await asyncio.to_thread(self._look))
+            async with self._one:
+                await self._look_again()
             await self._pause()
+
+    async def discard(self, left: Seen) -> None:
+        """Remove this, unless a kube-proxy answers by now. What fails is tried again after the next look."""
+        async with self._one:
+            await self._look_again()
+            if self._remains.seen.mode:
+                return
+            try:
+                kept = await in_thread(partial(self._other.remove, left))
+            except (DataplaneError, OSError) as error:
+                _log.error("rules of kube-proxy not removed", error=str(error))
+                await self._take(failed(self._remains, left, str(error) or type(error).__name__))
+                return
+            _log.info("rules of kube-proxy removed", what=named(left), kept=kept)
+            self._recorder.discarded(named(left), kept)
+            self._remains = discarded(self._remains, kept)
+            await self._look_again()
 
     def stand(self, stand: Stand, applied: Callable[[Desired], Desired | None]) -> None:
         """Nothing of the node is changed from now on. `applied` returns what is to be reported as what the node does."""
         if self.stands is None or stand.stance is not self.stands.stance:
-            _log.info("the node is left to kube-proxy", stance=stand.stance.value, mode=self._seen.mode)
+            _log.info("the node is left to kube-proxy", stance=stand.stance.value, mode=self._remains.seen.mode)
         self.stands = stand
         self.observer.observe(stand.observed)
         self._report_stance()
@@ -81,27 +115,29 @@ class Neighbour:
         self._waiting.clear()
         self._report_stance()
 
-    async def _take(self, seen: Seen) -> None:
-        self._seen, before = seen, self.runs
-        self._misses = 0 if seen.mode else self._misses + 1
-        runs = bool(seen.mode) or (bool(before) and self._misses < GONE)
+    async def _look_again(self) -> None:
+        await self._take(looked(self._remains, await asyncio.to_thread(self._other.look)))
+
+    async def _take(self, remains: Remains) -> None:
+        had, before, self._remains = self.left, self.runs, remains
+        runs = bool(remains.seen.mode) or (bool(before) and remains.misses < GONE)
         if before is None and runs:
             self.serves = self.serves or await self._has_rules()
-        finding = finding_of(seen)
-        self._recorder.set_findings(Source.OTHER_PROXIES, *([finding] if finding is not None else []))
+        self._recorder.set_finding(Source.OTHER_PROXIES, remains.finding)
         self.runs = runs
         self._report_stance()
-        if runs is not before:
+        if runs is not before or self.left != had:
             self._changed()
 
     def _report_stance(self) -> None:
         waits = self.stands is not None and self.stands.stance is Stance.WAIT
-        self._recorder.set_findings(Source.TAKEOVER, *([waiting_finding(self._seen)] if waits else []))
+        self._recorder.set_findings(Source.TAKEOVER, *([waiting_finding(self._remains.seen)] if waits else []))
         self._recorder.update(observing=self.stands is not None and self.stands.stance is Stance.OBSERVE)
 
     async def _pause(self) -> None:
-        """Until the next look is due; sooner where the agent begins to wait."""
-        if not self._waiting.is_set():
+        """Until the next look is due; sooner where the agent begins to wait, or where one look has not found what was there."""
+        ending = 0 < self._remains.misses < GONE and (self.runs or self._remains.seen != NOTHING)
+        if not self._waiting.is_set() and not ending:
             try:
                 await asyncio.wait_for(self._waiting.wait(), LOOK_S)
             except TimeoutError:

@@ -5,6 +5,7 @@ Two proxies that serve the same Services undo each other's rules, or answer pack
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from proxyconfig_agent.state.findings import Finding, Topic
@@ -34,9 +35,14 @@ class Seen:
     """Counted only where the link is kube-proxy's."""
 
 
-def finding_of(seen: Seen) -> Finding | None:
-    """One that runs before what one has left; None: there is neither."""
-    left = _left(seen)
+NOTHING = Seen()
+
+
+def finding_of(seen: Seen, *, again: bool = False, kept: Sequence[str] = (), trouble: str = "") -> Finding | None:
+    """One that runs before what one has left; None: there is neither.
+
+    `again`: what one had left was removed before; `kept`: but for this. `trouble`: why a removal has failed."""
+    left = named(seen)
     if seen.mode:
         text = (
             f"a kube-proxy in {seen.mode} mode answers on 127.0.0.1:{PORT}{f' ({left})' if left else ''}: two proxies on one node disturb "
@@ -44,8 +50,9 @@ def finding_of(seen: Seen) -> Finding | None:
             "proxyconfig.dev/config"
         )
         return Finding(Topic.OTHER_PROXY, "KubeProxyRunning", text, harmless=True)
-    if left:
-        text = f"rules of kube-proxy are on this node: {left}; once no kube-proxy runs here, remove them with `kube-proxy --cleanup`"
+    if left or kept or trouble:
+        found = ", ".join(filter(None, (left, *kept)))
+        text = f"rules of kube-proxy are on this node{f': {found}' if found else ''}; {_advice(seen, again=again, trouble=trouble)}"
         return Finding(Topic.OTHER_PROXY, "KubeProxyRulesLeft", text, harmless=True)
     return None
 
@@ -60,9 +67,23 @@ def waiting_finding(seen: Seen) -> Finding:
     return Finding(Topic.TRAFFIC, "WaitingForKubeProxy", text)
 
 
-def _left(seen: Seen) -> str:
+def named(seen: Seen) -> str:
+    """What one has left, in words."""
     parts = [f"table {table}" for table in seen.tables]
     parts += [f"chain {CANARY} in {table}" for table in seen.canaries]
     if seen.link:
         parts.append(f"link {LINK} with {seen.virtual_servers} virtual servers of ipvs")
     return ", ".join(parts)
+
+
+def _advice(seen: Seen, *, again: bool, trouble: str) -> str:
+    by_name = "once no kube-proxy runs here, remove them with `kube-proxy --cleanup`"
+    if trouble:
+        return f"the agent tries again to remove them within a minute: {trouble}"
+    if seen.link:
+        return f"mode ipvs takes them over with spec.ipvs.adoptKubeProxy; or {by_name}"
+    if not again:
+        return "an agent that serves the node removes them once two looks have found no kube-proxy running and no change is held"
+    if seen.tables or seen.canaries:
+        return f"they came back after the agent had removed them: is there a kube-proxy with another metricsBindAddress? {by_name}"
+    return "rules of other programs lead to them: remove those, and then these"

@@ -38,15 +38,15 @@ def look() -> Seen:
 def _in_nftables() -> tuple[tuple[str, ...], tuple[str, ...]]:
     try:
         with contextlib.closing(Connection()) as kernel:
-            return tuple(_tables(kernel)), tuple(_canaries(kernel))
+            return tuple(tables_of(kernel).values()), tuple(_canaries(kernel))
     except (OSError, KernelError):
         return (), ()
 
 
-def _tables(kernel: Connection) -> Iterator[str]:
-    for family, name in _FAMILIES.items():
-        if kernel.get(Kind.GET_TABLE, family, query(Table(family, TABLE))) is not None:
-            yield f"{name} {TABLE}"
+def tables_of(kernel: Connection) -> dict[Table, str]:
+    """Those of kube-proxy's nftables mode, with their names as nft prints them. Raises KernelError, OSError."""
+    tables = {Table(family, TABLE): f"{name} {TABLE}" for family, name in _FAMILIES.items()}
+    return {table: name for table, name in tables.items() if kernel.get(Kind.GET_TABLE, table.family, query(table)) is not None}
 
 
 def _canaries(kernel: Connection) -> Iterator[str]:
@@ -73,8 +73,8 @@ def _is_in_legacy(family: Family) -> bool:
 
 
 def _are_ours() -> bool:
-    """An agent in iptables mode has the same chains; then they are its own."""
-    return any(Ownership(owner=owner) for owner in ("iptables", "userspace"))
+    """Modes of an agent that use iptables have the same chains; then they are its own."""
+    return any(Ownership(owner=owner) for owner in ("iptables", "userspace", "ipvs"))
 
 
 def _chain(table: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from proxyconfig_agent.dataplane.port import Refusal
@@ -11,6 +11,7 @@ from proxyconfig_agent.report.healthcheck.ports import Unopened
 from proxyconfig_agent.state.findings import Finding
 from proxyconfig_api.objects.nodeproxy import ModeStatus
 from proxyconfig_api.spec.sections import Mode
+from proxyconfig_api.status.messages import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,13 @@ def _quarantined(refusal: Refusal) -> NodeEvent:
 def repaired(what: str) -> NodeEvent:
     """Rules that another program changed are repaired."""
     return NodeEvent(None, "DriftRepaired", "Repairing", f"another program changed the proxy's rules on this node; repaired: {what}")
+
+
+def discarded(what: str, kept: Sequence[str]) -> NodeEvent:
+    """What a kube-proxy had left is removed, but for what was kept."""
+    proof = f"a scan still finds {listed(kept)}, as rules of other programs lead there" if kept else "a scan finds nothing of it any more"
+    note = f"removed what kube-proxy left on this node: {what}; {proof}"
+    return NodeEvent(None, "KubeProxyRulesRemoved", "Removing", note, warning=False)
 
 
 def mode_changed(before: str, mode: ModeStatus) -> tuple[NodeEvent, ...]:
