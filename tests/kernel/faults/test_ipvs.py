@@ -8,6 +8,7 @@ import pytest
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.faults.agent import Agent, order
 from tests.kernel.faults.conftest import Web
+from tests.kernels.node import Node
 from tests.support.netns.topology import Topology
 from tests.support.polling import eventually
 
@@ -29,6 +30,12 @@ def left(world: Topology) -> str:
     return "\n".join((*servers, *routes, *tables)).strip()
 
 
+def removed(agent: Agent, plane: ControlPlane) -> None:
+    """Order that nothing is left, and wait until the NodeProxy says so."""
+    order(plane, action="Remove")
+    eventually(lambda: agent.status().get("removed") == {"objects": 0}, within_s=60, every_s=0.2)
+
+
 def test_an_order_is_served_reported_and_taken_back(agent: Agent, plane: ControlPlane, world: Topology, web: Web) -> None:
     before = sysctls(world)
     order(plane, mode="ipvs", ipvs={"scheduler": "lc", "strictARP": True})
@@ -40,7 +47,32 @@ def test_an_order_is_served_reported_and_taken_back(agent: Agent, plane: Control
         assert status["capabilities"]["ip_vs"] == "available"
         assert " lc " in world.node.run("cat", "/proc/net/ip_vs")
         assert sysctls(world) == NEEDED | STRICT_ARP
-        order(plane, action="Remove")
-        eventually(lambda: agent.status().get("removed") == {"objects": 0}, within_s=60, every_s=0.2)
+        removed(agent, plane)
     assert left(world) == ""
     assert sysctls(world) == before
+
+
+def test_a_clean_up_leaves_nothing_of_an_agent_that_was_killed(agent: Agent, plane: ControlPlane, world: Topology, web: Web) -> None:
+    before = sysctls(world)
+    order(plane, mode="ipvs", ipvs={"strictARP": True})
+    with agent.running():
+        agent.serves()
+    assert web.served(), "what is in the kernel needs no process"
+    cleaned = Node(world.node).clean_up()
+    assert (cleaned.status, cleaned.printed[-1]) == (0, "0 kernel objects of proxyconfig are left")
+    assert left(world) == ""
+    assert sysctls(world) == before
+
+
+def test_an_agent_that_starts_again_adopts_what_it_finds(agent: Agent, plane: ControlPlane, world: Topology, web: Web) -> None:
+    order(plane, mode="ipvs")
+    with agent.running():
+        agent.serves()
+    memory = agent.memory()
+    with agent.running():
+        first = eventually(lambda: next((line for line in agent.said()[memory:] if line["event"] == "synced"), None), within_s=60)
+        assert first is not None
+        assert (first["reason"], first["operations"]) == ("start", 0)
+        assert web.served()
+        removed(agent, plane)
+    assert left(world) == ""
