@@ -163,8 +163,8 @@ table inet guard {
     ip saddr @friends tcp dport vmap @ports
   }
 }
-table ip kube-proxy {
-  comment "rules for kube-proxy"
+table ip kube-router {
+  comment "rules of another program"
   chain services {
   }
 }
