@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -38,37 +39,74 @@ def proxyconfig(fleet: Fleet, *words: str, given: str | None = None) -> subproce
 
 
 @pytest.mark.parametrize("kube_proxy", ["iptables"], indirect=True)
-def test_nodes_go_from_kube_proxy_to_us_and_back_in_iptables_mode(kube_proxy: Fleet, tmp_path: Path, record_property: Record) -> None:
-    told, file = list[Told](), tmp_path / "proxyconfig.yaml"
+def test_nodes_go_from_kube_proxy_in_iptables_mode_to_us_and_back(kube_proxy: Fleet, tmp_path: Path, record_property: Record) -> None:
+    told = list[Told]()
     with kube_proxy.traffic(told):
-        imported = proxyconfig(kube_proxy, "import")
-        assert imported.returncode == 0
-        manifest = yaml.safe_load(imported.stdout)
-        assert manifest["spec"]["mode"] == "iptables"
-        file.write_text(yaml.safe_dump({**manifest, "spec": {**manifest["spec"], "rollout": CAREFUL}}))
-        assert proxyconfig(kube_proxy, "preflight", "-f", str(file)).returncode == 0
-
-        observed = {**manifest, "spec": {**manifest["spec"], "takeover": "Observe"}}
-        kube_proxy.product.apply(observed)
+        manifest = imported(kube_proxy, "iptables")
+        kube_proxy.product.apply({**manifest, "spec": {**manifest["spec"], "takeover": "Observe"}})
         shadow = kube_proxy.product.eventually(kube_proxy.product.config, _all_compare, within_s=WITHIN_S)["status"]["shadow"]
         print(f"shadow: {shadow}")
         record_property("shadow", shadow["score"])
         assert shadow["score"] == "100%", shadow
 
-        assert proxyconfig(kube_proxy, "takeover", "start", "-f", str(file)).returncode == 0
-        kubeproxy.await_pods(kube_proxy.product, 0)
-        kube_proxy.product.ready(within_s=WITHIN_S)
-        assert f"{NODES} of {NODES} nodes" in proxyconfig(kube_proxy, "takeover", "status").stdout
+        taken_over(kube_proxy, manifest, tmp_path)
 
         assert proxyconfig(kube_proxy, "takeover", "undo").returncode == 0
-        kubeproxy.await_pods(kube_proxy.product, NODES)
-        eventually(kube_proxy.proxies, until={}.__eq__, within_s=WITHIN_S, every_s=0.5)
+        given_back(kube_proxy)
     nothing_lost(told, record_property)
-    assert kube_proxy.product.config(CONFIG) == {}
+
+
+@pytest.mark.parametrize("kube_proxy", ["nftables"], indirect=True)
+def test_nodes_go_from_kube_proxy_in_nftables_mode_to_us_and_back(kube_proxy: Fleet, tmp_path: Path, record_property: Record) -> None:
+    told = list[Told]()
+    with kube_proxy.traffic(told):
+        taken_over(kube_proxy, imported(kube_proxy, "nftables"), tmp_path)
+    nothing_lost(told, record_property)
     for node in kube_proxy.local.nodes:
-        assert kube_proxy.on(node.name, "nft", "list", "tables").count("proxyconfig") == 0
+        tables = eventually(lambda node=node: kube_proxy.on(node.name, "nft", "list", "tables"), until=_only_ours, within_s=WITHIN_S)  # type: ignore[misc]
+        print(f"{node.name}: {tables.split()}")
+
+    assert proxyconfig(kube_proxy, "takeover", "undo").returncode == 1, "rules of nftables mode cannot be left"
+    assert proxyconfig(kube_proxy, "takeover", "undo", "--remove").returncode == 0
+    given_back(kube_proxy)
+    with kube_proxy.traffic(told := []):
+        pass
+    nothing_lost(told, record_property)
 
 
-def _all_compare(config: dict[str, object]) -> bool:
-    shadow = config.get("status", {}).get("shadow")  # type: ignore[attr-defined]
+def imported(fleet: Fleet, mode: str) -> dict[str, Any]:
+    """What `import` makes of the cluster's kube-proxy."""
+    done = proxyconfig(fleet, "import")
+    assert done.returncode == 0
+    manifest: dict[str, Any] = yaml.safe_load(done.stdout)
+    assert manifest["spec"]["mode"] == mode
+    return {**manifest, "spec": {**manifest["spec"], "rollout": CAREFUL}}
+
+
+def taken_over(fleet: Fleet, manifest: dict[str, Any], folder: Path) -> None:
+    """Check, and take all nodes over, wave by wave."""
+    file = folder / "proxyconfig.yaml"
+    file.write_text(yaml.safe_dump(manifest))
+    assert proxyconfig(fleet, "preflight", "-f", str(file)).returncode == 0
+    assert proxyconfig(fleet, "takeover", "start", "-f", str(file)).returncode == 0
+    kubeproxy.await_pods(fleet.product, 0)
+    fleet.product.ready(within_s=WITHIN_S)
+    assert f"{NODES} of {NODES} nodes" in proxyconfig(fleet, "takeover", "status").stdout
+
+
+def given_back(fleet: Fleet) -> None:
+    """Wait until kube-proxy serves all nodes again; nothing of ours is left."""
+    kubeproxy.await_pods(fleet.product, NODES)
+    eventually(fleet.proxies, until={}.__eq__, within_s=WITHIN_S, every_s=0.5)
+    assert fleet.product.config(CONFIG) == {}
+    for node in fleet.local.nodes:
+        assert "proxyconfig" not in fleet.on(node.name, "nft", "list", "tables")
+
+
+def _only_ours(tables: str) -> bool:
+    return "proxyconfig" in tables and "kube-proxy" not in tables
+
+
+def _all_compare(config: dict[str, Any]) -> bool:
+    shadow = config.get("status", {}).get("shadow")
     return bool(shadow and shadow["nodes"] == NODES and shadow.get("score"))
