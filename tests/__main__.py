@@ -2,7 +2,7 @@
 (docs/compatibility.md).
 
 Up to four suites run at a time, as most wait more than they compute. A suite that fails does not stop the others, except that nothing
-which takes long runs on top of failing checks, and nothing that computes for long on top of failing unit tests.
+but the end-to-end tests begins on top of failing checks, and nothing that computes for long on top of failing unit tests.
 """
 
 from __future__ import annotations
@@ -18,26 +18,33 @@ from tests.support.results import outcomes
 from tests.support.suites import Suite, side_by_side
 
 LANES = (
-    # Whole clusters share settings of the machine, so they are in one lane.
-    ("check", "e2e", "cluster"),
-    ("unit", "kernel"),
+    # Whole clusters share settings of the machine, so they are in one lane. It is the longest one and mostly waits: it begins at once.
+    ("e2e", "cluster"),
+    ("check", "unit", "kernel"),
     # Other kernels compute on one processor and share nothing with the machine.
-    ("kernels",),
-    ("apiserver", "traffic"),
+    ("kernels", "traffic"),
+    ("apiserver", "flows"),
 )
 STANDS_ON = {
     # These compute for as long as all others together: not on top of failing unit tests.
     "kernel": frozenset({"check", "unit"}),
     "traffic": frozenset({"check", "unit"}),
-    # These wait more than they compute, and begin while the unit tests have one processor.
+    "flows": frozenset({"check", "unit"}),
+    # This waits more than it computes, and begins while the unit tests have one processor.
     "apiserver": frozenset({"check"}),
-    "e2e": frozenset({"check"}),
     "cluster": frozenset({"check"}),
 }
 """What has to pass before a suite starts."""
+_FLOWS = "tests/kernel/traffic"
+_TABLE = f"{_FLOWS}/test_traffic.py"
+_PLANE = "tests/cluster/test_controlplane.py"
 FOLDERS = {
-    "kernel": ("tests/kernel", "--ignore=tests/kernel/traffic"),
-    "traffic": ("tests/kernel/traffic",),
+    "kernel": ("tests/kernel", f"--ignore={_FLOWS}"),
+    "traffic": (_TABLE,),
+    "flows": (_FLOWS, f"--ignore={_TABLE}"),
+    # It needs no node.
+    "apiserver": ("tests/apiserver", _PLANE),
+    "cluster": ("tests/cluster", f"--ignore={_PLANE}"),
 }
 """Of suites that are not the folder of their name."""
 _RESULTS = Path(__file__).resolve().parents[1] / ".test"

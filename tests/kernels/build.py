@@ -33,7 +33,7 @@ PACKAGES: Mapping[str, str] = {
     "mmdebstrap": "mmdebstrap",
     "xz-utils": "xz",
 }
-OTHERS = "The other tests: .venv/bin/python -m tests check unit kernel traffic e2e cluster apiserver"
+OTHERS = "The other tests: .venv/bin/python -m tests check unit kernel traffic flows e2e cluster apiserver"
 """How a machine that can have no such kernels runs the rest."""
 MINUTES = {1: 15, 6: 19}
 """How long that many kernels of a series take."""

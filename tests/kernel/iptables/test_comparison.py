@@ -12,9 +12,8 @@ from tests.kernel.iptables.sides import BACKENDS
 
 pytestmark = [pytest.mark.kernel, pytest.mark.apiserver, pytest.mark.timeout(600)]
 
-SERVICES, CHANGES, STEPS = 180, 44, 3
-"""Enough for every field in several Services (`test_generated.py`). A Service in the API server costs more than its rules on all sides."""
-MANY, ENDPOINTS = 240, 25
+SERVICES, CHANGES, STEPS = 360, 60, 3
+MANY, ENDPOINTS = 360, 25
 """More than 1,000 endpoints in a family, however they are counted: kube-proxy counts those that no rule leads to, too."""
 SETTINGS = (
     Setting("defaults"),
