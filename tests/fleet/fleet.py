@@ -44,6 +44,9 @@ class Fleet:
         """All nodes in this mode, and Ready; without waves, as nothing is tried by it."""
         self.order(mode, {"holdPeriod": "0s", "maxUnavailable": "100%", "canary": {"nodes": "100%"}})
         self.product.ready(within_s=WITHIN_S)
+        # A probe that fails before a change gates nothing.
+        dns = ("-n", "kube-system", "wait", "--for=condition=Available", "deployment/coredns", "--timeout=240s")
+        self.product.kubectl(*dns, timeout_s=260)
 
     def order(self, mode: str, rollout: Mapping[str, object]) -> int:
         """Apply the ProxyConfig; return its generation."""
@@ -72,12 +75,13 @@ class Fleet:
     def await_held(self, node: str) -> None:
         """Until a node holds a change, with the agent's pod that the change needs: it is replaced meanwhile, and goes on."""
 
-        def held() -> None:
+        def held() -> bool:
             self.await_change(node, "Holding")
             rollout = self.product.config()["status"]["rollout"]
             (pod,) = [each for each in self.product.agents() if each["spec"]["nodeName"] == node]
             assert pod["metadata"]["labels"]["proxyconfig.dev/pod-revision"] == rollout["podRevision"], pod["metadata"]
             assert all(each["ready"] for each in pod["status"].get("containerStatuses", [{"ready": False}])), pod["status"]
+            return True
 
         eventually(held, within_s=WITHIN_S, every_s=0.3)
 

@@ -20,7 +20,8 @@ _BREAKER = f"""
 table inet breaker {{
     chain output {{
         type filter hook output priority 10
-        ct original ip daddr {DNS_ADDRESS} ct original proto-dst 53 drop
+        meta l4proto udp ct original ip daddr {DNS_ADDRESS} ct original proto-dst 53 drop
+        meta l4proto tcp ct original ip daddr {DNS_ADDRESS} ct original proto-dst 53 drop
     }}
 }}
 """

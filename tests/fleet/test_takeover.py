@@ -42,56 +42,42 @@ def proxyconfig(fleet: Fleet, *words: str, given: str | None = None) -> subproce
 def test_nodes_go_from_kube_proxy_in_iptables_mode_to_us_and_back(kube_proxy: Fleet, tmp_path: Path, record_property: Record) -> None:
     told = list[Told]()
     with kube_proxy.traffic(told):
-        manifest = imported(kube_proxy, "iptables")
+        manifest = imported(kube_proxy, "iptables", tmp_path)
         kube_proxy.product.apply({**manifest, "spec": {**manifest["spec"], "takeover": "Observe"}})
         shadow = kube_proxy.product.eventually(kube_proxy.product.config, _all_compare, within_s=WITHIN_S)["status"]["shadow"]
         print(f"shadow: {shadow}")
         record_property("shadow", shadow["score"])
         assert shadow["score"] == "100%", shadow
 
-        taken_over(kube_proxy, manifest, tmp_path)
+        taken_over(kube_proxy, tmp_path)
 
         assert proxyconfig(kube_proxy, "takeover", "undo").returncode == 0
         given_back(kube_proxy)
     nothing_lost(told, record_property)
 
 
-@pytest.mark.parametrize("kube_proxy", ["nftables"], indirect=True)
-def test_nodes_go_from_kube_proxy_in_nftables_mode_to_us_and_back(kube_proxy: Fleet, tmp_path: Path, record_property: Record) -> None:
-    told = list[Told]()
-    with kube_proxy.traffic(told):
-        taken_over(kube_proxy, imported(kube_proxy, "nftables"), tmp_path)
-    nothing_lost(told, record_property)
-    for node in kube_proxy.local.nodes:
-        tables = eventually(lambda node=node: kube_proxy.on(node.name, "nft", "list", "tables"), until=_only_ours, within_s=WITHIN_S)  # type: ignore[misc]
-        print(f"{node.name}: {tables.split()}")
-
-    assert proxyconfig(kube_proxy, "takeover", "undo").returncode == 1, "rules of nftables mode cannot be left"
-    assert proxyconfig(kube_proxy, "takeover", "undo", "--remove").returncode == 0
-    given_back(kube_proxy)
-    with kube_proxy.traffic(told := []):
-        pass
-    nothing_lost(told, record_property)
-
-
-def imported(fleet: Fleet, mode: str) -> dict[str, Any]:
-    """What `import` makes of the cluster's kube-proxy."""
+def imported(fleet: Fleet, mode: str, folder: Path) -> dict[str, Any]:
+    """What `import` makes of the cluster's kube-proxy, checked by `preflight` and kept in the folder."""
     done = proxyconfig(fleet, "import")
     assert done.returncode == 0
     manifest: dict[str, Any] = yaml.safe_load(done.stdout)
     assert manifest["spec"]["mode"] == mode
-    return {**manifest, "spec": {**manifest["spec"], "rollout": CAREFUL}}
+    manifest["spec"]["rollout"] = CAREFUL
+    _file(folder).write_text(yaml.safe_dump(manifest))
+    assert proxyconfig(fleet, "preflight", "-f", str(_file(folder))).returncode == 0
+    return manifest
 
 
-def taken_over(fleet: Fleet, manifest: dict[str, Any], folder: Path) -> None:
-    """Check, and take all nodes over, wave by wave."""
-    file = folder / "proxyconfig.yaml"
-    file.write_text(yaml.safe_dump(manifest))
-    assert proxyconfig(fleet, "preflight", "-f", str(file)).returncode == 0
-    assert proxyconfig(fleet, "takeover", "start", "-f", str(file)).returncode == 0
+def taken_over(fleet: Fleet, folder: Path) -> None:
+    """Take all nodes over, wave by wave, with what was imported into the folder."""
+    assert proxyconfig(fleet, "takeover", "start", "-f", str(_file(folder))).returncode == 0
     kubeproxy.await_pods(fleet.product, 0)
     fleet.product.ready(within_s=WITHIN_S)
     assert f"{NODES} of {NODES} nodes" in proxyconfig(fleet, "takeover", "status").stdout
+
+
+def _file(folder: Path) -> Path:
+    return folder / "proxyconfig.yaml"
 
 
 def given_back(fleet: Fleet) -> None:
@@ -101,10 +87,6 @@ def given_back(fleet: Fleet) -> None:
     assert fleet.product.config(CONFIG) == {}
     for node in fleet.local.nodes:
         assert "proxyconfig" not in fleet.on(node.name, "nft", "list", "tables")
-
-
-def _only_ours(tables: str) -> bool:
-    return "proxyconfig" in tables and "kube-proxy" not in tables
 
 
 def _all_compare(config: dict[str, Any]) -> bool:

@@ -53,6 +53,7 @@ async def start(*, file: TextIO, daemonset: str, connection: Connection) -> None
     config = ProxyConfig.parse(manifest)
     if config.spec.takeover is Takeover.OBSERVE:
         raise click.ClickException("spec.takeover is Observe, which takes nothing over: set Wait in the file")
+    manifest = turns.explicit(manifest, config.spec.takeover)
     async with connection.open() as client:
         patch = await _patch_of(client, connection.namespace, daemonset)
         await _gate(client, manifest)

@@ -10,6 +10,7 @@ from proxyconfig_api.objects.metadata import Metadata
 from proxyconfig_api.objects.names import GROUP
 from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_api.spec.rollout import Rollout
+from proxyconfig_api.spec.sections import Takeover
 from proxyconfig_api.spec.waves import waves_of
 from proxyconfig_api.status.conditions import condition, is_true
 
@@ -30,6 +31,12 @@ def gated(manifest: Mapping[str, Any]) -> dict[str, Any]:
     selector = spec.get("nodeSelector") or {}
     labels = {**selector.get("matchLabels", {}), TURN_LABEL: manifest["metadata"]["name"]}
     return {**manifest, "spec": {**spec, "nodeSelector": {**selector, "matchLabels": labels}}}
+
+
+def explicit(manifest: Mapping[str, Any], takeover: Takeover) -> dict[str, Any]:
+    """The ProxyConfig with spec.takeover written out: where another field manager has written Observe, a manifest without it would leave
+    that in force."""
+    return {**manifest, "spec": {**(manifest.get("spec") or {}), "takeover": takeover.value}}
 
 
 def next_wave(nodes: Sequence[Metadata], rollout: Rollout, name: str) -> tuple[str, ...]:
@@ -56,4 +63,7 @@ def _words(proxy: NodeProxy | None) -> str:
     status, ready = proxy.status, condition(proxy.status.conditions, "Ready")
     if not is_true(status.conditions, "Ready"):
         return "the agent has not reported yet" if ready is None else f"{ready.reason}: {ready.message}"
+    programmed = condition(status.conditions, "Programmed")
+    if programmed is not None and not is_true(status.conditions, "Programmed"):  # one that only observes is ready, too
+        return f"{programmed.reason}: {programmed.message}"
     return "" if status.observed_revision == proxy.spec.revision_name else f"has {status.observed_revision or 'no revision'}"

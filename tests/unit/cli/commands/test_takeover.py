@@ -36,6 +36,7 @@ def test_all_nodes_are_taken_over_and_no_trace_of_their_turns_is_left(tmp_path: 
     assert affinity.is_there(held.objects[DAEMONSET])
     assert all(TURN_LABEL not in node["metadata"]["labels"] for node in held.collections["/api/v1/nodes"])
     assert held.objects[CONFIG]["spec"]["mode"] == "iptables"
+    assert held.objects[CONFIG]["spec"]["takeover"] == "Wait", "written out: another field manager may have written Observe"
 
 
 def test_nothing_is_changed_where_somebody_else_writes_the_daemonset(tmp_path: Path) -> None:

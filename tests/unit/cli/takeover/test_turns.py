@@ -6,8 +6,9 @@ from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects.metadata import Metadata
 from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_api.spec.rollout import Rollout
+from proxyconfig_api.spec.sections import Takeover
 from proxyconfig_api.values.intorpercent import IntOrPercent
-from proxyconfig_cli.takeover.turns import TURN_LABEL, gated, next_wave, waiting
+from proxyconfig_cli.takeover.turns import TURN_LABEL, explicit, gated, next_wave, waiting
 
 ROLLOUT = Rollout(max_unavailable=IntOrPercent(2))
 
@@ -41,7 +42,21 @@ def test_a_node_is_waited_for_until_its_agent_is_ready_on_its_revision() -> None
     assert waiting(["n1"], {"n1": proxy("True", "x-1")}) == {}
 
 
-def proxy(ready: str, observed: str) -> NodeProxy:
-    found = {"type": "Ready", "status": ready, "reason": "WaitingForKubeProxy", "message": "it runs"}
-    status = {"observedRevision": observed, "conditions": [found | {"lastTransitionTime": "2026-01-01T00:00:00Z"}]}
+def test_a_node_that_observes_is_ready_and_waited_for() -> None:
+    assert waiting(["n1"], {"n1": proxy("True", "x-1", programmed="False")}) == {"n1": "Observing: nothing is programmed"}
+    assert waiting(["n1"], {"n1": proxy("True", "x-1", programmed="True")}) == {}
+
+
+def test_what_another_field_manager_has_written_of_the_takeover_does_not_stay_in_force() -> None:
+    assert explicit({"spec": {"mode": "iptables"}}, Takeover.WAIT) == {"spec": {"mode": "iptables", "takeover": "Wait"}}
+    assert explicit({"spec": None}, Takeover.ADOPT) == {"spec": {"takeover": "Adopt"}}
+
+
+def proxy(ready: str, observed: str, programmed: str = "True") -> NodeProxy:
+    when = {"lastTransitionTime": "2026-01-01T00:00:00Z"}
+    conditions = [
+        {"type": "Ready", "status": ready, "reason": "WaitingForKubeProxy", "message": "it runs", **when},
+        {"type": "Programmed", "status": programmed, "reason": "Observing", "message": "nothing is programmed", **when},
+    ]
+    status = {"observedRevision": observed, "conditions": conditions}
     return codec.decode({"metadata": {"name": "n1"}, "spec": {"configName": "x", "revisionName": "x-1"}, "status": status}, NodeProxy)
