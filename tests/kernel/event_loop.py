@@ -68,12 +68,18 @@ def endpoints(number: int, first: int = 1) -> EndpointSlice:
     return piece(*addresses, of=f"s{number}", name=f"s{number}-1")
 
 
-async def observe(dataplane: ModeInstance, services: int) -> Observed:
+def observe(dataplane: ModeInstance, services: int) -> Observed:
     """A start, a change of one Service, a change of many, an audit, and the removal."""
-    state, seen = cluster(services), Observed()
+    seen = Observed()
+    eventloop.run(partial(_work, seen, dataplane, services))
+    return seen
+
+
+async def _work(seen: Observed, dataplane: ModeInstance, services: int, turns: eventloop.Turns) -> None:
+    turns.observe, state = seen.delays_s.append, cluster(services)
     intervals, clock = SyncIntervals(poll_s=0), Clock()
     runner = Runner(state, Programmed(), dataplane, SETTINGS, seen.told.append, intervals=intervals, clock=clock, backoff=Backoff())
-    works = (eventloop.measure(seen.delays_s.append), _beat(seen.works_s), runner.run())
+    works = (_beat(seen.works_s), runner.run())
     tasks = [asyncio.create_task(work) for work in works]
     await soon(lambda: len(seen.told) == 1, WITHIN_S)
     for changed, first in ((range(3, 4), 21), (range(services // 2), 41)):
@@ -91,7 +97,6 @@ async def observe(dataplane: ModeInstance, services: int) -> Observed:
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
-    return seen
 
 
 def _more(told: list[SyncResult], before: int) -> bool:

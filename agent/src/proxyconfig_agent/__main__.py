@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
+from functools import partial
 
 from proxyconfig_agent.app.main import serve_node
 from proxyconfig_agent.app.options import Options, parse
 from proxyconfig_agent.controller import garbage
 from proxyconfig_agent.dataplane.port import DataplaneError
+from proxyconfig_agent.report.metrics import eventloop
 from proxyconfig_agent.sync import worker
 from proxyconfig_client.connection.errors import ConfigurationError
 from proxyconfig_client.process import logs
@@ -31,7 +32,7 @@ def run(options: Options) -> int:
 
             status = clean_up(CheckpointFile(options.state, options.node) if options.state else None)
         else:
-            asyncio.run(serve_node(options))
+            eventloop.run(partial(serve_node, options))
     except* (ConfigurationError, DataplaneError, PermissionError) as group:
         for error in _leaves(group):
             sys.stderr.write(f"proxyconfig-agent: {error}\n")

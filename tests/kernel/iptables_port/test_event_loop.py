@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from tests.kernel.event_loop import EXPECTED, observe
 from tests.kernel.iptables_port.conftest import Node
@@ -19,7 +17,7 @@ SERVICES = 400
 def test_the_event_loop_goes_on_while_programs_run(node: Node) -> None:
     tables = node.space.call(Iptables)
     try:
-        seen = node.space.call(lambda: asyncio.run(observe(tables, SERVICES)))
+        seen = node.space.call(lambda: observe(tables, SERVICES))
     finally:
         tables.close()
     assert seen.outcomes == EXPECTED

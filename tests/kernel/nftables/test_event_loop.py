@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -17,7 +16,7 @@ SERVICES = 5000
 
 def test_no_turn_of_the_event_loop_takes_long_at_any_sync(start: Callable[[], Nftables]) -> None:
     """In CPU time of the event loop's thread, whatever else runs on the machine."""
-    seen = asyncio.run(observe(start(), SERVICES))
+    seen = observe(start(), SERVICES)
     assert seen.outcomes == EXPECTED
     print(f"\n{seen}")
     assert seen.longest_work_s < 0.1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import closing
 
 import pytest
@@ -19,7 +18,7 @@ SERVICES = 2000
 def test_no_turn_of_the_event_loop_takes_long_while_routes_are_made_and_removed() -> None:
     """In CPU time of the event loop's thread, whatever else runs on the machine."""
     with namespaces("node") as spaces, closing(spaces["node"].call(Userspace)) as mode:
-        seen = spaces["node"].call(lambda: asyncio.run(observe(mode, SERVICES)))
+        seen = spaces["node"].call(lambda: observe(mode, SERVICES))
     print(f"\n{seen}")
     assert seen.outcomes == EXPECTED
     assert seen.longest_work_s < 0.1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from tests.kernel.event_loop import EXPECTED, observe
 from tests.kernels.conftest import Start
@@ -18,7 +16,7 @@ SERVICES = 1000
 
 def test_no_turn_of_the_event_loop_takes_long_at_any_sync(node: Node, start: Start) -> None:
     """In CPU time of the event loop's thread, whatever else runs on the machine."""
-    seen = node.space.call(lambda: asyncio.run(observe(start(Ipvs), SERVICES)))
+    seen = node.space.call(lambda: observe(start(Ipvs), SERVICES))
     print(f"\n{seen}")
     assert seen.outcomes == EXPECTED
     assert seen.longest_work_s < 0.1

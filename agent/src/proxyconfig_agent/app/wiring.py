@@ -34,8 +34,8 @@ from proxyconfig_agent.report.http.bind_address import Bind
 from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.http.routes import health_routes, metrics_routes
 from proxyconfig_agent.report.http.server import Routes, serve
-from proxyconfig_agent.report.metrics import eventloop
 from proxyconfig_agent.report.metrics.definitions import CONNTRACK_TABLE
+from proxyconfig_agent.report.metrics.eventloop import Turns
 from proxyconfig_agent.report.metrics.metrics import Metrics
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.report.status.heartbeat import Heartbeat
@@ -60,11 +60,12 @@ from proxyconfig_client.process.clock import Clock
 _log = structlog.get_logger("process")
 
 
-async def work(options: Options, connection: ApiClient, cluster: ClusterState, informers: Informers) -> None:
+async def work(options: Options, connection: ApiClient, cluster: ClusterState, informers: Informers, turns: Turns) -> None:
     """Be the agent of this node until cancelled; the kernel's state stays."""
     release = __version__
     metrics, health = Metrics(release, ""), Health(Clock())
     metrics.count_requests(connection.requests)
+    turns.observe = metrics.event_loop_delayed
     recorder = StatusRecorder(cluster, metrics, health, release, Clock())
     programmed = Programmed()
     metrics.count_local(programmed.frontends)
@@ -98,7 +99,6 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, i
             group.create_task(agent.run())
             group.create_task(Heartbeat(connection.call, options.node, agent.vouches_for, clock=Clock()).run())
             group.create_task(cleaner.run())
-            group.create_task(eventloop.measure(metrics.event_loop_delayed))
             group.create_task(recorder.post(Events(connection, AGENT, options.node), options.node))
             group.create_task(_page(Source.HEALTHZ, options.healthz, health_routes(health, metrics), recorder))
             pages = metrics_routes(metrics, lambda: recorder.state.mode.effective, agent.configuration)

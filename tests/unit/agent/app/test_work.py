@@ -14,6 +14,7 @@ from tests.support.polling import soon
 from proxyconfig_agent.app.options import parse
 from proxyconfig_agent.app.wiring import work
 from proxyconfig_agent.ingest.model import Node, NodeName
+from proxyconfig_agent.report.metrics.eventloop import Turns
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.watch.informers import Informers
 from proxyconfig_api.objects.names import API_VERSION
@@ -61,7 +62,7 @@ async def working(server: Server, *flags: str) -> AsyncIterator[asyncio.Task[Non
     options = parse(["--node-name", "here", "--metrics-bind-address", "", *flags], {})
     async with server.serving() as config, ApiClient(config, user_agent="test") as connection:
         cluster = ClusterState(Node(NodeName(options.node)))
-        task = asyncio.ensure_future(work(options, connection, cluster, Informers(connection, cluster)))
+        task = asyncio.ensure_future(work(options, connection, cluster, Informers(connection, cluster), Turns()))
         try:
             yield task
         finally:

@@ -92,7 +92,7 @@ AUDITED_AT = Metric("proxyconfig_audit_last_timestamp_seconds", "gauge", "When a
 EVENT_LOOP_DELAY_S = Metric(
     "proxyconfig_event_loop_delay_seconds",
     "histogram",
-    "How late the event loop does what is due, asked ten times a second: watches, health check node ports and changes wait for so long",
+    "Seconds of each turn of the event loop: watches, health check node ports and changes wait for so long at most",
     buckets=_DELAY_S,
 )
 WATCH_CONNECTED = Metric(
