@@ -10,10 +10,10 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.support.simulator.nftables import expressions as x
 from tests.support.simulator.nftables.kernel import SimulatedKernel
-from tests.support.simulator.nftables.tables import Element, Table
+from tests.support.simulator.nftables.references import jumps
 
+from proxyconfig_agent.checks.walker.nftables.tables import Element, Table
 from proxyconfig_agent.netlink.frames import attributes
 from proxyconfig_agent.netlink.nftables.userdata import comment_in
 
@@ -101,7 +101,7 @@ class _Canonical:
             name = waiting.pop()
             if name not in found:
                 found.add(name)
-                waiting += [where for rule in self.table.chains[name].rules for where in x.jumps(rule.expressions)]
+                waiting += [where for rule in self.table.chains[name].rules for where in jumps(rule.expressions)]
         return found
 
     def _classes_in(self, name: str) -> list[str]:

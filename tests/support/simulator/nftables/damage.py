@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 
 from tests.support.simulator.nftables.kernel import SimulatedKernel
-from tests.support.simulator.nftables.tables import Element, Set, Table
 
+from proxyconfig_agent.checks.walker.nftables.tables import Element, Set, Table
 from proxyconfig_agent.dataplane.tables.model.elements import encoded, encoded_key, verdict_tail
 from proxyconfig_agent.netlink.nftables import expressions as x
 from proxyconfig_agent.netlink.nftables import messages as wire

@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from tests.support.simulator.nftables import expressions
-from tests.support.simulator.nftables.tables import Set, Table
 from tests.support.simulator.nftables.transaction import Name, Transaction
 
+from proxyconfig_agent.checks.walker.nftables.tables import Set, Table
 from proxyconfig_agent.netlink import frames
-from proxyconfig_agent.netlink.frames import attribute, nested, text
+from proxyconfig_agent.netlink.frames import attribute, nested, text, text_of
 from proxyconfig_agent.netlink.nftables.connection import Connection, KernelError
 from proxyconfig_agent.netlink.nftables.messages import Kind, Message
 
@@ -55,12 +54,12 @@ class SimulatedKernel(Connection):
 
     def get(self, kind: Kind, family: int, payload: bytes) -> bytes | None:
         assert kind is Kind.GET_TABLE, kind
-        table = self.tables.get((family, expressions.text(dict(frames.attributes(payload))[1])))
+        table = self.tables.get((family, text_of(dict(frames.attributes(payload))[1])))
         return table.payload if table else None
 
     def dump(self, kind: Kind, family: int, payload: bytes) -> list[bytes]:
         attributes = dict(frames.attributes(payload))
-        name = (family, expressions.text(attributes[1]))
+        name = (family, text_of(attributes[1]))
         table = self.tables.get(name)
         if table is None:
             raise KernelError(errno.ENOENT, f"a {kind.name.lower()} request")
@@ -72,7 +71,7 @@ class SimulatedKernel(Connection):
             case Kind.GET_SET:
                 return [each.payload for each in table.sets.values()]
             case Kind.GET_ELEMENTS:
-                return list(_printed(name, expressions.text(attributes[2]), table.sets))
+                return list(_printed(name, text_of(attributes[2]), table.sets))
             case _:
                 raise NotImplementedError(kind)
 

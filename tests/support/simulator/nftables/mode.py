@@ -8,7 +8,7 @@ from random import Random
 from tests.support.simulator.nftables.canonical import State, state_of
 from tests.support.simulator.nftables.damage import damage
 from tests.support.simulator.nftables.kernel import SimulatedKernel
-from tests.support.simulator.nftables.rules import NftablesRules
+from tests.support.simulator.nftables.rules import KernelRules
 
 from proxyconfig_agent.checks.walker.path import Memory
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
@@ -26,7 +26,7 @@ class NftablesMode:
     def __init__(self, kernel: SimulatedKernel | None = None) -> None:
         self._kernel = kernel or SimulatedKernel(SMALL)
         self.dataplane = Nftables(self._kernel)
-        self.rules = NftablesRules(self._kernel)
+        self.rules = KernelRules(self._kernel)
 
     def restarted(self) -> NftablesMode:
         return NftablesMode(self._kernel)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.simulator.nftables.kernel import SimulatedKernel
-from tests.support.simulator.nftables.rules import NftablesRules
+from tests.support.simulator.nftables.rules import KernelRules
 from tests.support.simulator.userspace.proxy import SimulatedProxy
 
 from proxyconfig_agent.checks.walker.packet import Packet
@@ -18,7 +18,7 @@ class UserspaceRules:
     """What the kernel and the process hold at the moment."""
 
     def __init__(self, kernel: SimulatedKernel, proxy: SimulatedProxy) -> None:
-        self._rules, self._proxy = NftablesRules(kernel), proxy
+        self._rules, self._proxy = KernelRules(kernel), proxy
 
     def meet(self, hook: Hook, passage: Passage) -> Verdict:
         """Where the process takes the packet, what becomes of its own first packet to the endpoint."""

@@ -1,5 +1,5 @@
-"""What becomes of a packet, worked out from rules as text: no kernel, nothing programmed. Pure.
+"""What becomes of a packet, worked out from rules: no kernel, nothing programmed. Pure.
 
-`path` is the way through the hooks, `choices` goes every way where a rule chooses at random, and `iptables` interprets rules. None of
-this knows how the rules are meant: only what Linux does with them.
+`path` is the way through the hooks, `choices` goes every way where a rule chooses at random; `iptables` interprets rules as text,
+`nftables` executes the expressions of nf_tables. None of this knows how the rules are meant: only what Linux does with them.
 """

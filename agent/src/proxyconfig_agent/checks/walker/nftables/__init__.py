@@ -1,0 +1,1 @@
+"""Tables of nf_tables, as netlink has them: rules are executed expression by expression, as the kernel does it."""
