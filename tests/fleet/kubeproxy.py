@@ -1,4 +1,4 @@
-"""The real kube-proxy as kubeadm runs it: a DaemonSet in kube-system with its ConfigMap. The program is this machine's, the image ours."""
+"""The real kube-proxy as kubeadm runs it: a DaemonSet with its ConfigMap. The program is this machine's; the image has what it starts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from tests.cluster import binaries
 from tests.cluster.controlplane import POD_RANGES
+from tests.cluster.product import Product, built
 from tests.e2e.installed import Installed
 from tests.fleet.fleet import NODES, Fleet
 from tests.support.polling import eventually
@@ -16,12 +17,15 @@ from tests.support.polling import eventually
 NAME, NAMESPACE = "kube-proxy", "kube-system"
 _LABELS = {"k8s-app": NAME}
 _CONFIGURATION = Path(__file__).parents[1] / "support" / "kube-proxy" / "kubeadm.yaml"
+_PROGRAMS = Product("kube-proxy-programs", "tests/fleet/Dockerfile.kube-proxy", ())
 _MOUNTS = {"config": "/var/lib/kube-proxy", "program": "/opt/kube-proxy", "modules": "/lib/modules"}
 
 
 def install(fleet: Fleet, mode: str) -> None:
     """Install it on all nodes in this mode, and wait until it is Ready everywhere."""
-    fleet.product.apply(*_access(), _config_map(fleet, mode), _daemonset(fleet.product.agent_image))
+    programs = built(_PROGRAMS)
+    fleet.local.load(programs.archive)
+    fleet.product.apply(*_access(), _config_map(fleet, mode), _daemonset(programs.image))
     await_pods(fleet.product, NODES)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,22 @@ def test_nodes_go_from_kube_proxy_in_iptables_mode_to_us_and_back(kube_proxy: Fl
     nothing_lost(told, record_property)
 
 
+@pytest.mark.parametrize("kube_proxy", ["nftables"], indirect=True)
+def test_nodes_go_from_kube_proxy_in_nftables_mode_to_us(kube_proxy: Fleet, tmp_path: Path, record_property: Record) -> None:
+    told = list[Told]()
+    with kube_proxy.traffic(told):
+        imported(kube_proxy, "nftables", tmp_path)
+        taken_over(kube_proxy, tmp_path)
+        for node in kube_proxy.local.nodes:
+            tables = eventually(partial(kube_proxy.on, node.name, "nft", "list", "tables"), until=_only_ours, within_s=WITHIN_S)
+            print(f"{node.name}: {tables.split()}")
+    nothing_lost(told, record_property)
+
+    assert proxyconfig(kube_proxy, "takeover", "undo").returncode == 1, "rules of nftables mode cannot be left"
+    assert proxyconfig(kube_proxy, "takeover", "undo", "--remove").returncode == 0
+    given_back(kube_proxy)
+
+
 def imported(fleet: Fleet, mode: str, folder: Path) -> dict[str, Any]:
     """What `import` makes of the cluster's kube-proxy, checked by `preflight` and kept in the folder."""
     done = proxyconfig(fleet, "import")
@@ -87,6 +104,10 @@ def given_back(fleet: Fleet) -> None:
     assert fleet.product.config(CONFIG) == {}
     for node in fleet.local.nodes:
         assert "proxyconfig" not in fleet.on(node.name, "nft", "list", "tables")
+
+
+def _only_ours(tables: str) -> bool:
+    return "proxyconfig" in tables and "kube-proxy" not in tables
 
 
 def _all_compare(config: dict[str, Any]) -> bool:
