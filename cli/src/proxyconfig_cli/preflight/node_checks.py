@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from proxyconfig_api.objects.nodeproxy import ModuleState, NodeProxy
-from proxyconfig_api.spec.sections import Mode
+from proxyconfig_api.spec.sections import Mode, Takeover
 from proxyconfig_api.status.conditions import ConditionStatus, condition
 from proxyconfig_cli.preflight.facts import Facts, Node
 from proxyconfig_cli.preflight.findings import Finding, Severity, found
@@ -48,24 +48,33 @@ def mode(facts: Facts) -> list[Finding]:
 
 def agents(facts: Facts) -> list[Finding]:
     """Conditions of agents that are there, and nodes about whose kernel nothing is known."""
-    findings = [each for name, agent in facts.agents.items() for each in _conditions(name, agent)]
+    expected = {"KubeProxyRunning"} if facts.after.takeover is Takeover.OBSERVE else set()
+    findings = [each for name, agent in facts.agents.items() for each in _conditions(name, agent) if each.check not in expected]
     unknown = [node.metadata.name for node in _linux(facts) if node.metadata.name not in facts.agents]
     message = "no agent yet, so the modules of the kernel are not known: try one node of each kind with kubectl proxyconfig import --node"
     return [*findings, *found(Severity.NOTE, "NoAgent", message, unknown)]
 
 
 def other_proxies(facts: Facts) -> list[Finding]:
-    """A second proxy on a node that has an agent is a fault; elsewhere it is what is to be replaced."""
+    """A second proxy on a node that has an agent is a fault, unless it is to be observed; elsewhere it is what is to be replaced."""
     selected = {node.metadata.name for node in _linux(facts)}
     findings: list[Finding] = []
     for owner in sorted({pod.owner for pod in facts.proxies}):
         nodes = sorted({pod.node for pod in facts.proxies if pod.owner == owner and pod.node in selected})
         both = [name for name in nodes if name in facts.agents]
-        message = f"{owner} runs beside an agent: keep it off these nodes by an affinity on the label proxyconfig.dev/config"
-        findings += found(Severity.PROBLEM, "OtherProxyPresent", message, both)
+        findings += _beside(owner, both, facts.after.takeover)
         message = f"{owner} runs and has to leave a node before its agent can serve there"
         findings += found(Severity.NOTE, "OtherProxy", message, [name for name in nodes if name not in both])
     return findings
+
+
+def _beside(owner: str, nodes: list[str], takeover: Takeover) -> list[Finding]:
+    """`nodes` have an agent."""
+    if takeover is Takeover.OBSERVE:
+        message = f"{owner} runs beside an agent, which observes it (spec.takeover) and programs nothing"
+        return found(Severity.NOTE, "OtherProxy", message, nodes)
+    message = f"{owner} runs beside an agent: keep it off these nodes by an affinity on the label proxyconfig.dev/config"
+    return found(Severity.PROBLEM, "OtherProxyPresent", message, nodes)
 
 
 CHECKS: tuple[Callable[[Facts], list[Finding]], ...] = (operating_system, kernel, modules, mode, agents, other_proxies)

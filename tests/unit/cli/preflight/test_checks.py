@@ -58,6 +58,7 @@ UNREADY = [
     {"type": "OtherProxyPresent", "status": "True", "reason": "KubeProxyRulesLeft", "message": "run kube-proxy --cleanup"},
     {"type": "Connected", "status": "True", "reason": "AsExpected", "message": ""},
 ]
+OBSERVING = [{"type": "OtherProxyPresent", "status": "True", "reason": "KubeProxyRunning", "message": "kube-proxy answers"}]
 
 
 @pytest.mark.parametrize(
@@ -109,6 +110,17 @@ UNREADY = [
             ),
             [("Problem", "OtherProxyPresent", ("a",)), ("Note", "NoAgent", ("b",)), ("Note", "OtherProxy", ("b",))],
             id="other proxies",
+        ),
+        pytest.param(
+            Facts(
+                NFTABLES,
+                spec(takeover="Observe"),
+                nodes=(node("a"), node("b")),
+                agents={name: agent(name, {"conditions": OBSERVING}) for name in ("a", "b")},
+                proxies=tuple(ProxyPod(name, "DaemonSet kube-system/kube-proxy") for name in ("a", "b")),
+            ),
+            [("Note", "OtherProxy", ("a", "b"))],
+            id="a proxy that is observed",
         ),
         pytest.param(
             Facts(IPTABLES, spec(**LIBERAL), services=(service("np", node_port=30080), service("ip"))),
