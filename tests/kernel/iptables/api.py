@@ -24,6 +24,10 @@ class Mark(NamedTuple):
         """Whether the output of iptables-save has rules for both."""
         return f"--dport {self.service} -j KUBE-SVC-" in saved and f":{self.endpoint}\n" in saved
 
+    def is_in_table(self, listed: str) -> bool:
+        """Whether `nft list` shows that a table of kube-proxy has both."""
+        return f". tcp . {self.service} : goto service-" in listed and f" . {self.endpoint} }}" in listed
+
 
 class Api:
     """The objects of the test in an API server."""

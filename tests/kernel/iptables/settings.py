@@ -20,6 +20,7 @@ class Setting:
     """What differs from a proxy's defaults in one comparison."""
 
     name: str
+    mode: str = "iptables"
     detect: str = "ClusterCIDR"
     masquerade_all: bool = False
     masquerade_bit: int = 14
@@ -30,21 +31,18 @@ class Setting:
 
 def kube_proxy_configuration(setting: Setting, kubeconfig: Path) -> Object:
     """A KubeProxyConfiguration."""
+    masquerading = {"masqueradeAll": setting.masquerade_all, "masqueradeBit": setting.masquerade_bit}
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
-        "mode": "iptables",
+        "mode": setting.mode,
         "clientConnection": {"kubeconfig": str(kubeconfig)},
         "nodePortAddresses": list(setting.node_port_addresses),
         "detectLocalMode": setting.detect,
         "clusterCIDR": ",".join(CLUSTER_CIDR.both) if setting.detect == "ClusterCIDR" else "",
         "detectLocal": {"bridgeInterface": BRIDGE, "interfaceNamePrefix": PREFIX},
-        "iptables": {
-            "masqueradeAll": setting.masquerade_all,
-            "masqueradeBit": setting.masquerade_bit,
-            "localhostNodePorts": setting.localhost,
-            "minSyncPeriod": "1s",
-        },
+        "iptables": {**masquerading, "localhostNodePorts": setting.localhost, "minSyncPeriod": "1s"},
+        "nftables": {**masquerading, "minSyncPeriod": "1s"},
         "conntrack": {**_CONNTRACK, "min": 0, "tcpBeLiberal": setting.liberal},
     }
 
@@ -57,13 +55,14 @@ def proxy_config(setting: Setting) -> Object:
         "InterfaceNamePrefix": {"interfaceNamePrefix": PREFIX},
     }
     spec = {
-        "mode": "iptables",
+        "mode": setting.mode,
         "conntrack": {**_CONNTRACK, "tcpBeLiberal": setting.liberal},
         "masquerade": {"all": setting.masquerade_all, "bit": setting.masquerade_bit},
         "nodePorts": {"addresses": list(setting.node_port_addresses or EVERYWHERE)},
-        "iptables": {"localhostNodePorts": setting.localhost},
         "localTraffic": {"detectLocalMode": setting.detect, **details.get(setting.detect, {})},
     }
+    if setting.mode == "iptables":
+        spec["iptables"] = {"localhostNodePorts": setting.localhost}
     return {"apiVersion": API_VERSION, "kind": "ProxyConfig", "metadata": {"name": setting.name}, "spec": spec}
 
 

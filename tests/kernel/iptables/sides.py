@@ -65,7 +65,7 @@ def side(api: ControlPlane, name: str, backend: str) -> Iterator[Side]:
 
 @contextlib.contextmanager
 def kube_proxy(api: ControlPlane, place: Side, setting: Setting, folder: Path) -> Iterator[None]:
-    """The real kube-proxy in iptables mode."""
+    """The real kube-proxy, in iptables mode with the back end of the place."""
     path = folder / "kube-proxy.yaml"
     path.write_text(yaml.safe_dump(kube_proxy_configuration(setting, api.kubeconfig)))
     argv = (str(api.program("kube-proxy")), f"--config={path}", f"--hostname-override={NODE_NAME}", *kubeproxy.FLAGS)

@@ -24,15 +24,15 @@ class NftablesMode:
     name = "nftables"
 
     def __init__(self, kernel: SimulatedKernel | None = None) -> None:
-        self._kernel = kernel or SimulatedKernel(SMALL)
-        self.dataplane = Nftables(self._kernel)
-        self.rules = KernelRules(self._kernel)
+        self.kernel = kernel or SimulatedKernel(SMALL)
+        self.dataplane = Nftables(self.kernel)
+        self.rules = KernelRules(self.kernel)
 
     def restarted(self) -> NftablesMode:
-        return NftablesMode(self._kernel)
+        return NftablesMode(self.kernel)
 
     def state(self) -> State:
-        return state_of(self._kernel)
+        return state_of(self.kernel)
 
     @staticmethod
     def remembered(memory: Memory) -> Memory:
@@ -40,10 +40,10 @@ class NftablesMode:
         return memory
 
     def observe(self, before: Callable[[], None], after: Callable[[], None]) -> None:
-        self._kernel.before_commit, self._kernel.after_commit = before, after
+        self.kernel.before_commit, self.kernel.after_commit = before, after
 
     def damage(self, random: Random) -> None:
-        damage(self._kernel, random)
+        damage(self.kernel, random)
 
     @staticmethod
     def refusal(number: int) -> Exception:

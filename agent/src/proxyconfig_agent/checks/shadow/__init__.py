@@ -1,6 +1,6 @@
 """What the agent would do on a node beside what kube-proxy does there: both rule sets are walked, and nothing is programmed.
 
-iptables-save ─▶ tables ─┐
-                         ├─▶ comparison ─▶ report        `observer` does this Service by Service, slowly, in a thread
-Frontends ─▶ lower ──────┘
+iptables-save ─▶ iptables ─┐
+netlink ───────▶ nftables ─┼─▶ comparison ─▶ report        `observer` does this Service by Service, slowly, in a thread
+Frontends ─▶ lower ────────┘
 """

@@ -6,14 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from proxyconfig_agent.checks.shadow.flows import Flow, NodeAddresses, flows_of
-from proxyconfig_agent.checks.shadow.tables import Chains, desired
 from proxyconfig_agent.checks.walker.choices import every_way
-from proxyconfig_agent.checks.walker.iptables.rules import IptablesRules
-from proxyconfig_agent.checks.walker.path import Memory, Verdict, travel
+from proxyconfig_agent.checks.walker.path import Memory, Rules, Verdict, travel
 from proxyconfig_agent.dataplane.port import Settings
+from proxyconfig_agent.dataplane.sync.quarantine import RefusedError
 from proxyconfig_agent.ingest.model import Address, Family, ServiceName, text_of
 from proxyconfig_agent.select.frontends import Frontends, count
 
@@ -22,6 +21,14 @@ ENDPOINTS = 100
 
 Ways: TypeAlias = dict[str, Fraction]
 """What becomes of connections, in words, and of how large a part of them; together one."""
+
+
+class KubeProxyRules(Protocol):
+    """The rules of a kube-proxy in one family, whatever its mode is."""
+
+    def sides(self, ports: Sequence[Frontends], settings: Settings) -> tuple[Rules, Rules]:
+        """kube-proxy's rules, and those of the agent in the same mode, as packets for these ports meet them. Raises RefusedError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,7 @@ class Compared:
 
 
 def compare(
-    service: ServiceName, ports: Iterable[Frontends], theirs: Mapping[Family, Chains], settings: Settings, node: NodeAddresses
+    service: ServiceName, ports: Iterable[Frontends], theirs: Mapping[Family, KubeProxyRules], settings: Settings, node: NodeAddresses
 ) -> Compared:
     """Families that `theirs` does not have, and ports with very many endpoints, are left out."""
     known = [port for port in ports if port.family in theirs and count(port.cluster, port.family) <= ENDPOINTS]
@@ -43,20 +50,24 @@ def compare(
     return Compared(service, len(found), found.count(""), next(filter(None, found), ""))
 
 
-def _of_family(ports: Sequence[Frontends], theirs: Mapping[Family, Chains], settings: Settings, node: NodeAddresses) -> Iterator[str]:
+def _of_family(
+    ports: Sequence[Frontends], theirs: Mapping[Family, KubeProxyRules], settings: Settings, node: NodeAddresses
+) -> Iterator[str]:
     """In what each flow differs; empty if in nothing."""
     if not ports:
         return
-    family = ports[0].family
-    their, our = theirs[family].about(ports), desired(ports, settings, family)
-    sides = IptablesRules({family.value: their}), IptablesRules({family.value: our})
+    try:
+        sides = theirs[ports[0].family].sides(ports, settings)
+    except RefusedError as error:
+        yield f"the agent does not serve it: {error.refusal.reason}"
+        return
     for flow in (flow for port in ports for flow in flows_of(port, settings, node)):
         kube_proxy, agent = (_ways(rules, flow, node) for rules in sides)
         same = kube_proxy == agent
         yield "" if same else f"{flow.client} to {flow.destination}: kube-proxy {_words(kube_proxy)}; the agent {_words(agent)}"
 
 
-def _ways(rules: IptablesRules, flow: Flow, node: NodeAddresses) -> Ways:
+def _ways(rules: Rules, flow: Flow, node: NodeAddresses) -> Ways:
     """A rule that the walker does not know is a difference in itself."""
     found: defaultdict[str, Fraction] = defaultdict(Fraction)
     try:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
-from proxyconfig_agent.checks.shadow.comparison import Compared, compare
+from proxyconfig_agent.checks.shadow.comparison import Compared, KubeProxyRules, compare
 from proxyconfig_agent.checks.shadow.flows import NodeAddresses
 from proxyconfig_agent.checks.shadow.report import shadow_of
-from proxyconfig_agent.checks.shadow.tables import Chains
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.node.addresses.local_address import LocalAddress
@@ -29,7 +28,9 @@ AGAIN_S = 5.0
 SHARE = 0.1
 """Of one CPU, at most, while a comparison goes on."""
 
-Read = Callable[[], dict[Family, Chains]]
+Theirs = Mapping[Family, KubeProxyRules]
+Read = Callable[[], Theirs]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +77,22 @@ class Observer:
             self._tell(shadow_of(found))
 
     async def _compare(self, names: Iterable[ServiceName], view: ClusterView, observed: Observed) -> list[Compared]:
-        theirs, node = await asyncio.to_thread(self._read), NodeAddresses(observed.local)
-        found = []
-        for name in names:
-            one, took_s = await asyncio.to_thread(_timed, partial(_of_service, name, view, theirs, observed.settings, node))
-            found.append(one)
-            await asyncio.sleep(took_s / SHARE)
-        return found
+        theirs, node = await _slowly(self._read), NodeAddresses(observed.local)
+        return [await _slowly(partial(_of_service, name, view, theirs, observed.settings, node)) for name in names]
 
 
-def _of_service(name: ServiceName, view: ClusterView, theirs: dict[Family, Chains], settings: Settings, node: NodeAddresses) -> Compared:
+def _of_service(name: ServiceName, view: ClusterView, theirs: Theirs, settings: Settings, node: NodeAddresses) -> Compared:
     return compare(name, view.select(name).ports, theirs, settings, node)
 
 
-def _timed(work: Callable[[], Compared]) -> tuple[Compared, float]:
+async def _slowly(work: Callable[[], T]) -> T:
+    """In a thread, and a pause after it."""
+    result, took_s = await asyncio.to_thread(_timed, work)
+    await asyncio.sleep(took_s / SHARE)
+    return result
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
     """With the seconds of CPU that it took."""
     begun = time.thread_time()
     return work(), time.thread_time() - begun

@@ -1,9 +1,9 @@
-"""The walker finds that the tables of iptables mode do what the agent would do, and names the Service whose rules are broken."""
+"""The walker finds that the rules of a mode do what the agent would do, and names the Service whose rules are broken."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from tests.support.scenarios.cases import Round, rounds_of
@@ -11,14 +11,24 @@ from tests.support.scenarios.configs import CONFIGS
 from tests.support.scenarios.scenario import load
 from tests.support.simulator.iptables.mode import IptablesMode
 from tests.support.simulator.modes import SimulatedPipeline
+from tests.support.simulator.nftables.mode import NftablesMode
 from tests.support.simulator.node import NetnsNode
 
 from proxyconfig_agent.checks.shadow.comparison import Compared, compare
 from proxyconfig_agent.checks.shadow.flows import NodeAddresses
+from proxyconfig_agent.checks.shadow.iptables import saved
+from proxyconfig_agent.checks.shadow.nftables import KubeProxyTable
 from proxyconfig_agent.checks.shadow.report import shadow_of
-from proxyconfig_agent.checks.shadow.tables import saved
+from proxyconfig_agent.checks.walker.nftables.tables import Rule
+from proxyconfig_agent.checks.walker.nftables.tables import Table as NftTable
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Chain, Table
+from proxyconfig_agent.dataplane.nftables.model import sets
+from proxyconfig_agent.dataplane.nftables.model.table import TABLE
+from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
 from proxyconfig_agent.ingest.model import Family
+from proxyconfig_agent.netlink import uapi
+from proxyconfig_agent.netlink.frames import nested, text
+from proxyconfig_agent.netlink.nftables import expressions as x
 
 ROUNDS: dict[str, Round] = {}
 for each in rounds_of(load(), mode="iptables"):
@@ -46,6 +56,26 @@ def stage(config: str) -> Stage:
     pipeline = SimulatedPipeline(mode, NetnsNode(), CONFIGS[config])
     pipeline.apply(ROUNDS[config].objects)
     return Stage(mode, pipeline, config)
+
+
+def compare_tables(mode: NftablesMode, pipeline: SimulatedPipeline, step: int = 1) -> list[Compared]:
+    """A node whose tables nftables mode has written, as a kube-proxy would: all Services, or one of so many."""
+    theirs = {family: KubeProxyTable(family, table_of(mode, family)) for family in Family}
+    view, node = pipeline.cluster.view(), NodeAddresses(NetnsNode().addresses)
+    settings = pipeline.settings(CONFIGS["masquerade-all"])
+    return [compare(name, view.select(name).ports, theirs, settings, node) for name in list(view.names())[::step]]
+
+
+def table_of(mode: NftablesMode, family: Family) -> NftTable:
+    return mode.kernel.tables[NFPROTO[family], TABLE]
+
+
+@pytest.fixture
+def nftables() -> tuple[NftablesMode, SimulatedPipeline]:
+    mode = NftablesMode()
+    pipeline = SimulatedPipeline(mode, NetnsNode(), CONFIGS["masquerade-all"])
+    pipeline.apply(ROUNDS["masquerade-all"].objects)
+    return mode, pipeline
 
 
 def _service_of(rule: str) -> str:
@@ -98,3 +128,33 @@ def test_a_rule_that_is_not_known_is_a_difference_and_no_failure() -> None:
     found = there.compare()
 
     assert "has a rule that cannot be read (--match-set" in next(each.difference for each in found if each.difference)
+
+
+def test_tables_of_the_same_mode_do_the_same(nftables: tuple[NftablesMode, SimulatedPipeline]) -> None:
+    found = compare_tables(*nftables)
+    assert [each for each in found if each.difference] == []
+    assert shadow_of(found).flows > len(found)
+
+
+def test_a_service_whose_element_leads_elsewhere_is_named_and_no_other(nftables: tuple[NftablesMode, SimulatedPipeline]) -> None:
+    mode, _ = nftables
+    endpoints = table_of(mode, Family.IPV6).sets[sets.ENDPOINTS].elements
+    key, element = next(iter(endpoints.items()))
+    endpoints[key] = replace(element, value=bytes(len(element.value)))
+
+    (named,) = [each for each in compare_tables(*nftables) if each.difference]
+    assert "kube-proxy sends to :: port 0" in named.difference
+
+
+def test_an_expression_that_is_not_known_is_a_difference_with_the_words_of_its_rule(
+    nftables: tuple[NftablesMode, SimulatedPipeline],
+) -> None:
+    mode, pipeline = nftables
+    limit = nested(uapi.NFTA_LIST_ELEM, text(uapi.NFTA_EXPR_NAME, "limit"))
+    for family in Family:
+        chain = table_of(mode, family).chains["services"]
+        chain.rules = (Rule(limit + x.verdict(x.Verdict.DROP), b""), *chain.rules)
+
+    differences = {each.difference for each in compare_tables(mode, pipeline) if each.flows}
+    assert all("has a rule that cannot be read (limit is not known here, in the rule `limit immediate`)" in each for each in differences)
+    assert differences

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from tests.support.polling import soon
 from tests.unit.agent.examples import NODE, service
 
+from proxyconfig_agent.checks.shadow.iptables import Chains, desired
 from proxyconfig_agent.checks.shadow.observer import Observed, Observer
-from proxyconfig_agent.checks.shadow.tables import Chains, desired
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.state.cluster import ClusterState

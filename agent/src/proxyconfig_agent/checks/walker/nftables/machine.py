@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeAlias
 
 from proxyconfig_agent.checks.walker.nftables.tables import Table
 from proxyconfig_agent.checks.walker.path import Passage
@@ -49,6 +51,10 @@ class Machine:
             return remembered
         element = held.find(key)
         return None if element is None else element.verdict or element.value
+
+
+Step: TypeAlias = Callable[[Machine], NftVerdict | None]
+"""What an expression does to registers, packet and memory; the verdict if it has one."""
 
 
 @lru_cache(maxsize=256)

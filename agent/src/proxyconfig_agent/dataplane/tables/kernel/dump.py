@@ -46,27 +46,31 @@ def in_answers(answers: Iterable[bytes], key_length: int) -> Iterator[tuple[byte
 
 def _containers(connection: Connection, table: Table) -> dict[str, HeldContainer]:
     found = {}
-    for of_set in _of_table(connection, Kind.GET_SET, table):
+    for _, of_set in of_table(connection, Kind.GET_SET, table):
         key_length, value_length = _number(of_set, uapi.NFTA_SET_KEY_LEN), _number(of_set, uapi.NFTA_SET_DATA_LEN)
         found[text_of(of_set[uapi.NFTA_SET_NAME])] = HeldContainer(key_length, value_length, _number(of_set, uapi.NFTA_SET_FLAGS))
     return found
 
 
 def _chains(connection: Connection, table: Table) -> dict[str, HeldChain]:
-    chains = {text_of(of[uapi.NFTA_CHAIN_NAME]): HeldChain(_hook(of), _accepts(of)) for of in _of_table(connection, Kind.GET_CHAIN, table)}
-    for of_rule in _of_table(connection, Kind.GET_RULE, table):
+    chains = {
+        text_of(of[uapi.NFTA_CHAIN_NAME]): HeldChain(_hook(of), _accepts(of)) for _, of in of_table(connection, Kind.GET_CHAIN, table)
+    }
+    for _, of_rule in of_table(connection, Kind.GET_RULE, table):
         chain = chains.get(text_of(of_rule[uapi.NFTA_RULE_CHAIN]))
         if chain:
             chain.rules.append((of_rule.get(uapi.NFTA_RULE_EXPRESSIONS, b""), of_rule.get(uapi.NFTA_RULE_USERDATA, b"")))
     return chains
 
 
-def _of_table(connection: Connection, kind: Kind, table: Table) -> Iterator[dict[int, bytes]]:
-    """Older kernels print the chains of all tables of a family, so ours are picked out here: NFTA_*_TABLE is 1 in all of them."""
+def of_table(connection: Connection, kind: Kind, table: Table) -> Iterator[tuple[bytes, dict[int, bytes]]]:
+    """The chains, rules or sets of a table: their octets, and their attributes by number. Raises KernelError.
+
+    Older kernels print the chains of all tables of a family, so those are picked out here: NFTA_*_TABLE is 1 in all of them."""
     for answer in connection.dump(kind, table.family, query(table)):
         found = dict(attributes(answer))
         if text_of(found[uapi.NFTA_CHAIN_TABLE]) == table.name:
-            yield found
+            yield answer, found
 
 
 def _hook(of_chain: dict[int, bytes]) -> Hook | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tests.unit.agent.dataplane.nftables.frontends import frontends
 
-from proxyconfig_agent.checks.shadow.tables import Chains, desired
+from proxyconfig_agent.checks.shadow.iptables import Chains, desired
 from proxyconfig_agent.dataplane.iptables.model import chain_names
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Chain, Table
 from proxyconfig_agent.dataplane.port import Settings

@@ -1,4 +1,4 @@
-"""The two rule sets of one family, as `checks.walker.iptables` walks them. Pure."""
+"""Both rule sets of one family in iptables mode, as `checks.walker.iptables` walks them. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from proxyconfig_agent.checks.walker.iptables.rules import IptablesRules
 from proxyconfig_agent.dataplane.iptables.delta import by_chain
 from proxyconfig_agent.dataplane.iptables.lower import lower
 from proxyconfig_agent.dataplane.iptables.model import chain_names
@@ -52,6 +53,11 @@ class Chains:
 
     chains: MutableMapping[Chain, tuple[str, ...]]
 
+    def sides(self, ports: Sequence[Frontends], settings: Settings) -> tuple[IptablesRules, IptablesRules]:
+        """These rules, and those that iptables mode makes, as packets for these Service ports of one family meet them."""
+        family = ports[0].family
+        return IptablesRules({family.value: self.about(ports)}), IptablesRules({family.value: desired(ports, settings, family)})
+
     def about(self, ports: Sequence[Frontends]) -> Chains:
         """Without the rules that match a single other address, or another node port: packets for these ports do not meet those, and there
         are thousands."""
@@ -85,7 +91,7 @@ def saved(lines: Iterable[str]) -> Chains:
 
 
 def desired(ports: Iterable[Frontends], settings: Settings, family: Family) -> Chains:
-    """What iptables mode makes of these Service ports. The other modes translate the same packets to the same endpoints."""
+    """What iptables mode makes of these Service ports."""
     there, features = fixed(settings, family, Features()), Features()
     chains: dict[Chain, list[str]] = {chain: [] for chain in _BUILT_IN}
     for chain, rule in reversed(there.jumps):
