@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.apiserver.expect import is_ready, says, soon
 from tests.apiserver.fleet import Fleet
-from tests.apiserver.objects import CONFIGS, DAEMONSETS, PODS, PROXIES, Api
+from tests.apiserver.objects import CONFIGS, DAEMONSETS, PODS, PROXIES, Api, config
 from tests.apiserver.test_operator_waves import ended, installed
 
 from proxyconfig_api.objects import names
@@ -78,3 +78,29 @@ def test_while_paused_no_pod_is_replaced(api: Api, fleet: Fleet) -> None:
     assert (plan["fields"], plan["nodes"], plan["waves"]) == ([{"path": "agent.image", "disruption": "RestartsAgents"}], 6, 4)
     api.patch(f"{CONFIGS}/x", {"spec": {"rollout": {"paused": False}}})
     soon(lambda: {image for _, image in pods(api).values()}, until=lambda seen: seen == {IMAGE})
+
+
+@pytest.mark.parametrize(("old", "new", "pod_first"), [("nftables", "iptables", True), ("iptables", "nftables", False)])
+def test_the_pod_and_the_revision_of_another_mode_come_one_after_the_other(
+    api: Api, fleet: Fleet, old: str, new: str, *, pod_first: bool
+) -> None:
+    fleet.join("n0")
+    api.apply(f"{CONFIGS}/x", config("x", mode=old, rollout={"holdPeriod": "1s"}))
+    is_ready(api, "x", 1)
+    ended(api, "Complete")
+    before = release(api)
+    api.patch(f"{CONFIGS}/x", {"spec": {"mode": new}})
+    seen = soon(lambda: release(api), until=lambda found: found != before)
+
+    ended(api, "Complete")
+
+    after = release(api)
+    assert seen == ((before[0], after[1]) if pod_first else (after[0], before[1]))
+    assert "next" not in api.have(f"{PROXIES}/n0")["spec"]
+    assert api.have(f"{PROXIES}/n0")["metadata"]["generation"] == 3
+
+
+def release(api: Api) -> tuple[str, str]:
+    """The revision and the pod revision that node n0 is ordered."""
+    spec = api.have(f"{PROXIES}/n0")["spec"]
+    return spec["revisionName"], spec["podRevision"]

@@ -41,6 +41,15 @@ class NodeChange(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit
     """The value of RETRY_ANNOTATION with which the node got the revision. With another one it begins a failed change anew."""
 
 
+class NextOrder(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
+    """What the node is on its way to, where its pod and its revision change one after the other."""
+
+    revision_name: str
+    pod_revision: str
+    retry: str = ""
+    """As in NodeChange."""
+
+
 class NodeProxySpec(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """Written by the operator alone."""
 
@@ -51,6 +60,8 @@ class NodeProxySpec(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """The value of POD_REVISION_LABEL that the agent's pod is to have; empty: any."""
     action: Action = Action.APPLY
     change: NodeChange = NodeChange()
+    next: NextOrder | None = None
+    """What follows when this is done; None: nothing."""
 
 
 class Quarantined(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

@@ -16,7 +16,7 @@ from proxyconfig_api.objects import names
 from proxyconfig_api.objects.revision import HASH_LENGTH
 from proxyconfig_api.spec import modes
 from proxyconfig_api.spec.agent import Agent
-from proxyconfig_api.spec.sections import ProxyConfigSpec
+from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
 from proxyconfig_operator.model.address import Address
 from proxyconfig_operator.model.objects import Config, DaemonSet
 
@@ -89,6 +89,20 @@ def _named(template: Mapping[str, Any]) -> dict[str, Any]:
     metadata = template["metadata"]
     digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:HASH_LENGTH]
     return {**template, "metadata": {**metadata, "labels": {**metadata["labels"], names.POD_REVISION_LABEL: digest}}}
+
+
+def needed_by(mode: Mode) -> frozenset[str]:
+    """The capabilities and host paths without which a mode does not run."""
+    needs = modes.pod_needs(mode)
+    return frozenset((*needs.capabilities, *(each.path for each in needs.host_paths)))
+
+
+def granted_by(template: Mapping[str, Any]) -> frozenset[str]:
+    """The capabilities and mounts of the agent's container in pods of a template."""
+    containers = template.get("spec", {}).get("containers") or ()
+    agent: Mapping[str, Any] = next((each for each in containers if each.get("name") == names.AGENT), {})
+    capabilities = agent.get("securityContext", {}).get("capabilities", {}).get("add") or ()
+    return frozenset((*capabilities, *(each["mountPath"] for each in agent.get("volumeMounts") or ())))
 
 
 def differs(wanted: Mapping[str, Any], existing: DaemonSet | None) -> bool:

@@ -22,6 +22,7 @@ _PASSING = ("Starting", "Removed", "WaitingForKubeProxy")
 """What an agent says on its way to Ready; a node that comes back was removed before."""
 _SILENT = "AgentSilent", "no heartbeat from the agent: it cannot reach the API server or read the cluster, and its rules may be stale"
 _MUTE = "NotReported", "no report from the agent since its pod started: it cannot reach the API server or read the cluster"
+_UNHEARD = (_SILENT[0], _MUTE[0])
 _PULLING = ("ErrImagePull", "ImagePullBackOff")
 
 
@@ -48,6 +49,8 @@ class NodeState:
     message: str = ""
     mode: str = ""
     """The mode that runs there; empty if none does, or it is not known."""
+    agent_ready: bool = False
+    """Whether it has the pod that it was given, and the agent in it is at work."""
     other_proxy: str = ""
     """The reason of its condition OtherProxyPresent; empty where that is not True."""
 
@@ -69,7 +72,8 @@ def state_of(node: Node, proxy: NodeProxy | None, pod: Pod | None, waits: Waits,
     )
     mode, pod_revision = proxy.status.mode.effective if proxy is not None else "", pod.pod_revision if pod is not None else ""
     updated = applied and given.revision == revision
-    return NodeState(node.metadata.name, health, updated, pod_revision, reason, message[:MESSAGE_LIMIT], mode, _other_proxy(proxy))
+    ready = node.answers and words_of(pod) is None and given.pod_revision in ("", pod_revision) and reason not in _UNHEARD
+    return NodeState(node.metadata.name, health, updated, pod_revision, reason, message[:MESSAGE_LIMIT], mode, ready, _other_proxy(proxy))
 
 
 def _other_proxy(proxy: NodeProxy | None) -> str:
@@ -81,6 +85,13 @@ def given_of(proxy: NodeProxy | None, config: str) -> Release:
     """The release of `config` that a node was given; empty if none."""
     ours = proxy is not None and proxy.spec.config_name == config and proxy.spec.action is Action.APPLY
     return Release(proxy.spec.revision_name, proxy.spec.pod_revision) if proxy is not None and ours else Release()
+
+
+def goal_of(proxy: NodeProxy | None, config: str) -> Release:
+    """The release of `config` that a node is on its way to; the one that it was given where nothing follows that."""
+    following = proxy.spec.next if proxy is not None else None
+    given = given_of(proxy, config)
+    return Release(following.revision_name, following.pod_revision) if given and following is not None else given
 
 
 def change_of(proxy: NodeProxy | None) -> ChangeStatus | None:

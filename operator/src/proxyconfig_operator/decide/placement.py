@@ -9,22 +9,20 @@ import msgspec
 
 from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects import names
-from proxyconfig_api.objects.nodeproxy import NodeChange, NodeProxy, NodeProxySpec
-from proxyconfig_operator.model.objects import Config, Node
+from proxyconfig_api.objects.nodeproxy import NodeProxy, NodeProxySpec
+from proxyconfig_operator.model.objects import Node
 from proxyconfig_operator.model.writes import Apply, Resource, Write
-from proxyconfig_operator.rollout.release import Release
 
 
-def writes_of(config: Config, release: Release, change: NodeChange, node: Node, proxy: NodeProxy | None) -> tuple[Write, ...]:
-    """What a member lacks of being placed on `release`; empty if nothing.
+def writes_of(wanted: NodeProxySpec, node: Node, proxy: NodeProxy | None) -> tuple[Write, ...]:
+    """What a member lacks of being placed as `wanted`; empty if nothing.
 
     `change` goes along with another release or another attempt at it; by itself it is no reason to write."""
-    wanted = NodeProxySpec(config_name=config.name, revision_name=release.revision, pod_revision=release.pod_revision, change=change)
     if proxy is not None and _is_same_order(wanted, proxy.spec):
         wanted = proxy.spec
     placed = proxy is not None and proxy.spec == wanted and _owned(proxy, node)
-    labelled = node.metadata.label(names.CONFIG_LABEL) == config.name
-    return (*(() if placed else (place(node, wanted),)), *(() if labelled else (_label(node, config.name),)))
+    labelled = node.metadata.label(names.CONFIG_LABEL) == wanted.config_name
+    return (*(() if placed else (place(node, wanted),)), *(() if labelled else (_label(node, wanted.config_name),)))
 
 
 def place(node: Node, spec: NodeProxySpec, annotations: Mapping[str, str] | None = None) -> Apply:

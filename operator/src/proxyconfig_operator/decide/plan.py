@@ -15,7 +15,7 @@ from proxyconfig_api.objects import names
 from proxyconfig_api.status.plan import PlanStatus
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide import agent_daemonset, pending, placement, pod_revisions, removal, revisions, rollouts
-from proxyconfig_operator.decide.node_state import given_of
+from proxyconfig_operator.decide.node_state import given_of, goal_of
 from proxyconfig_operator.decide.removal import Leaving, Step
 from proxyconfig_operator.decide.revisions import Verdict
 from proxyconfig_operator.decide.snapshot import Snapshot
@@ -23,7 +23,6 @@ from proxyconfig_operator.model.objects import Config, DaemonSet
 from proxyconfig_operator.model.writes import Apply, Delete, Resource, Write
 from proxyconfig_operator.rollout.admission import admit
 from proxyconfig_operator.rollout.planner import Step as RolloutStep
-from proxyconfig_operator.rollout.release import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ def _service(config: Config, snapshot: Snapshot) -> Plan:
     """Bring the members to their target, and release the others."""
     target, leaving = snapshot.targets[config.name], removal.leaving_of(config, snapshot)
     manifest = agent_daemonset.render(config, snapshot.installation)
-    step = rollouts.step(config, agent_daemonset.pod_revision_of(manifest), snapshot)
+    step = rollouts.step(config, manifest, snapshot)
     moves, more = _placings(config, step, snapshot) if step is not None else ((), False)
     agents = _agents(config, manifest, step, snapshot) if step is not None else ()
     return Plan(
@@ -75,26 +74,25 @@ def _service(config: Config, snapshot: Snapshot) -> Plan:
 def _placings(config: Config, step: RolloutStep, snapshot: Snapshot) -> tuple[tuple[Write, ...], bool]:
     """What places the members: the whole wave, and of all others as many as go into a pass; and whether some are left for the next."""
     members, waved = snapshot.assignment.members[config.name], [name for name in step.moves if step.status.waves]
-    moving = {name: step.moves.get(name) or step.joins.get(name) or given_of(snapshot.proxies[name], config.name) for name in members}
-    writes = {name: _placing(config, name, release, step, snapshot) for name, release in moving.items()}
+    writes = {name: _placing(config, name, step, snapshot) for name in members}
     in_waves = frozenset(waved)
     others, more = admit([each for name, each in writes.items() if each and name not in in_waves])
     placed = tuple(write for each in (*(writes[name] for name in waved), *others) for write in each)
     return (*placed, *pod_revisions.outdated(config, snapshot)), more
 
 
-def _placing(config: Config, node: str, release: Release, step: RolloutStep, snapshot: Snapshot) -> tuple[Write, ...]:
+def _placing(config: Config, node: str, step: RolloutStep, snapshot: Snapshot) -> tuple[Write, ...]:
     proxy = snapshot.proxies.get(node)
-    stays = proxy is not None and node not in step.moves and node not in step.joins
-    change = proxy.spec.change if proxy is not None and stays else rollouts.change_to(release.revision, config, step.status)
-    return placement.writes_of(config, release, change, snapshot.nodes[node], proxy)
+    wanted = rollouts.spec_of(node, proxy, config, step)
+    return placement.writes_of(wanted, snapshot.nodes[node], proxy)
 
 
 def _superseded(config: Config, manifest: Mapping[str, Any], step: RolloutStep | None, snapshot: Snapshot) -> tuple[Write, ...]:
+    orders = [each(proxy, config.name) for proxy in snapshot.proxies.values() for each in (given_of, goal_of)]
     given = {proxy.spec.revision_name for proxy in snapshot.proxies.values() if proxy.spec.config_name == config.name}
     rollout = step.status if step is not None else RolloutStatus()
     goal = {rollout.revision} if rollout.phase is RolloutPhase.COMPLETE else {rollout.revision, rollout.previous_revision}
-    in_use = given | goal | {snapshot.targets[config.name].revision}
+    in_use = given | {each.revision for each in orders} | goal | {snapshot.targets[config.name].revision}
     old = revisions.superseded(snapshot.revisions_of(config.name), in_use, config.spec.rollout.revision_history_limit)
     return (*old, *pod_revisions.superseded(config, manifest, rollout, snapshot))
 

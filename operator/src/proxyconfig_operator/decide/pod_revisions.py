@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from proxyconfig_api.objects.revision import written
+import msgspec
+
+from proxyconfig_api.objects.revision import revision_of, written
+from proxyconfig_api.spec.sections import Mode
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide import agent_daemonset, revisions
-from proxyconfig_operator.decide.node_state import given_of
+from proxyconfig_operator.decide.node_state import given_of, goal_of
 from proxyconfig_operator.decide.snapshot import Snapshot
-from proxyconfig_operator.model.objects import Config
+from proxyconfig_operator.model.objects import Config, Revision
 from proxyconfig_operator.model.writes import Apply, Delete, Resource, Write
+from proxyconfig_operator.rollout.order import Fits
 from proxyconfig_operator.rollout.planner import Step
 
 
@@ -53,7 +57,8 @@ def outdated(config: Config, snapshot: Snapshot) -> Iterator[Delete]:
 
 def superseded(config: Config, manifest: Mapping[str, Any], rollout: RolloutStatus, snapshot: Snapshot) -> tuple[Write, ...]:
     """Those that no node has, and none may go back to."""
-    given = {given_of(proxy, config.name).pod_revision for proxy in snapshot.proxies.values()}
+    orders = [each(proxy, config.name) for proxy in snapshot.proxies.values() for each in (given_of, goal_of)]
+    given = {each.pod_revision for each in orders}
     earlier = set() if rollout.phase is RolloutPhase.COMPLETE else {rollout.previous_pod_revision}
     in_use = given | earlier | {rollout.pod_revision, agent_daemonset.pod_revision_of(manifest)}
     kept = {_object_name(config.name, each) for each in in_use}
@@ -62,8 +67,32 @@ def superseded(config: Config, manifest: Mapping[str, Any], rollout: RolloutStat
 
 def known(config: str, snapshot: Snapshot) -> frozenset[str]:
     """Those that there are to go back to."""
+    return frozenset(templates_of(config, snapshot))
+
+
+def templates_of(config: str, snapshot: Snapshot) -> Mapping[str, Mapping[str, Any]]:
+    """The templates of those that are stored, by name."""
     start = len(_object_name(config, ""))
-    return frozenset(each.metadata.name[start:] for each in snapshot.pod_revisions_of(config) if each.data)
+    return {
+        each.metadata.name[start:]: (each.data or {})["template"]
+        for each in snapshot.pod_revisions_of(config)
+        if "template" in (each.data or {})
+    }
+
+
+def fits_of(config: Config, manifest: Mapping[str, Any], snapshot: Snapshot) -> Fits:
+    """Which revisions can run in which pods: those of `config`, and those of its spec, which may not be stored yet: `manifest` has its
+    template."""
+    ran = {each.metadata.name: _mode_of(each) for each in snapshot.revisions_of(config.name)}
+    ran[revision_of(config.name, config.spec).name] = config.spec.mode
+    granted = {name: agent_daemonset.granted_by(template) for name, template in templates_of(config.name, snapshot).items()}
+    granted[agent_daemonset.pod_revision_of(manifest)] = agent_daemonset.granted_by(manifest["spec"]["template"])
+
+    def fits(revision: str, pod_revision: str) -> bool:
+        mode, grants = ran.get(revision), granted.get(pod_revision)
+        return mode is not None and grants is not None and agent_daemonset.needed_by(mode) <= grants
+
+    return fits
 
 
 def spec_of(config: str, revision: str, snapshot: Snapshot) -> Mapping[str, Any]:
@@ -79,6 +108,15 @@ def _template(revision: str, config: Config, manifest: Mapping[str, Any], snapsh
         return template
     stored = snapshot.revisions.get(_object_name(config.name, revision)) if revision else None
     return stored.data.get("template") if stored is not None and stored.data is not None else None
+
+
+def _mode_of(revision: Revision) -> Mode | None:
+    """None for one of a version that has other modes."""
+    spec = (revision.data or {}).get("spec", {})
+    try:
+        return msgspec.convert(spec.get("mode", Mode.NFTABLES), Mode)
+    except msgspec.ValidationError:
+        return None
 
 
 def _object_name(config: str, revision: str) -> str:

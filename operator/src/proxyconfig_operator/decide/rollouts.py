@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from proxyconfig_api.objects.nodeproxy import NodeChange, NodeProxy
+from collections.abc import Mapping
+from typing import Any
+
+from proxyconfig_api.objects.nodeproxy import NextOrder, NodeChange, NodeProxy, NodeProxySpec
 from proxyconfig_api.spec.rollout import RETRY_ANNOTATION
 from proxyconfig_api.status.rollout import ChangePhase, RolloutStatus
-from proxyconfig_operator.decide import pod_revisions
-from proxyconfig_operator.decide.node_state import Health, NodeState, change_of, given_of
+from proxyconfig_operator.decide import agent_daemonset, pod_revisions
+from proxyconfig_operator.decide.node_state import Health, NodeState, change_of, given_of, goal_of
 from proxyconfig_operator.decide.revisions import Verdict
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config
@@ -19,11 +22,12 @@ _NOT_APPLIED = "NotApplied"
 """For a rollout spec.rollout.progressDeadline decides when a node is late."""
 
 
-def step(config: Config, pod_revision: str, snapshot: Snapshot) -> Step | None:
-    """The next step; None while there is no revision. `pod_revision`: the one that the spec asks for."""
+def step(config: Config, manifest: Mapping[str, Any], snapshot: Snapshot) -> Step | None:
+    """The next step; None while there is no revision. `manifest`: the DaemonSet that the spec asks for."""
     target = snapshot.targets[config.name]
     if not target.revision:
         return None
+    pod_revision = agent_daemonset.pod_revision_of(manifest)
     follow, existing = target.verdict is Verdict.FOLLOW, snapshot.daemonset_of(config.name)
     request = Request(
         release=Release(target.revision, pod_revision if follow or existing is None else existing.pod_revision),
@@ -31,6 +35,7 @@ def step(config: Config, pod_revision: str, snapshot: Snapshot) -> Step | None:
         follow=follow,
         retry=config.metadata.annotations.get(RETRY_ANNOTATION, ""),
         known={each.metadata.name for each in snapshot.revisions_of(config.name)} | pod_revisions.known(config.name, snapshot),
+        fits=pod_revisions.fits_of(config, manifest, snapshot),
     )
     return step_of(request, config.status.rollout, members_of(config, snapshot), snapshot.now)
 
@@ -41,7 +46,23 @@ def members_of(config: Config, snapshot: Snapshot) -> list[Member]:
     return [_member(state, snapshot.proxies.get(state.name), config, snapshot) for state in states]
 
 
-def change_to(revision: str, config: Config, status: RolloutStatus) -> NodeChange:
+def spec_of(node: str, proxy: NodeProxy | None, config: Config, step: Step) -> NodeProxySpec:
+    """What the NodeProxy of a member says after `step`."""
+    held, goal = given_of(proxy, config.name), step.moves.get(node) or goal_of(proxy, config.name)
+    release = step.orders.get(node) or step.joins.get(node) or held
+    begins = release.revision != held.revision or (node in step.moves and release.revision == goal.revision)
+    retry = step.status.observed_retry if node in step.moves else _retry_of(proxy)
+    follows = node not in step.joins and release != goal
+    return NodeProxySpec(
+        config_name=config.name,
+        revision_name=release.revision,
+        pod_revision=release.pod_revision,
+        change=_change_to(release.revision, config, step.status) if proxy is None or begins else proxy.spec.change,
+        next=NextOrder(revision_name=goal.revision, pod_revision=goal.pod_revision, retry=retry) if follows else None,
+    )
+
+
+def _change_to(revision: str, config: Config, status: RolloutStatus) -> NodeChange:
     """How a node changes to `revision`: to the first one, and to what is known to be good, without a hold or a way back."""
     rollout = config.spec.rollout
     if revision == status.previous_revision or not status.previous_revision:
@@ -51,23 +72,45 @@ def change_to(revision: str, config: Config, status: RolloutStatus) -> NodeChang
 
 def _member(state: NodeState, proxy: NodeProxy | None, config: Config, snapshot: Snapshot) -> Member:
     rollout, labels = config.spec.rollout, snapshot.nodes[state.name].metadata.labels or {}
+    held, goal = given_of(proxy, config.name), goal_of(proxy, config.name)
     held_s = _held_s(state.name, proxy, config, snapshot)
-    standing = _standing(state, held_s, config)
-    is_counted_here = standing is Standing.HOLDING and held_s is not None
-    waited_s = held_s if is_counted_here and held_s is not None else _waited_s(state, standing, snapshot)
-    limit_s = rollout.hold_period if is_counted_here else rollout.progress_deadline
+    on_held = _standing(state, held_s, config)
+    standing = on_held if held == goal else _standing_under_way(on_held, state, held, goal)
+    is_counted_here = on_held is Standing.HOLDING and held_s is not None
+    waited_s = held_s if standing is Standing.HOLDING and held_s is not None else _waited_s(state, standing, snapshot)
+    left_s = rollout.hold_period - held_s if is_counted_here and held_s is not None else rollout.progress_deadline - waited_s
     return Member(
         name=state.name,
-        release=given_of(proxy, config.name),
+        release=goal,
         standing=standing,
-        retry=proxy.spec.change.retry if proxy is not None else "",
+        retry=_retry_of(proxy),
         pod_revision=state.pod_revision,
         group=labels.get(rollout.topology_key, "") if rollout.topology_key else "",
         canary=rollout.canary.selector is not None and rollout.canary.selector.matches(labels),
         late=standing is not Standing.HEALTHY and waited_s > rollout.progress_deadline,
-        left_s=limit_s - waited_s if limit_s > waited_s and standing not in (Standing.HEALTHY, Standing.FAILED) else None,
+        left_s=left_s if left_s > 0 and standing not in (Standing.HEALTHY, Standing.FAILED) else None,
         words=f"node {state.name}: {state.reason}: {state.message}" if state.reason else "",
+        held=held,
+        runs=proxy.status.observed_revision if proxy is not None else "",
+        agent_ready=state.agent_ready,
+        held_healthy=on_held is Standing.HEALTHY,
+        unobserved=proxy is not None and proxy.status.observed_generation < proxy.metadata.generation,
     )
+
+
+def _retry_of(proxy: NodeProxy | None) -> str:
+    if proxy is None:
+        return ""
+    return proxy.spec.next.retry if proxy.spec.next is not None else proxy.spec.change.retry
+
+
+def _standing_under_way(on_held: Standing, state: NodeState, held: Release, goal: Release) -> Standing:
+    """The change is open until the node has all of the goal. While only its pod is new, what the agent says of the old revision does not
+    count, but whether it is at work."""
+    if on_held is Standing.UNREACHABLE:
+        return on_held
+    fails = on_held is Standing.FAILED and not (held.revision != goal.revision and state.agent_ready)
+    return Standing.FAILED if fails else Standing.CHANGING
 
 
 def _standing(state: NodeState, held_s: float | None, config: Config) -> Standing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -107,13 +107,14 @@ class Fleet:
         """The waves from the beginning, for the nodes that there are now."""
         return self._waves([*self.given, *self.able], 0) if self.gated else ()
 
-    def template(self, moving: Sequence[Member]) -> str:
-        """Of which revision pods are to be made. While the release is on trial it is that only for as long as nodes that were given the
-        release, or are given it now, have another pod: pods that come for other reasons are of the one that is known to be good."""
+    def template(self, orders: Mapping[str, Release]) -> str:
+        """Of which revision pods are to be made, if these orders are given. While the release is on trial it is that only for as long as
+        nodes that are to have such a pod have another one: pods that come for other reasons are of the one that is known to be good."""
+        made = self.goal.pod_revision
         if not self.gated or not self.can_go_back or not self.previous.pod_revision:
-            return self.goal.pod_revision
-        lacks = any(each.pod_revision != self.goal.pod_revision for each in (*self.given, *moving))
-        return (self.goal if lacks else self.previous).pod_revision
+            return made
+        lacks = any(orders.get(each.name, each.held).pod_revision == made != each.pod_revision for each in self.members)
+        return made if lacks else self.previous.pod_revision
 
     def _awaits_retry(self, member: Member) -> bool:
         """Whether a node has failed on the goal before the rollout was retried: then it is given the goal again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from proxyconfig_operator.rollout.release import Release
+from proxyconfig_operator.rollout.release import NONE, Release
 
 
 class Standing(enum.Enum):
@@ -26,7 +26,7 @@ class Standing(enum.Enum):
 class Member:
     name: str
     release: Release
-    """The one it was given; empty if none of this ProxyConfig."""
+    """The one it was given, or is on its way to; empty if none of this ProxyConfig."""
     standing: Standing
     retry: str = ""
     """The attempt at the release with which it was given."""
@@ -42,11 +42,26 @@ class Member:
     """When time alone changes its standing, or makes it late."""
     words: str = ""
     """Why it is not healthy."""
+    held: Release = NONE
+    """What it is ordered now: the release, or something on the way to it."""
+    runs: str = ""
+    """The revision that its agent reports; empty if that is not known."""
+    agent_ready: bool = False
+    """Whether it has the pod that it is ordered, and the agent in it is at work."""
+    held_healthy: bool = False
+    """Whether it does well on what it holds, and did for the hold period."""
+    unobserved: bool = False
+    """Whether its agent has not answered the last order."""
 
     @property
-    def lacks_pod(self) -> bool:
-        """Whether it has another pod than it was given."""
-        return self.release.pod_revision not in ("", self.pod_revision)
+    def is_under_way(self) -> bool:
+        """Whether another order follows the one that it has."""
+        return self.held != self.release
+
+    @property
+    def in_change(self) -> bool:
+        """Whether its agent may be changing the node's revision, and is expected to finish that."""
+        return self.unobserved and not self.late and (self.agent_ready or self.standing is not Standing.FAILED)
 
     @property
     def serves(self) -> bool:

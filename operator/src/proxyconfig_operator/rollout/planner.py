@@ -17,6 +17,7 @@ from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.rollout import phase, words
 from proxyconfig_operator.rollout.fleet import GOING_BACK, Fleet
 from proxyconfig_operator.rollout.member import Member, Standing
+from proxyconfig_operator.rollout.order import order_of
 from proxyconfig_operator.rollout.release import Release
 from proxyconfig_operator.rollout.request import Request
 
@@ -27,6 +28,8 @@ class Step:
     """To be written before the moves."""
     moves: Mapping[str, Release]
     """Nodes that have a release and get another one, or the same one in another attempt."""
+    orders: Mapping[str, Release]
+    """What these nodes, and those that are under way, are ordered now: see `order`."""
     joins: Mapping[str, Release]
     """Nodes that have none and get one."""
     template: str
@@ -41,13 +44,26 @@ def step_of(request: Request, before: RolloutStatus | None, members: Sequence[Me
     fleet = Fleet(request, phase.judged(begun), members)
     moving = _moving(fleet) if request.follow else ()
     status = _described(fleet, moving)
+    moves = {each.name: fleet.goal for each in moving}
+    orders = _orders(fleet, moves)
     return Step(
         status,
-        {each.name: fleet.goal for each in moving},
+        moves,
+        orders,
         {each.name: fleet.safe for each in members if not each.release},
-        fleet.template(moving),
+        fleet.template(orders),
         None if moving else _again_in_s(fleet, status),
     )
+
+
+def _orders(fleet: Fleet, moves: Mapping[str, Release]) -> Mapping[str, Release]:
+    """Nodes that are under way get there also while the rollout is paused; where it has failed, and nodes keep what they have, they do
+    as well."""
+    if fleet.status.phase is RolloutPhase.FAILED:
+        return {}
+    going = (each for each in fleet.members if each.name in moves or each.is_under_way)
+    targets = ((each, moves.get(each.name, each.release)) for each in going)
+    return {each.name: order_of(each, target, fleet.request.fits, back=target == fleet.previous) for each, target in targets}
 
 
 def _again_in_s(fleet: Fleet, status: RolloutStatus) -> float | None:

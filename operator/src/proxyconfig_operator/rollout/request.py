@@ -6,7 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from proxyconfig_api.spec.rollout import Rollout
+from proxyconfig_operator.rollout.order import Fits
 from proxyconfig_operator.rollout.release import Release
+
+
+def _anything_fits(_revision: str, _pod_revision: str) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +25,4 @@ class Request:
     """The value of the annotation that starts a failed rollout again."""
     known: Collection[str] = ()
     """The revisions that there are to go back to, of both kinds."""
+    fits: Fits = _anything_fits

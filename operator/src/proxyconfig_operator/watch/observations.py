@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from proxyconfig_api.objects.nodeproxy import Action, NodeProxy
+from proxyconfig_api.objects.nodeproxy import Action, NextOrder, NodeProxy, NodeProxySpec
 from proxyconfig_api.status.conditions import is_true
 from proxyconfig_operator.decide.waits import APPLY_S, Waits
 from proxyconfig_operator.model.objects import Config, Node, Pod
@@ -74,7 +74,7 @@ class Observations:
         self._count(self._behind, old, new, running=new.spec.action is Action.APPLY and not _applied(new))
         steady = _applied(new) and is_true(new.status.conditions, "Ready")
         self._count(self._steady, old, new, running=steady)
-        self._count(self._unready, old, new, running=not steady)
+        self._count_change(old, new, running=not steady or new.spec.next is not None)
         if old is not None and old.spec != new.spec and not self._ready_pods.get(new.metadata.name):
             self._agent_unready.restart(new.metadata.name)
 
@@ -98,6 +98,16 @@ class Observations:
         if not pods:
             del self._ready_pods[node]
 
+    def _count_change(self, old: NodeProxy | None, new: NodeProxy, *, running: bool) -> None:
+        """A change has one deadline, also where the pod and the revision of a node change one after the other."""
+        same = old is not None and old.metadata.uid == new.metadata.uid and _goal(old.spec) == _goal(new.spec)
+        if not running:
+            self._unready.stop(new.metadata.name)
+        elif same:
+            self._unready.start(new.metadata.name)
+        else:
+            self._unready.restart(new.metadata.name)
+
     def _count(self, what: Elapsed, old: NodeProxy | None, new: NodeProxy, *, running: bool) -> None:
         """Count anew for another request, so that an answer to an earlier one is not mixed up with it."""
         if not running:
@@ -106,6 +116,12 @@ class Observations:
             what.restart(new.metadata.name)
         else:
             what.start(new.metadata.name)
+
+
+def _goal(spec: NodeProxySpec) -> tuple[object, ...]:
+    """What the node has when nothing follows any more."""
+    goal = spec.next or NextOrder(revision_name=spec.revision_name, pod_revision=spec.pod_revision, retry=spec.change.retry)
+    return spec.config_name, spec.action, goal
 
 
 def _applied(proxy: NodeProxy) -> bool:

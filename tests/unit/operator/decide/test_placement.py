@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from tests.unit.operator.builders import P1, config, labelled, node, proxy
+from tests.unit.operator.builders import P1, labelled, node, proxy
 
 from proxyconfig_api.objects import names
-from proxyconfig_api.objects.nodeproxy import NodeChange, NodeProxy
+from proxyconfig_api.objects.nodeproxy import NodeChange, NodeProxy, NodeProxySpec
 from proxyconfig_api.spec.rollout import OnFailure
 from proxyconfig_operator.decide import placement
 from proxyconfig_operator.model.objects import Node
 from proxyconfig_operator.model.writes import Apply, Resource, Write
-from proxyconfig_operator.rollout.release import Release
 
 CHANGE = NodeChange(on_failure=OnFailure.ROLLBACK)
 
 
 def writes_of(node: Node, proxy: NodeProxy | None, revision: str = "x-1") -> tuple[Write, ...]:
-    return placement.writes_of(config(), Release(revision, P1), CHANGE, node, proxy)
+    wanted = NodeProxySpec(config_name="x", revision_name=revision, pod_revision=P1, change=CHANGE)
+    return placement.writes_of(wanted, node, proxy)
 
 
 def kinds(writes: tuple[Write, ...]) -> list[Resource]:

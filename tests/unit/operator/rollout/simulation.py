@@ -15,7 +15,8 @@ from proxyconfig_operator.rollout.release import NONE, Release
 from proxyconfig_operator.rollout.request import Request
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-APPLY_S = 3
+APPLY_S, START_S = 3, 2
+"""What an agent needs for a revision, and a pod until it is Ready."""
 
 
 @dataclass
@@ -23,19 +24,29 @@ class SimNode:
     group: str = ""
     canary: bool = False
     release: Release = NONE
-    """Given by the operator."""
-    runs: Release = NONE
+    """Given by the operator: what it is ordered now."""
+    goal: Release = NONE
+    """What it is on its way to."""
+    runs: str = ""
+    """The revision in its kernel."""
     pod: str = ""
     """The revision of the pod of its agent; empty: it has none yet."""
+    pod_since: float = 0.0
+    ordered: float = 0.0
+    """When it was given its release."""
     since: float = 0.0
-    """When it was given the release, or began to be healthy on it."""
+    """When it was given its goal, or began to be healthy on its release."""
     up: bool = True
     retry: str = ""
-    """The attempt with which it was given the release."""
+    """The attempt with which it was given the goal."""
     back: bool = False
     """Its agent has gone back by itself, and does not try again before another order."""
+    answered: bool = True
+    """Whether its agent has reported about the last order."""
     taken: bool = False
-    """Whether it served when it was given a release that it does not run yet."""
+    """Whether it served when it was given a goal that it does not run yet."""
+    excused: bool = False
+    """Whether it had failed when it was given its release, or somebody else took its pod away."""
 
 
 @dataclass
@@ -50,6 +61,10 @@ class Simulation:
     """Nodes, and revisions that fail there."""
     stuck: set[tuple[str, str]] = field(default_factory=set)
     """Nodes, and revisions, of pods as well, that never get ready there."""
+    weak: set[str] = field(default_factory=set)
+    """Revisions of pods in which not every revision can run."""
+    demanding: set[str] = field(default_factory=set)
+    """Revisions that cannot run there."""
     retry: str = ""
     status: RolloutStatus | None = None
     known: set[str] = field(default_factory=set)
@@ -58,28 +73,37 @@ class Simulation:
     """The most nodes that were changing at once, of those that served before."""
 
     def members(self) -> list[Member]:
-        return [self._member(name, each) for name, each in sorted(self.nodes.items())]
+        return [self._member(name) for name in sorted(self.nodes)]
+
+    def fits(self, revision: str, pod: str) -> bool:
+        return not (revision in self.demanding and pod in self.weak)
 
     def step(self) -> Step:
         self.known |= {self.wanted, self.wanted_pods}
-        paused = self.settings.paused
-        request = Request(Release(self.wanted, self.wanted_pods), self.settings, follow=not paused, retry=self.retry, known=self.known)
+        request = Request(
+            Release(self.wanted, self.wanted_pods),
+            self.settings,
+            follow=not self.settings.paused,
+            retry=self.retry,
+            known=self.known,
+            fits=self.fits,
+        )
         return step_of(request, self.status, self.members(), NOW)
 
     def operate(self, writes: int = 10**6) -> bool:
         """One pass of the operator, which stops after so many writes; tell whether there was something to write."""
         step = self.step()
-        outdated = [each for each in self.nodes.values() if each.release.pod_revision == self.template != each.pod != ""]
+        outdated = [name for name, each in self.nodes.items() if each.release.pod_revision == self.template != each.pod != ""]
         if writes > 0:
             changed, self.template = step.template != self.template, step.template
         if writes > 1:
             changed, self.status = changed or step.status != self.status, step.status
             takes = any(each.serves for each in self.members() if each.name in step.moves)
-            todo = [*step.joins.items(), *step.moves.items()][: writes - 2]
+            todo = self._todo(step)[: writes - 2]
             for name, release in todo:
-                self._give(self.nodes[name], name, release, step.status)
-            for each in outdated[: writes - 2 - len(todo)]:
-                each.pod = ""
+                self._give(name, release, step)
+            for name in outdated[: writes - 2 - len(todo)]:
+                self._end_pod(name)
             if takes:
                 self._check()
             return changed or bool(todo or outdated)
@@ -90,10 +114,9 @@ class Simulation:
         self.now_s += seconds
         for name, each in self.nodes.items():
             if each.up and not each.pod:
-                each.pod = self.template
-            waiting = each.runs != each.release and self.now_s - each.since >= APPLY_S
-            if each.up and each.release and each.release.pod_revision in ("", each.pod) and waiting and not each.back:
-                self._try(name, each)
+                each.pod, each.pod_since = self.template, self.now_s
+            if each.up and each.release and self._is_ready(name):
+                self._work(name, each)
 
     def settle(self) -> RolloutPhase:
         """Let operator and agents work until nothing changes any more; fails if that takes forever."""
@@ -117,36 +140,102 @@ class Simulation:
         names = [each.pod for each in self.nodes.values()]
         return {name: names.count(name) for name in sorted(set(names))}
 
-    def _give(self, node: SimNode, name: str, release: Release, status: RolloutStatus) -> None:
-        served = self._member(name, node).serves
-        node.release, node.since, node.taken = release, self.now_s, served and node.runs != release
-        node.retry, node.back = status.observed_retry, False
+    def _todo(self, step: Step) -> list[tuple[str, Release]]:
+        """The orders that are another one than the node has, or go to another goal."""
+        orders = [(name, release) for name, release in step.orders.items() if name in step.moves or self.nodes[name].release != release]
+        return [*step.joins.items(), *orders]
 
-    def _try(self, name: str, node: SimNode) -> None:
-        if not {(name, each) for each in node.release} & (self.bad | self.stuck):
-            node.runs, node.since, node.taken = node.release, self.now_s, False
-        elif (name, node.release.revision) in self.bad:
-            node.back = self.settings.on_failure is OnFailure.ROLLBACK
+    def _give(self, name: str, release: Release, step: Step) -> None:
+        node, served = self.nodes[name], self._member(name).serves
+        goal = step.joins.get(name) or step.moves.get(name) or node.goal
+        self._check_order(name, release)
+        if (goal, step.status.observed_retry) != (node.goal, node.retry):
+            node.since = self.now_s
+        node.taken = (served or node.taken) and (node.runs, node.pod) != goal
+        if release.revision != node.release.revision or name in step.moves:
+            node.back = node.back and release.revision == node.release.revision != goal.revision
+        if name in step.moves:
+            node.retry = step.status.observed_retry
+        node.release, node.goal, node.ordered, node.answered = release, goal, self.now_s, False
 
-    def _member(self, name: str, node: SimNode) -> Member:
-        settings, waited = self.settings, self.now_s - node.since
-        late, left_s = False, None
+    def _work(self, name: str, node: SimNode) -> None:
+        """What an agent does that runs."""
+        revision = node.release.revision
+        if node.runs != revision and not node.back and self.now_s - node.ordered >= APPLY_S:
+            if (name, revision) in self.bad:
+                node.back, node.answered = self.settings.on_failure is OnFailure.ROLLBACK, True
+            elif (name, revision) not in self.stuck and self.fits(revision, node.pod):
+                node.runs, node.since = revision, self.now_s
+        node.answered |= node.runs == revision or node.back
+        if (node.runs, node.pod) == node.goal or (node.runs == revision and not node.release.pod_revision):
+            node.taken = node.excused = False
+
+    def _is_ready(self, name: str) -> bool:
+        """Whether its pod is."""
+        node = self.nodes[name]
+        fits = not node.runs or self.fits(node.runs, node.pod)
+        return fits and node.pod != "" and (name, node.pod) not in self.stuck and self.now_s - node.pod_since >= START_S
+
+    def _is_in_change(self, name: str) -> bool:
+        """Whether its agent may be changing its revision."""
+        node = self.nodes[name]
+        fails = (name, node.release.revision) in self.bad and self.now_s - node.ordered >= APPLY_S
+        return self._is_ready(name) and node.release.revision != node.runs != "" and not node.back and not fails
+
+    def _end_pod(self, name: str) -> None:
+        """The operator deletes the pod of a node."""
+        node = self.nodes[name]
+        assert not self._is_in_change(name) or node.excused, f"the pod of {name} is replaced while its revision changes: {node}"
+        node.pod = ""
+
+    def _check_order(self, name: str, release: Release) -> None:
+        """What holds whenever an agent that runs is ordered another revision."""
+        node, member = self.nodes[name], self._member(name)
+        node.excused = node.excused or member.failed
+        if node.excused or not self._is_ready(name) or release.revision in (node.release.revision, node.runs):
+            return
+        assert self.fits(release.revision, node.pod), f"{name} is ordered {release}, which its pod cannot run: {node}"
+        assert release.pod_revision in ("", node.pod), f"{name} is ordered {release} while its pod is another one: {node}"
+
+    def _member(self, name: str) -> Member:
+        node = self.nodes[name]
+        on_held, ready = self._on_held(name), self._is_ready(name) and node.release.pod_revision in ("", node.pod)
+        standing = on_held
+        if node.release != node.goal and on_held is not Standing.UNREACHABLE:
+            old = ready and node.release.revision != node.goal.revision
+            standing = Standing.FAILED if on_held is Standing.FAILED and not old else Standing.CHANGING
+        late = standing in (Standing.CHANGING, Standing.UNREACHABLE) and self.now_s - node.since > self.settings.progress_deadline
+        return Member(
+            name,
+            node.goal,
+            standing,
+            node.retry,
+            node.pod,
+            node.group,
+            node.canary,
+            late,
+            words="" if standing is Standing.HEALTHY else f"{name}: {standing.value}",
+            held=node.release,
+            runs=node.runs,
+            agent_ready=node.up and ready,
+            held_healthy=on_held is Standing.HEALTHY,
+            unobserved=not node.answered,
+        )
+
+    def _on_held(self, name: str) -> Standing:
+        """How it does on what it was given."""
+        node = self.nodes[name]
         if not node.up:
-            standing = Standing.UNREACHABLE
-        elif node.release and node.runs == node.release and node.release.pod_revision in ("", node.pod):
-            standing = Standing.HEALTHY if waited >= settings.hold_period else Standing.HOLDING
-        elif node.back or ((name, node.release.revision) in self.bad and waited >= APPLY_S):
-            standing = Standing.FAILED
-        else:
-            standing = Standing.CHANGING
-        if standing in (Standing.CHANGING, Standing.UNREACHABLE):
-            late = waited > settings.progress_deadline
-        words = "" if standing is Standing.HEALTHY else f"{name}: {standing.value}"
-        return Member(name, node.release, standing, node.retry, node.pod, node.group, node.canary, late, left_s, words)
+            return Standing.UNREACHABLE
+        if node.release and node.runs == node.release.revision and node.release.pod_revision in ("", node.pod) and self._is_ready(name):
+            held_s = self.now_s - max(node.since, node.pod_since + START_S)
+            return Standing.HEALTHY if held_s >= self.settings.hold_period else Standing.HOLDING
+        fails = (name, node.release.revision) in self.bad and self.now_s - node.ordered >= APPLY_S
+        return Standing.FAILED if node.back or fails else Standing.CHANGING
 
     def _check(self) -> None:
         """What holds whenever a node that serves was given another release."""
-        taken = [each for name, each in self.nodes.items() if each.taken and each.up and not self._member(name, each).failed]
+        taken = [each for name, each in self.nodes.items() if each.taken and each.up and not self._member(name).failed]
         first = self.status is not None and not self.status.previous_revision
         if first:
             return

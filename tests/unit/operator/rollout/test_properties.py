@@ -11,6 +11,8 @@ from tests.unit.operator.rollout.simulation import SimNode, Simulation
 from tests.unit.operator.rollout.simulation import settings as rollout
 
 from proxyconfig_api.status.rollout import RolloutPhase
+from proxyconfig_operator.rollout.member import Standing
+from proxyconfig_operator.rollout.release import Release
 
 NAMES = [f"n{number:02}" for number in range(12)]
 REVISIONS, PODS = ["r1", "r2", "r3"], ["p1", "p2", "p3"]
@@ -30,6 +32,9 @@ some_settings = st.fixed_dictionaries(
 nodes = st.lists(st.builds(SimNode, group=st.sampled_from(["a", "b", ""]), canary=st.booleans()), min_size=1, max_size=len(NAMES))
 faults = st.sets(st.tuples(st.sampled_from(NAMES), st.sampled_from(REVISIONS[1:])), max_size=4)
 slow = st.sets(st.tuples(st.sampled_from(NAMES), st.sampled_from(REVISIONS[1:] + PODS[1:])), max_size=4)
+bad_and_slow = st.tuples(faults, slow)
+demands = st.tuples(st.sets(st.sampled_from(PODS), max_size=2), st.sets(st.sampled_from(REVISIONS[1:])))
+"""Pods in which not every revision can run, and revisions that cannot run there."""
 steps = st.one_of(
     st.tuples(st.just("operate"), st.integers(0, 8)),
     st.tuples(st.just("time"), st.sampled_from([1, 4, 15, 100])),
@@ -54,10 +59,12 @@ def do(simulation: Simulation, step: str, value: Any) -> None:
             simulation.pass_time(value)
         case "want":
             simulation.wanted = value
+            make_fit(simulation)
         case "want pods":
             simulation.wanted_pods = value
+            make_fit(simulation)
         case "evict" if value in simulation.nodes:
-            simulation.nodes[value].pod = ""
+            simulation.nodes[value].pod, simulation.nodes[value].excused = "", True
         case "down" | "up" if value in simulation.nodes:
             simulation.nodes[value].up = step == "up"
             simulation.nodes[value].since = simulation.now_s
@@ -73,20 +80,35 @@ def do(simulation: Simulation, step: str, value: Any) -> None:
             simulation.status = None  # somebody restored a backup without status
 
 
-def installed(fields: dict[str, Any], each: list[SimNode], bad: set[tuple[str, str]], stuck: set[tuple[str, str]]) -> Simulation:
+def make_fit(simulation: Simulation) -> None:
+    """The pods of a spec can run its revision."""
+    if not simulation.fits(simulation.wanted, simulation.wanted_pods):
+        simulation.wanted_pods = next(each for each in PODS if each not in simulation.weak)
+
+
+def installed(
+    fields: dict[str, Any], each: list[SimNode], bad: set[tuple[str, str]], stuck: set[tuple[str, str]], needs: tuple[set[str], set[str]]
+) -> Simulation:
     """A cluster with r1 on all nodes, and faults that wait."""
     simulation = Simulation(rollout(progressDeadline="1m"), nodes=dict(zip(NAMES, copy.deepcopy(each), strict=False)))
     simulation.settle()
     simulation.settings, simulation.bad, simulation.stuck, simulation.wanted = rollout(**fields), set(bad), set(stuck), "r2"
+    weak, demanding = needs
+    simulation.weak, simulation.demanding = set(weak), demanding if "p1" in weak else demanding | {"r1"}
     return simulation
 
 
 @settings(max_examples=100, deadline=None)
-@given(some_settings, nodes, faults, slow, st.lists(steps, max_size=25))
+@given(some_settings, nodes, bad_and_slow, demands, st.lists(steps, max_size=25))
 def test_whatever_happens_it_ends_and_never_too_many_nodes_change_at_once(
-    fields: dict[str, Any], each: list[SimNode], bad: set[tuple[str, str]], stuck: set[tuple[str, str]], happened: list[tuple[str, Any]]
+    fields: dict[str, Any],
+    each: list[SimNode],
+    wrong: tuple[set[tuple[str, str]], set[tuple[str, str]]],
+    needs: tuple[set[str], set[str]],
+    happened: list[tuple[str, Any]],
 ) -> None:
-    simulation = installed(fields, each, bad, stuck)
+    simulation = installed(fields, each, *wrong, needs)
+    make_fit(simulation)
     for step, value in happened:
         do(simulation, step, value)
 
@@ -98,27 +120,64 @@ def test_whatever_happens_it_ends_and_never_too_many_nodes_change_at_once(
     if phase is RolloutPhase.COMPLETE:
         assert simulation.status is not None
         assert simulation.settings.paused or simulation.status.revision == simulation.wanted
-        assert set(simulation.given()) == {simulation.status.revision}
+        assert goals(simulation) == {Release(simulation.status.revision, simulation.status.pod_revision)}
+        assert all(under_way_fails(simulation)) or simulation.settings.paused
         assert set(pods_where_pods_can_be_replaced(simulation)) <= {simulation.status.pod_revision}
     if phase is RolloutPhase.ROLLED_BACK:
         assert simulation.status is not None
-        assert set(simulation.given()) == {simulation.status.previous_revision}
+        assert goals(simulation) == {Release(simulation.status.previous_revision, simulation.status.previous_pod_revision)}
+        assert all(under_way_fails(simulation)) or simulation.settings.paused
         assert set(pods_where_pods_can_be_replaced(simulation)) <= {simulation.status.previous_pod_revision}
 
 
+def goals(simulation: Simulation) -> set[Release]:
+    return {each.goal for each in simulation.nodes.values()}
+
+
+def under_way_fails(simulation: Simulation) -> list[bool]:
+    """Of each node that stays on its way, whether it has failed there, or is down."""
+    return [each.failed or each.standing is Standing.UNREACHABLE for each in simulation.members() if each.is_under_way]
+
+
 def pods_where_pods_can_be_replaced(simulation: Simulation) -> list[str]:
-    return [each.pod for each in simulation.nodes.values() if each.up]
+    return [each.pod for each in simulation.nodes.values() if each.up and each.release == each.goal]
 
 
 @settings(max_examples=60, deadline=None)
-@given(some_settings, nodes, faults, st.lists(st.integers(0, 6), max_size=20))
+@given(some_settings, nodes, faults, demands, st.lists(st.integers(0, 6), max_size=20))
 def test_an_operator_that_ends_between_any_two_writes_reaches_the_same_end(
-    fields: dict[str, Any], each: list[SimNode], bad: set[tuple[str, str]], interrupted: list[int]
+    fields: dict[str, Any], each: list[SimNode], bad: set[tuple[str, str]], needs: tuple[set[str], set[str]], interrupted: list[int]
 ) -> None:
-    whole, broken = installed(fields, each, bad, set()), installed(fields, each, bad, set())
+    whole, broken = installed(fields, each, bad, set(), needs), installed(fields, each, bad, set(), needs)
+    for each_one in (whole, broken):
+        each_one.wanted_pods = "p2"
+        make_fit(each_one)
     for writes in interrupted:
         broken.operate(writes)
         broken.pass_time(2)
 
     assert whole.settle() is broken.settle()
     assert whole.given() == broken.given() or whole.settings.on_failure == "Pause" or whole.settings.paused
+
+
+orders = st.one_of(
+    st.tuples(st.just("operate"), st.just(100)),
+    st.tuples(st.just("time"), st.sampled_from([1, 2, 4])),
+    st.tuples(st.just("want"), st.sampled_from(REVISIONS)),
+    st.tuples(st.just("want pods"), st.sampled_from(PODS)),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(nodes, faults, demands, st.lists(orders, max_size=40))
+def test_no_pod_is_replaced_while_the_revision_of_its_node_changes(
+    each: list[SimNode], bad: set[tuple[str, str]], needs: tuple[set[str], set[str]], happened: list[tuple[str, Any]]
+) -> None:
+    """The simulation asserts it whenever a pod is deleted, and that no pod is ordered what it cannot run."""
+    simulation = installed({"progressDeadline": "1m", "holdPeriod": "3s", "maxUnavailable": "100%"}, each, bad, set(), needs)
+    simulation.wanted_pods = "p2"
+    make_fit(simulation)
+    for step, value in happened:
+        do(simulation, step, value)
+
+    assert simulation.settle() in ENDS

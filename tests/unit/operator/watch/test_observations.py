@@ -9,6 +9,7 @@ import pytest
 from tests.unit.operator.builders import config, labelled, pod, proxy, reported
 
 from proxyconfig_api.objects import heartbeat, names
+from proxyconfig_api.objects.nodeproxy import NextOrder, NodeProxy
 from proxyconfig_client.watch.objects import Key, Metadata
 from proxyconfig_operator.decide.assignment import assign
 from proxyconfig_operator.decide.waits import APPLY_S
@@ -215,3 +216,23 @@ def test_nothing_is_kept_of_nodes_that_are_gone(caches: Caches, observations: Ob
     waits = observations.waits()
 
     assert (set(waits.heard), waits.removing_s, set(waits.late)) == (set(), {}, set())
+
+
+def test_a_change_of_the_pod_and_the_revision_has_one_deadline(caches: Caches, observations: Observations, clock: Clock) -> None:
+    following = NextOrder(revision_name="x-2", pod_revision="p2")
+    pod_first = ordered(pods="p2", generation=2, following=following)
+    caches.proxies.on_upsert(pod_first)
+    clock.s += 50
+    caches.proxies.on_upsert(ordered(pods="p2", generation=2, following=following, observed=2))
+    caches.proxies.on_upsert(ordered("x-2", pods="p2", generation=3, observed=2))
+    clock.s += 10
+    assert observations.waits().unready_s == {"n1": 60}
+
+    caches.proxies.on_upsert(ordered("x-3", pods="p2", generation=4, observed=2))
+    assert observations.waits().unready_s == {"n1": 0}, "another change"
+
+
+def ordered(revision: str = "x-1", *, pods: str, generation: int, following: NextOrder | None = None, observed: int = 1) -> NodeProxy:
+    status = reported("x-1") | {"observedGeneration": observed}
+    made = proxy("n1", revision=revision, pods=pods, generation=generation, **status)
+    return msgspec.structs.replace(made, spec=msgspec.structs.replace(made.spec, next=following))
