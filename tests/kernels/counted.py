@@ -54,7 +54,7 @@ def _result(program: Path, part: str) -> Result:
 
 
 def _table(results: Iterable[Result]) -> Iterator[str]:
-    yield "| part | passed | failed | skipped | s |"
-    yield "|---|---|---|---|---|"
+    yield "| part | passed | failed | skipped | cases of the behaviour table | s |"
+    yield "|---|---|---|---|---|---|"
     for each in results:
-        yield f"| {each.suite} | {each.passed:,} | {each.failed} | {each.skipped} | {each.took_s:.0f} |"
+        yield f"| {each.suite} | {each.passed:,} | {each.failed} | {each.skipped} | {each.cases:,} | {each.took_s:.0f} |"

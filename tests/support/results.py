@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+CASES = "cases"
+"""The property of a test that says how many cases of the behaviour table it has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was counted in one suite, errors as failures; `status` is its exit status."""
+    """What was counted in one suite, errors as failures; `status` is its exit status, `cases` those of the tests that passed."""
 
     suite: str
     status: int
@@ -18,6 +21,7 @@ class Result:
     failed: int
     skipped: int
     took_s: float
+    cases: int = 0
 
     def __str__(self) -> str:
         verdict = "ok" if self.status == 0 else f"FAILED (status {self.status})"
@@ -27,12 +31,20 @@ class Result:
 
 def result(suite: str, status: int, report: Path, took_s: float) -> Result:
     """Return the result of a suite that ended; one that wrote no report has no tests."""
-    total = failed = skipped = 0
+    total = failed = skipped = cases = 0
     for part in ET.parse(report).getroot().iter("testsuite") if report.exists() else ():  # noqa: S314 (pytest has just written it)
         total += int(part.get("tests", 0))
         failed += int(part.get("failures", 0)) + int(part.get("errors", 0))
         skipped += int(part.get("skipped", 0))
-    return Result(suite, status, total - failed - skipped, failed, skipped, took_s)
+        cases += sum(map(_cases, part.iter("testcase")))
+    return Result(suite, status, total - failed - skipped, failed, skipped, took_s, cases)
+
+
+def _cases(test: ET.Element) -> int:
+    """How many cases passed with this test."""
+    if {part.tag for part in test} & {"failure", "error", "skipped"}:
+        return 0
+    return sum(int(each.get("value", 0)) for each in test.iter("property") if each.get("name") == CASES)
 
 
 def outcomes(reports: Iterable[Path]) -> dict[str, bool]:

@@ -11,10 +11,11 @@ from tests.cluster.controlplane import ControlPlane
 from tests.kernel.traffic.apiserver import AgentProcess, KubeProxy
 from tests.kernel.traffic.cast import BY_IPTABLES, IPVS_BY_IPTABLES, IPVS_WHOLE, LEGACY, PARTS, Part
 from tests.kernel.traffic.inprocess import DATAPLANES, ByIptables, InProcess, IpvsByIptables, Legacy, Pipeline, dataplane
-from tests.kernel.traffic.stage import CASES, Theatre
+from tests.kernel.traffic.stage import Theatre
 from tests.kernel.traffic.subject import Subject
 from tests.support.netns.peers import Prober
 from tests.support.netns.topology import Topology
+from tests.support.results import CASES
 from tests.support.scenarios.configs import CONFIGS
 
 

@@ -14,9 +14,6 @@ from tests.support.scenarios.cases import Case, Round
 from tests.support.scenarios.configs import CONFIGS
 from tests.support.scenarios.scenario import Result
 
-CASES = "cases"
-"""The property of a test that says how many it has."""
-
 Report = Callable[[str, object], None]
 
 

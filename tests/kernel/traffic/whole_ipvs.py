@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pytest
 from tests.kernel.traffic.cast import IPVS_WHOLE, Group, parameters_of
-from tests.kernel.traffic.stage import CASES, Report, Theatre
+from tests.kernel.traffic.stage import Report, Theatre
+from tests.support.results import CASES
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(3600)]
 

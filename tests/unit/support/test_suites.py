@@ -13,7 +13,7 @@ import pytest
 from tests.__main__ import LANES
 from tests.kernels.build import OTHERS
 from tests.support.polling import eventually
-from tests.support.results import outcomes
+from tests.support.results import outcomes, result
 from tests.support.suites import ROOT, Suite, side_by_side
 
 
@@ -64,6 +64,14 @@ def test_what_a_report_counts_is_the_result_and_no_report_is_no_tests(tmp_path: 
 
     assert (results["counted"].passed, results["counted"].failed, results["counted"].skipped) == (4, 2, 1)
     assert results["silent"].passed == 0
+
+
+def test_cases_of_the_behaviour_table_count_where_their_test_passed(tmp_path: Path) -> None:
+    cases = '<properties><property name="cases" value="{}"/><property name="lost" value="3"/></properties>'
+    tests = f"<testcase>{cases.format(7)}</testcase><testcase>{cases.format(5)}<failure/></testcase><testcase>{cases.format(2)}</testcase>"
+    (tmp_path / "report.xml").write_text(f'<testsuites><testsuite tests="3" failures="1">{tests}</testsuite></testsuites>')
+
+    assert result("table", 1, tmp_path / "report.xml", 0).cases == 9
 
 
 def test_a_machine_that_can_have_no_other_kernels_is_told_all_suites_but_that_one() -> None:
