@@ -23,7 +23,7 @@ def eventually(probe: Callable[[], T], within_s: float = 30, every_s: float = 0.
 
     Raises AssertionError with the last result (or the last assertion) after `within_s` seconds.
     """
-    within_s *= _patience()
+    within_s *= patience()
     deadline = time.monotonic() + within_s
     pause = threading.Event()
     while True:
@@ -42,12 +42,13 @@ def eventually(probe: Callable[[], T], within_s: float = 30, every_s: float = 0.
 
 async def soon(probe: Callable[[], object], within_s: float = 30) -> None:
     """Wait, letting the event loop run, until `probe` says yes. Raises AssertionError after `within_s` seconds."""
-    within_s *= _patience()
+    within_s *= patience()
     deadline = time.monotonic() + within_s
     while not probe():
         assert time.monotonic() < deadline, f"not within {within_s} s"
         await asyncio.sleep(0.005)
 
 
-def _patience() -> int:
+def patience() -> int:
+    """The number by which deadlines are multiplied."""
     return int(os.environ.get(PATIENCE, "1"))
