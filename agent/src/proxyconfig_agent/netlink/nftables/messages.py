@@ -57,6 +57,12 @@ def new_table(table: Table, userdata: bytes) -> Message:
     return Message(Kind.NEW_TABLE, table.family, NLM_F_CREATE, payload, f"table {table.name}")
 
 
+def new_owned_table(table: Table) -> Message:
+    """One that nobody else can change, and that goes when the socket is closed that has sent this (Linux 5.12)."""
+    payload = text(uapi.NFTA_TABLE_NAME, table.name) + be32(uapi.NFTA_TABLE_FLAGS, uapi.NFT_TABLE_F_OWNER)
+    return Message(Kind.NEW_TABLE, table.family, NLM_F_CREATE, payload, f"table {table.name}")
+
+
 def hooked(table: Table) -> Message:
     """Packets meet the chains of a table that is there: its hooks are registered while the transaction is prepared."""
     return _flagged(table, 0)

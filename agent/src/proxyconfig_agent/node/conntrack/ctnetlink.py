@@ -1,4 +1,4 @@
-"""The kernel's UDP flows (connection tracking), read and deleted over netlink. The only module that talks ctnetlink.
+"""The kernel's UDP flows (connection tracking), read and deleted over netlink.
 
 The kernel filters while it dumps (CTA_FILTER, Linux 5.8), so that a table of a million flows is not copied to find a few.
 """
@@ -14,17 +14,16 @@ from typing import NamedTuple
 
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink import frames, nfnetlink, uapi
+from proxyconfig_agent.netlink.conntrack import exchange
+from proxyconfig_agent.netlink.conntrack.requests import Kind, Request
 from proxyconfig_agent.netlink.frames import attribute, nested
 from proxyconfig_agent.node.conntrack.stale import Endpoint, Flow, Lookup
 
-_GET, _DELETE = (uapi.NFNL_SUBSYS_CTNETLINK << 8 | kind for kind in (uapi.IPCTNL_MSG_CT_GET, uapi.IPCTNL_MSG_CT_DELETE))
+_NUMBERS = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 _SOURCE = {Family.IPV4: uapi.CTA_IP_V4_SRC, Family.IPV6: uapi.CTA_IP_V6_SRC}
 _DESTINATION = {Family.IPV4: uapi.CTA_IP_V4_DST, Family.IPV6: uapi.CTA_IP_V6_DST}
 _BY_PORT = uapi.CTA_FILTER_F_CTA_PROTO_NUM | uapi.CTA_FILTER_F_CTA_PROTO_DST_PORT
 _UDP = bytes([socket.IPPROTO_UDP])
-_BUFFER = 1 << 18
-_BATCH = 256
-_LAST = 1
 
 
 def flows(family: Family, lookup: Lookup | None = None) -> Iterator[Flow]:
@@ -44,44 +43,14 @@ def flows(family: Family, lookup: Lookup | None = None) -> Iterator[Flow]:
 
 def delete(family: Family, gone: Sequence[Flow]) -> None:
     """Delete these; one that ended by itself meanwhile is no error. Raises OSError."""
-    with _socket() as ctnetlink:
-        for start in range(0, len(gone), _BATCH):
-            *others, last = (_handle(flow.message) for flow in gone[start : start + _BATCH])
-            # The kernel answers to what fails, and to the last one in any case.
-            requests = [_request(_DELETE, uapi.NLM_F_REQUEST, family, handle) for handle in others]
-            ctnetlink.send(b"".join((*requests, _request(_DELETE, uapi.NLM_F_REQUEST | uapi.NLM_F_ACK, family, last, sequence=_LAST))))
-            _acknowledged(ctnetlink)
-
-
-def _acknowledged(ctnetlink: socket.socket) -> None:
-    """Wait for the answer to the last request. Raises OSError."""
-    while True:
-        for answer in frames.messages(ctnetlink.recv(_BUFFER)):
-            number = frames.error_of(answer.payload)
-            if number not in (0, errno.ENOENT):
-                raise OSError(number, os.strerror(number))
-            if answer.sequence == _LAST:
-                return
+    for refusal in exchange.commit(_NUMBERS[family], [Request(Kind.DELETE, _handle(flow.message)) for flow in gone]):
+        if refusal.number != errno.ENOENT:
+            raise OSError(refusal.number, os.strerror(refusal.number))
 
 
 def _dump(family: Family, by: int, original: bytes) -> Iterator[Flow]:
     wanted = nested(uapi.CTA_FILTER, attribute(uapi.CTA_FILTER_ORIG_FLAGS, struct.pack("=I", by))) + nested(uapi.CTA_TUPLE_ORIG, original)
-    with _socket() as ctnetlink:
-        ctnetlink.send(_request(_GET, uapi.NLM_F_REQUEST | uapi.NLM_F_DUMP, family, wanted))
-        while True:
-            for kind, _, payload, _ in frames.messages(ctnetlink.recv(_BUFFER)):
-                if frames.is_end(kind, payload):
-                    return
-                yield parse(family, payload)
-
-
-def _socket() -> socket.socket:
-    return nfnetlink.connect()
-
-
-def _request(kind: int, flags: int, family: Family, payload: bytes, sequence: int = 0) -> bytes:
-    number = socket.AF_INET if family is Family.IPV4 else socket.AF_INET6
-    return frames.message(kind, flags, nfnetlink.header(number) + payload, sequence)
+    return (parse(family, payload) for payload in exchange.dump(_NUMBERS[family], wanted))
 
 
 class _Layout(NamedTuple):

@@ -36,3 +36,22 @@ def test_the_listing_has_every_virtual_server_with_an_address() -> None:
 
 def test_a_listing_of_nothing_is_empty() -> None:
     assert listing.parse(TEXT.splitlines()[:3]) == {}
+
+
+CONNECTIONS = """\
+Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData
+TCP 0AF4000A 9C40 0A600014 0050 0AF4000B 1F90 ESTABLISHED     899
+UDP fd00:0244:0000:0000:0000:0000:0000:000a 9C41 fd00:0096:0000:0000:0000:0000:0000:0010 0035 fd00:0244:0000:0000:0000:0000:0000:000b 14E9 UDP             298
+IP  0AF4000A 0000 00000007 0000 0AF4000B 1F90 NONE             50
+"""  # noqa: E501 - the kernel's own
+
+
+def test_connections_have_client_and_virtual_server() -> None:
+    assert list(listing.parse_connections(CONNECTIONS.splitlines())) == [
+        (socket.IPPROTO_TCP, (socket.inet_aton("10.244.0.10"), 40000), (socket.inet_aton("10.96.0.20"), 80)),
+        (
+            socket.IPPROTO_UDP,
+            (socket.inet_pton(socket.AF_INET6, "fd00:244::a"), 40001),
+            (socket.inet_pton(socket.AF_INET6, "fd00:96::10"), 53),
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""The protocol of connection tracking (ctnetlink): requests, and entries as values."""
