@@ -73,6 +73,7 @@ def test_a_spec_is_needed(api: Api) -> None:
 def test_the_defaults_land_in_the_object(api: Api) -> None:
     assert api.create(f"{CONFIGS}{DRY}", config({}))["spec"] == {
         "mode": "nftables",
+        "drainPeriod": "1h",
         "priority": 0,
         "takeover": "Wait",
         "removalPolicy": "Remove",

@@ -38,8 +38,8 @@ class Entered:
     def arm(self) -> None:
         self._node.call(self._inner.arm)
 
-    def retire(self) -> bool:
-        return self._node.call(self._inner.retire)
+    def retire(self, drain_s: float) -> bool:
+        return self._node.call(self._inner.retire, drain_s)
 
     def scan(self) -> list[str]:
         return self._node.call(self._inner.scan)

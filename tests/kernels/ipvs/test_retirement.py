@@ -133,7 +133,7 @@ def test_after_a_first_look_only_virtual_servers_that_had_connections_are_read(w
             after.resync(SETTINGS, ports)
             retirement = Retirement(kernel, Passed())
             for _ in range(4):
-                assert not node.call(retirement.step)
+                assert not node.call(retirement.step, SETTINGS.drain_s)
             assert servers.read == ["all", busy, busy]
             assert [line for line in before.scan() if "virtual server 10." in line] == [f"virtual server {service_ip(4, 4)}:80/TCP"]
             assert world.answer(connection) == "near1"

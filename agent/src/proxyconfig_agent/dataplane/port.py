@@ -51,6 +51,8 @@ class Settings:
     """One address of each family that is on an interface of the node: where rules take traffic to that a process here is to have."""
     udp_idle_s: float = 0.25
     """userspace mode: how long a UDP flow may pause."""
+    drain_s: float = 3600.0
+    """How long connections stay with a mode that this one has taken over from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +200,9 @@ class Lifecycle(Protocol):
         """Take that back, at once; `resync` does so, too."""
         ...
 
-    def retire(self) -> bool:
-        """Another mode serves the node: take away what no connection needs any more. Whether that was everything; else ask again."""
+    def retire(self, drain_s: float) -> bool:
+        """Another mode serves the node: take away what no connection needs any more, and everything `drain_s` after the first call.
+        Whether that was everything; else ask again."""
         ...
 
     def scan(self) -> list[str]:

@@ -36,6 +36,7 @@ def resolve(
         ipvs=_ipvs(spec.ipvs or IpvsSpec()),
         proxy_addresses=_own(node, local),
         udp_idle_s=float((spec.userspace or Userspace()).udp_idle_timeout),
+        drain_s=float(spec.drain_period),
         service_cidrs=tuple(sorted(service_cidrs, key=lambda network: (len(network.base), network.base, network.prefix))),
     )
     findings = (*_about_local_traffic(spec, node, local_traffic), *_about_node_ports(requested, serving, local))

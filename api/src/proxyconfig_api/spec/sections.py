@@ -131,6 +131,8 @@ class ProxyConfigSpec(msgspec.Struct, frozen=True, rename="camel", kw_only=True)
     rollout: Rollout = Rollout()
     agent: Agent = Agent()
     mode: Mode = Mode.NFTABLES
+    drain_period: Duration = Duration(3600)
+    """How long connections stay with ipvs or userspace mode after another one has taken over."""
     takeover: Takeover = Takeover.WAIT
     removal_policy: RemovalPolicy = RemovalPolicy.REMOVE
     conntrack: Conntrack = Conntrack()

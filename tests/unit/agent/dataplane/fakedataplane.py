@@ -81,9 +81,9 @@ class FakeDataplane:
         self.calls.append("arm")
         self.armed = True
 
-    def retire(self) -> bool:
-        """Whether it is gone: not while it has connections."""
-        if self.connections:
+    def retire(self, drain_s: float) -> bool:
+        """Whether it is gone: not while it has connections, if they may drain."""
+        if self.connections and drain_s:
             return False
         self.remove()
         return True

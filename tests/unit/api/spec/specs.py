@@ -33,6 +33,7 @@ local_traffic = (
 
 specs = some(
     mode=st.sampled_from(["nftables", "auto"]),
+    drainPeriod=seconds,
     takeover=st.sampled_from(["Wait", "Adopt", "Observe"]),
     removalPolicy=st.just("Remove"),
     priority=st.integers(min_value=-(2**31), max_value=2**31 - 1),

@@ -79,9 +79,9 @@ class NftablesWithLocalhost:
         if self._serves:
             self._localhost().arm()
 
-    def retire(self) -> bool:
+    def retire(self, drain_s: float) -> bool:
         self._end()
-        return self._mode.retire()
+        return self._mode.retire(drain_s)
 
     def scan(self) -> list[str]:
         found = self._mode.scan()

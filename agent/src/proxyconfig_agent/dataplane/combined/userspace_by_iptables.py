@@ -46,7 +46,7 @@ class UserspaceByIptables:
         self._rules, self._proxy = Iptables(TO_PROCESS), Proxy()
         self._entrances = Entrances()
         self._unserved: dict[Family, Unserved] = {}
-        self._retiring = False
+        self._retirement: processes.Retirement | None = None
 
     def probe(self) -> ProbeResult:
         find_flows()
@@ -94,12 +94,11 @@ class UserspaceByIptables:
     def arm(self) -> None:
         self._rules.arm()
 
-    def retire(self) -> bool:
-        if not self._retiring:
+    def retire(self, drain_s: float) -> bool:
+        if self._retirement is None:
             self._remove_rules()
-            processes.retire()
-            self._retiring = True
-        return not processes.found()
+            self._retirement = processes.Retirement()
+        return self._retirement.step(drain_s)
 
     def scan(self) -> list[str]:
         return [*(self._rules.scan() if self._has_rules() else ()), *processes.lines()]

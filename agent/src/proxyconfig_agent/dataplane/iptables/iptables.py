@@ -116,7 +116,7 @@ class Iptables:
             with _told():
                 hooks.give(self._writer, self._programming.hooks)
 
-    def retire(self) -> bool:
+    def retire(self, drain_s: float) -> bool:  # noqa: ARG002 - nothing drains
         """At once: connections go on as they were translated."""
         self.remove()
         return True

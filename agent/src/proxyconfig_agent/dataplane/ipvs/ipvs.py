@@ -105,9 +105,9 @@ class Ipvs:
         with _translated():
             self._kernel.rules.arm()
 
-    def retire(self) -> bool:
+    def retire(self, drain_s: float) -> bool:
         with _translated():
-            return self._retirement.step()
+            return self._retirement.step(drain_s)
 
     def scan(self) -> list[str]:
         with _translated():

@@ -46,8 +46,8 @@ class FamilyProbe:
     def arm(self) -> None:
         self._mode.arm()
 
-    def retire(self) -> bool:
-        return self._mode.retire()
+    def retire(self, drain_s: float) -> bool:
+        return self._mode.retire(drain_s)
 
     def scan(self) -> list[str]:
         return self._mode.scan()

@@ -30,6 +30,7 @@ class Takeover:
         self._begun = self._holding = False
         self._standby: ModeInstance | None = None
         self._leaving: list[Lifecycle] = []
+        self._drain_s = Settings().drain_s
         self._error = ""
         """Why the others did not begin to retire, or to end; empty if they did."""
         self._one = threading.Lock()  # of what becomes of the others
@@ -37,6 +38,7 @@ class Takeover:
     def resync(self, settings: Settings, wanted: Iterable[Frontends]) -> Outcome:
         outcome = self.mode.resync(settings, wanted)
         with self._one:
+            self._drain_s = settings.drain_s
             if self._holding:
                 self._disarm()
             else:
@@ -105,7 +107,7 @@ class Takeover:
             if begin:
                 self.close()  # of an earlier succession
                 self._begun, self._leaving = True, [other for other in self._others() if _is_here(other)]
-            self._leaving = [other for other in self._leaving if not _is_gone(other)]
+            self._leaving = [other for other in self._leaving if not _is_gone(other, self._drain_s)]
             self._error = ""
         except (DataplaneError, OSError) as error:
             # Both serve the same Services, so this can wait.
@@ -145,8 +147,8 @@ class AllModes:
     def arm(self) -> None:
         self._mode.arm()
 
-    def retire(self) -> bool:
-        return self._mode.retire()
+    def retire(self, drain_s: float) -> bool:
+        return self._mode.retire(drain_s)
 
     def close(self) -> None:
         self._mode.close()
@@ -163,9 +165,9 @@ def _is_here(other: Lifecycle) -> bool:
     return False
 
 
-def _is_gone(other: Lifecycle) -> bool:
+def _is_gone(other: Lifecycle, drain_s: float) -> bool:
     """Let it retire further. Raises DataplaneError or OSError."""
-    if not other.retire():
+    if not other.retire(drain_s):
         return False
     _log.info("another mode is gone", left=len(other.scan()))
     other.close()

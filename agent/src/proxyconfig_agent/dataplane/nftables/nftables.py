@@ -103,7 +103,7 @@ class Nftables:
         except KernelError as error:
             raise DataplaneError(f"nftables: {error}") from error
 
-    def retire(self) -> bool:
+    def retire(self, drain_s: float) -> bool:  # noqa: ARG002 - nothing drains
         """At once: connections go on as they were translated."""
         self.remove()
         return True

@@ -43,7 +43,7 @@ class Userspace:
         self._families: tuple[Family, ...] = ()
         self._states: dict[Family, FamilyState] = {}
         self._entrances = Entrances()
-        self._retiring = False
+        self._retirement: processes.Retirement | None = None
 
     def probe(self) -> ProbeResult:
         with _translated():
@@ -105,12 +105,11 @@ class Userspace:
         with _translated():
             self.writer.commit(hooks.given(self._kernel, self._tables.values()))
 
-    def retire(self) -> bool:
-        if not self._retiring:
+    def retire(self, drain_s: float) -> bool:
+        if self._retirement is None:
             self._delete_tables()
-            processes.retire(self._purpose)
-            self._retiring = True
-        return not processes.found(self._purpose)
+            self._retirement = processes.Retirement(self._purpose)
+        return self._retirement.step(drain_s)
 
     def scan(self) -> list[str]:
         with _translated():

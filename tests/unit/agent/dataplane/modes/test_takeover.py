@@ -149,3 +149,15 @@ def test_going_back_takes_over_from_the_mode_that_failed(old: FakeDataplane) -> 
     before.again()
     before.resync(Settings(), PORTS)
     assert (old.armed, failed.state, before.is_alone()) == (True, {}, True)
+
+
+def test_the_other_mode_goes_with_its_connections_after_the_drain_period(old: FakeDataplane) -> None:
+    """It counts as of the last full resync, also for what drains already."""
+    mode = taking_over(FakeDataplane(), old)
+    old.connections = 1
+    mode.resync(Settings(drain_s=60), PORTS)
+    mode.disturbed()
+    assert old.state
+    mode.resync(Settings(drain_s=0), PORTS)
+    assert not old.state
+    assert mode.is_alone()

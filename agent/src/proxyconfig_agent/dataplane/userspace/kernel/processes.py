@@ -21,10 +21,20 @@ def found(purpose: str = ALL_SERVICES) -> list[str]:
     return sorted({word.removeprefix("@") for word in words if word.startswith(f"@{purpose}/")})
 
 
-def retire(purpose: str = ALL_SERVICES) -> None:
-    """Nothing leads to them any more: have each end with its last connection. Raises OSError."""
-    for name in found(purpose):
-        _call(name, RETIRE)
+class Retirement:
+    """Nothing leads to them any more: each ends with its last connection."""
+
+    def __init__(self, purpose: str = ALL_SERVICES) -> None:
+        """Raises OSError."""
+        self._purpose, self._begun = purpose, time.monotonic()
+        for name in found(purpose):
+            _call(name, RETIRE)
+
+    def step(self, drain_s: float) -> bool:
+        """End what is left after so long; whether all have ended. Raises DataplaneError and OSError."""
+        if time.monotonic() >= self._begun + drain_s:
+            end(self._purpose)
+        return not found(self._purpose)
 
 
 def end(purpose: str = ALL_SERVICES) -> None:
