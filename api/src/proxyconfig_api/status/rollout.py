@@ -69,7 +69,7 @@ class ProbeResult(enum.StrEnum):
 
 class ProbeStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """`name`: `apiServer`, `dns/UDP`, `dns/TCP`, or `namespace/name:port/protocol` of a Service, with `@NodePort` for its node port;
-    `conntrack/insert_failed` and `conntrack/drop` are counters of the kernel."""
+    `conntrack/insert_failed`, `conntrack/drop`, `tcp/resets` and `icmp/unreachable` are counters of the kernel."""
 
     name: str
     result: ProbeResult

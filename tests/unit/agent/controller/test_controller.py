@@ -26,7 +26,6 @@ from proxyconfig_agent.dataplane.modes.family_probe import FamilyProbe
 from proxyconfig_agent.dataplane.modes.takeover import Takeover
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed
 from proxyconfig_agent.ingest.model import Family
-from proxyconfig_agent.node.conntrack.statistics import Statistics
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.modules.module_states import Modules
 from proxyconfig_agent.node.modules.modules import ESSENTIAL
@@ -120,7 +119,7 @@ class Node:
             reporters=lambda before: Reporter(self._write, clock, before),
             health_ports=HealthPorts(self.health.serves, self.recorder.unopened),
             watches=self.watches,
-            observation=Observation(record() if record else ChangeRecord(folder), self._ask, Signals(Statistics, clock.monotonic), clock),
+            observation=Observation(record() if record else ChangeRecord(folder), self._ask, Signals(dict, clock.monotonic), clock),
             other_proxy=OtherProxy(lambda: self.other_proxy, self._without),
             checkpointer=Checkpointer(self.checkpoint, self.cluster),
         )

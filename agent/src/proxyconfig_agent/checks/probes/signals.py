@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from proxyconfig_agent.checks.probes.model import Answer
-from proxyconfig_agent.node.conntrack.statistics import Statistics
 from proxyconfig_api.status.rollout import ProbeResult
 
 SAMPLES = 13
@@ -26,29 +25,35 @@ TIMES = 10.0
 _WRAP = 1 << 32
 
 
+INSERTS_FAILED, CONNTRACK_DROPS = "conntrack/insert_failed", "conntrack/drop"
+TCP_RESETS, ICMP_UNREACHABLE = "tcp/resets", "icmp/unreachable"
+COUNTED = {
+    INSERTS_FAILED: "connections a second that conntrack could not take",
+    CONNTRACK_DROPS: "packets a second dropped by conntrack",
+    TCP_RESETS: "TCP resets a second sent by the node",
+    ICMP_UNREACHABLE: "packets a second rejected as unreachable",
+}
+"""What each counter counts, in words. Resets: the node's own, as where a packet for a Service comes to the node itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """`at` in monotonic seconds; None: the kernel has no counter."""
+    """`at` in monotonic seconds; None, or no value: the kernel has no counter."""
 
     at: float
-    insert_failed: int | None
-    dropped: int | None
-
-
-NAMES = ("conntrack/insert_failed", "conntrack/drop")
+    counts: Mapping[str, int | None]
 
 
 class Signals:
-    """Samples of conntrack's counters, for a comparison at any time. `read` as `conntrack.statistics.read`, `clock` monotonic."""
+    """Samples of the kernel's counters, for a comparison at any time. `read` as `counters.read`, `clock` monotonic."""
 
-    def __init__(self, read: Callable[[], Statistics], clock: Callable[[], float]) -> None:
+    def __init__(self, read: Callable[[], Mapping[str, int | None]], clock: Callable[[], float]) -> None:
         self._read, self._clock = read, clock
         self._samples: deque[Sample] = deque(maxlen=SAMPLES)
 
     def sample(self) -> Sample:
         """Take one now."""
-        found = self._read()
-        self._samples.append(now := Sample(self._clock(), found.insert_failed, found.dropped))
+        self._samples.append(now := Sample(self._clock(), self._read()))
         return now
 
     def sample_if_due(self) -> None:
@@ -59,10 +64,7 @@ class Signals:
     def answers(self, since: Sample, now: Sample) -> tuple[Answer, ...]:
         """What was counted between the two, in the light of the samples before `since`."""
         first = next((sample for sample in self._samples if sample.at < since.at), None)
-        return (
-            compared(NAMES[0], _rate(first, since, "insert_failed"), _rate(since, now, "insert_failed")),
-            compared(NAMES[1], _rate(first, since, "dropped"), _rate(since, now, "dropped")),
-        )
+        return tuple(compared(name, _rate(first, since, name), _rate(since, now, name)) for name in COUNTED)
 
 
 def compared(name: str, before: float | None, after: float | None) -> Answer:
@@ -73,11 +75,11 @@ def compared(name: str, before: float | None, after: float | None) -> Answer:
         return Answer(name, ProbeResult.PASSED)
     usual = "an unknown number" if before is None else f"{before:.1f}"
     result = ProbeResult.NOT_APPLICABLE if before is None else ProbeResult.FAILED
-    return Answer(name, result, f"{after:.0f} packets a second since the change, {usual} in the minutes before")
+    return Answer(name, result, f"{after:.0f} {COUNTED[name]} since the change, {usual} in the minutes before")
 
 
-def _rate(first: Sample | None, last: Sample, counter: str) -> float | None:
+def _rate(first: Sample | None, last: Sample, name: str) -> float | None:
     if first is None or last.at < first.at + SHORTEST_S:
         return None
-    was, now = getattr(first, counter), getattr(last, counter)
+    was, now = first.counts.get(name), last.counts.get(name)
     return None if was is None or now is None else ((now - was) % _WRAP) / (last.at - first.at)

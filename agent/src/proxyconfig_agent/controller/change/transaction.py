@@ -11,7 +11,7 @@ import structlog
 
 from proxyconfig_agent.checks.probes.judge import to_ask_again
 from proxyconfig_agent.checks.probes.model import Absent, Answer, Target
-from proxyconfig_agent.checks.probes.signals import NAMES, Signals
+from proxyconfig_agent.checks.probes.signals import COUNTED, Signals
 from proxyconfig_agent.checks.probes.targets import targets_of
 from proxyconfig_agent.controller.change import change as changes
 from proxyconfig_agent.controller.change.change import Change, Phase
@@ -183,7 +183,7 @@ class Transaction:
 
     def _counted(self, change: Change) -> tuple[Answer, ...]:
         if change.phase is Phase.ASKING:
-            return tuple(Answer(name, ProbeResult.PASSED) for name in NAMES)
+            return tuple(Answer(name, ProbeResult.PASSED) for name in COUNTED)
         return self._signals.answers(self._since, self._signals.sample())
 
     def _set(self, change: Change) -> None:

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from proxyconfig_agent.checks.probes.judge import failed, failed_before, judged, sentence, statuses, to_ask_again
 from proxyconfig_agent.checks.probes.model import Absent, Answer, Kind, Target
-from proxyconfig_agent.checks.probes.signals import Signals, compared
+from proxyconfig_agent.checks.probes.signals import CONNTRACK_DROPS, COUNTED, INSERTS_FAILED, TCP_RESETS, Signals, compared
 from proxyconfig_agent.ingest.addresses import parse_address
 from proxyconfig_agent.ingest.model import Family
-from proxyconfig_agent.node.conntrack.statistics import Statistics
 from proxyconfig_api.status.rollout import ProbeResult
 
 P, F, N, B = ProbeResult.PASSED, ProbeResult.FAILED, ProbeResult.NOT_APPLICABLE, ProbeResult.FAILED_BEFORE
@@ -53,16 +52,24 @@ def test_failures_are_told_by_name() -> None:
 def test_a_counter_speaks_against_a_change_if_it_grows_ten_times_as_fast_as_before(
     before: float | None, after: float | None, expected: ProbeResult
 ) -> None:
-    assert compared("drop", before, after).result is expected
+    assert compared(TCP_RESETS, before, after).result is expected
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_each_counter_has_words_of_its_own(name: str) -> None:
+    words = compared(name, 1.0, 100.0).message
+    assert words == f"100 {COUNTED[name]} since the change, 1.0 in the minutes before"
+    assert "a second" in words
 
 
 def test_counters_that_wrap_go_on() -> None:
     counts, times = iter((2**32 - 100, 2**32 - 90, 990)), iter((0.0, 10.0, 20.0))
-    signals = Signals(lambda: Statistics(insert_failed=next(counts), dropped=None), lambda: next(times))
+    signals = Signals(lambda: {INSERTS_FAILED: next(counts), CONNTRACK_DROPS: None}, lambda: next(times))
     _, since, now = (signals.sample() for _ in range(3))
-    inserts, drops = signals.answers(since, now)
-    assert (inserts.result, inserts.message) == (F, "108 packets a second since the change, 1.0 in the minutes before")
-    assert drops.result is N
+    inserts, *others = signals.answers(since, now)
+    assert (inserts.name, inserts.result) == (INSERTS_FAILED, F)
+    assert inserts.message.startswith("108 connections a second")
+    assert [each.result for each in others] == [N] * 3
 
 
 def test_what_failed_before_is_reported_and_not_asked_again() -> None:
