@@ -22,7 +22,7 @@ from tests.support.simulator.iptables.mode import IptablesMode
 from tests.support.simulator.modes import SimulatedPipeline
 from tests.support.simulator.node import NetnsNode
 
-from proxyconfig_agent.checks.shadow.comparison import Compared, compare
+from proxyconfig_agent.checks.shadow.comparison import Compared, compared, differences
 from proxyconfig_agent.checks.shadow.flows import NodeAddresses
 from proxyconfig_agent.checks.shadow.reader import read
 from proxyconfig_agent.checks.shadow.report import shadow_of
@@ -89,7 +89,7 @@ def _compared(place: Side, setting: Setting, objects: Mapping[Key, Object], name
     settings, _ = resolve(ProxyConfig.parse(proxy_config(setting)).spec, view.node, local, ())
     theirs = place.namespace.call(read)
     chosen = [name for number, name in enumerate(view.names(), 1) if number % every == 0 or str(name) in named]
-    return [compare(name, view.select(name).ports, theirs, settings, NodeAddresses(local)) for name in chosen]
+    return [compared(name, [*differences(view.select(name).ports, theirs, settings, NodeAddresses(local))]) for name in chosen]
 
 
 def _differing(found: list[Compared]) -> list[str]:

@@ -16,8 +16,11 @@ from proxyconfig_agent.dataplane.sync.quarantine import RefusedError
 from proxyconfig_agent.ingest.model import Address, Family, ServiceName, text_of
 from proxyconfig_agent.select.frontends import Frontends, count
 
-ENDPOINTS = 100
-"""Service ports with more endpoints are not compared: every way to each of them is walked, so the work grows with their square."""
+ENDPOINTS = 1000
+"""Service ports with more endpoints are not compared: one flow to them takes longer than a second."""
+
+ENDPOINTS_WITH_AFFINITY = 100
+"""On the way to each of them is a rule for each of them, so the work grows with their square."""
 
 Ways: TypeAlias = dict[str, Fraction]
 """What becomes of connections, in words, and of how large a part of them; together one."""
@@ -41,19 +44,29 @@ class Compared:
     difference: str = ""
 
 
-def compare(
-    service: ServiceName, ports: Iterable[Frontends], theirs: Mapping[Family, KubeProxyRules], settings: Settings, node: NodeAddresses
-) -> Compared:
-    """Families that `theirs` does not have, and ports with very many endpoints, are left out."""
-    known = [port for port in ports if port.family in theirs and count(port.cluster, port.family) <= ENDPOINTS]
-    found = [each for family in Family for each in _of_family([port for port in known if port.family is family], theirs, settings, node)]
+def compared(service: ServiceName, found: Sequence[str]) -> Compared:
+    """Of the differences of its flows."""
     return Compared(service, len(found), found.count(""), next(filter(None, found), ""))
+
+
+def differences(
+    ports: Iterable[Frontends], theirs: Mapping[Family, KubeProxyRules], settings: Settings, node: NodeAddresses
+) -> Iterator[str]:
+    """In what each flow to the ports of a Service differs, in words; empty if in nothing.
+
+    Families that `theirs` does not have, and ports with very many endpoints, are left out."""
+    known = [port for port in ports if port.family in theirs and not _has_too_many(port)]
+    for family in Family:
+        yield from _of_family([port for port in known if port.family is family], theirs, settings, node)
+
+
+def _has_too_many(port: Frontends) -> bool:
+    return count(port.cluster, port.family) > (ENDPOINTS_WITH_AFFINITY if port.affinity_s else ENDPOINTS)
 
 
 def _of_family(
     ports: Sequence[Frontends], theirs: Mapping[Family, KubeProxyRules], settings: Settings, node: NodeAddresses
 ) -> Iterator[str]:
-    """In what each flow differs; empty if in nothing."""
     if not ports:
         return
     try:

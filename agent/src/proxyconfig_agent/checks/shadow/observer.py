@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn, TypeVar
 
-from proxyconfig_agent.checks.shadow.comparison import Compared, KubeProxyRules, compare
+from proxyconfig_agent.checks.shadow.comparison import Compared, KubeProxyRules, compared, differences
 from proxyconfig_agent.checks.shadow.flows import NodeAddresses
 from proxyconfig_agent.checks.shadow.report import shadow_of
 from proxyconfig_agent.dataplane.port import Settings
@@ -27,6 +27,9 @@ AGAIN_S = 5.0
 
 SHARE = 0.1
 """Of one CPU, at most, while a comparison goes on."""
+
+SLICE_S = 0.05
+"""Of CPU, after which there is a pause within a Service, too; one flow is not divided."""
 
 Theirs = Mapping[Family, KubeProxyRules]
 Read = Callable[[], Theirs]
@@ -78,11 +81,29 @@ class Observer:
 
     async def _compare(self, names: Iterable[ServiceName], view: ClusterView, observed: Observed) -> list[Compared]:
         theirs, node = await _slowly(self._read), NodeAddresses(observed.local)
-        return [await _slowly(partial(_of_service, name, view, theirs, observed.settings, node)) for name in names]
+        return [compared(name, await _all(_of_service(name, view, theirs, observed.settings, node))) for name in names]
 
 
-def _of_service(name: ServiceName, view: ClusterView, theirs: Theirs, settings: Settings, node: NodeAddresses) -> Compared:
-    return compare(name, view.select(name).ports, theirs, settings, node)
+def _of_service(name: ServiceName, view: ClusterView, theirs: Theirs, settings: Settings, node: NodeAddresses) -> Iterator[str]:
+    yield from differences(view.select(name).ports, theirs, settings, node)
+
+
+async def _all(flows: Iterator[str]) -> list[str]:
+    found, last = list[str](), False
+    while not last:
+        some, last = await _slowly(partial(_some, flows))
+        found += some
+    return found
+
+
+def _some(flows: Iterator[str]) -> tuple[list[str], bool]:
+    """As many as are compared in a slice, and whether those are the last."""
+    found, end = list[str](), time.thread_time() + SLICE_S
+    for each in flows:
+        found.append(each)
+        if time.thread_time() >= end:
+            return found, False
+    return found, True
 
 
 async def _slowly(work: Callable[[], T]) -> T:

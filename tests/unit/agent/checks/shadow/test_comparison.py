@@ -13,10 +13,11 @@ from tests.support.simulator.iptables.mode import IptablesMode
 from tests.support.simulator.modes import SimulatedPipeline
 from tests.support.simulator.nftables.mode import NftablesMode
 from tests.support.simulator.node import NetnsNode
+from tests.unit.agent.dataplane.nftables.frontends import frontends
 
-from proxyconfig_agent.checks.shadow.comparison import Compared, compare
+from proxyconfig_agent.checks.shadow.comparison import ENDPOINTS, ENDPOINTS_WITH_AFFINITY, Compared, compared, differences
 from proxyconfig_agent.checks.shadow.flows import NodeAddresses
-from proxyconfig_agent.checks.shadow.iptables import saved
+from proxyconfig_agent.checks.shadow.iptables import desired, saved
 from proxyconfig_agent.checks.shadow.nftables import KubeProxyTable
 from proxyconfig_agent.checks.shadow.report import shadow_of
 from proxyconfig_agent.checks.walker.nftables.tables import Rule
@@ -24,6 +25,7 @@ from proxyconfig_agent.checks.walker.nftables.tables import Table as NftTable
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Chain, Table
 from proxyconfig_agent.dataplane.nftables.model import sets
 from proxyconfig_agent.dataplane.nftables.model.table import TABLE
+from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink import uapi
@@ -48,7 +50,7 @@ class Stage:
         theirs = {family: saved(tool.save()) for family, tool in self.mode.tools.items()}
         view, node = self.pipeline.cluster.view(), NodeAddresses(NetnsNode().addresses)
         settings = self.pipeline.settings(CONFIGS[self.config])
-        return [compare(name, view.select(name).ports, theirs, settings, node) for name in list(view.names())[::step]]
+        return [compared(name, [*differences(view.select(name).ports, theirs, settings, node)]) for name in list(view.names())[::step]]
 
 
 def stage(config: str) -> Stage:
@@ -63,7 +65,7 @@ def compare_tables(mode: NftablesMode, pipeline: SimulatedPipeline, step: int = 
     theirs = {family: KubeProxyTable(family, table_of(mode, family)) for family in Family}
     view, node = pipeline.cluster.view(), NodeAddresses(NetnsNode().addresses)
     settings = pipeline.settings(CONFIGS["masquerade-all"])
-    return [compare(name, view.select(name).ports, theirs, settings, node) for name in list(view.names())[::step]]
+    return [compared(name, [*differences(view.select(name).ports, theirs, settings, node)]) for name in list(view.names())[::step]]
 
 
 def table_of(mode: NftablesMode, family: Family) -> NftTable:
@@ -158,3 +160,11 @@ def test_an_expression_that_is_not_known_is_a_difference_with_the_words_of_its_r
     differences = {each.difference for each in compare_tables(mode, pipeline) if each.flows}
     assert all("has a rule that cannot be read (limit is not known here, in the rule `limit immediate`)" in each for each in differences)
     assert differences
+
+
+@pytest.mark.parametrize(("endpoints", "affinity_s", "flows"), [(101, 0, 2), (ENDPOINTS + 1, 0, 0), (ENDPOINTS_WITH_AFFINITY + 1, 10, 0)])
+def test_ports_are_compared_as_long_as_their_endpoints_are_not_too_many(endpoints: int, affinity_s: int, flows: int) -> None:
+    some = tuple(f"10.1.{number // 200}.{number % 200 + 1}:8080" for number in range(endpoints))
+    port = frontends(cluster=some, affinity_s=affinity_s)
+    theirs = {Family.IPV4: desired([port], Settings(), Family.IPV4)}
+    assert list(differences([port], theirs, Settings(), NodeAddresses(()))) == [""] * flows

@@ -24,6 +24,8 @@ class Rule:
     destination: bytes
     """The one address that it is about, packed; empty if it is about more. Most rules of a long chain are told apart by it alone."""
     matches: tuple[Match, ...]
+    share: Fraction
+    """Of the packets that match, how many it takes: less than all by chance."""
     target: str
     options: Mapping[str, str]
 
@@ -32,12 +34,14 @@ class Rule:
 def rule_of(text: str) -> Rule:
     """What stands behind `-A CHAIN `. Raises ValueError."""
     destination, general = b"", list[Match]()
-    others: list[Match] = []
+    others, share = list[Match](), Fraction(1)
     options = list(_options(_words(text)))
     target = next((at for at, (name, _, _) in enumerate(options) if name == "-j"), len(options))
     for at, (name, values, inverted) in enumerate(options[:target]):
         if name == "-d" and not inverted and (address := _only_address(values[0])):
             destination = address
+        elif name == "--probability" and not inverted:
+            share = _probability(values[0])
         elif name in _GENERAL:
             general.append(_inverted(_GENERAL[name](values[0]), inverted=inverted))
         elif name in _EXTENSIONS:
@@ -45,7 +49,7 @@ def rule_of(text: str) -> Rule:
         elif name not in _SILENT:
             raise ValueError(f"{name} in {text} (option {at + 1}) is not known here")
     behind = {name: " ".join(values) for name, values, _ in options[target + 1 :]}
-    return Rule(destination, (*general, *others), options[target][1][0] if target < len(options) else "", behind)
+    return Rule(destination, (*general, *others), share, options[target][1][0] if target < len(options) else "", behind)
 
 
 def _words(text: str) -> list[str]:
@@ -143,12 +147,12 @@ def _mark(values: list[str], _: list[Option]) -> Match:
     return lambda passage: passage.packet.mark & mask == value
 
 
-def _probability(values: list[str], _: list[Option]) -> Match:
-    """As the fraction that was meant: ten digits of a third are a third."""
-    share = Fraction(values[0]).limit_denominator(10_000)
-    if abs(share - Fraction(values[0])) > _EXACT_ENOUGH:
-        raise ValueError(f"{values[0]} is no fraction that is known here")
-    return lambda passage: passage.choices.among([share, 1 - share]) == 0
+def _probability(value: str) -> Fraction:
+    """The fraction that was meant: ten digits of a third are a third."""
+    share = Fraction(value).limit_denominator(10_000)
+    if abs(share - Fraction(value)) > _EXACT_ENOUGH:
+        raise ValueError(f"{value} is no fraction that is known here")
+    return share
 
 
 def _remember(_: list[str], options: list[Option]) -> Match:
@@ -187,7 +191,6 @@ _EXTENSIONS: Mapping[str, Callable[[list[str], list[Option]], Match]] = {
     "--src-type": _source_type,
     "--ctstate": _state,
     "--mark": _mark,
-    "--probability": _probability,
     "--set": _remember,
     "--rcheck": _remembered,
 }

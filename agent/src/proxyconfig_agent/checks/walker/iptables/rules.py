@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from itertools import takewhile
 from typing import Protocol
 
 from proxyconfig_agent.checks.walker.iptables.matches import Rule, masked, rule_of
@@ -48,12 +51,7 @@ def _walk(tables: Chains, chain: Chain, passage: Passage, depth: int) -> Verdict
     """The verdict of a chain; None at its end, where the policy of a built-in one is to accept. Raises ValueError, KeyError."""
     if depth >= _DEEPEST:
         raise ValueError(f"{chain.name} of table {chain.table} is more than {_DEEPEST} jumps away from a built-in chain")
-    for text in tables.chains[chain]:
-        rule = rule_of(text)
-        if rule.destination and rule.destination != passage.packet.destination:
-            continue
-        if not all(match(passage) for match in rule.matches):
-            continue
+    for rule in _matching(tables.chains[chain], passage):
         if rule.target == "RETURN":
             return None
         if rule.target in _TARGETS:
@@ -63,6 +61,46 @@ def _walk(tables: Chains, chain: Chain, passage: Passage, depth: int) -> Verdict
         if verdict is not None:
             return verdict
     return None
+
+
+def _matching(texts: Sequence[str], passage: Passage) -> Iterator[Rule]:
+    """The rules that the packet meets, one after the other. Of successive ones that match all packets by chance, as a Service has one for
+    each endpoint, one is drawn at once: the work does not grow with their number."""
+    at = 0
+    while at < len(texts):
+        rule = rule_of(texts[at])
+        if _is_by_chance(rule):
+            shares = _shares(tuple(texts), at)
+            drawn = passage.choices.among(shares)
+            at += drawn
+            if drawn == len(shares) - 1:
+                continue
+            yield rule_of(texts[at])
+        elif _is_met(rule, passage):
+            yield rule
+        at += 1
+
+
+def _is_by_chance(rule: Rule) -> bool:
+    return rule.share < 1 and not rule.matches and not rule.destination
+
+
+def _is_met(rule: Rule, passage: Passage) -> bool:
+    if rule.destination and rule.destination != passage.packet.destination:
+        return False
+    if not all(match(passage) for match in rule.matches):
+        return False
+    return rule.share == 1 or passage.choices.among([rule.share, 1 - rule.share]) == 0
+
+
+@lru_cache(maxsize=256)
+def _shares(texts: tuple[str, ...], start: int) -> tuple[Fraction, ...]:
+    """How many packets each rule takes of those that match by chance from `start` on; at last, how many none of them takes."""
+    found, rest = list[Fraction](), Fraction(1)
+    for rule in takewhile(_is_by_chance, map(rule_of, texts[start:])):
+        found.append(rest * rule.share)
+        rest -= found[-1]
+    return (*found, rest)
 
 
 def _translate(rule: Rule, passage: Passage) -> Verdict:
