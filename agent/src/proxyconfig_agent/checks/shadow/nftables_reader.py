@@ -15,13 +15,9 @@ from proxyconfig_agent.netlink.nftables.connection import Connection, KernelErro
 from proxyconfig_agent.netlink.nftables.messages import Kind, Table, query
 
 
-def kube_proxy_tables() -> dict[Family, tables.Table]:
-    """Of the families in which kube-proxy has a table, in the network namespace of the calling thread. Raises OSError, KernelError."""
-    connection = Connection()
-    try:
-        found = {family: _table(connection, Table(NFPROTO[family], KUBE_PROXY)) for family in Family}
-    finally:
-        connection.close()
+def kube_proxy_tables(connection: Connection) -> dict[Family, tables.Table]:
+    """Of the families in which kube-proxy has a table. Raises KernelError."""
+    found = {family: _table(connection, Table(NFPROTO[family], KUBE_PROXY)) for family in Family}
     return {family: table for family, table in found.items() if table is not None}
 
 

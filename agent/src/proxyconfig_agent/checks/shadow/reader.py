@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 
 from proxyconfig_agent.checks.shadow.comparison import KubeProxyRules
 from proxyconfig_agent.checks.shadow.iptables import Chains, saved
@@ -14,7 +15,7 @@ from proxyconfig_agent.dataplane.iptables.tools.binaries import Tool, choose
 from proxyconfig_agent.dataplane.iptables.tools.program import ToolError
 from proxyconfig_agent.dataplane.port import LackingError
 from proxyconfig_agent.ingest.model import Family
-from proxyconfig_agent.netlink.nftables.connection import KernelError
+from proxyconfig_agent.netlink.nftables.connection import Connection, KernelError
 
 _SERVICES = Chain(Table.NAT, chain_names.SERVICES)
 
@@ -28,7 +29,8 @@ def read() -> Mapping[Family, KubeProxyRules]:
 
 def _of_nftables() -> dict[Family, KubeProxyTable]:
     try:
-        return {family: KubeProxyTable(family, table) for family, table in kube_proxy_tables().items()}
+        with closing(Connection()) as connection:
+            return {family: KubeProxyTable(family, table) for family, table in kube_proxy_tables(connection).items()}
     except (KernelError, OSError):
         return {}
 
