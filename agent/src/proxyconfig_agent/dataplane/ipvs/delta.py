@@ -37,9 +37,8 @@ class ServerDelta:
 
     def reweigh(self, servers: Servers, destinations: Mapping[VirtualServer, Set[Destination]]) -> None:
         """Give those of these destinations that `servers` have the weight that they should have."""
-        for key, some in destinations.items():
-            if server := servers.get(key):
-                self.revived += [(key, each) for each in sorted(some & server.destinations)]
+        for key in servers.keys() & destinations.keys():
+            self.revived += [(key, each) for each in sorted(destinations[key] & servers[key].destinations)]
 
     def __len__(self) -> int:
         fields = (self.made, self.changed, self.added, self.revived, self.drained, self.removed, self.deleted)
@@ -49,12 +48,21 @@ class ServerDelta:
 def delta(old: Servers, new: Servers, draining: Mapping[VirtualServer, Set[Destination]]) -> ServerDelta:
     """What makes `new` of `old`. `draining`: destinations that are there with weight 0, besides those of `old`."""
     found = ServerDelta()
+    put(found, old, new, draining)
+    take(found, {key: server for key, server in old.items() if key not in new}, draining)
+    return found
+
+
+def put(found: ServerDelta, old: Servers, new: Servers, draining: Mapping[VirtualServer, Set[Destination]]) -> None:
+    """Add to `found` what makes those of `new`; the others of `old` stay as they are."""
     for key, server in new.items():
         _put(found, key, old.get(key), server, draining.get(key))
-    for key, server in old.items():
-        if key not in new:
-            _take(found, key, server, draining.get(key, frozenset()))
-    return found
+
+
+def take(found: ServerDelta, gone: Servers, draining: Mapping[VirtualServer, Set[Destination]]) -> None:
+    """Add to `found` what takes these away."""
+    for key, server in gone.items():
+        _take(found, key, server, draining.get(key, frozenset()))
 
 
 def _put(found: ServerDelta, key: VirtualServer, before: Server | None, server: Server, draining: Set[Destination] | None) -> None:

@@ -13,7 +13,7 @@ from proxyconfig_agent.dataplane.tables.model import address_sets
 from proxyconfig_agent.dataplane.tables.model.address_elements import PADDING, firewall, frontend_keys, protocol_and_port
 from proxyconfig_agent.dataplane.tables.model.elements import comment_tail, value_tail
 from proxyconfig_agent.dataplane.tables.model.ruleset import Elements
-from proxyconfig_agent.ingest.model import Address, Policy
+from proxyconfig_agent.ingest.model import Address, Policy, Protocol
 from proxyconfig_agent.netlink.ipvs.messages import VirtualServer
 from proxyconfig_agent.select.frontends import Backends, Frontends
 
@@ -70,7 +70,8 @@ def _servers(frontends: Frontends, scheduler: str) -> Servers:
     """Of the lists that are in use and not empty; an empty virtual server would answer late, or not at all."""
     scheduling = scheduling_of(scheduler, frontends.affinity_s)
 
-    serving = destinations(frontends.serving, frontends.family)
+    # Half of what a large cluster takes meanwhile, and only UDP asks for it.
+    serving = destinations(frontends.serving, frontends.family) if frontends.name.protocol is Protocol.UDP else frozenset()
 
     def server(backends: Backends) -> Server:
         return Server(scheduling, destinations(backends, frontends.family), serving)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Iterator
 
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel
 from proxyconfig_agent.dataplane.ipvs.kernel.rules import Rules
@@ -35,11 +36,11 @@ def connected_with(rules: Rules) -> Kernel:
     return Kernel(servers, localroutes.Connection(), rules)
 
 
-def read_kernel() -> tuple[list[str], list[bytes]]:
+@contextlib.contextmanager
+def read_kernel() -> Iterator[tuple[Iterable[str], Iterable[bytes]]]:
     """The listing of virtual servers, and our routes, for another thread than the one that has the sockets. Raises OSError."""
-    with contextlib.closing(localroutes.Connection()) as routes:
-        held = [address for family in NFPROTO.values() for address in routes.held(family)]
-    return listing.PATH.read_text().splitlines(), held
+    with contextlib.closing(localroutes.Connection()) as routes, listing.PATH.open() as lines:
+        yield lines, (address for family in NFPROTO.values() for address in routes.held(family))
 
 
 def is_loaded() -> bool:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import chain
 
 from proxyconfig_agent.ingest.model import Address
 
@@ -21,13 +23,13 @@ class Seen:
     """What was there after so many of our changes."""
 
     changes: int
-    digest: bytes
+    digest: int
 
 
 class Watch:
-    """`read` returns the lines of the listing of virtual servers, and our routes; it may take its time. It raises OSError."""
+    """`read` opens the listing of virtual servers, line by line, and our routes; it may take its time. It raises OSError."""
 
-    def __init__(self, read: Callable[[], tuple[list[str], Iterable[bytes]]], now: Callable[[], float]) -> None:
+    def __init__(self, read: Callable[[], AbstractContextManager[tuple[Iterable[str], Iterable[bytes]]]], now: Callable[[], float]) -> None:
         self._read, self._now = read, now
         self._changes = 0
         self._next = 0.0
@@ -55,28 +57,31 @@ class Watch:
 
     def _look(self, changes: int, addresses: frozenset[Address]) -> None:
         try:
-            lines, routes = self._read()
+            with self._read() as (lines, routes):
+                digest = _digest(chain(ours(lines, addresses), (route.hex() for route in routes)))
         except OSError:
             return  # the next full resync says what is wrong
-        digest = hashlib.blake2b()
-        for line in (*ours(lines, addresses), *(route.hex() for route in sorted(routes))):
-            digest.update(line.encode() + b"\n")
-        self._fresh = Seen(changes, digest.digest())
+        self._fresh = Seen(changes, digest)
 
 
 def ours(lines: Iterable[str], addresses: Collection[Address]) -> Iterator[str]:
     """Of /proc/net/ip_vs the virtual servers at these addresses and their destinations, without what packets count, in any order."""
     texts = {_text(address) for address in addresses}
-    server, found = "", list[str]()
+    server = ""
     for line in lines:
         words = line.split()
         if words[0] == "->":
             if server:
-                found.append(" ".join((server, *words[1:4])))
+                yield " ".join((server, *words[1:4]))
         else:
             server = " ".join(words) if len(words) > 1 and words[1].rpartition(":")[0] in texts else ""
-            found += [server] if server else []
-    return iter(sorted(found))
+            if server:
+                yield server
+
+
+def _digest(lines: Iterable[str]) -> int:
+    """The same for these lines in any order."""
+    return sum(int.from_bytes(hashlib.blake2b(line.encode(), digest_size=16).digest()) for line in lines)
 
 
 def _text(address: Address) -> str:

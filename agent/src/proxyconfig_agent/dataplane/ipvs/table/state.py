@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from dataclasses import dataclass, field
 
-from proxyconfig_agent.dataplane.ipvs.delta import ServerDelta
+from proxyconfig_agent.dataplane.ipvs.delta import ServerDelta, put, take
 from proxyconfig_agent.dataplane.ipvs.delta import delta as server_delta
 from proxyconfig_agent.dataplane.ipvs.lower import NOTHING, Share, lower
 from proxyconfig_agent.dataplane.ipvs.model import maps
@@ -85,16 +85,21 @@ class FamilyState:
         return plan
 
     def adopt(self, wanted: Ports, without: Collection[ServiceName], present: Present) -> Plan:
-        """Everything that these Service ports need, where nothing is kept yet but what the kernel has. Raises RefusedError."""
-        ports = {name: new for name, new in wanted.items() if name.service not in without}
-        shares = [self._share(each) for each in ports.values()]
-        plan, wanted_servers = Plan(ports=ports), _servers(shares) | dict([keeper(self.family)])
-        plan.servers = server_delta(present.servers, wanted_servers, present.draining)
-        plan.servers.reweigh(wanted_servers, present.misweighted)
-        plan.addresses = _count(shares, (), lambda share: share.addresses)
-        plan.on_node = _count(shares, (), lambda share: share.on_node)
+        """Everything that these Service ports need, where nothing is kept yet but what the kernel has. Raises RefusedError.
+
+        One share at a time: all of them take twice the memory of the plan."""
+        plan = Plan(ports={name: new for name, new in wanted.items() if name.service not in without})
+        gone = dict(present.servers)
+        for share in self._shares(plan.ports):
+            put(plan.servers, present.servers, share.servers, present.draining)
+            plan.servers.reweigh(share.servers, present.misweighted)
+            plan.addresses.update(share.addresses)
+            plan.on_node.update(share.on_node)
+            plan.elements.absorb(Delta({}, share.elements))
+            for server in share.servers:
+                gone.pop(server, None)
+        take(plan.servers, gone, present.draining)
         plan.draining.update(self._addresses_of(plan.servers.retired))
-        plan.elements = element_delta({}, _elements(shares))
         self._add_shared(plan)
         return plan
 
@@ -122,6 +127,11 @@ class FamilyState:
     def _addresses_of(self, servers: Iterable[VirtualServer]) -> Iterator[Address]:
         """Those that are local to the node by our routes."""
         return (address for server in servers if (address := Address(server.address)) not in self._on_links)
+
+    def _shares(self, ports: Ports) -> Iterator[Share]:
+        """Of all Service ports, and the idle virtual server. Raises RefusedError."""
+        yield Share(dict([keeper(self.family)]), {}, frozenset())
+        yield from map(self._share, ports.values())
 
     def _share(self, frontends: Frontends | None) -> Share:
         if frontends is None:
