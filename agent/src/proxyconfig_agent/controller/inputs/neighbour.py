@@ -10,8 +10,7 @@ from typing import NoReturn
 
 import structlog
 
-from proxyconfig_agent.checks.shadow.observer import Observer
-from proxyconfig_agent.checks.shadow.reader import read
+from proxyconfig_agent.checks.shadow.observer import Observer, Theirs
 from proxyconfig_agent.controller.stance import Stance
 from proxyconfig_agent.controller.step import Stand
 from proxyconfig_agent.dataplane.port import DataplaneError
@@ -53,7 +52,7 @@ class Neighbour:
     ) -> None:
         self._other, self._recorder, self._has_rules, self._changed = other, recorder, has_rules, changed
         self._remains, self._waiting, self._one = Remains(), asyncio.Event(), asyncio.Lock()
-        self.observer = Observer(cluster, read, lambda shadow: recorder.update(shadow=shadow))
+        self.observer = Observer(cluster, _read, lambda shadow: recorder.update(shadow=shadow))
         self.runs: bool | None = None
         """Whether a kube-proxy runs; None: not looked yet."""
         self.serves = False
@@ -143,3 +142,9 @@ class Neighbour:
             except TimeoutError:
                 return
         await asyncio.sleep(WAITING_S)
+
+
+def _read() -> Theirs:
+    from proxyconfig_agent.checks.shadow.reader import read  # noqa: PLC0415 - costs memory on nodes that do not observe
+
+    return read()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from tests.support.clock import FakeClock
-from tests.unit.agent.dataplane.nftables.frontends import frontends, ip
+from tests.unit.agent.dataplane.nftables.frontends import backends, frontends, ip
 
 from proxyconfig_agent.dataplane.ipvs.model import maps
 from proxyconfig_agent.dataplane.ipvs.model.servers import Present, Server, keeper, scheduling_of
@@ -186,3 +188,20 @@ def test_a_virtual_server_that_drains_at_an_address_of_the_node_neither_closes_n
     state.keep(plan)
     plan = state.reap(state.draining.over(lambda *_: 0))
     assert (plan.servers.deleted, plan.routes_removed) == ([node_port], [])
+
+
+def test_a_full_sync_takes_little_more_memory_than_its_plan() -> None:
+    """What is lowered for one Service port is given back before the next one."""
+    pods = tuple(f"10.244.{pod}.1:8080" for pod in range(20))
+    ports = [frontends(f"s{number}", f"10.96.1.{number}", pods, serving=backends(*pods)) for number in range(1, 101)]
+    wanted = {port.name: port for port in ports}
+    state = FamilyState(Family.IPV4, Settings(), FakeClock().clock.monotonic)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        plan = state.adopt(wanted, (), Present({}, {}, {}))
+        after, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(plan.servers.added) == 2000
+    assert peak - before < 1.3 * (after - before)
