@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from proxyconfig_agent.netlink import uapi
-from proxyconfig_agent.netlink.frames import attributes, text_of
-
-Attributes = Mapping[int, bytes]
+from proxyconfig_agent.netlink.frames import text_of
+from proxyconfig_agent.netlink.nftables.decoder import Expression, NftVerdict, decode, decode_verdict
 
 _ADDRESSES = {
     (uapi.NFPROTO_IPV4, 12): "ip saddr",
@@ -18,6 +17,7 @@ _ADDRESSES = {
     (uapi.NFPROTO_IPV6, 8): "ip6 saddr",
     (uapi.NFPROTO_IPV6, 24): "ip6 daddr",
 }
+_PORTS = {0: "th sport", 2: "th dport"}
 _SIZES = {uapi.NFPROTO_IPV4: 4, uapi.NFPROTO_IPV6: 16}
 _META = {
     uapi.NFT_META_PRIORITY: "meta priority",
@@ -57,7 +57,7 @@ class RuleText:
     def __init__(self, family: int, key_lengths: Mapping[str, int]) -> None:
         self._family, self._key_lengths = family, key_lengths
         self._registers: dict[int, Operand] = {}
-        self._printers: Mapping[str, Callable[[Attributes], str]] = {
+        self._printers: Mapping[str, Callable[[Expression], str]] = {
             "payload": self._payload,
             "meta": self._meta,
             "ct": self._ct,
@@ -75,55 +75,53 @@ class RuleText:
 
     def of(self, expressions: bytes) -> str:
         """The statements of NFTA_RULE_EXPRESSIONS."""
-        statements = (self._printers[name](parts) for name, parts in _parsed(expressions))
+        statements = (self._printers[each.name](each) for each in decode(expressions))
         return " ".join(statement for statement in statements if statement)
 
-    def _payload(self, parts: Attributes) -> str:
-        offset, length = _number(parts, uapi.NFTA_PAYLOAD_OFFSET), _number(parts, uapi.NFTA_PAYLOAD_LEN)
-        transport = _number(parts, uapi.NFTA_PAYLOAD_BASE) == uapi.NFT_PAYLOAD_TRANSPORT_HEADER
-        field = "th dport" if transport else _ADDRESSES[self._family, offset]
-        return self._load(parts[uapi.NFTA_PAYLOAD_DREG], Operand(field, length, field))
+    def _payload(self, expression: Expression) -> str:
+        offset, length = expression.number(uapi.NFTA_PAYLOAD_OFFSET), expression.number(uapi.NFTA_PAYLOAD_LEN)
+        transport = expression.number(uapi.NFTA_PAYLOAD_BASE) == uapi.NFT_PAYLOAD_TRANSPORT_HEADER
+        field = _PORTS[offset] if transport else _ADDRESSES[self._family, offset]
+        return self._load(expression.word(uapi.NFTA_PAYLOAD_DREG), Operand(field, length, field))
 
-    def _meta(self, parts: Attributes) -> str:
-        field = _META[_number(parts, uapi.NFTA_META_KEY)]
-        if uapi.NFTA_META_SREG in parts:
-            return f"{field} set {self._at(parts[uapi.NFTA_META_SREG]).words}"
-        return self._load(parts[uapi.NFTA_META_DREG], Operand(field, 16 if field == "iifname" else 4, field))
+    def _meta(self, expression: Expression) -> str:
+        field = _META[expression.number(uapi.NFTA_META_KEY)]
+        if expression.has(uapi.NFTA_META_SREG):
+            return f"{field} set {self._at(expression.word(uapi.NFTA_META_SREG)).words}"
+        return self._load(expression.word(uapi.NFTA_META_DREG), Operand(field, 16 if field == "iifname" else 4, field))
 
-    def _ct(self, parts: Attributes) -> str:
-        field, length = _CT[_number(parts, uapi.NFTA_CT_KEY)]
-        return self._load(parts[uapi.NFTA_CT_DREG], Operand(field, length, field))
+    def _ct(self, expression: Expression) -> str:
+        field, length = _CT[expression.number(uapi.NFTA_CT_KEY)]
+        return self._load(expression.word(uapi.NFTA_CT_DREG), Operand(field, length, field))
 
-    def _fib(self, parts: Attributes) -> str:
-        field = "fib saddr type" if _number(parts, uapi.NFTA_FIB_FLAGS) == uapi.NFTA_FIB_F_SADDR else "fib daddr type"
-        return self._load(parts[uapi.NFTA_FIB_DREG], Operand(field, 4, field))
+    def _fib(self, expression: Expression) -> str:
+        field = "fib saddr type" if expression.number(uapi.NFTA_FIB_FLAGS) == uapi.NFTA_FIB_F_SADDR else "fib daddr type"
+        return self._load(expression.word(uapi.NFTA_FIB_DREG), Operand(field, 4, field))
 
-    def _numgen(self, parts: Attributes) -> str:
-        offset = _number(parts, uapi.NFTA_NG_OFFSET)
-        words = f"numgen random mod {_number(parts, uapi.NFTA_NG_MODULUS)}" + (f" offset {offset}" if offset else "")
-        return self._load(parts[uapi.NFTA_NG_DREG], Operand(words, 4))
+    def _numgen(self, expression: Expression) -> str:
+        offset = expression.number(uapi.NFTA_NG_OFFSET)
+        words = f"numgen random mod {expression.number(uapi.NFTA_NG_MODULUS)}" + (f" offset {offset}" if offset else "")
+        return self._load(expression.word(uapi.NFTA_NG_DREG), Operand(words, 4))
 
-    def _immediate(self, parts: Attributes) -> str:
-        data = dict(attributes(parts[uapi.NFTA_IMMEDIATE_DATA]))
-        if uapi.NFTA_DATA_VERDICT in data:
-            return verdict_text(data[uapi.NFTA_DATA_VERDICT])
-        value = data[uapi.NFTA_DATA_VALUE]
-        return self._load(
-            parts[uapi.NFTA_IMMEDIATE_DREG], Operand("none" if not any(value) else f"0x{value.hex()}", len(value), value=value)
-        )
+    def _immediate(self, expression: Expression) -> str:
+        if expression.number(uapi.NFTA_IMMEDIATE_DREG) == uapi.NFT_REG_VERDICT:
+            return _verdict_words(expression.verdict(uapi.NFTA_IMMEDIATE_DATA))
+        value = expression.value(uapi.NFTA_IMMEDIATE_DATA)
+        words = f"0x{value.hex()}" if any(value) else "none"
+        return self._load(expression.word(uapi.NFTA_IMMEDIATE_DREG), Operand(words, len(value), value=value))
 
-    def _bitwise(self, parts: Attributes) -> str:
-        before = self._at(parts[uapi.NFTA_BITWISE_SREG])
-        mask, xor = (_value(parts[kind]) for kind in (uapi.NFTA_BITWISE_MASK, uapi.NFTA_BITWISE_XOR))
+    def _bitwise(self, expression: Expression) -> str:
+        before = self._at(expression.word(uapi.NFTA_BITWISE_SREG))
+        mask, xor = (expression.value(kind) for kind in (uapi.NFTA_BITWISE_MASK, uapi.NFTA_BITWISE_XOR))
         if before.field in _ADDRESSES.values():
             after = Operand(before.words, before.length, before.field, int.from_bytes(mask))
         else:
             after = _masked(before, _host(mask), _host(xor))
-        return self._load(parts[uapi.NFTA_BITWISE_DREG], after)
+        return self._load(expression.word(uapi.NFTA_BITWISE_DREG), after)
 
-    def _cmp(self, parts: Attributes) -> str:
-        operand, value = self._at(parts[uapi.NFTA_CMP_SREG]), _value(parts[uapi.NFTA_CMP_DATA])
-        unequal = _number(parts, uapi.NFTA_CMP_OP) == uapi.NFT_CMP_NEQ
+    def _cmp(self, expression: Expression) -> str:
+        operand, value = self._at(expression.word(uapi.NFTA_CMP_SREG)), expression.value(uapi.NFTA_CMP_DATA)
+        unequal = expression.number(uapi.NFTA_CMP_OP) == uapi.NFT_CMP_NEQ
         if flag := _FLAGS.get((operand.field, operand.mask)):
             return f"{operand.field} {flag if unequal else f'! {flag}'}"
         return f"{operand.words} {'!= ' if unequal else ''}{self._compared(operand, value)}"
@@ -139,43 +137,43 @@ class RuleText:
             return f'"{name}"' if len(value) == operand.length else f'"{name}*"'
         return _COMPARED.get(operand.field, _hexadecimal)(value)
 
-    def _lookup(self, parts: Attributes) -> str:
-        name = text_of(parts[uapi.NFTA_LOOKUP_SET])
-        key = self._key(parts[uapi.NFTA_LOOKUP_SREG], name)
-        if uapi.NFTA_LOOKUP_DREG not in parts:
-            return f"{key} {'!= ' if _number(parts, uapi.NFTA_LOOKUP_FLAGS) & uapi.NFT_LOOKUP_F_INV else ''}@{name}"
-        if _number(parts, uapi.NFTA_LOOKUP_DREG) == uapi.NFT_REG_VERDICT:
+    def _lookup(self, expression: Expression) -> str:
+        name = expression.text(uapi.NFTA_LOOKUP_SET)
+        key = self._key(expression.word(uapi.NFTA_LOOKUP_SREG), name)
+        if not expression.has(uapi.NFTA_LOOKUP_DREG):
+            return f"{key} {'!= ' if expression.number(uapi.NFTA_LOOKUP_FLAGS) & uapi.NFT_LOOKUP_F_INV else ''}@{name}"
+        if expression.number(uapi.NFTA_LOOKUP_DREG) == uapi.NFT_REG_VERDICT:
             return f"{key} vmap @{name}"
-        return self._load(parts[uapi.NFTA_LOOKUP_DREG], Operand(f"{key} map @{name}", 4))
+        return self._load(expression.word(uapi.NFTA_LOOKUP_DREG), Operand(f"{key} map @{name}", 4))
 
-    def _dynset(self, parts: Attributes) -> str:
-        name = text_of(parts[uapi.NFTA_DYNSET_SET_NAME])
-        verb = "update" if _number(parts, uapi.NFTA_DYNSET_OP) == uapi.NFT_DYNSET_OP_UPDATE else "delete"
-        timeout_ms = _number(parts, uapi.NFTA_DYNSET_TIMEOUT)
+    def _dynset(self, expression: Expression) -> str:
+        name = expression.text(uapi.NFTA_DYNSET_SET_NAME)
+        verb = "update" if expression.number(uapi.NFTA_DYNSET_OP) == uapi.NFT_DYNSET_OP_UPDATE else "delete"
+        timeout_ms = expression.number(uapi.NFTA_DYNSET_TIMEOUT)
         timeout = f" timeout {_duration(timeout_ms)}" if timeout_ms else ""
-        value = self._at(parts[uapi.NFTA_DYNSET_SREG_DATA]).words
-        return f"{verb} @{name} {{ {self._key(parts[uapi.NFTA_DYNSET_SREG_KEY], name)}{timeout} : {value} }}"
+        value = self._at(expression.word(uapi.NFTA_DYNSET_SREG_DATA)).words
+        return f"{verb} @{name} {{ {self._key(expression.word(uapi.NFTA_DYNSET_SREG_KEY), name)}{timeout} : {value} }}"
 
-    def _nat(self, parts: Attributes) -> str:
-        to = self._at(parts[uapi.NFTA_NAT_REG_ADDR_MIN])
-        if uapi.NFTA_NAT_REG_PROTO_MIN not in parts:
+    def _nat(self, expression: Expression) -> str:
+        to = self._at(expression.word(uapi.NFTA_NAT_REG_ADDR_MIN))
+        if not expression.has(uapi.NFTA_NAT_REG_PROTO_MIN):
             return f"dnat to {to.words}"
-        port = self._registers.get(_index(parts[uapi.NFTA_NAT_REG_PROTO_MIN]))
+        port = self._registers.get(expression.word(uapi.NFTA_NAT_REG_PROTO_MIN))
         if not to.value or port is None:
             return f"dnat {'ip' if self._family == uapi.NFPROTO_IPV4 else 'ip6'} to {to.words}"
         address = socket.inet_ntop(socket.AF_INET if len(to.value) == 4 else socket.AF_INET6, to.value)
         return f"dnat to {address if len(to.value) == 4 else f'[{address}]'}:{int.from_bytes(port.value)}"
 
-    def _load(self, register: bytes, operand: Operand) -> str:
-        self._registers[_index(register)] = operand
+    def _load(self, word: int, operand: Operand) -> str:
+        self._registers[word] = operand
         return ""
 
-    def _at(self, register: bytes) -> Operand:
-        return self._registers[_index(register)]
+    def _at(self, word: int) -> Operand:
+        return self._registers[word]
 
-    def _key(self, register: bytes, name: str) -> str:
+    def _key(self, index: int, name: str) -> str:
         """The registers that make up a key of the set."""
-        index, end, words = _index(register), _index(register) + self._key_lengths[name] // 4, list[str]()
+        end, words = index + self._key_lengths[name] // 4, list[str]()
         while index < end:
             operand = self._registers[index]
             words.append(operand.words)
@@ -185,10 +183,12 @@ class RuleText:
 
 def verdict_text(payload: bytes) -> str:
     """NFTA_DATA_VERDICT: `drop`, `goto chain`."""
-    parts = dict(attributes(payload))
-    code = int.from_bytes(parts[uapi.NFTA_VERDICT_CODE], signed=True)
-    word = {uapi.NF_DROP: "drop", uapi.NFT_JUMP: "jump", uapi.NFT_GOTO: "goto"}[code]
-    return f"{word} {text_of(parts[uapi.NFTA_VERDICT_CHAIN])}" if uapi.NFTA_VERDICT_CHAIN in parts else word
+    return _verdict_words(decode_verdict(payload))
+
+
+def _verdict_words(verdict: NftVerdict) -> str:
+    word = {uapi.NF_DROP: "drop", uapi.NFT_JUMP: "jump", uapi.NFT_GOTO: "goto"}[verdict.code]
+    return f"{word} {verdict.chain}" if verdict.chain else word
 
 
 def _masked(before: Operand, mask: int, xor: int) -> Operand:
@@ -197,26 +197,6 @@ def _masked(before: Operand, mask: int, xor: int) -> Operand:
         value = f"{mask >> 16:x}:{mask & 0xFFFF:x}" if before.field == "meta priority" else f"0x{mask:08x}"
         return Operand(f"{before.words} & {value}", 4, before.field, mask)
     return Operand(f"{before.words} {'^' if mask == _ALL else '|'} 0x{xor:08x}", 4, before.field)
-
-
-def _parsed(expressions: bytes) -> Iterator[tuple[str, Attributes]]:
-    for _, payload in attributes(expressions):
-        parts = dict(attributes(payload))
-        yield text_of(parts[uapi.NFTA_EXPR_NAME]), dict(attributes(parts[uapi.NFTA_EXPR_DATA]))
-
-
-def _index(register: bytes) -> int:
-    """In four-byte registers; the first of every four has the name of a 16-byte one."""
-    number = int.from_bytes(register)
-    return number - uapi.NFT_REG32_00 if number >= uapi.NFT_REG32_00 else 4 * (number - uapi.NFT_REG_1)
-
-
-def _number(parts: Attributes, kind: int) -> int:
-    return int.from_bytes(parts.get(kind, b""))
-
-
-def _value(nested: bytes) -> bytes:
-    return dict(attributes(nested))[uapi.NFTA_DATA_VALUE]
 
 
 def _host(value: bytes) -> int:
@@ -235,8 +215,9 @@ def _tc_handle(value: bytes) -> str:
 _COMPARED: Mapping[str, Callable[[bytes], str]] = {
     "fib saddr type": lambda _: "local",
     "fib daddr type": lambda _: "local",
-    "meta l4proto": lambda value: {socket.IPPROTO_TCP: "tcp", socket.IPPROTO_UDP: "udp"}[value[0]],
+    "meta l4proto": lambda value: {socket.IPPROTO_TCP: "tcp", socket.IPPROTO_UDP: "udp", socket.IPPROTO_SCTP: "sctp"}[value[0]],
     "meta priority": _tc_handle,
+    "th sport": lambda value: str(int.from_bytes(value)),
     "th dport": lambda value: str(int.from_bytes(value)),
 }
 """How a value is written that a field is compared with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 
 from proxyconfig_agent.checks.walker.nftables.machine import Machine
@@ -15,6 +16,8 @@ from proxyconfig_agent.netlink.nftables.rule_text import RuleText
 _PROTOCOL_FAMILY = {4: uapi.NFPROTO_IPV4, 6: uapi.NFPROTO_IPV6}
 _DEEPEST = 16
 """NFT_JUMP_STACK_SIZE of the kernel."""
+_UNREADABLE = (ArithmeticError, LookupError, ValueError, struct.error)
+"""What comes up where octets have another form than those that are known."""
 _VERDICTS = {uapi.NF_ACCEPT: Verdict.ACCEPT, uapi.NF_DROP: Verdict.DROP, REJECT.code: Verdict.REJECT}
 
 
@@ -73,7 +76,7 @@ def _executed(machine: Machine, rule: Rule) -> NftVerdict | None:
             verdict = step(machine)
             if verdict is not None:
                 return None if verdict.code in (uapi.NFT_BREAK, uapi.NFT_CONTINUE) else verdict
-    except (ValueError, KeyError) as error:
+    except _UNREADABLE as error:
         raise ValueError(f"{error}, in the rule `{_words(machine, rule)}`") from error
     return None
 
@@ -83,5 +86,5 @@ def _words(machine: Machine, rule: Rule) -> str:
     lengths = {name: held.key_length for name, held in machine.table.sets.items()}
     try:
         return RuleText(_PROTOCOL_FAMILY[machine.packet.family], lengths).of(rule.expressions)
-    except (ValueError, KeyError):
+    except _UNREADABLE:
         return " ".join(expression.name for expression in decode(rule.expressions))

@@ -83,9 +83,10 @@ def test_an_interval_may_begin_where_another_ends() -> None:
         (x.payload(x.Base.TRANSPORT, 13, 1, 0) + DROP, "only a port of the transport header"),
         (unlike("meta", be32(uapi.NFTA_META_DREG, 8), be32(uapi.NFTA_META_KEY, 10)), "only meta priority, mark, iifname"),
         (x.meta(x.Meta.MARK, 0) + x.equal(1, x.host(0)), "is read before anything is in it, in the rule `meta cmp`"),
+        (x.payload(x.Base.NETWORK, 9, 1, 0) + x.equal(0, b"\6") + unlike("limit"), "in the rule `payload cmp limit`"),
         (unlike("masq", be32(2, 8)), "attribute 2 of masq is not known here"),
     ],
-    ids=["expression", "ttl", "tcp-flags", "meta-key", "empty-register", "attribute"],
+    ids=["expression", "ttl", "tcp-flags", "meta-key", "empty-register", "protocol", "attribute"],
 )
 def test_what_is_not_known_is_an_error_with_the_words_of_the_rule(expressions: bytes, words: str) -> None:
     with pytest.raises(ValueError, match="in the rule") as raised:
