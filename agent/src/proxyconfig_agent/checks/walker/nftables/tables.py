@@ -50,11 +50,12 @@ class Set:
     elements: dict[bytes, Element] = field(default_factory=dict)
     ends: set[bytes] = field(default_factory=set)
     is_known: bool = True
-    """Whether it has nothing but keys, values, verdicts and comments: no objects, no expressions of elements."""
+    """Whether it has nothing but keys, values, verdicts and comments: no objects, no expressions of elements, none for all other keys."""
 
     def add(self, octets: bytes) -> None:
         """An element as the kernel prints it."""
-        if not _KNOWN_OF_ELEMENT.issuperset(kind for kind, _ in attributes(octets)):
+        kinds = {kind for kind, _ in attributes(octets)}
+        if uapi.NFTA_SET_ELEM_KEY not in kinds or not kinds <= _KNOWN_OF_ELEMENT:
             self.is_known = False
             return
         element = element_of(octets)

@@ -94,8 +94,12 @@ def test_what_is_not_known_is_an_error_with_the_words_of_the_rule(expressions: b
     assert words in str(raised.value)
 
 
-def test_a_set_with_objects_is_not_looked_up() -> None:
+KEY = nested(uapi.NFTA_SET_ELEM_KEY, attribute(uapi.NFTA_DATA_VALUE, bytes(4)))
+
+
+@pytest.mark.parametrize("element", [KEY + text(9, "quota"), be32(uapi.NFTA_SET_ELEM_FLAGS, 2)], ids=["object", "all-other-keys"])
+def test_a_set_with_more_than_keys_and_values_is_not_looked_up(element: bytes) -> None:
     held = Set(b"", 0, 4, 0, 0, ())
-    held.add(nested(uapi.NFTA_SET_ELEM_KEY, attribute(uapi.NFTA_DATA_VALUE, bytes(4))) + text(9, "quota"))
+    held.add(element)
     with pytest.raises(ValueError, match="a set with more than keys and values"):
         met({"base": (x.meta(x.Meta.MARK, 0) + x.lookup("quotas", 0) + DROP,)}, sets={"quotas": held})
