@@ -21,7 +21,7 @@ REJECT = NftVerdict(-100)
 """Drop, and answer the sender."""
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=2_000)  # those that all Services share, and those of the Service that is walked
 def steps_of(expressions: bytes) -> tuple[Step, ...]:
     """Of NFTA_RULE_EXPRESSIONS. Raises ValueError, KeyError."""
     return tuple(_step(expression) for expression in decode(expressions))
