@@ -11,7 +11,7 @@ from tests.support.scenarios.scenario import MODES
 
 TRAFFIC = "tests/kernel/traffic/test_traffic.py::test_traffic"
 SAMPLE = "tests/kernel/traffic/test_ipvs.py::"
-_TRAFFIC = re.compile(r"tests/kernel/traffic/\w+\.py::test_traffic\[(?P<step>[^:]+):(?P<subject>.+)\]")
+_TRAFFIC = re.compile(r"tests/kernel/traffic/\w+\.py::test_traffic\w*\[(?P<step>[^:]+):(?P<subject>.+)\]")
 _OF_KUBE_PROXY = re.compile(r"(^|[-:])kube-proxy[- \]]")
 REAL_PACKETS = ("tests/kernel/", "tests/kernels/")
 Outcomes = Mapping[str, bool]

@@ -9,12 +9,12 @@ from functools import cache
 
 import pytest
 from _pytest.mark import ParameterSet
+from tests.acceptance import upstreamipvs
 from tests.kernel.traffic.inprocess import DATAPLANES
-from tests.support.documents import document
 from tests.support.netns import ipvs, nf_tables
 from tests.support.scenarios.cases import Case, Round, rounds_of
 from tests.support.scenarios.sample import brief, sample
-from tests.support.scenarios.scenario import HERE, MODES, Scenario, load
+from tests.support.scenarios.scenario import MODES, Scenario, load
 
 IPVS = "ipvs"
 LEGACY = "iptables-legacy"
@@ -46,16 +46,6 @@ def _of_a_process(scenario: Scenario) -> bool:
 def _of_a_watch(scenario: Scenario) -> bool:
     """Of those, what other clients see: end-to-end tests play the rest against agents of the same mode in a cluster."""
     return _of_a_process(scenario) and not scenario.id.startswith("matrix-")
-
-
-def _of_policies(scenario: Scenario) -> bool:
-    """Traffic policies: in ipvs mode kube-proxy starts a process for each entry of an ip set, so the whole table takes it hours."""
-    return scenario.config == "default" and scenario.id in _policies()
-
-
-@cache
-def _policies() -> frozenset[str]:
-    return frozenset(raw["id"] for raw in document(HERE / "policies.yaml"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +89,12 @@ _SAMPLES = {
     False: Part(IPVS_BY_IPTABLES, IPVS, chosen=brief, rules=IPVS_BY_IPTABLES),
 }
 _WHOLES = {
-    True: (Part(IPVS, IPVS), Part(f"kube-proxy-{IPVS}", IPVS, _of_policies, sample)),
-    False: (Part(IPVS_BY_IPTABLES, IPVS, rules=IPVS_BY_IPTABLES),),
+    True: Part(IPVS, IPVS),
+    False: Part(IPVS_BY_IPTABLES, IPVS, rules=IPVS_BY_IPTABLES),
 }
 IPVS_SAMPLE = (_SAMPLES[nf_tables.is_there()],) if ipvs.is_there() else ()
-IPVS_WHOLE = _WHOLES[nf_tables.is_there()] if ipvs.is_there() else ()
+IPVS_WHOLE = (_WHOLES[nf_tables.is_there()],) if ipvs.is_there() else ()
+IPVS_UPSTREAM = (Part(f"kube-proxy-{IPVS}", IPVS, upstreamipvs.is_tried),) if ipvs.is_there() and nf_tables.is_there() else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 from tests.acceptance import tally
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.traffic.apiserver import AgentProcess, KubeProxy
-from tests.kernel.traffic.cast import BY_IPTABLES, IPVS_BY_IPTABLES, IPVS_WHOLE, LEGACY, PARTS, Part
+from tests.kernel.traffic.cast import BY_IPTABLES, IPVS_BY_IPTABLES, IPVS_UPSTREAM, IPVS_WHOLE, LEGACY, PARTS, Part
 from tests.kernel.traffic.inprocess import DATAPLANES, ByIptables, InProcess, IpvsByIptables, Legacy, Pipeline, dataplane
 from tests.kernel.traffic.stage import Theatre
 from tests.kernel.traffic.subject import Subject
@@ -54,7 +54,7 @@ def live(request: pytest.FixtureRequest, world: Topology) -> Iterator[Pipeline]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many cases of the behaviour table passed for each subject, and how many rows in each mode."""
     of = {outcome: terminalreporter.stats.get(outcome, ()) for outcome in ("passed", "failed", "error")}
-    for part in (*PARTS, *IPVS_WHOLE):
+    for part in (*PARTS, *IPVS_WHOLE, *IPVS_UPSTREAM):
         counts = {outcome: sum(map(_cases, filter(partial(_is_of, part), reports))) for outcome, reports in of.items()}
         if any(counts.values()):
             words = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items() if count or outcome == "passed")

@@ -71,10 +71,12 @@ class Theatre:
 
     def problems(self, group: Group) -> Iterator[str]:
         """What is wrong with the answers to its cases, by case. Raises AssertionError if the round could not be played."""
+        return (f"{case.id}: {problem}" for case, problem in self.verdicts(group) if problem)
+
+    def verdicts(self, group: Group) -> Iterator[tuple[Case, str]]:
+        """Its cases, each with what is wrong with its answers; empty if nothing is. Raises as `problems`."""
         stage = self.stage(group.part)
-        for case in group.cases:
-            if problem := case.judge(expected(case, group.part), stage.answers_of(case, group.round_)):
-                yield f"{case.id}: {problem}"
+        return ((case, case.judge(expected(case, group.part), stage.answers_of(case, group.round_))) for case in group.cases)
 
     def stage(self, part: Part) -> Stage:
         """The subject on the node under test."""

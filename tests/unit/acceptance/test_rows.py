@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from tests.acceptance import document
+from tests.acceptance import document, upstreamipvs
 from tests.acceptance.rows import case_counts, otherwise, rows
 from tests.acceptance.tally import TRAFFIC, lines
 from tests.support.scenarios.cases import rounds_of
@@ -38,6 +38,15 @@ def _tests_in(path: str) -> set[str]:
 
 def test_the_page_is_what_the_tests_say() -> None:
     assert document.PATH.read_text() == document.document(), "stale: run `python -m tests.acceptance`"
+
+
+def test_what_kube_proxys_ipvs_mode_does_otherwise_is_said_of_steps_that_are_there_and_once_of_each_case() -> None:
+    every = [case for round_ in upstreamipvs.rounds() for case in round_.cases]
+    told = [(reason, some) for reason in upstreamipvs.reasons() for some in reason.cases]
+
+    for _, some in told:
+        assert some.steps == {case.step for case in every if some.have(case)}
+    assert not [case.id for case in every if len({reason.because for reason, some in told if some.have(case)}) > 1]
 
 
 @pytest.mark.parametrize("mode", MODES)
