@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 from tests.kernel.userspace.rig import VIPS, Rig, naming, route
 from tests.support.netns.programs import ROOT
-from tests.support.polling import eventually
+from tests.support.polling import eventually, patience
 
 from proxyconfig_agent.dataplane.userspace.kernel.proxy_client import ProxyClient
 from proxyconfig_agent.ingest.model import Family
@@ -66,7 +66,7 @@ def _connected(count: int) -> list[socket.socket]:
     made = []
     for _ in range(count):
         client = socket.socket()
-        client.settimeout(60)
+        client.settimeout(60 * patience())
         client.connect((VIPS[Family.IPV4].format(1), 80))
         made.append(client)
     return made
