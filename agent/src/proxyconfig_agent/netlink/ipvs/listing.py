@@ -35,12 +35,15 @@ def parse(lines: Iterable[str]) -> dict[VirtualServer, Destinations]:
     """Firewall-mark services, and virtual servers of protocols that Services do not have, are left out."""
     found: dict[VirtualServer, Destinations] = {}
     destinations: Destinations = {}
+    loads: dict[tuple[str, ...], Load] = {}  # most destinations have the same
     for line in lines:
         words = line.split()
         if words[0] == _DESTINATION:
             if words[1] != "RemoteAddress:Port":
-                _, endpoint, _, weight, active, inactive = words
-                destinations[_new(Destination, _endpoint(endpoint))] = _new(Load, (int(weight), int(active), int(inactive)))
+                numbers = tuple(words[3:])
+                if (load := loads.get(numbers)) is None:
+                    load = loads[numbers] = Load(*map(int, numbers))
+                destinations[_new(Destination, _endpoint(words[1]))] = load
         elif words[0] in _PROTOCOLS:
             destinations = found[VirtualServer(_PROTOCOLS[words[0]], *_endpoint(words[1]))] = {}
         else:

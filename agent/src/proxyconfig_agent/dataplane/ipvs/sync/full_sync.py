@@ -204,10 +204,11 @@ def without_scheduler(
 
 
 def _present(held: Held, family: Family) -> Present:
+    """Takes the destinations out of `held`: these are a copy of all virtual servers."""
     found = Present({}, {}, {})
     for server, scheduling in held.schedulings.items():
         if family_of(server) is family:
-            loads = held.loads.get(server, {})
+            loads = held.loads.pop(server, {})
             found.servers[server] = Server(scheduling, frozenset(each for each, load in loads.items() if load.weight))
             if idle := frozenset(each for each, load in loads.items() if not load.weight):
                 found.draining[server] = idle
