@@ -9,10 +9,10 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from proxyconfig_agent.netlink import frames, genetlink, uapi
-from proxyconfig_agent.netlink.ipvs import messages
+from proxyconfig_agent.netlink.ipvs import listing, messages
 from proxyconfig_agent.netlink.ipvs.batches import Refusal, answers, batches, encode
 from proxyconfig_agent.netlink.ipvs.messages import Command, Destination, Load, Scheduling, Timeouts, VirtualServer
 
@@ -58,9 +58,13 @@ class Connection:
         return dict(service for service in listed if service is not None)
 
     def destinations(self, server: VirtualServer) -> dict[Destination, Load]:
-        """Those of one virtual server, none if it is not there: of many at once, `listing.read` is faster. Raises OSError."""
+        """Those of one virtual server, none if it is not there: of many at once, `loads` is faster. Raises OSError."""
         answers = self._exchange(uapi.IPVS_CMD_GET_DEST, uapi.NLM_F_DUMP, messages.destinations_of(server))
         return dict(map(messages.listed_destination, answers))
+
+    def loads(self) -> Mapping[VirtualServer, dict[Destination, Load]]:
+        """Those of every virtual server of the calling thread's network namespace. Raises OSError."""
+        return listing.read()
 
     def timeouts(self) -> Timeouts:
         """Raises OSError."""

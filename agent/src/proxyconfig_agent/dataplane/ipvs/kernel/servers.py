@@ -16,7 +16,7 @@ from proxyconfig_agent.dataplane.ipvs.delta import Pairs, ServerDelta
 from proxyconfig_agent.dataplane.ipvs.model.servers import WEIGHT, is_ours, marking
 from proxyconfig_agent.dataplane.port import ConflictError, DataplaneError
 from proxyconfig_agent.ingest.model import Address, Protocol, text_of
-from proxyconfig_agent.netlink.ipvs import listing, messages
+from proxyconfig_agent.netlink.ipvs import messages
 from proxyconfig_agent.netlink.ipvs.batches import Refusal
 from proxyconfig_agent.netlink.ipvs.connection import Connection
 from proxyconfig_agent.netlink.ipvs.messages import Command, Destination, Load, Scheduling, VirtualServer
@@ -61,7 +61,7 @@ class VirtualServers:
         """Raises OSError."""
         schedulings = self._kernel.services()
         ours = {server: scheduling for server, scheduling in schedulings.items() if is_ours(scheduling)}
-        loads = {server: loads for server, loads in listing.read().items() if server in ours}
+        loads = {server: loads for server, loads in self._kernel.loads().items() if server in ours}
         return Held(ours, loads, set(schedulings.keys() - ours.keys()))
 
     def loads(self, server: VirtualServer) -> dict[Destination, Load]:
@@ -69,11 +69,14 @@ class VirtualServers:
         return self._kernel.destinations(server)
 
     def refusal_of(self, server: VirtualServer, scheduling: Scheduling) -> int:
-        """The errno with which the kernel refuses such a virtual server, which is made and deleted again; 0: it can have it."""
-        refused = self._kernel.commit([messages.new_service(server, scheduling)])
-        if not refused:
-            self._kernel.commit([messages.delete_service(server)])
-        return refused[0].number if refused else 0
+        """The errno with which the kernel refuses such a virtual server, which is made and deleted again; 0: it can have it.
+
+        One of ours that is there was left by an agent that ended in between: it goes first. Raises OSError."""
+        number = self._tried(server, scheduling)
+        if number == errno.EEXIST:
+            self.delete([server])
+            number = self._tried(server, scheduling)
+        return number
 
     def keeps(self, server: VirtualServer, scheduling: Scheduling) -> bool:
         """Whether such a virtual server, which is made and deleted again, is listed as it was made: with our mark. Raises OSError."""
@@ -115,6 +118,12 @@ class VirtualServers:
         held = self._kernel.services()
         marked = {server: held[server] for server in servers if server in held}
         self._kernel.commit(messages.set_service(server, marking(scheduling)) for server, scheduling in marked.items())
+
+    def _tried(self, server: VirtualServer, scheduling: Scheduling) -> int:
+        refused = self._kernel.commit([messages.new_service(server, scheduling)])
+        if not refused:
+            self._kernel.commit([messages.delete_service(server)])
+        return refused[0].number if refused else 0
 
     def _claimed(self, there: list[VirtualServer], made: Mapping[VirtualServer, Scheduling], refused: _Numbers) -> _Numbers:
         """What is there already is ours by its tag, or another program's."""
