@@ -20,7 +20,6 @@ from tests.support.scenarios.objects import Key
 from tests.support.scenarios.scenario import Object, load
 from tests.support.simulator.iptables.mode import IptablesMode
 from tests.support.simulator.modes import SimulatedPipeline
-from tests.support.simulator.node import NetnsNode
 
 from proxyconfig_agent.checks.shadow.comparison import Compared, compared, differences
 from proxyconfig_agent.checks.shadow.flows import NodeAddresses
@@ -83,7 +82,7 @@ def _settled(laboratory: Laboratory, place: Side, setting: Setting, objects: Map
 
 def _compared(place: Side, setting: Setting, objects: Mapping[Key, Object], named: Collection[str] = (), every: int = 1) -> list[Compared]:
     """Of the Services that are named, and one in so many of the others."""
-    pipeline = SimulatedPipeline(IptablesMode(), NetnsNode(), CONFIGS["default"])
+    pipeline = SimulatedPipeline(IptablesMode(), CONFIGS["default"])
     pipeline.put(objects)
     view, local = pipeline.cluster.view(), place.namespace.call(rtnetlink.read)
     settings, _ = resolve(ProxyConfig.parse(proxy_config(setting)).spec, view.node, local, ())

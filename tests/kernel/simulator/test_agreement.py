@@ -52,14 +52,14 @@ def test_real_packets_go_where_simulated_ones_go(
 
 def _compared(mode: str, random: Random, world: Topology, probers: Mapping[str, Prober]) -> tuple[int, str]:
     """How many flows were compared in the states of one cluster, and the differences in the first state that has some."""
-    config, clusters, node, simulated = CONFIGS[random.choice(sorted(CONFIGS))], Clusters(random), NetnsNode(), MODES[mode]()
-    objects, agent, count = clusters.cluster(), SimulatedPipeline(simulated, node, config), 0
+    config, clusters, simulated = CONFIGS[random.choice(sorted(CONFIGS))], Clusters(random), MODES[mode]()
+    objects, agent, count = clusters.cluster(), SimulatedPipeline(simulated, config), 0
     with InProcess(world, mode).running(config) as real:
         for state in range(STATES):
             agent.apply(objects)
             real.apply(objects)
             flows = some(random, filter(_can_be_told, questions(objects)), QUESTIONS)
-            asked = _asked([_Expected(flow, simulated.rules, node) for flow in flows], probers)
+            asked = _asked([_Expected(flow, simulated.rules, simulated.node) for flow in flows], probers)
             if problems := [problem for each, answers in asked if (problem := each.problem(answers))]:
                 return count, f"{config.name}, state {state}: {'; '.join(problems)}"
             count, objects = count + len(flows), clusters.changed(objects)

@@ -14,6 +14,7 @@ from tests.support.simulator.clusters import Clusters
 from tests.support.simulator.modes import MODES, Mode, SimulatedPipeline
 from tests.support.simulator.node import NetnsNode, packed
 
+from proxyconfig_agent.dataplane.port import DataplaneError
 from proxyconfig_agent.ingest.addresses import parse_network
 from proxyconfig_agent.ingest.model import Address, Network
 from proxyconfig_agent.sync.result import SyncReason
@@ -30,7 +31,6 @@ class Agent:
     """One mode on one node. The same random numbers make the same life."""
 
     def __init__(self, mode_name: str, random: Random) -> None:
-        self.node = NetnsNode()
         self._new_kernel, self._random, self._clusters = MODES[mode_name], random, Clusters(random)
         self.mode = self._new_kernel()
         self.config = self._any_config()
@@ -71,9 +71,20 @@ class Agent:
     def sync(self) -> None:
         """Do what is to be done, however often the kernel refuses it; and as the runner does every second, see whether all is well."""
         self._pipeline.persist()
-        while self.mode.dataplane.disturbed():
+        while self._is_disturbed():
             self._pipeline.runner.resync(SyncReason.DRIFT)
             self._pipeline.persist()
+
+    def _is_disturbed(self) -> bool:
+        """As the runner does it: what cannot be told is looked for."""
+        try:
+            return self.mode.dataplane.disturbed()
+        except (DataplaneError, OSError):
+            return True
+
+    @property
+    def node(self) -> NetnsNode:
+        return self.mode.node
 
     @property
     def complete(self) -> bool:
@@ -93,7 +104,7 @@ class Agent:
         return mode
 
     def _started(self, mode: Mode) -> SimulatedPipeline:
-        made = SimulatedPipeline(mode, self.node, self.config)
+        made = SimulatedPipeline(mode, self.config)
         self._tell(made)
         return made
 

@@ -11,6 +11,7 @@ from tests.support.netns.namespace import Namespace
 from tests.support.netns.topology import Topology
 from tests.support.scenarios.configs import Config
 from tests.support.simulator.iptables.mode import IptablesMode
+from tests.support.simulator.ipvs.mode import IpvsMode
 from tests.support.simulator.nftables.mode import NftablesMode
 from tests.support.simulator.node import NetnsNode
 from tests.support.simulator.userspace.mode import UserspaceMode
@@ -30,6 +31,11 @@ class Mode(Protocol):
 
     @property
     def rules(self) -> Rules: ...
+
+    @property
+    def node(self) -> NetnsNode:
+        """The node under test, with the addresses that the mode makes local to it."""
+        ...
 
     def restarted(self) -> Mode:
         """The same kernel, and a new process."""
@@ -56,14 +62,14 @@ class Mode(Protocol):
         ...
 
 
-MODES: Mapping[str, Callable[[], Mode]] = {"nftables": NftablesMode, "iptables": IptablesMode, "userspace": UserspaceMode}
+MODES: Mapping[str, Callable[[], Mode]] = {"nftables": NftablesMode, "iptables": IptablesMode, "ipvs": IpvsMode, "userspace": UserspaceMode}
 
 
 class SimulatedPipeline(Pipeline):
     """The agent's stages, one call at a time."""
 
-    def __init__(self, mode: Mode, node: NetnsNode, config: Config) -> None:
-        super().__init__(_topology_of(node), mode.dataplane, config, mode.name)
+    def __init__(self, mode: Mode, config: Config) -> None:
+        super().__init__(_topology_of(mode.node), mode.dataplane, config, mode.name)
 
     def persist(self) -> None:
         """Like `sync`, but a failure is none of the test's: the runner tries again until it succeeds."""

@@ -26,6 +26,7 @@ HABITS: Mapping[str, Habits] = {
         refuses_the_node=False,
         refuses_on_every_address=True,
     ),
+    "ipvs": Habits(rejects_unknown_ports=True, drops_unallocated=True, firewall_without_endpoints=True, masquerades_cluster_addresses=True),
     "userspace": Habits(
         rejects_unknown_ports=True,
         drops_unallocated=True,

@@ -12,7 +12,6 @@ from tests.support.scenarios.configs import CONFIGS
 from tests.support.scenarios.scenario import load
 from tests.support.simulator.cases import problems
 from tests.support.simulator.modes import MODES, SimulatedPipeline
-from tests.support.simulator.node import NetnsNode
 
 from proxyconfig_agent.checks.walker.path import Memory
 
@@ -40,12 +39,12 @@ def played(request: pytest.FixtureRequest) -> Played:
 
 
 def _play(mode_name: str, config: str, rounds: list[Round]) -> Iterator[tuple[Case, str]]:
-    mode, node, memory = MODES[mode_name](), NetnsNode(), Memory()
-    agent = SimulatedPipeline(mode, node, CONFIGS[config])
+    mode, memory = MODES[mode_name](), Memory()
+    agent = SimulatedPipeline(mode, CONFIGS[config])
     for round_ in rounds:
         agent.apply(round_.objects)
         for case in round_.cases:
-            yield from ((case, problem) for problem in problems(case, case.expectation.result, mode.rules, node, memory) if problem)
+            yield from ((case, problem) for problem in problems(case, case.expectation.result, mode.rules, mode.node, memory) if problem)
 
 
 @pytest.mark.parametrize("played", MODES, indirect=True)

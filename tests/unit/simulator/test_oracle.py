@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from tests.support.scenarios.configs import CONFIGS
 from tests.support.simulator.clusters import Clusters
 from tests.support.simulator.modes import MODES, SimulatedPipeline
-from tests.support.simulator.node import NetnsNode
 from tests.support.simulator.oracle import Oracle
 from tests.support.simulator.oracles import HABITS, heard
 from tests.support.simulator.questions import questions, some
@@ -23,9 +22,9 @@ QUESTIONS = 150
 @effort(25)
 @given(seed=st.integers(0, 1 << 32), config=st.sampled_from(sorted(CONFIGS)))
 def test_simulated_packets_go_where_the_decision_table_says(mode_name: str, seed: int, config: str) -> None:
-    random, node, mode = Random(seed), NetnsNode(), MODES[mode_name]()
+    random, mode = Random(seed), MODES[mode_name]()
     objects = Clusters(random).cluster()
-    SimulatedPipeline(mode, node, CONFIGS[config]).apply(objects)
+    SimulatedPipeline(mode, CONFIGS[config]).apply(objects)
     oracle = Oracle(objects, CONFIGS[config], HABITS[mode_name])
     for flow in some(random, questions(objects), QUESTIONS):
-        assert heard(mode.rules, flow, node) == oracle.expects(flow), flow
+        assert heard(mode.rules, flow, mode.node) == oracle.expects(flow), flow

@@ -9,6 +9,7 @@ from random import Random
 from tests.support.simulator.iptables.damage import damage
 from tests.support.simulator.iptables.tables import BUILT_IN, Tables
 from tests.support.simulator.iptables.tool import SimulatedTool
+from tests.support.simulator.node import NetnsNode
 
 from proxyconfig_agent.checks.walker.iptables.rules import IptablesRules
 from proxyconfig_agent.checks.walker.path import Memory
@@ -30,6 +31,7 @@ class IptablesMode:
     """See `modes.Mode`."""
 
     name = "iptables"
+    node = NetnsNode()
 
     def __init__(self, tables: Mapping[Family, Tables] | None = None) -> None:
         self._tables = tables or {family: Tables() for family in Family}

@@ -9,6 +9,7 @@ from tests.support.simulator.nftables.canonical import State, state_of
 from tests.support.simulator.nftables.damage import damage
 from tests.support.simulator.nftables.kernel import SimulatedKernel
 from tests.support.simulator.nftables.rules import KernelRules
+from tests.support.simulator.node import NetnsNode
 
 from proxyconfig_agent.checks.walker.path import Memory
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
@@ -22,6 +23,7 @@ class NftablesMode:
     """See `modes.Mode`."""
 
     name = "nftables"
+    node = NetnsNode()
 
     def __init__(self, kernel: SimulatedKernel | None = None) -> None:
         self.kernel = kernel or SimulatedKernel(SMALL)

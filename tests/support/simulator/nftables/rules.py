@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tests.support.simulator.nftables.kernel import SimulatedKernel
 
 from proxyconfig_agent.checks.walker.nftables.rules import NftablesRules
@@ -16,9 +18,9 @@ class KernelRules:
         self._held = kernel.tables
         self._rules = NftablesRules(self._held)
 
-    def meet(self, hook: Hook, passage: Passage) -> Verdict:
+    def meet(self, hook: Hook, passage: Passage, after: float = -math.inf, before: float = math.inf) -> Verdict:
         """Every transaction makes other tables."""
         if self._held is not self._kernel.tables:
             self._held = self._kernel.tables
             self._rules = NftablesRules(self._held)
-        return self._rules.meet(hook, passage)
+        return self._rules.meet(hook, passage, after, before)

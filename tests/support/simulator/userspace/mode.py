@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+from tests.support.simulator.nftables.contents import State, contents_of
 from tests.support.simulator.nftables.damage import damage
 from tests.support.simulator.nftables.kernel import SimulatedKernel
+from tests.support.simulator.node import NetnsNode
 from tests.support.simulator.userspace.proxy import SimulatedProxy
 from tests.support.simulator.userspace.rules import UserspaceRules
 
@@ -16,13 +18,13 @@ from proxyconfig_agent.netlink.nftables.connection import KernelError
 
 SMALL = 6_000
 """Bytes of a transaction that has some 40 elements."""
-State = dict[str, object]
 
 
 class UserspaceMode:
     """See `modes.Mode`. A process ends with its agent as far as the agent's successor is concerned."""
 
     name = "userspace"
+    node = NetnsNode()
 
     def __init__(self, kernel: SimulatedKernel | None = None) -> None:
         self._kernel, self._proxy = kernel or SimulatedKernel(SMALL), SimulatedProxy()
@@ -34,15 +36,7 @@ class UserspaceMode:
 
     def state(self) -> State:
         """Nothing in these tables is numbered, so they are compared as they are."""
-        state: State = dict(self._proxy.routes)
-        for (family, table), held in self._kernel.tables.items():
-            for name, chain in held.chains.items():
-                rules = [rule.expressions for rule in chain.rules]
-                state[f"{family} {table} chain {name}"] = chain.kind, chain.hook, chain.priority, rules
-            for name, each in held.sets.items():
-                elements = {(element.key, element.end): (element.value, element.verdict) for element in each.elements.values()}
-                state[f"{family} {table} set {name}"] = each.flags, each.key_length, each.value_length, each.size, elements
-        return state
+        return {**self._proxy.routes, **contents_of(self._kernel)}
 
     def remembered(self, memory: Memory) -> Memory:
         """The process remembers clients of Service ports that have affinity."""

@@ -84,25 +84,25 @@ def travel(rules: Rules, packet: Packet, node: Node, choices: Choices, memory: M
 
 def _received(rules: Rules, passage: Passage) -> Verdict:
     packet, node = passage.packet, passage.node
-    if (verdict := _at(rules, Hook.PREROUTING, passage)) is not Verdict.ACCEPT:
+    if (verdict := at(rules, Hook.PREROUTING, passage)) is not Verdict.ACCEPT:
         return verdict
     if node.is_local(packet.destination):
-        return _at(rules, Hook.INPUT, passage)
+        return at(rules, Hook.INPUT, passage)
     packet.goes_out = node.device_to(packet.destination)
     if packet.family == 4:
         packet.priority = 0  # ip_forward() sets it by the type of service; IPv6 does not
-    if (verdict := _at(rules, Hook.FORWARD, passage)) is not Verdict.ACCEPT:
+    if (verdict := at(rules, Hook.FORWARD, passage)) is not Verdict.ACCEPT:
         return verdict
-    return _at(rules, Hook.POSTROUTING, passage)
+    return at(rules, Hook.POSTROUTING, passage)
 
 
 def _sent(rules: Rules, passage: Passage) -> Verdict:
     packet, node = passage.packet, passage.node
     packet.goes_out = node.device_to(packet.destination)
-    if (verdict := _at(rules, Hook.OUTPUT, passage)) is not Verdict.ACCEPT:
+    if (verdict := at(rules, Hook.OUTPUT, passage)) is not Verdict.ACCEPT:
         return verdict
     packet.goes_out = node.device_to(packet.destination)
-    if (verdict := _at(rules, Hook.POSTROUTING, passage)) is not Verdict.ACCEPT:
+    if (verdict := at(rules, Hook.POSTROUTING, passage)) is not Verdict.ACCEPT:
         return verdict
     if packet.goes_out != LOOPBACK_DEVICE:
         return Verdict.ACCEPT
@@ -110,7 +110,8 @@ def _sent(rules: Rules, passage: Passage) -> Verdict:
     return _received(rules, passage)
 
 
-def _at(rules: Rules, hook: Hook, passage: Passage) -> Verdict:
+def at(rules: Rules, hook: Hook, passage: Passage) -> Verdict:
+    """One hook, and what conntrack does there with the packet that has passed it."""
     packet = passage.packet
     verdict = rules.meet(hook, passage)
     if hook in (Hook.PREROUTING, Hook.OUTPUT):

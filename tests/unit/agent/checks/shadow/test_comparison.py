@@ -55,7 +55,7 @@ class Stage:
 
 def stage(config: str) -> Stage:
     mode = IptablesMode()
-    pipeline = SimulatedPipeline(mode, NetnsNode(), CONFIGS[config])
+    pipeline = SimulatedPipeline(mode, CONFIGS[config])
     pipeline.apply(ROUNDS[config].objects)
     return Stage(mode, pipeline, config)
 
@@ -75,7 +75,7 @@ def table_of(mode: NftablesMode, family: Family) -> NftTable:
 @pytest.fixture
 def nftables() -> tuple[NftablesMode, SimulatedPipeline]:
     mode = NftablesMode()
-    pipeline = SimulatedPipeline(mode, NetnsNode(), CONFIGS["masquerade-all"])
+    pipeline = SimulatedPipeline(mode, CONFIGS["masquerade-all"])
     pipeline.apply(ROUNDS["masquerade-all"].objects)
     return mode, pipeline
 

@@ -35,7 +35,7 @@ def tables() -> Tables:
 
 
 def compare(tables: Tables) -> list[Compared]:
-    pipeline = SimulatedPipeline(IptablesMode(), NetnsNode(), CONFIGS["default"])
+    pipeline = SimulatedPipeline(IptablesMode(), CONFIGS["default"])
     pipeline.put(objects())
     view, node = pipeline.cluster.view(), NodeAddresses(NetnsNode().addresses)
     theirs = {family: KubeProxyTable(family, table) for family, table in tables.items()}

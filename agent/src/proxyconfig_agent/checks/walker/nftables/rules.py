@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping
 
@@ -33,10 +34,13 @@ class NftablesRules:
         for found in self._base_chains.values():
             found.sort(key=lambda pair: pair[1].priority)
 
-    def meet(self, hook: Hook, passage: Passage) -> Verdict:
-        """Raises ValueError for a rule that is not known here, with its words."""
+    def meet(self, hook: Hook, passage: Passage, after: float = -math.inf, before: float = math.inf) -> Verdict:
+        """`after` and `before`: only the chains whose priorities are between them. Raises ValueError for a rule that is not known here,
+        with its words."""
         packet = passage.packet
         for table, chain in self._base_chains.get((_PROTOCOL_FAMILY[packet.family], hook), ()):
+            if not after < chain.priority < before:
+                continue
             if chain.kind == "nat" and (packet.source_settled if hook is Hook.POSTROUTING else packet.destination_settled):
                 continue
             verdict = _walk(Machine(table, passage), chain, 0)

@@ -1,0 +1,85 @@
+"""Connections through virtual servers outlive changes: IPVS cuts those of what is deleted, so what goes has to drain."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.simulator.agents import Agent
+from tests.support.simulator.answers import ask
+from tests.support.simulator.ipvs.mode import IpvsMode
+from tests.support.simulator.ipvs.servers import SimulatedServers
+from tests.support.simulator.oracle import Oracle
+from tests.support.simulator.oracles import HABITS, heard
+from tests.support.simulator.questions import questions, some
+from tests.unit.simulator.effort import effort
+
+from proxyconfig_agent.ingest.model import Protocol
+
+QUESTIONS, CHANGES = 30, 3
+seeds = st.integers(0, 1 << 32)
+few = effort(10)
+
+
+def servers(agent: Agent) -> SimulatedServers:
+    assert isinstance(agent.mode, IpvsMode)
+    return agent.mode.kernel.servers
+
+
+def connect(agent: Agent, random: Random) -> None:
+    """From some clients, one connection each to every destination that it can get."""
+    ipvs = servers(agent)
+    for flow in some(random, questions(agent.objects), QUESTIONS):
+        for _ in ask(agent.mode.rules, flow.packet(agent.node), agent.node):
+            if ipvs.last:
+                ipvs.connections[ipvs.last] += 1
+            ipvs.last = None
+
+
+def change(agent: Agent, random: Random) -> None:
+    agent.change_objects()
+    if random.random() < 0.3:
+        agent.restart()
+    agent.sync()
+
+
+@few
+@given(seed=seeds)
+def test_a_change_cuts_no_connection_of_tcp_and_sctp(seed: int) -> None:
+    random = Random(seed)
+    agent = Agent("ipvs", random)
+    agent.sync()
+    for _ in range(CHANGES):
+        connect(agent, random)
+        change(agent, random)
+        assert {server.protocol for server, _ in servers(agent).cut} <= {Protocol.UDP}
+        assert all(agent.node.is_local(server.address) for server, _ in servers(agent).connections)
+
+
+@few
+@given(seed=seeds)
+def test_what_drains_takes_no_new_connections(seed: int) -> None:
+    random = Random(seed)
+    agent = Agent("ipvs", random)
+    agent.sync()
+    for _ in range(CHANGES):
+        connect(agent, random)
+        change(agent, random)
+        oracle = Oracle(agent.objects, agent.config, HABITS["ipvs"])
+        for flow in some(random, questions(agent.objects), QUESTIONS):
+            assert heard(agent.mode.rules, flow, agent.node) == oracle.expects(flow), flow
+
+
+@few
+@given(seed=seeds)
+def test_nothing_is_left_of_it_when_the_last_connection_has_ended(seed: int) -> None:
+    random = Random(seed)
+    agent = Agent("ipvs", random)
+    agent.sync()
+    for _ in range(CHANGES):
+        connect(agent, random)
+        change(agent, random)
+    servers(agent).connections.clear()
+    agent.sync()
+    assert agent.mode.state() == agent.fresh().state()
