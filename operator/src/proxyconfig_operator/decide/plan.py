@@ -78,7 +78,7 @@ def _placings(config: Config, step: RolloutStep, snapshot: Snapshot) -> tuple[tu
     in_waves = frozenset(waved)
     others, more = admit([each for name, each in writes.items() if each and name not in in_waves])
     placed = tuple(write for each in (*(writes[name] for name in waved), *others) for write in each)
-    return (*placed, *pod_revisions.outdated(config, snapshot)), more
+    return (*placed, *pod_revisions.outdated(config, step, snapshot)), more
 
 
 def _placing(config: Config, node: str, step: RolloutStep, snapshot: Snapshot) -> tuple[Write, ...]:

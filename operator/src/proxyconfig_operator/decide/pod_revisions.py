@@ -44,14 +44,15 @@ def daemonset(config: Config, manifest: Mapping[str, Any], step: Step, snapshot:
         yield Apply(Resource.DAEMON_SET, agent_daemonset.name_of(config.name), wanted)
 
 
-def outdated(config: Config, snapshot: Snapshot) -> Iterator[Delete]:
-    """The pods of nodes that were given another one, where the DaemonSet makes that one now."""
+def outdated(config: Config, step: Step, snapshot: Snapshot) -> Iterator[Delete]:
+    """The pods of nodes that were given another one, and are ordered nothing else now, where the DaemonSet makes that one."""
     existing = snapshot.daemonset_of(config.name)
     made = existing.pod_revision if existing is not None else ""
     agents = snapshot.agents_of(config.name) if made else {}
     for name in snapshot.assignment.members[config.name]:
         pod, given = agents.get(name), given_of(snapshot.proxies.get(name), config.name)
-        if pod is not None and not pod.ending and given.pod_revision == made != pod.pod_revision:
+        stays = step.orders.get(name, given) == given
+        if pod is not None and not pod.ending and stays and given.pod_revision == made != pod.pod_revision:
             yield Delete(Resource.POD, pod.metadata.name, pod.metadata.uid)
 
 

@@ -67,6 +67,12 @@ class Fleet:
         """Nodes that have a release, but not the goal, or have failed in an earlier attempt at it."""
         return [each for each in self.members if each.release not in (NONE, self.goal) or self._awaits_retry(each)]
 
+    @property
+    def still_changing(self) -> Sequence[Member]:
+        """Nodes of which an earlier rollout has left the outcome open: not those that have joined, or whose agent restarts."""
+        going = [each for each in self.others if each.standing is Standing.CHANGING and not each.late]
+        return [each for each in going if each.release != self.previous or (each.unobserved and each.runs)]
+
     @cached_property
     def open(self) -> Sequence[Member]:
         """Nodes that were given the goal, and of which the outcome is not known."""
@@ -121,6 +127,7 @@ class Fleet:
         return self.gated and member.failed and member.release == self.goal and member.retry != self.status.observed_retry
 
     def _waves(self, candidates: Sequence[Member], given: int) -> tuple[Wave, ...]:
-        # Nodes that do not have the previous release, which is known to be good, come first.
-        ranked = sorted(candidates, key=lambda each: (each.release == self.previous, each.group, each.name))
+        # Nodes that do not have the previous release, which is known to be good, come first; of these, nodes that are changing already.
+        changes = Standing.CHANGING
+        ranked = sorted(candidates, key=lambda each: (each.release == self.previous, each.standing is not changes, each.group, each.name))
         return waves_of(ranked, self.request.settings, total=len(self.members), given=given)

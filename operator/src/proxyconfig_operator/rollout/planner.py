@@ -77,12 +77,18 @@ def _moving(fleet: Fleet) -> Sequence[Member]:
     if fleet.status.phase is RolloutPhase.FAILED:
         return ()
     if fleet.gated:
-        return fleet.waves[0] if fleet.waves and not fleet.open else ()
+        return _wave(fleet) if fleet.waves and not fleet.open else ()
     if not fleet.previous:
         return fleet.others
     free = [each for each in fleet.others if _is_free(each, fleet)]
     names = {each.name for each in free}
     return (*free, *_as_others_end(fleet, free, [each for each in fleet.others if each.name not in names]))
+
+
+def _wave(fleet: Fleet) -> Sequence[Member]:
+    """The next wave. Nodes that still change by an earlier rollout are waited for; of these, those of the wave need not wait."""
+    going = {each.name for each in fleet.still_changing}
+    return [each for each in fleet.waves[0] if each.name in going] if going else fleet.waves[0]
 
 
 def _is_free(member: Member, fleet: Fleet) -> bool:

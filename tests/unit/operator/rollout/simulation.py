@@ -93,7 +93,8 @@ class Simulation:
     def operate(self, writes: int = 10**6) -> bool:
         """One pass of the operator, which stops after so many writes; tell whether there was something to write."""
         step = self.step()
-        outdated = [name for name, each in self.nodes.items() if each.release.pod_revision == self.template != each.pod != ""]
+        stays = [name for name, each in self.nodes.items() if step.orders.get(name, each.release) == each.release]
+        outdated = [name for name in stays if self.nodes[name].release.pod_revision == self.template != self.nodes[name].pod != ""]
         if writes > 0:
             changed, self.template = step.template != self.template, step.template
         if writes > 1:

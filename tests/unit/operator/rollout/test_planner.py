@@ -73,6 +73,37 @@ def test_a_wave_has_nodes_of_one_zone_alone() -> None:
     assert sizes(simulation) == [1, 2, 3, 3]
 
 
+def test_another_spec_takes_no_node_of_another_zone_while_nodes_still_change() -> None:
+    simulation = installed(2, topologyKey="zone", maxUnavailable=1)
+    simulation.nodes["n00"].group, simulation.nodes["n01"].group = "a", "b"
+    while simulation.nodes["n01"].goal.revision != "r2":
+        simulation.operate()
+        simulation.pass_time(4)
+    simulation.nodes["n01"].runs = "r1"
+    simulation.wanted = "r3"
+
+    assert set(simulation.step().moves) <= {"n01"}
+    assert simulation.settle() is RolloutPhase.COMPLETE
+
+
+def test_a_node_that_still_goes_back_is_waited_for_and_one_that_joins_is_not() -> None:
+    simulation = installed(2, topologyKey="zone")
+    simulation.nodes["n00"].group, simulation.nodes["n01"].group = "a", "b"
+    for seconds, wanted in ((4, "r1"), (0, "r2")):
+        simulation.operate()
+        simulation.pass_time(seconds)
+        simulation.wanted = wanted
+    simulation.nodes["n02"] = SimNode(group="b")
+    assert not simulation.step().moves
+
+    simulation.pass_time(4)
+    simulation.operate()
+    simulation.pass_time(1)
+
+    assert simulation.step().moves or simulation.given()["r2"] == 1
+    assert simulation.settle() is RolloutPhase.COMPLETE
+
+
 def test_the_next_wave_begins_when_the_one_before_was_healthy_for_the_hold_period() -> None:
     simulation = installed(3, holdPeriod="30s")
     simulation.operate()

@@ -173,3 +173,14 @@ def test_pods_of_an_operator_that_named_no_revisions_go_in_waves_and_have_no_way
     assert simulation.step().moves == {"n00": Release("r1", "p2")}
     assert simulation.settle() is RolloutPhase.COMPLETE
     assert simulation.pods() == {"p2": 10}
+
+
+def test_a_pod_stays_whose_node_is_ordered_a_revision_for_it_in_the_same_pass() -> None:
+    simulation = installed(1)
+    simulation.wanted, simulation.wanted_pods = "r1", "p2"
+    simulation.operate()
+    assert simulation.nodes["n00"].release == Release("r1", "p2")
+    simulation.wanted, simulation.wanted_pods = "r2", "p1"
+
+    assert orders_of(simulation, "n00") == [Release("r2", "p1")]
+    assert simulation.nodes["n00"].pod_since == 5, "it is the same pod"
