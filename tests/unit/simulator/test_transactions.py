@@ -1,8 +1,9 @@
 """No packet meets a half-written Service: between any two transactions each is as it was, or as it will be.
 
 iptables cannot change its tables together, and userspace mode cannot change its process together with its rules. There a flow that is about
-to be another may be refused in between, never misled. IPVS cannot change the destinations of a virtual server together: in between some of
-those before are there with some of those after, and who is served before and after is served all the time.
+to be another may be refused in between, or in iptables mode reach its endpoint without masquerading, never misled. IPVS cannot change the
+destinations of a virtual server together: in between some of those before are there with some of those after, and who is served before and
+after is served all the time.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ _REFUSED: list[Expected] = [{answer: Fraction(1)} for answer in (DROP, REJECT)]
 REFUSALS: Mapping[str, list[Expected]] = {"nftables": [], "iptables": _REFUSED, "ipvs": [], "userspace": _REFUSED}
 ONE_BY_ONE = ("ipvs",)
 """Modes in which a flow may have endpoints of before and of after in between."""
+IN_PARTS = ("iptables",)
+"""Modes whose full sync changes a Service's chains apart from what leads to them: in between, masquerading may be lacking."""
 
 
 def oracles(agent: Agent, objects: Objects) -> list[Oracle]:
@@ -66,14 +69,20 @@ def changing(found: Expected, ends: list[Expected], mode: str) -> bool:
     if all(end == ends[0] for end in ends):
         return False
     is_mixed = mode in ONE_BY_ONE and set(found) <= {answer for end in ends for answer in end}
-    return is_mixed or found in REFUSALS[mode]
+    is_unmasqueraded = mode in IN_PARTS and _endpoints(found) <= _endpoints(*ends)
+    return is_mixed or is_unmasqueraded or found in REFUSALS[mode]
 
 
 def starting(found: Expected, ends: list[Expected], mode: str) -> bool:
     """IPVS serves a ClusterIP from when it is local, and the rest comes with the tables. On a node that served nothing before, a flow may
     be refused, or not be masqueraded yet, but not misled."""
-    endpoints = {answer.split()[0] for end in ends for answer in end}
-    return changing(found, ends, mode) or (mode in ONE_BY_ONE and {answer.split()[0] for answer in found} <= endpoints | {DROP, REJECT})
+    is_led = mode in ONE_BY_ONE and _endpoints(found) <= _endpoints(*ends) | {DROP, REJECT}
+    return is_led or changing(found, ends, mode)
+
+
+def _endpoints(*ends: Expected) -> set[str]:
+    """Without what they see of the client."""
+    return {answer.split()[0] for end in ends for answer in end}
 
 
 def nothing() -> None:
