@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.simulator.agents import Agent
 from tests.support.simulator.answers import ask
+from tests.support.simulator.cases import Flow
 from tests.support.simulator.ipvs.mode import IpvsMode
 from tests.support.simulator.ipvs.servers import SimulatedServers
 from tests.support.simulator.oracle import Oracle
@@ -27,10 +28,10 @@ def servers(agent: Agent) -> SimulatedServers:
     return agent.mode.kernel.servers
 
 
-def connect(agent: Agent, random: Random) -> None:
-    """From some clients, one connection each to every destination that it can get."""
+def connect(agent: Agent, flows: list[Flow]) -> None:
+    """One connection each to every destination that it can get."""
     ipvs = servers(agent)
-    for flow in some(random, questions(agent.objects), QUESTIONS):
+    for flow in flows:
         for _ in ask(agent.mode.rules, flow.packet(agent.node), agent.node):
             if ipvs.last:
                 ipvs.connections[ipvs.last] += 1
@@ -51,7 +52,7 @@ def test_a_change_cuts_no_connection_of_tcp_and_sctp(seed: int) -> None:
     agent = Agent("ipvs", random)
     agent.sync()
     for _ in range(CHANGES):
-        connect(agent, random)
+        connect(agent, some(random, questions(agent.objects), QUESTIONS))
         change(agent, random)
         assert {server.protocol for server, _ in servers(agent).cut} <= {Protocol.UDP}
         assert all(agent.node.is_local(server.address) for server, _ in servers(agent).connections)
@@ -63,11 +64,12 @@ def test_what_drains_takes_no_new_connections(seed: int) -> None:
     random = Random(seed)
     agent = Agent("ipvs", random)
     agent.sync()
+    flows = some(random, questions(agent.objects), QUESTIONS)
     for _ in range(CHANGES):
-        connect(agent, random)
+        connect(agent, flows)
         change(agent, random)
         oracle = Oracle(agent.objects, agent.config, HABITS["ipvs"])
-        for flow in some(random, questions(agent.objects), QUESTIONS):
+        for flow in flows:
             assert heard(agent.mode.rules, flow, agent.node) == oracle.expects(flow), flow
 
 
@@ -78,7 +80,7 @@ def test_nothing_is_left_of_it_when_the_last_connection_has_ended(seed: int) -> 
     agent = Agent("ipvs", random)
     agent.sync()
     for _ in range(CHANGES):
-        connect(agent, random)
+        connect(agent, some(random, questions(agent.objects), QUESTIONS))
         change(agent, random)
     servers(agent).connections.clear()
     agent.sync()
