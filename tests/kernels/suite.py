@@ -27,7 +27,11 @@ class Run:
         return " ".join((self.kernel, *self.parameters))
 
 
-_IN_IPVS_MODE = (*(f"tests/kernel/traffic/test_{name}.py" for name in ("ipvs", "work", "live")), "tests/kernel/node/test_udp.py")
+_IN_IPVS_MODE = (
+    *(f"tests/kernel/traffic/test_{name}.py" for name in ("ipvs", "work", "live")),
+    "tests/kernel/node/test_udp.py",
+    "tests/kernel/simulator",
+)
 _FAULTS = (
     "test_drift.py::test_changes_by_hand_are_repaired_counted_named_and_told[nftables-_flush_everything-tables]",
     "test_flows.py::test_an_agent_that_was_frozen_while_endpoints_changed",
