@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import selectors
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.kernel.userspace.rig import VIPS, Rig, naming, route
@@ -36,14 +38,11 @@ def _many_descriptors() -> Iterator[None]:
 def test_five_thousand_connections_are_open_at_once_and_each_one_works(made: Rig, proxy: ProxyClient) -> None:
     proxy.update([route(1, 2)])
     with contextlib.ExitStack() as opened:
-        servers = [opened.enter_context(made.listening(number)) for number in (1, 2)]
+        for number in (1, 2):
+            opened.enter_context(_reversing(opened.enter_context(made.listening(number))))
         clients = [opened.enter_context(each) for each in made.client.call(_connected, CONNECTIONS)]
-        ends = [opened.enter_context(server.accept()[0]) for server in servers for _ in range(CONNECTIONS // 2)]
         for number, client in enumerate(clients):
             client.sendall(number.to_bytes(4))
-        for end in ends:
-            question = end.recv(4)
-            end.sendall(question[::-1])
         assert [client.recv(4) for client in clients] == [number.to_bytes(4)[::-1] for number in range(CONNECTIONS)]
 
 
@@ -70,3 +69,33 @@ def _connected(count: int) -> list[socket.socket]:
         client.connect((VIPS[Family.IPV4].format(1), 80))
         made.append(client)
     return made
+
+
+@contextlib.contextmanager
+def _reversing(server: socket.socket) -> Iterator[None]:
+    """Every connection is answered, also one that the proxy gave up: it goes to the next endpoint where this one is slow."""
+    stop, stopped = socket.socketpair()
+    with stop, stopped, ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(_reverse, server, stopped)
+        try:
+            yield
+        finally:
+            stop.close()
+    serving.result()
+
+
+def _reverse(server: socket.socket, stopped: socket.socket) -> None:
+    with selectors.DefaultSelector() as selector, contextlib.ExitStack() as opened:
+        for each in (server, stopped):
+            selector.register(each, selectors.EVENT_READ, each)
+        while stopped not in (ready := [key.data for key, _ in selector.select()]):
+            for each in ready:
+                if each is server:
+                    made = opened.enter_context(server.accept()[0])
+                    selector.register(made, selectors.EVENT_READ, made)
+                else:
+                    with contextlib.suppress(ConnectionError):
+                        question = each.recv(4)
+                        each.sendall(question[::-1])
+                        if not question:
+                            selector.unregister(each)
