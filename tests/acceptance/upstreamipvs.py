@@ -1,6 +1,6 @@
 """Where the real kube-proxy in ipvs mode does something else than is expected of our modes: by reason, from `upstreamipvs.yaml`.
 
-It was tried with all scenarios of the default configuration: each further one takes it a sync of many minutes.
+It was tried with all scenarios but the one where pods are those behind a bridge: all of it takes an hour and a half.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tests.support.scenarios.cases import Case, Round, rounds_of
 from tests.support.scenarios.scenario import Scenario, load
 
 TABLE = Path(__file__).with_name("upstreamipvs.yaml")
+UNTRIED = "bridge-interface"
 _ID = re.compile(r"(?P<step>[^:]+):(?P<client>[^>]+)->(?P<service>[^.]+)\.(?P<destination>\w+)\[")
 _KINDS = ("from", "service", "to")
 
@@ -59,7 +60,7 @@ def because(case: Case) -> str:
 
 def is_tried(scenario: Scenario) -> bool:
     """Whether the real kube-proxy plays it in ipvs mode."""
-    return scenario.config == "default"
+    return scenario.config != UNTRIED
 
 
 @cache
