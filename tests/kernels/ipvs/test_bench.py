@@ -38,6 +38,7 @@ def test_the_benchmark_sees_a_destination_arrive(node: Node, start: Start) -> No
             await asyncio.sleep(0)
             assert not arrival.done()
             dataplane.apply([Change(WEB, frontends(cluster=("10.244.0.1:8080", "10.244.1.2:8080")))])
-            return await asyncio.wait_for(arrival, 60)
+            async with asyncio.timeout(60):
+                return await arrival
 
     assert asyncio.run(seen()) > 0

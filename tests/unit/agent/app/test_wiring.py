@@ -46,5 +46,7 @@ async def test_a_second_agent_waits_for_the_first(monkeypatch: pytest.MonkeyPatc
     assert not done
     assert instance_lock.try_acquire() is None
     first.close()
-    with await asyncio.wait_for(second, 30):
+    async with asyncio.timeout(30):
+        taken = await second
+    with taken:
         assert instance_lock.try_acquire() is None

@@ -138,7 +138,8 @@ class Neighbour:
         ending = 0 < self._remains.misses < GONE and (self.runs or self._remains.seen != NOTHING)
         if not self._waiting.is_set() and not ending:
             try:
-                await asyncio.wait_for(self._waiting.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):
+                    await self._waiting.wait()
             except TimeoutError:
                 return
         await asyncio.sleep(WAITING_S)

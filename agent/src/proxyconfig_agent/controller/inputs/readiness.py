@@ -86,7 +86,8 @@ class CacheReadiness:
         for watch in (self._informers.services, self._informers.slices, self._informers.node):
             await watch.synced.wait()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._informers.cidrs.synced.wait(), CIDRS_WITHIN_S)
+            async with asyncio.timeout(CIDRS_WITHIN_S):
+                await self._informers.cidrs.synced.wait()
         _log.info("cluster known", services=self._cluster.services, decode_s=round(self._informers.decode_s(), 4))
         self.known.set()
         self._recorder.set_findings(Source.CHECKPOINT)

@@ -61,7 +61,8 @@ class HealthPorts:
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), RETRY_S if self._unopened else None)
+                    async with asyncio.timeout(RETRY_S if self._unopened else None):
+                        await self._changed.wait()
                 self._changed.clear()
                 await self._reconcile()
         finally:

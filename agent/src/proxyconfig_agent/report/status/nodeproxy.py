@@ -143,7 +143,8 @@ class Reporter:
         """Wait, unless there is a new object to write to."""
         self._hurry.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._hurry.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await self._hurry.wait()
 
     async def flush(self) -> bool:
         """Write the newest state now, if it was not yet; return whether the API server has it."""
@@ -180,6 +181,7 @@ class Reporter:
     async def _sooner(self, pause_s: float) -> None:
         """Wait until the time is up; news in between may be more urgent."""
         try:
-            await asyncio.wait_for(self._news.wait(), pause_s)
+            async with asyncio.timeout(pause_s):
+                await self._news.wait()
         except TimeoutError:
             self._news.set()

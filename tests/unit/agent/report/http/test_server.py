@@ -167,7 +167,8 @@ async def test_a_taken_port_is_told_once_and_taken_over_when_it_is_free() -> Non
             assert f"healthz cannot listen on 127.0.0.1:{port}: Address already in use" in finding.message
             assert "kube-proxy" in finding.message
             with pytest.raises(TimeoutError):  # several attempts later
-                await asyncio.wait_for(told.get(), 0.1)
+                async with asyncio.timeout(0.1):
+                    await told.get()
             other.close()
             assert await told.get() is None
             assert (await asyncio.to_thread(ask, port, "/yes"))[0] == 200

@@ -121,7 +121,8 @@ async def running(reporter: Reporter) -> AsyncIterator[None]:
 async def silent(server: Server) -> bool:
     """Whether nothing is written for a moment."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(server.written.get(), 0.05)
+        async with asyncio.timeout(0.05):
+            await server.written.get()
         return False
     return True
 
@@ -138,6 +139,19 @@ async def test_the_first_state_is_written_at_once_and_a_transition_after_a_secon
         ready = condition((await server.written.get()).conditions, "Ready")
         assert ready is not None
         assert ready.reason == "KernelRefused"
+
+
+async def test_a_reporter_ends_where_news_come_in_the_moment_in_which_it_is_cancelled(server: Server, clock: FakeClock) -> None:
+    reporter = Reporter(server.write, clock.clock)
+    task = asyncio.create_task(reporter.run())
+    reporter.tell(STATE)
+    await server.written.get()
+    reporter.tell(BROKEN)
+    assert await silent(server)  # waits for the second after the first write
+    reporter.tell(STATE)
+    task.cancel()
+    await asyncio.wait([task], timeout=60)
+    assert task.cancelled()
 
 
 async def test_counters_alone_wait_for_their_second_of_the_minute(server: Server, clock: FakeClock) -> None:
