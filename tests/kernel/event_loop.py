@@ -26,6 +26,8 @@ from proxyconfig_client.process.clock import Clock
 
 BEAT_S = 0.005
 WITHIN_S = 120.0
+LONGEST_S = 0.1
+"""Of CPU time, `patience` times: a kernel that runs as a process counts it in ticks of 10 ms, whoever has the processor then."""
 
 
 @dataclass

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.kernel.event_loop import EXPECTED, observe
+from tests.kernel.event_loop import EXPECTED, LONGEST_S, observe
 from tests.kernel.iptables_port.conftest import Node
+from tests.support.polling import patience
 
 from proxyconfig_agent.dataplane.iptables.iptables import Iptables
 
@@ -22,4 +23,4 @@ def test_the_event_loop_goes_on_while_programs_run(node: Node) -> None:
         tables.close()
     assert seen.outcomes == EXPECTED
     assert max(seen.delays_s) < seen.told[0].took_s / 2
-    assert seen.longest_work_s < 0.1
+    assert seen.longest_work_s < LONGEST_S * patience()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.kernel.event_loop import EXPECTED, observe
+from tests.kernel.event_loop import EXPECTED, LONGEST_S, observe
+from tests.support.polling import patience
 
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 
@@ -19,4 +20,4 @@ def test_no_turn_of_the_event_loop_takes_long_at_any_sync(start: Callable[[], Nf
     seen = observe(start(), SERVICES)
     assert seen.outcomes == EXPECTED
     print(f"\n{seen}")
-    assert seen.longest_work_s < 0.1
+    assert seen.longest_work_s < LONGEST_S * patience()

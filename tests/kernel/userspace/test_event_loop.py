@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import closing
 
 import pytest
-from tests.kernel.event_loop import EXPECTED, observe
+from tests.kernel.event_loop import EXPECTED, LONGEST_S, observe
 from tests.support.netns.namespace import namespaces
+from tests.support.polling import patience
 
 from proxyconfig_agent.dataplane.userspace.userspace import Userspace
 
@@ -21,4 +22,4 @@ def test_no_turn_of_the_event_loop_takes_long_while_routes_are_made_and_removed(
         seen = spaces["node"].call(lambda: observe(mode, SERVICES))
     print(f"\n{seen}")
     assert seen.outcomes == EXPECTED
-    assert seen.longest_work_s < 0.1
+    assert seen.longest_work_s < LONGEST_S * patience()

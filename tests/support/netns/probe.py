@@ -10,6 +10,7 @@ import contextlib
 import errno
 import itertools
 import json
+import os
 import random
 import socket
 import struct
@@ -28,8 +29,9 @@ REJECT, DROP = "REJECT", "DROP"
 NO_SUCH_PROTOCOL = (errno.ENOPROTOOPT, errno.EPROTO)
 """What a host without SCTP answers where nothing redirects the packet (IPv4, IPv6)."""
 AT_ONCE = 12
-PATIENCE_S = 15
-"""How long an answer is waited for, unless the flow says otherwise: a server that has no processor for seconds is not silent."""
+PATIENCE_S = 15 * int(os.environ.get("TESTS_PATIENCE", "1"))
+"""How long an answer is waited for, unless the flow says otherwise: a server that has no processor for seconds is not silent, least of all
+on a kernel that runs as a process (`polling.PATIENCE`)."""
 LATE_S = 60
 """So much longer than `for_s` a flow may take to get its answers."""
 _TELL_ERRORS = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
