@@ -27,6 +27,7 @@ from proxyconfig_api.spec.rollout import Rollout
 from proxyconfig_api.spec.sections import ProxyConfigSpec
 from proxyconfig_api.status.messages import listed
 from proxyconfig_client.apiserver.client import ApiClient, path_of
+from proxyconfig_client.connection.document import read as document_of
 from proxyconfig_client.connection.errors import ClientError, ConfigurationError
 from proxyconfig_client.process.backoff import Backoff
 from proxyconfig_client.watch.objects import Cache, Key
@@ -186,20 +187,14 @@ class FileSource:
 
     def read(self) -> Desired:
         """Raises ConfigurationError with a sentence."""
-        import yaml  # noqa: PLC0415 - 3 MiB that an agent in a pod does without
-
+        document = document_of(self._path, "configuration")
+        if not isinstance(document, dict):
+            raise ConfigurationError(f"{self._path} is not a ProxyConfig manifest: it must be one mapping with metadata and spec")
         try:
-            document = yaml.safe_load(self._path.read_bytes())
-            if not isinstance(document, dict):
-                raise ConfigurationError(f"{self._path} is not a ProxyConfig manifest: it must be one mapping with metadata and spec")
             spec = ProxyConfig.parse(document).spec
-            return Desired(spec, revision=f"file:{self._path.name}", change=_change(spec.rollout))
-        except OSError as error:
-            raise ConfigurationError(f"cannot read the configuration {self._path}: {error.strerror}") from error
-        except yaml.YAMLError as error:
-            raise ConfigurationError(f"the configuration {self._path} is not YAML: {' '.join(str(error).split())}") from error
         except InvalidSpec as error:
             raise ConfigurationError(f"the configuration {self._path} is not valid: {error}") from error
+        return Desired(spec, revision=f"file:{self._path.name}", change=_change(spec.rollout))
 
     async def run(self) -> NoReturn:
         """Tell it at once, and after each change. Raises ConfigurationError if it is not valid at the start."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from proxyconfig_client.connection.document import read
 from proxyconfig_client.connection.errors import ConfigurationError
 from proxyconfig_client.connection.exec_plugin import ExecPlugin
 from proxyconfig_client.connection.tls import RotatingContext, TlsMaterial
@@ -87,14 +88,7 @@ def _entries(document: Mapping[str, Any], plural: str) -> list[dict[str, Any]]:
 
 
 def _parsed(path: Path) -> dict[str, Any]:
-    import yaml  # noqa: PLC0415 - 3 MiB that a process in a pod does without
-
-    try:
-        document = yaml.safe_load(path.read_bytes())
-    except OSError as error:
-        raise ConfigurationError(f"cannot read the kubeconfig {path}: {error.strerror or error}") from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"the kubeconfig {path} is not YAML: {' '.join(str(error).split())}") from error
+    document = read(path, "kubeconfig")
     if not isinstance(document, dict):
         raise ConfigurationError(f"the kubeconfig {path} is not a mapping of clusters, users and contexts")
     return _absolute(path.parent, document)
