@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
+from msgspec.structs import replace
 from tests.unit.agent.dataplane.nftables.frontends import frontends, ip, network
 
 from proxyconfig_agent.dataplane.port import LocalTraffic, Settings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from tests.support.netns.namespace import Namespace
 from tests.unit.agent.dataplane.nftables import golden
 from tests.unit.agent.dataplane.nftables.frontends import network

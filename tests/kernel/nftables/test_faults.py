@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from tests.kernel.nftables.examples import SETTINGS, every_kind, many
 from tests.kernel.nftables.faulty import FaultyConnection, mentioning, nothing, of_family
 from tests.support.netns.namespace import Namespace

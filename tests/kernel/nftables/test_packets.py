@@ -7,10 +7,10 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.kernel.nftables.examples import many
 from tests.support.netns.peers import Prober, echoing, probing
 from tests.support.netns.topology import NODE, NODE_GATEWAYS, POD_CIDR, PODS, PODS2, SERVICE_CIDR, Topology, topology

@@ -6,10 +6,10 @@ import itertools
 import json
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.kernel.nftables.examples import SETTINGS, every_kind, many, with_other_endpoint
 from tests.support.netns.namespace import Namespace
 from tests.unit.agent.dataplane.nftables.frontends import frontends, ip, network, port_name

@@ -6,11 +6,11 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 from tests.kernel.in_namespace import Entered
 from tests.kernel.traffic.inprocess import Pipeline, removed_at_the_end
 from tests.kernel.traffic.stories import endpoint, service, slices, story, the_service

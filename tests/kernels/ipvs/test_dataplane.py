@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from tests.kernel.in_namespace import Entered
 from tests.kernel.nftables.examples import SETTINGS, every_kind
 from tests.kernels.conftest import Start

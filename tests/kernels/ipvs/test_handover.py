@@ -6,9 +6,9 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from tests.kernel.in_namespace import Entered
 from tests.kernels.ipvs.packets import FAMILIES, SETTINGS, TALKING, Served, public_ip, service, service_ip
 from tests.support.netns.topology import PODS, PODS2

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 from tests.kernel.in_namespace import Entered
 from tests.kernels.ipvs.packets import FAMILIES, SETTINGS, TALKING, Served, public_ip, served, service, service_ip
 from tests.support.netns.topology import NODE, PODS

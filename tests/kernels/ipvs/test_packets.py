@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.kernel.in_namespace import Entered
 from tests.kernels.ipvs.packets import FAMILIES, SETTINGS, TALKING, Served, endpoint, public_ip, service, service_ip
 from tests.support.netns.topology import NODE, NODE_GATEWAYS, OUTSIDE, PODS

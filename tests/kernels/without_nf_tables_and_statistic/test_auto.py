@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.kernel.nftables.examples import SETTINGS, every_kind
 from tests.kernels.automatic import chosen
 from tests.kernels.conftest import Start

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from random import Random
 
+from msgspec.structs import replace
 from tests.kernel.traffic.inprocess import INTERVALS
 from tests.support.netns.topology import NODE, NODE_ALTERNATIVE, POD2_CIDR, POD_CIDR
 from tests.support.scenarios.configs import CONFIGS, Config
@@ -109,7 +109,7 @@ class Agent:
         return made
 
     def _tell(self, to: SimulatedPipeline) -> None:
-        node = dataclasses.replace(to.cluster.node, zone=self.zone, addresses=self.addresses, pod_cidrs=self.pod_cidrs)
+        node = replace(to.cluster.node, zone=self.zone, addresses=self.addresses, pod_cidrs=self.pod_cidrs)
         to.cluster.put_node(node)
         to.runner.configure(to.settings(self.config), INTERVALS)
         to.put(self.objects)

@@ -5,10 +5,10 @@ The Service ports below cannot come out of `ingest` and `select`: they stand for
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.support.simulator.modes import MODES, Mode
 from tests.unit.agent.dataplane.nftables.frontends import frontends, ip
 

@@ -6,8 +6,9 @@ import argparse
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from proxyconfig_agent.report.http.bind_address import Bind
 from proxyconfig_api.spec.sections import Mode
@@ -17,8 +18,7 @@ HEALTHZ = "0.0.0.0:10256"
 METRICS = "127.0.0.1:10249"
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     node: str
     kubeconfig: Path | None = None
     config: Path | None = None

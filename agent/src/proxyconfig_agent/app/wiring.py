@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 import structlog
+from msgspec.structs import replace
 
 from proxyconfig_agent import __version__
 from proxyconfig_agent.app.options import Options

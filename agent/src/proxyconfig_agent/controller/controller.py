@@ -6,12 +6,12 @@ All of it runs in one event loop. `run` ends only by cancellation, and leaves th
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from proxyconfig_agent.controller import garbage
 from proxyconfig_agent.controller import step as steps

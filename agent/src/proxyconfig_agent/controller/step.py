@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.checks.shadow.observer import Observed
 from proxyconfig_agent.controller.stance import Stance, stance_of
@@ -21,8 +22,7 @@ from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """How the runner is to program the node."""
 
     desired: Desired
@@ -34,8 +34,7 @@ class Plan:
     """Settings that have another effect on this node than they seem to have."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
+class Inputs(Struct, frozen=True, kw_only=True):
     """All that the decision depends on."""
 
     desired: Desired | None = None
@@ -80,13 +79,11 @@ class Inputs:
     """A probe or a removal has failed, and it is not time yet to try again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """Until something changes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepare:
+class Prepare(Struct, frozen=True):
     """Bring sysctls and modules of the node to the spec."""
 
     spec: ProxyConfigSpec
@@ -94,48 +91,41 @@ class Prepare:
     """The spec's mode runs, and no other one has anything on the node: what connections of others needed can be restored."""
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """Make the data plane of the spec's mode the active one, if the kernel can do it."""
 
     spec: ProxyConfigSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """Start a runner on the active data plane."""
 
     plan: Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Reconfigure:
+class Reconfigure(Struct, frozen=True):
     """Give the runner another plan."""
 
     plan: Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Struct, frozen=True):
     """The change is over: the mode before may go."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """The status says what the node runs."""
 
     observed: Desired
 
 
-@dataclass(frozen=True, slots=True)
-class Discard:
+class Discard(Struct, frozen=True):
     """Remove what another proxy has left: the node's own rules are complete, and no way back leads to these."""
 
     left: Seen
 
 
-@dataclass(frozen=True, slots=True)
-class Stand:
+class Stand(Struct, frozen=True):
     """Change nothing on the node, for the other proxy on it."""
 
     desired: Desired
@@ -144,8 +134,7 @@ class Stand:
     """To compare with; None: the node does not observe, or the cluster is not known yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(Struct, frozen=True):
     """Leave nothing in the kernel, and prove it by a scan."""
 
     desired: Desired

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 FAMILY = ("ip_family",)
 
@@ -12,8 +13,7 @@ KUBE_PROXYS = ("kubeproxy_", "rest_client_requests_total", "rest_client_request_
 """How names of kube-proxy and its client library begin."""
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(Struct, frozen=True):
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     means: str
@@ -26,8 +26,7 @@ class Metric:
         return self.name.startswith(KUBE_PROXYS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModeMetrics:
+class ModeMetrics(Struct, frozen=True, kw_only=True):
     """The metrics of one mode, by what they count."""
 
     full_failures: Metric | None = None

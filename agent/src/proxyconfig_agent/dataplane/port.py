@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.ingest.model import ANY, Address, Family, Network, ServiceName
 from proxyconfig_agent.select.frontends import Frontends
 
 
-@dataclass(frozen=True, slots=True)
-class LocalTraffic:
+class LocalTraffic(Struct, frozen=True):
     """How to recognise traffic of this node's pods: by source, or by the interface it comes in on. All empty: it cannot be told."""
 
     cidrs: tuple[Network, ...] = ()
@@ -19,8 +20,7 @@ class LocalTraffic:
     interface_prefix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ipvs:
+class Ipvs(Struct, frozen=True):
     """Of ipvs mode."""
 
     scheduler: str = "rr"
@@ -31,8 +31,7 @@ class Ipvs:
     excluded: tuple[Network, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What the fixed part of the rules depends on; both families side by side. A change of it is applied live."""
 
     local_traffic: LocalTraffic = LocalTraffic()
@@ -55,15 +54,14 @@ class Settings:
     """How long connections stay with a mode that this one has taken over from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One Service port in one family: what it was (None: new), what it is to be (None: gone)."""
 
     old: Frontends | None
     new: Frontends | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Refusal:
     """A Service that is not served, whole or in part, and why, in one sentence for an Event."""
 
@@ -73,12 +71,11 @@ class Refusal:
     """The Service itself is the reason, so every node says the same; else it is this node's kernel."""
     partly: bool = False
     """It is served, but not all of it, or not as it asks to be: of a data plane's refusal, the rest is programmed."""
-    trace: str = field(default="", compare=False, repr=False)
+    trace: str = dataclasses.field(default="", compare=False, repr=False)
     """Where in the agent it failed, for the log; empty for what is no fault of the agent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(Struct, frozen=True):
     """Where clients of a UDP port send to: an address, or (None) every one that serves NodePorts."""
 
     family: Family
@@ -86,16 +83,14 @@ class Destination:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """Of one table of iptables: rules that are ours, and those that the last sync wrote."""
 
     total: int
     written: int
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
+class ProbeResult(Struct, frozen=True):
     """What a mode found in this node's kernel: enough for one family at least."""
 
     features: Mapping[str, str]
@@ -108,8 +103,7 @@ class ProbeResult:
         return tuple(family for family in Family if family not in self.unserved)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What a commit did. `took_s` has the seconds per stage: lower, delta, commit (and read, for a full resync)."""
 
     operations: int = 0
@@ -239,8 +233,7 @@ class Succession(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
+class Installed(Struct, frozen=True):
     """A mode on this node, as the agent uses it: each part with what is added to it."""
 
     dataplane: Dataplane

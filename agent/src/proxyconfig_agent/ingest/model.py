@@ -11,6 +11,8 @@ import socket
 from dataclasses import dataclass, field
 from typing import NamedTuple, NewType
 
+from msgspec import Struct
+
 Address = NewType("Address", bytes)
 """An IP address in network order: 4 bytes, or 16."""
 
@@ -55,8 +57,7 @@ def text_of(address: Address) -> str:
     return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(Struct, frozen=True):
     """A CIDR: the masked base address and the number of leading bits."""
 
     base: Address
@@ -82,8 +83,7 @@ class ServiceName(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class ServicePort:
+class ServicePort(Struct, frozen=True):
     """One entry of `spec.ports`. `node_port` is 0 where there is none."""
 
     name: str
@@ -92,8 +92,7 @@ class ServicePort:
     node_port: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Struct, frozen=True):
     """A Service that a proxy serves: not headless, not ExternalName, not another proxy's.
 
     Addresses of both families stand side by side; `select` takes those of one family.
@@ -126,8 +125,7 @@ class Service:
     """creationTimestamp, as text: what the API server writes sorts by time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Traits:
+class Traits(Struct, frozen=True):
     """What endpoints have in common; one object for all endpoints with the same traits (interned by ingest)."""
 
     ready: bool = True
@@ -138,8 +136,7 @@ class Traits:
     node_hints: frozenset[NodeName] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class SlicePort:
+class SlicePort(Struct, frozen=True):
     """A port of an EndpointSlice; nil or 0 numbers are already left out (kube-proxy skips them)."""
 
     name: str
@@ -163,8 +160,7 @@ class EndpointSlice:
     """`endpoints.kubernetes.io/last-change-trigger-time`, Unix seconds; 0 where absent. No difference between values."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """This node, as the API and the kernel describe it. Everything in it may change while the agent runs."""
 
     name: NodeName

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.dataplane.modes.modes import lasting_sysctls, spec_of
 from proxyconfig_agent.node.capabilities import cores
@@ -26,8 +27,7 @@ def sysctls_of(spec: ProxyConfigSpec, cores: int) -> tuple[Requested, ...]:
     return tuple((follows | written).values())
 
 
-@dataclass(frozen=True, slots=True)
-class HostState:
+class HostState(Struct, frozen=True):
     """What the node was found to be, and what of it is not as asked for."""
 
     findings: tuple[Finding, ...] = ()

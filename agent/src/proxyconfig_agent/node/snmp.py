@@ -7,16 +7,16 @@ are counted in their own fields, on kernels that have these.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+
+from msgspec import Struct
 
 _UNREACHABLE = ("Icmp.OutDestUnreachs", "Icmp6OutDestUnreachs")
 _LIMITED = ("Icmp.OutRateLimitGlobal", "Icmp.OutRateLimitHost", "Icmp6OutRateLimitHost")
 
 
-@dataclass(frozen=True, slots=True)
-class Refusals:
+class Refusals(Struct, frozen=True):
     """Since the namespace is there. None: the kernel does not say."""
 
     resets: int | None = None

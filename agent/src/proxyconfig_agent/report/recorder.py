@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from proxyconfig_agent.ingest.model import Family, Node, ServiceName
 from proxyconfig_agent.node.host import HostState
@@ -30,8 +31,7 @@ from proxyconfig_client.process.clock import Clock
 _log = structlog.get_logger("recorder")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class StatusUpdate:
+class StatusUpdate(Struct, frozen=True):
     """What one sync changes of the node's status: written and posted as one."""
 
     sync: SyncResult
@@ -111,7 +111,7 @@ class StatusRecorder:
         """All changes of the state go through here: one write of the status, and one set of Events, per call."""
         self._findings.update(findings)
         found = tuple(finding for each in self._findings.values() for finding in each)
-        state = without_explained(dataclasses.replace(self.state, findings=found, **fields))  # type: ignore[arg-type]
+        state = without_explained(replace(self.state, findings=found, **fields))
         if state == self.state:
             return
         if state.mode.effective != self.state.mode.effective:

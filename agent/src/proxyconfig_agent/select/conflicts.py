@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable, Iterator, Set
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from proxyconfig_agent.ingest.model import Address, Family, Protocol, Service, ServiceName, family_of, text_of
 from proxyconfig_agent.select.frontends import Frontends, PortName

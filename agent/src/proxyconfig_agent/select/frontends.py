@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple, NewType
+
+from msgspec import Struct
 
 from proxyconfig_agent.ingest.model import Address, Family, Network, Policy, Protocol, ServiceName
 
@@ -22,8 +23,7 @@ class PortName(NamedTuple):
         return f"{self.service}:{self.port}" if self.port else str(self.service)
 
 
-@dataclass(frozen=True, slots=True)
-class Frontends:
+class Frontends(Struct, frozen=True):
     """The addresses of one Service port on this node, and the backends that were chosen for them.
 
     Decision table (kube-proxy's, the same in every mode):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.ingest.model import EndpointSlice, Family, Node, Protocol, Service, ServiceName, ServicePort, family_of
 from proxyconfig_agent.select.select import endpoints_of
 
 
-@dataclass(frozen=True, slots=True)
-class HealthCheck:
+class HealthCheck(Struct, frozen=True):
     """One Service in one family. kube-proxy also has one server for each."""
 
     service: ServiceName

@@ -7,7 +7,8 @@ R = ready; ST = serving and terminating but not ready, the fallback while pods d
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.ingest.model import Node, Policy, Service, Traits
 
@@ -17,8 +18,7 @@ Endpoint = bytes
 _Chosen = list[tuple[Endpoint, Traits]]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """What a node uses. `cluster` and `local` are empty where no policy asks for them; `reachable` as in `Frontends`."""
 
     cluster: tuple[Endpoint, ...] = ()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.dataplane.port import Change
 from proxyconfig_agent.ingest.model import Family, ServiceName
@@ -12,16 +13,14 @@ from proxyconfig_agent.state.programmed import Programmed, ServicePorts
 from proxyconfig_agent.state.view import ClusterView, Selected
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """What some Services are to have, and the changes that lead there."""
 
     wanted: Mapping[ServiceName, Selected]
     changes: tuple[Change, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Everything:
+class Everything(Struct, frozen=True):
     """What all Services are to have; `kept` are those that stay as they are programmed."""
 
     wanted: Mapping[ServiceName, Selected]

@@ -9,12 +9,13 @@ import os
 import struct
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from proxyconfig_agent.ingest.model import EndpointSlice, Network, Node, Service, Traits
 from proxyconfig_api.encoding import codec
@@ -33,8 +34,7 @@ _LENGTH = struct.Struct(">I")
 _log = structlog.get_logger("checkpoint")
 
 
-@dataclass(frozen=True, slots=True)
-class NodeOrder:
+class NodeOrder(Struct, frozen=True):
     """What the node was to do. `spec` is JSON, as the API has it."""
 
     spec: bytes
@@ -47,8 +47,7 @@ class NodeOrder:
         return codec.decode(self.spec, ProxyConfigSpec)
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """What comes first in the file; then that many Services, then that many EndpointSlices."""
 
     format: int
@@ -61,8 +60,7 @@ class Header:
     slices: int
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True):
     """The content of a file."""
 
     heading: Header

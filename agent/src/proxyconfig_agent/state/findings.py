@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
 class Topic(enum.Enum):
@@ -42,8 +43,7 @@ class Source(enum.Enum):
     WATCHES = "watches"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One fact: a reason in CamelCase for machines and a sentence for people that names field, value and fix."""
 
     topic: Topic

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.dataplane.sync.quarantine import refusal_of
@@ -18,8 +19,7 @@ NEEDED_FIRST = (ServiceName("default", "kubernetes"), ServiceName("kube-system",
 """What the node and its pods need to start at all: the API server and the cluster's DNS."""
 
 
-@dataclass(frozen=True, slots=True)
-class Selected:
+class Selected(Struct, frozen=True):
     """What one Service is to have on this node; all of it from the same moment."""
 
     ports: ServicePorts = ()
@@ -30,8 +30,7 @@ class Selected:
     """It cannot be selected for: a fault of the agent."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterView:
+class ClusterView(Struct, frozen=True):
     """Services and slices by the Service that they belong to, as seen by `node`."""
 
     node: Node

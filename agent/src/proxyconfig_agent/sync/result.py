@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.dataplane.port import ProbeResult, Refusal, Rules
 from proxyconfig_agent.ingest.model import Family
@@ -27,8 +28,7 @@ class SyncReason(enum.Enum):
         return self in (SyncReason.PERIOD, SyncReason.DRIFT)
 
 
-@dataclass(frozen=True, slots=True)
-class SyncResult:
+class SyncResult(Struct, frozen=True):
     """One sync, successful if `error` is empty."""
 
     reason: SyncReason

@@ -6,7 +6,7 @@ Two audits never follow each other while a change waits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from proxyconfig_agent.sync.result import SyncReason
 from proxyconfig_api.spec.sections import ProxyConfigSpec
@@ -27,8 +27,7 @@ SHORTEST_AUDIT_REST_S = 0.5
 NEVER = float("inf")
 
 
-@dataclass(frozen=True, slots=True)
-class SyncIntervals:
+class SyncIntervals(Struct, frozen=True):
     """The times that a user sets; `full_s` and `poll_s` 0: never."""
 
     min_s: float = 0.0

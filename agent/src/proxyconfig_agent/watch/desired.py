@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 import structlog
+from msgspec import Struct, field
 
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_api.encoding.codec import dec_hook
@@ -39,8 +39,7 @@ LOOK_S = 1.0
 _log = structlog.get_logger("desired")
 
 
-@dataclass(frozen=True, slots=True)
-class Desired:
+class Desired(Struct, frozen=True):
     """A spec to apply, or (`remove`) nothing to be left. `reported` is what the NodeProxy's status says, by an earlier agent at first.
 
     `uid` distinguishes a NodeProxy from a later one of the same name, whose status begins empty."""
@@ -51,18 +50,27 @@ class Desired:
     remove: bool = False
     keep: bool = False
     """Of a removal: what kube-proxy takes over stays."""
-    reported: NodeProxyStatus = field(default_factory=NodeProxyStatus, compare=False)
+    reported: NodeProxyStatus = field(default_factory=NodeProxyStatus)
     uid: str = ""
-    change: NodeChange = field(default_factory=NodeChange, compare=False)
+    change: NodeChange = field(default_factory=NodeChange)
     """How the node is to change to the spec."""
+
+    def __eq__(self, other: object) -> bool:
+        """What was reported, and how the node is to change, is no difference."""
+        return isinstance(other, Desired) and self._compared() == other._compared()
+
+    def __hash__(self) -> int:
+        return hash(self._compared())
+
+    def _compared(self) -> tuple[object, ...]:
+        return self.spec, self.generation, self.revision, self.remove, self.keep, self.uid
 
 
 class _Revision(msgspec.Struct):
     data: msgspec.Raw
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
+class _Content(Struct, frozen=True):
     """Of a ControllerRevision: its spec, and the paths of fields that we do not know."""
 
     spec: ProxyConfigSpec

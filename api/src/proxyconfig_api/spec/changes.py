@@ -6,8 +6,9 @@ Specs are mappings here, as `objects.revision.written` makes them: without what 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from proxyconfig_api.values.disruption import Disruption
 
@@ -30,8 +31,7 @@ _DISRUPTIONS = {
 """Of fields and whole sections; of all others it is NONE."""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(Struct, frozen=True):
     """`before` and `after` as the API writes them; None: not set, and the default holds."""
 
     path: str

@@ -5,13 +5,12 @@ A mode is available when it has a line here and a folder of its name in the agen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from proxyconfig_api.spec.sections import Mode
 
 
-@dataclass(frozen=True, slots=True)
-class HostPath:
+class HostPath(Struct, frozen=True):
     """A file or folder of the node, at the same path in the pod; `type` as in a Pod's hostPath volume."""
 
     name: str
@@ -19,8 +18,7 @@ class HostPath:
     type: str
 
 
-@dataclass(frozen=True, slots=True)
-class PodNeeds:
+class PodNeeds(Struct, frozen=True):
     """Linux capabilities, without `CAP_`, and host paths of the agent's container in one mode."""
 
     capabilities: tuple[str, ...] = ("NET_ADMIN",)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
+from msgspec import Struct
 
 NOT_OBSERVED = -1
 """`status.observedGeneration` of an object that its controller has not seen, the default in the CRDs: for kstatus it is in progress."""
@@ -38,8 +38,7 @@ class Condition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """Set by `updated`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionUpdate:
+class ConditionUpdate(Struct, frozen=True):
     """A condition without its times."""
 
     type: str

@@ -5,11 +5,10 @@ Each package has a table of the reasons that it gives; `docs/conditions.md` show
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Struct, frozen=True):
     """`where`: condition types, `worstNodes`, or Events and their objects. `fix`: what to do; empty if nothing."""
 
     name: str

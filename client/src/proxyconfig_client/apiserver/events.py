@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections import OrderedDict
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import structlog
+from msgspec import Struct
 
 from proxyconfig_client.apiserver.client import ApiClient, path_of
 from proxyconfig_client.connection.errors import ClientError, is_conflict, is_missing
@@ -30,8 +30,7 @@ NOTE_LIMIT = 1000
 _log = structlog.get_logger("events")
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """The object that an Event is about. `namespace` is empty for cluster-scoped ones; their Events live in `default`."""
 
     api_version: str
@@ -41,8 +40,7 @@ class Reference:
     uid: str = ""
 
 
-@dataclass(slots=True)
-class _Posted:
+class _Posted(Struct):
     name: str
     first_s: float
     sent_s: float

@@ -10,7 +10,8 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 BUCKETS_S = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 """Upper bounds, as in k8s.io/component-base/metrics/prometheus/restclient."""
@@ -18,8 +19,7 @@ FAILED = "<error>"
 """The code of a request without a response."""
 
 
-@dataclass(slots=True)
-class Durations:
+class Durations(Struct):
     """How many requests took at most as long as each of BUCKETS_S (and above all of them), not accumulated; and how long all took."""
 
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
@@ -55,8 +55,7 @@ class Requests:
                 self.durations.setdefault(method, Durations()).add(time.monotonic() - started)
 
 
-@dataclass(slots=True)
-class Result:
+class Result(Struct):
     """Of one request."""
 
     requests: Requests

@@ -10,9 +10,10 @@ import base64
 import binascii
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from proxyconfig_client.connection.document import read
 from proxyconfig_client.connection.errors import ConfigurationError
@@ -23,8 +24,7 @@ _FILES = {"certificate-authority", "client-certificate", "client-key", "tokenFil
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
-@dataclass(frozen=True, slots=True)
-class ClientConfig:
+class ClientConfig(Struct, frozen=True):
     """A server (scheme, host and port), its TLS, and the bearer token to send."""
 
     server: str

@@ -10,18 +10,17 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from msgspec import Struct
 
 from proxyconfig_client.connection.errors import ConfigurationError
 
 _log = structlog.get_logger("tls")
 
 
-@dataclass(frozen=True, slots=True)
-class TlsMaterial:
+class TlsMaterial(Struct, frozen=True):
     """PEM: whom to trust (empty: the system's authorities), and a client certificate with its key (empty: none)."""
 
     authority: bytes = b""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(Struct, frozen=True):
     """`monotonic` for waiting and durations, `wall` for stamps and for comparison with times of the API server (Unix seconds)."""
 
     monotonic: Callable[[], float] = time.monotonic

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from proxyconfig_client.connection.errors import ApiError, RestoredError, StreamError
 from proxyconfig_client.watch.list_stream import ListStream, is_json
@@ -49,8 +49,7 @@ class _Status(msgspec.Struct):
     message: str | None = None
 
 
-@dataclass(slots=True)
-class Counters:
+class Counters(Struct):
     """Since the start, for metrics and benchmarks."""
 
     objects: int = 0

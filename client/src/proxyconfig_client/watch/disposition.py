@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from proxyconfig_client.connection.errors import ApiError, RestoredError, is_expired, is_future, is_missing
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """What was asked for when a request failed."""
 
     resumed: bool = False
@@ -20,8 +19,7 @@ class Attempt:
     """The server need not have the resource."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(Struct, frozen=True):
     """Ask for the same again after a back-off, and after what the server asks for.
 
     `verify`: the connection was lost, and the server may have been restored from a backup meanwhile."""
@@ -30,21 +28,18 @@ class Resume:
     verify: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Relist:
+class Relist(Struct, frozen=True):
     """The known version is of no use: list anew, after a back-off."""
 
 
-@dataclass(frozen=True, slots=True)
-class Simplify:
+class Simplify(Struct, frozen=True):
     """The server does not support the request: list anew at once, without streamed lists or without the optional field selector."""
 
     streams_lists: bool
     optional_fields: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(Struct, frozen=True):
     """The server does not have the resource, and need not."""
 
 

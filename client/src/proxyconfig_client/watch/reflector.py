@@ -18,11 +18,11 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Generic, NoReturn
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from proxyconfig_client.apiserver.client import ApiClient
 from proxyconfig_client.connection.errors import ClientError, StreamError

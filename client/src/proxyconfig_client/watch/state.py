@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class ReflectorState:
+class ReflectorState(Struct, frozen=True):
     path: str
     """Of the resource, such as /api/v1/services."""
     synced: bool = False

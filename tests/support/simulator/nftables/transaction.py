@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cache
 from typing import TypeVar
 
+from msgspec.structs import replace
 from tests.support.simulator.nftables.references import is_led_to, is_used, jumps, sets_used
 
 from proxyconfig_agent.checks.walker.nftables.tables import Element, Rule, Set, Table, chain_of, element_of, set_of

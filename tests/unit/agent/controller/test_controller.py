@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace
 from tests.support import virtualtime
 from tests.support.polling import soon
 from tests.unit.agent.dataplane.fakedataplane import FakeDataplane

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.agent.examples import NODE
 
 from proxyconfig_agent.checks.shadow.observer import Observed
@@ -118,7 +118,11 @@ AUTO_READY = replace(CHOSEN, prepared=Prepare(AS_IPTABLES, alone=False))
         pytest.param(replace(CHOOSING, retry_waits=True, mode_failed=True), AUTO_PREPARED, id="without one the node is prepared"),
         pytest.param(replace(CHOOSING, prepared=AUTO_PREPARED, mode_failed=True), Probe(AUTO.spec), id="and auto chooses again in time"),
         pytest.param(CHOSEN, Prepare(AS_IPTABLES, alone=False), id="the node is prepared for the mode that was chosen"),
-        pytest.param(replace(CHOSEN, desired=replace(AUTO, generation=6)), Prepare(AS_IPTABLES, alone=False), id="a choice is for a spec"),
+        pytest.param(
+            replace(CHOSEN, desired=replace(AUTO, generation=6)),
+            Prepare(AS_IPTABLES, alone=False),
+            id="a choice is for a spec",
+        ),
         pytest.param(replace(AUTO_READY, chosen_for=None), Probe(AUTO.spec), id="a mode of earlier is prepared, and there is a choice"),
         pytest.param(AUTO_READY, Run(plan(AUTO_READY)), id="then it is programmed as that mode"),
     ],

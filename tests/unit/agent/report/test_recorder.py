@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.support.clock import START_S, FakeClock
 from tests.unit.agent.examples import NODE, ip
 
@@ -56,7 +56,7 @@ class Rig:
         self.recorder.report_to(self.states)
 
     def synced(self, **changes: Any) -> None:
-        self.recorder.synced(StatusUpdate(dataclasses.replace(SYNC, **changes)))
+        self.recorder.synced(StatusUpdate(replace(SYNC, **changes)))
 
     @property
     def state(self) -> NodeState:
@@ -85,7 +85,7 @@ def test_a_reporter_gets_the_state_as_it_is_and_then_each_change_once(rig: Rig) 
 
 def test_all_that_a_sync_changes_is_one_change_of_the_state(rig: Rig) -> None:
     refused = (Refusal(ServiceName("shop", "web"), "too much"),)
-    sync = dataclasses.replace(SYNC, repaired="1 rule", refused=refused, unrecorded="/run is read-only")
+    sync = replace(SYNC, repaired="1 rule", refused=refused, unrecorded="/run is read-only")
     rig.recorder.synced(StatusUpdate(sync, DESIRED, HostState((SLOW,))))
     assert len(rig.states.all) == 2
     assert (rig.state.generation, rig.state.revision, rig.state.programmed) == (3, "edge-1", True)
@@ -139,7 +139,7 @@ def test_what_an_earlier_agent_applied_is_told_though_nothing_is_known_to_be_pro
 
 def test_a_removal_leaves_no_services_and_says_how_many_objects_are_left(rig: Rig) -> None:
     rig.recorder.synced(StatusUpdate(SYNC, DESIRED))
-    rig.recorder.removed(dataclasses.replace(DESIRED, generation=4, remove=True), left=2, host=(SLOW,))
+    rig.recorder.removed(replace(DESIRED, generation=4, remove=True), left=2, host=(SLOW,))
     assert (rig.state.generation, rig.state.programmed, rig.state.services, rig.state.removed_objects) == (4, False, 0, 2)
     assert rig.findings == [("SysctlNotSet", "nf_conntrack_max stays")]
     assert rig.unhealthy == "this node's proxy was removed"

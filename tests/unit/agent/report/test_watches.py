@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.support.clock import FakeClock
 
 from proxyconfig_agent.report.status.conditions import NodeState, updates_of

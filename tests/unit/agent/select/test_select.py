@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import dataclasses
 import tracemalloc
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.unit.agent.examples import NODE, draining, ip, piece, ready, service
 
 from proxyconfig_agent.ingest import apitypes

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.agent.examples import NODE, draining, ip, piece, ready, service, unready
 
 from proxyconfig_agent.ingest.model import NodeName, Policy, Traits
@@ -29,7 +29,7 @@ def to_node(*nodes: str, node: str = "there", zones: str = "") -> Traits:
 def chosen(fields: dict[str, Any], endpoints: list[Traits], node_zone: str = "a") -> Frontends:
     """The frontends of a Service whose endpoints are 10.0.0.1, 10.0.0.2, … with these traits."""
     addresses = [(f"10.0.0.{index}", traits) for index, traits in enumerate(endpoints, 1)]
-    (one,) = select(service(**fields), [piece(*addresses)], dataclasses.replace(NODE, zone=node_zone))
+    (one,) = select(service(**fields), [piece(*addresses)], replace(NODE, zone=node_zone))
     return one
 
 

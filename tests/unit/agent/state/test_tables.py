@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from msgspec.structs import replace
 from tests.unit.agent.examples import NODE, ip, piece, ready, service
 
 from proxyconfig_agent.dataplane.port import Refusal
@@ -150,7 +151,7 @@ def test_a_service_that_the_agent_cannot_select_for_is_set_aside_alone_until_it_
     tables = Tables()
     sound = tables.cluster.view()
     broken = service("web", ports=("no port",))  # ingest makes none like that
-    view = dataclasses.replace(sound, services={**sound.services, WEB: broken})
+    view = replace(sound, services={**sound.services, WEB: broken})
     for wanted in (changes_of([WEB, OTHER], view, tables.programmed).wanted, everything(view, tables.programmed).wanted):
         list(tables.settlement.settle(wanted, ()))
         (refusal,) = tables.rejections.all()

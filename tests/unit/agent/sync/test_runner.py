@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import itertools
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -9,6 +8,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.support.at_once import finished, inline
 from tests.unit.agent.dataplane.fakedataplane import FakeDataplane
 from tests.unit.agent.examples import NODE, draining, ip, piece, ready, service
@@ -72,7 +72,7 @@ def test_the_first_sync_is_a_full_one_with_the_needed_services_first() -> None:
     for name in ("a", "b"):
         rig.cluster.put_service(service(name, f"10.96.0.{ord(name)}"))
     for needed in (ServiceName("kube-system", "kube-dns"), ServiceName("default", "kubernetes")):
-        rig.cluster.put_service(dataclasses.replace(service(cluster_ip=f"10.96.1.{len(needed.name)}"), name=needed))
+        rig.cluster.put_service(replace(service(cluster_ip=f"10.96.1.{len(needed.name)}"), name=needed))
     rig.step()
     assert [name.service.name for name in rig.dataplane.order] == ["kubernetes", "kube-dns", "a", "b"]
     assert rig.reasons() == [SyncReason.START]
@@ -318,7 +318,7 @@ def test_a_new_zone_makes_every_service_be_looked_at_again() -> None:
     rig.cluster.put_slice(piece(("10.0.0.1", near), ("10.0.0.2", far)))
     rig.advance(1)
     assert next(iter(rig.dataplane.state.values())).cluster[:4] == ip("10.0.0.1")
-    rig.cluster.put_node(dataclasses.replace(NODE, zone="b"))
+    rig.cluster.put_node(replace(NODE, zone="b"))
     rig.advance(1)
     assert next(iter(rig.dataplane.state.values())).cluster[:4] == ip("10.0.0.2")
 
@@ -329,7 +329,7 @@ def test_new_pod_networks_of_the_node_make_every_service_be_looked_at_again() ->
     rig.cluster.put_slice(piece(("10.1.0.1", ready("virtual-node-7"))))
     rig.advance(1)
     assert next(iter(rig.dataplane.state.values())).on_node == ()
-    rig.cluster.put_node(dataclasses.replace(NODE, pod_cidrs=(Network(ip("10.1.0.0"), 24),)))
+    rig.cluster.put_node(replace(NODE, pod_cidrs=(Network(ip("10.1.0.0"), 24),)))
     rig.advance(1)
     assert next(iter(rig.dataplane.state.values())).on_node == (ip("10.1.0.1"),)
 

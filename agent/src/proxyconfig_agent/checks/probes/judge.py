@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from proxyconfig_agent.checks.probes.model import Absent, Answer, Target
 from proxyconfig_api.status.rollout import PROBES_LIMIT, ProbeResult, ProbeStatus

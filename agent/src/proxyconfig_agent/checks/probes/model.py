@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.ingest.model import Address, Family, family_of, text_of
 from proxyconfig_api.status.rollout import ProbeResult
@@ -19,8 +20,7 @@ class Kind(enum.Enum):
     DNS_TCP = "DNS over TCP"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """One address that is asked in one way. `name` as in `ProbeStatus`; both families of a Service have the same."""
 
     name: str
@@ -44,16 +44,14 @@ class Target:
         return f"{self.kind.value} {self.endpoint}{self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(Struct, frozen=True):
     """A probe that cannot be asked on this node now, and why."""
 
     name: str
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The result for one target; `message` is one sentence, empty for what passed. `family` None: of what is absent, or of neither."""
 
     name: str

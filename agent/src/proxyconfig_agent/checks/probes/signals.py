@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.checks.probes.model import Answer
 from proxyconfig_api.status.rollout import ProbeResult
@@ -36,8 +37,7 @@ COUNTED = {
 """What each counter counts, in words. Resets: the node's own, as where a packet for a Service comes to the node itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """`at` in monotonic seconds; None, or no value: the kernel has no counter."""
 
     at: float

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol, TypeAlias
+
+from msgspec import Struct
 
 from proxyconfig_agent.checks.shadow.flows import Flow, NodeAddresses, flows_of
 from proxyconfig_agent.checks.walker.choices import every_way
@@ -34,8 +35,7 @@ class KubeProxyRules(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """Of one Service: how many flows were compared, how many do the same, and the first that does not."""
 
     service: ServiceName

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from msgspec import Struct
+
 from proxyconfig_agent.checks.walker.packet import LOOPBACK_DEVICE, Packet
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.ingest.model import Address, Family, text_of
@@ -43,8 +45,7 @@ class NodeAddresses:
         return next(usable, bytes(size))
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(Struct, frozen=True):
     """`client` and `destination` are for people."""
 
     client: str

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from msgspec import Struct
+
 from proxyconfig_agent.checks.walker.iptables.rules import IptablesRules
 from proxyconfig_agent.dataplane.iptables.delta import by_chain
 from proxyconfig_agent.dataplane.iptables.lower import lower
@@ -31,8 +33,7 @@ _BY_ADDRESS = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Shared:
+class _Shared(Struct, frozen=True):
     """The rules of a chain that all Services share, by the address or node port that they match: made once, asked for each Service."""
 
     rules: tuple[str, ...]

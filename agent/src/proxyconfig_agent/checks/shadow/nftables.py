@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.checks.walker.nftables import tables
 from proxyconfig_agent.checks.walker.nftables.rules import NftablesRules
@@ -24,8 +25,7 @@ KUBE_PROXY = "kube-proxy"
 """The name of its tables."""
 
 
-@dataclass(frozen=True, slots=True)
-class KubeProxyTable:
+class KubeProxyTable(Struct, frozen=True):
     """kube-proxy's table of one family."""
 
     family: Family

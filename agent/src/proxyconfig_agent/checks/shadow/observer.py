@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn, TypeVar
+
+from msgspec import Struct
 
 from proxyconfig_agent.checks.shadow.comparison import Compared, KubeProxyRules, compared, differences
 from proxyconfig_agent.checks.shadow.flows import NodeAddresses
@@ -36,8 +37,7 @@ Read = Callable[[], Theirs]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(Struct, frozen=True):
     """What the agent's own rules depend on."""
 
     settings: Settings

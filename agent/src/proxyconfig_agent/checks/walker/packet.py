@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 LOOPBACK_DEVICE = "lo"
 
 
-@dataclass(slots=True)
-class Packet:
+class Packet(Struct):
     """It changes on its way. `protocol` is the kernel's number, addresses are packed, devices are names."""
 
     family: int

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from proxyconfig_agent.checks.walker.choices import Choices
 from proxyconfig_agent.checks.walker.packet import LOOPBACK_DEVICE, Packet
@@ -46,8 +48,7 @@ class Node(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Passage:
+class Passage(Struct):
     """A packet while it is on its way, and what rules can ask besides the packet."""
 
     packet: Packet
@@ -66,8 +67,7 @@ class Rules(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
+class Fate(Struct, frozen=True):
     """What became of a packet; it is as it was at its end."""
 
     verdict: Verdict

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from functools import partial
 
 import structlog
+from msgspec.structs import replace
 
 from proxyconfig_agent.controller.active.probed_mode import ProbedMode
 from proxyconfig_agent.dataplane.modes.mode_choice import Answer, Chosen, Impossible, Verdict, as_configured, choose

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from proxyconfig_agent.dataplane.port import Installed, ProbeResult
 from proxyconfig_api.spec.sections import Mode
 
 
-@dataclass(frozen=True, slots=True)
-class ProbedMode:
+class ProbedMode(Struct, frozen=True):
     mode: Mode
     installed: Installed
     found: ProbeResult

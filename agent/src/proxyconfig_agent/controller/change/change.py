@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from proxyconfig_agent.checks.probes.judge import failed, failed_before, judged, sentence, statuses
 from proxyconfig_agent.checks.probes.model import Answer
@@ -44,8 +46,7 @@ class Phase(enum.StrEnum):
     ROLLED_BACK = "RolledBack"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """To `new`, from `old`; None: there was nothing before, or nothing that can be gone back to."""
 
     new: Desired

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from proxyconfig_agent.checks.probes.model import Answer
 from proxyconfig_agent.controller.change.change import Change, Phase
@@ -26,8 +27,7 @@ FORMAT = 1
 _log = structlog.get_logger("change")
 
 
-@dataclass(frozen=True, slots=True)
-class _Recorded:
+class _Recorded(Struct, frozen=True):
     format: int
     phase: Phase
     new: NodeOrder

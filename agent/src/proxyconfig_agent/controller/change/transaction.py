@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 import structlog
+from msgspec import Struct
 
 from proxyconfig_agent.checks.probes.judge import to_ask_again
 from proxyconfig_agent.checks.probes.model import Absent, Answer, Target
@@ -34,8 +34,7 @@ class Ask(Protocol):
     def __call__(self, targets: tuple[Target | Absent, ...], timeout_s: float, /) -> Awaitable[tuple[Answer, ...]]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """How a change is watched, and where it is recorded."""
 
     record: ChangeRecord

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
 import structlog
+from msgspec import Struct
 
 from proxyconfig_agent.checks.shadow.observer import Observer, Theirs
 from proxyconfig_agent.controller.stance import Stance
@@ -29,8 +29,7 @@ WAITING_S = 2.0
 _log = structlog.get_logger("neighbour")
 
 
-@dataclass(frozen=True, slots=True)
-class OtherProxy:
+class OtherProxy(Struct, frozen=True):
     """What can be done about it; both block."""
 
     look: Callable[[], Seen]

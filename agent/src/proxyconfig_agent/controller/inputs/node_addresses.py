@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from proxyconfig_agent.ingest.model import Node
 from proxyconfig_agent.node.addresses import rtnetlink

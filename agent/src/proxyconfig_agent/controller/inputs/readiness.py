@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import structlog
+from msgspec.structs import replace
 
 from proxyconfig_agent.ingest.model import Network
 from proxyconfig_agent.ingest.nodes import service_cidrs_of

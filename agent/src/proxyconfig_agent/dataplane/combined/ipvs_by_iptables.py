@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from proxyconfig_agent.dataplane.combined.ipvs_chains import TO_SERVERS, led
 from proxyconfig_agent.dataplane.combined.ipvs_entries import CLUSTER_IP, KINDS, entries_of, of_port, udp_destinations

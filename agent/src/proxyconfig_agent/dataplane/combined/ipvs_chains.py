@@ -8,7 +8,7 @@ IPVS takes packets at input and output, behind the translation: what is checked 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from proxyconfig_agent.dataplane.combined.ipvs_entries import CLUSTER_IP, DRAINING, LOCAL_IPS, LOOP_BACK, NO_LOCAL, name_of
 from proxyconfig_agent.dataplane.iptables.model import chain_names, local_detector, static_rules

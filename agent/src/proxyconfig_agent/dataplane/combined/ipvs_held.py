@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.dataplane.combined.ipvs_chains import led
 from proxyconfig_agent.dataplane.combined.ipvs_entries import entries_of, of_port
@@ -18,8 +19,7 @@ Sides = tuple[dict[str, set[Entry]], dict[str, set[Entry]]]
 """Of the sets: what comes, and what goes."""
 
 
-@dataclass(slots=True)
-class Held:
+class Held(Struct):
     """By Service port; nothing of those that only have a ClusterIP and endpoints elsewhere."""
 
     led: dict[PortName, Frontends] = field(default_factory=dict)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from proxyconfig_agent.dataplane.combined.node_ports import at_localhost, node_port_change, node_port_of
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from proxyconfig_agent.dataplane.port import Change, Settings
 from proxyconfig_agent.dataplane.userspace.lower import is_served

@@ -9,7 +9,7 @@ NodePorts on loopback addresses are served in both families.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from proxyconfig_agent.dataplane.iptables import lower as to_endpoints
 from proxyconfig_agent.dataplane.iptables.model import chain_names, static_rules

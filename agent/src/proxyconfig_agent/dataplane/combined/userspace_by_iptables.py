@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from proxyconfig_agent.dataplane.combined.redirection import TO_PROCESS, mark, redirected
 from proxyconfig_agent.dataplane.iptables.iptables import Iptables
@@ -20,8 +22,7 @@ from proxyconfig_agent.ingest.model import Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends
 
 
-@dataclass(slots=True)
-class _Step:
+class _Step(Struct):
     """What changes come to: for the rules, and for the process."""
 
     changes: list[Change] = field(default_factory=list)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.dataplane.iptables.model.ruleset import Chain, PortRules, Rules, Table
 
@@ -11,8 +12,7 @@ NONE = PortRules()
 """A Service port that is not there."""
 
 
-@dataclass(slots=True)
-class Edits:
+class Edits(Struct):
     """Changes of the tables. Those of one table take effect together."""
 
     chains: dict[Chain, Rules] = field(default_factory=dict)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from proxyconfig_agent.dataplane.iptables import lower
 from proxyconfig_agent.dataplane.iptables.model import static_rules
@@ -20,8 +21,7 @@ class Lower(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Programming:
+class Programming(Struct, frozen=True):
     owner: str
     """The mode that the rules belong to; another one removes or adopts them."""
     fixed: Callable[[Settings, Family, Features], Fixed] = static_rules.fixed

@@ -8,7 +8,8 @@ endpoint for as long as they send.
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.dataplane.ipvs.model.servers import WEIGHT, Server, Servers, weight_of
 from proxyconfig_agent.ingest.model import Protocol
@@ -17,8 +18,7 @@ from proxyconfig_agent.netlink.ipvs.messages import Destination, Scheduling, Vir
 Pairs = list[tuple[VirtualServer, Destination]]
 
 
-@dataclass(slots=True)
-class ServerDelta:
+class ServerDelta(Struct):
     """In the order of the fields it loses nothing: each depends on those before it."""
 
     made: dict[VirtualServer, Scheduling] = field(default_factory=dict)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.dataplane.ipvs.model import maps
 from proxyconfig_agent.dataplane.ipvs.model.private import Kind, private_server
@@ -18,8 +19,7 @@ from proxyconfig_agent.netlink.ipvs.messages import VirtualServer
 from proxyconfig_agent.select.frontends import Backends, Frontends
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Struct, frozen=True):
     """What one Service port has in the kernel."""
 
     servers: Servers
@@ -106,8 +106,7 @@ def _external(frontends: Frontends, servers: Servers) -> Elements:
     return elements
 
 
-@dataclass(frozen=True, slots=True)
-class _Keys:
+class _Keys(Struct, frozen=True):
     addresses: list[bytes]
     node_ports: list[bytes]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import structlog
+from msgspec.structs import replace
 
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, ModeInstance, Outcome, ProbeResult, Settings
 from proxyconfig_agent.select.frontends import Frontends

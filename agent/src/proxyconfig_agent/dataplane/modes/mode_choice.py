@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_api.spec.modes import candidates
 from proxyconfig_api.spec.sections import Mode
@@ -20,8 +21,7 @@ class Verdict(enum.Enum):
     """The probe itself failed: no memory, no rights, a lock. The next one may have an answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What the probe of one mode came to. `words`: why the mode does not work, and what to do; empty where it works."""
 
     verdict: Verdict
@@ -30,8 +30,7 @@ class Answer:
     """What is missing, without the name of the mode and the fix; empty if that is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(Struct, frozen=True):
     """`reason` as in docs/conditions.md; `message` has the evidence against the modes before it."""
 
     mode: Mode
@@ -39,8 +38,7 @@ class Chosen:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Impossible:
+class Impossible(Struct, frozen=True):
     """No mode is chosen now, and why."""
 
     message: str

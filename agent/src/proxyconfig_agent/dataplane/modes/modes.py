@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from proxyconfig_agent import dataplane
 from proxyconfig_agent.dataplane.metric import ModeMetrics
@@ -20,8 +21,7 @@ from proxyconfig_api.spec import modes
 from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModeSpec:
+class ModeSpec(Struct, frozen=True, kw_only=True):
     """All that the rest of the agent knows of a mode. What its pod needs is in `proxyconfig_api.spec.modes`, for the operator."""
 
     make: Callable[[], ModeInstance]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from proxyconfig_agent.dataplane.nftables.model import sets
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointChain
@@ -20,8 +21,7 @@ from proxyconfig_agent.select.frontends import Backends, Frontends, count
 _index = struct.Struct("=I").pack
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(Struct, frozen=True):
     """What the words of one Service port say."""
 
     identity: int

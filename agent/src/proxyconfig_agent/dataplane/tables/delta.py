@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from proxyconfig_agent.dataplane.tables.model.elements import counted
 from proxyconfig_agent.dataplane.tables.model.ruleset import Elements
 
 
-@dataclass(slots=True)
-class Delta:
+class Delta(Struct):
     """Deletions come before additions in a transaction: the kernel cannot change the value of a key in place."""
 
     deleted: Elements = field(default_factory=dict)

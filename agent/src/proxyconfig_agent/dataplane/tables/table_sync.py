@@ -7,8 +7,9 @@ alone, as without any rules.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import chain
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.dataplane.tables.delta import Delta
 from proxyconfig_agent.dataplane.tables.kernel import transaction
@@ -25,8 +26,7 @@ _FIRST = frozenset((address_sets.FIREWALL_IPS, address_sets.SOURCE_RANGES))
 """Protection comes before what it protects."""
 
 
-@dataclass(slots=True)
-class Step:
+class Step(Struct):
     """One transaction: messages before and behind the elements."""
 
     before: list[Message] = field(default_factory=list)

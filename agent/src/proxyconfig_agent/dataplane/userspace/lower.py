@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.dataplane.tables.model import address_sets
@@ -17,8 +18,7 @@ from proxyconfig_agent.ingest.model import Address, Policy
 from proxyconfig_agent.select.frontends import Backends, Frontends
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Struct, frozen=True):
     """What one Service port has in the kernel and in the proxy process."""
 
     elements: Elements

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.netlink import uapi
 from proxyconfig_agent.netlink.frames import attributes, text_of
 
 
-@dataclass(frozen=True, slots=True)
-class NftVerdict:
+class NftVerdict(Struct, frozen=True):
     """`chain` is where NFT_JUMP and NFT_GOTO lead."""
 
     code: int
     chain: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+class Expression(Struct, frozen=True):
     """Its name and its attributes by number."""
 
     name: str

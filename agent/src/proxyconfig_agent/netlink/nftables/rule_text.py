@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.netlink import uapi
 from proxyconfig_agent.netlink.frames import text_of
@@ -37,8 +38,7 @@ _ALL = 0xFFFFFFFF
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
 
 
-@dataclass(frozen=True, slots=True)
-class Operand:
+class Operand(Struct, frozen=True):
     """What a register holds: in nft's words, with its length in bytes; a value that is compared with it is written its way."""
 
     words: str

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from proxyconfig_agent.ingest.model import Address, text_of
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class LocalAddress:
+class LocalAddress(Struct, frozen=True, order=True):
     """An address of an interface, by the interface's index."""
 
     address: Address

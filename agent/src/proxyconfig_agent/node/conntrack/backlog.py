@@ -6,7 +6,8 @@ A clean-up may take seconds while commits go on, and may fail: what was served m
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.dataplane.port import Change, Destination
 from proxyconfig_agent.ingest.model import Address, Family
@@ -21,8 +22,7 @@ Served = dict[Key, Frontends]
 """The UDP ports that are served."""
 
 
-@dataclass(frozen=True, slots=True)
-class CleanUp:
+class CleanUp(Struct, frozen=True):
     """Flows to look for: those of ports that are served, or were, and of destinations that were served before this process."""
 
     served: tuple[Frontends, ...]

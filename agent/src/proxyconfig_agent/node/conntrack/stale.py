@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.dataplane.port import Change, Destination
 from proxyconfig_agent.ingest.model import Address, Family, Protocol, family_of
@@ -51,8 +52,7 @@ class Lookup(NamedTuple):
     address: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class NodePortAddresses:
+class NodePortAddresses(Struct, frozen=True):
     """Where clients of node ports send to: addresses that serve them, and those that did until now."""
 
     serving: Collection[Address] = ()
@@ -64,8 +64,7 @@ class NodePortAddresses:
         return address in self.serving or (self.loopback and _is_loopback(address))
 
 
-@dataclass(slots=True)
-class Answering:
+class Answering(Struct):
     """The endpoints that may answer at each UDP destination in question, in one family; None: it is not served any more."""
 
     node: NodePortAddresses

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 _SYSCTLS = "sys/net/netfilter/nf_conntrack_"
 _COUNTERS = "net/stat/nf_conntrack"
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(Struct, frozen=True):
     """None: the kernel has no counters (no conntrack, or without CONFIG_NF_CONNTRACK_PROCFS)."""
 
     entries: int | None = None

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from proxyconfig_agent.ingest.model import Family
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     name: str
     up: bool
     addresses: tuple[str, ...] = ()
     """In CIDR notation; of global scope only, those that hosts elsewhere may use."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(Struct, frozen=True):
     links: tuple[Link, ...] = ()
     default_routes: frozenset[Family] = frozenset()
     tables: tuple[str, ...] = ()

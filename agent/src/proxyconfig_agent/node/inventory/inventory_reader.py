@@ -8,9 +8,9 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
 from pyroute2 import IPVS, IPRoute, NetlinkError
 from pyroute2.ipset import IPSet
 from pyroute2.nftables.main import NFTables

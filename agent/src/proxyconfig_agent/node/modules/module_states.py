@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.node.modules.kernel_options import option_of
 from proxyconfig_agent.state.findings import Finding, Topic
@@ -14,8 +15,7 @@ _REFUSALS = ("not permitted", "permission denied", "key was rejected", "required
 """What modprobe says where the module is there and the kernel, or the rights of the process, do not let it in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Modules:
+class Modules(Struct, frozen=True):
     """What the running kernel has. Names are canonical, with `_`."""
 
     release: str

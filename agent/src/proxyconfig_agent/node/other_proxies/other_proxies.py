@@ -6,7 +6,8 @@ Two proxies that serve the same Services undo each other's rules, or answer pack
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.state.findings import Finding, Topic
 
@@ -20,8 +21,7 @@ TABLE = "kube-proxy"
 LINK = "kube-ipvs0"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What of kube-proxy there is in a network namespace. What an agent has taken over is not among it."""
 
     mode: str = ""

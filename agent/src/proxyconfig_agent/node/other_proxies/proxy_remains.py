@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from proxyconfig_agent.node.other_proxies.other_proxies import NOTHING, Seen, finding_of
 from proxyconfig_agent.state.findings import Finding
@@ -13,8 +15,7 @@ GONE = 2
 """So many looks in a row, seconds apart, have to see no kube-proxy before it counts as ended: it may have been too busy to answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remains:
+class Remains(Struct, frozen=True):
     seen: Seen = NOTHING
     """By the last look."""
     misses: int = 0

@@ -7,13 +7,13 @@ more. A value that something else has changed since is left alone.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.state.findings import Finding, Topic
 
 
-@dataclass(frozen=True, slots=True)
-class Requested:
+class Requested(Struct, frozen=True):
     """One parameter by its dotted name. `at_least`: a larger value of the kernel is kept, never lowered."""
 
     name: str
@@ -22,8 +22,7 @@ class Requested:
     at_least: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(Struct, frozen=True):
     """What a parameter was before the agent touched it, and what the kernel made of the agent's value.
 
     `after` None: the agent was about to write it; whether it did, the kernel's value shows."""
@@ -32,8 +31,7 @@ class Changed:
     after: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(Struct, frozen=True):
     """A value to be set. `before` is what to go back to one day; None: this write itself is the way back."""
 
     name: str
@@ -42,8 +40,7 @@ class Write:
     before: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The writes, in order; the remembered changes that are to be forgotten because they are not ours any more; the findings."""
 
     writes: tuple[Write, ...] = ()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.ingest.model import ServiceName
@@ -14,8 +15,7 @@ from proxyconfig_api.spec.sections import Mode
 from proxyconfig_api.status.messages import listed
 
 
-@dataclass(frozen=True, slots=True)
-class NodeEvent:
+class NodeEvent(Struct, frozen=True):
     """An Event to post: about a Service, or about the Node where `service` is None."""
 
     service: ServiceName | None
@@ -25,8 +25,7 @@ class NodeEvent:
     warning: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Posted:
+class Posted(Struct, frozen=True):
     """What has an Event already, and is still true."""
 
     refused: frozenset[Refusal] = frozenset()

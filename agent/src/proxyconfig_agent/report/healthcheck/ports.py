@@ -10,8 +10,9 @@ import contextlib
 import errno
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NoReturn
+
+from msgspec import Struct
 
 from proxyconfig_agent.ingest.model import Address, Family, ServiceName, family_of, text_of
 from proxyconfig_agent.report.healthcheck.response import response
@@ -21,8 +22,7 @@ from proxyconfig_agent.select.healthchecks import HealthCheck
 RETRY_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Unopened:
+class Unopened(Struct, frozen=True):
     """A health check node port that could not be opened, and the kernel's words."""
 
     service: ServiceName

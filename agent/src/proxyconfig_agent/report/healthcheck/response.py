@@ -6,8 +6,9 @@ Every path and method gets the same one. Load balancers keep connections open: t
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from email.utils import formatdate
+
+from msgspec import Struct
 
 from proxyconfig_agent.report.healthcheck.request import request_of
 from proxyconfig_agent.select.healthchecks import HealthCheck
@@ -16,8 +17,7 @@ _STATUS = {200: "200 OK", 503: "503 Service Unavailable"}
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request"
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     octets: bytes
     """Status line, headers and body."""
     keep_alive: bool

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from proxyconfig_api.values.bindaddress import is_bind_address
 
 
-@dataclass(frozen=True, slots=True)
-class Bind:
+class Bind(Struct, frozen=True):
     """An address and a port to listen on; a wildcard address means both families, as it does for Go's servers."""
 
     host: str

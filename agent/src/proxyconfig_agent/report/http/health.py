@@ -9,10 +9,10 @@ and a restart would not help. /readyz means that this process has programmed the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
+from msgspec import Struct
 
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.state.findings import Source
@@ -45,8 +45,7 @@ class _Body(msgspec.Struct, rename="camel", omit_defaults=True):
     audit: _AuditBody | msgspec.UnsetType = msgspec.UNSET
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What an HTTP client gets."""
 
     status: int

@@ -8,7 +8,9 @@ transitions only.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from proxyconfig_agent.dataplane.port import Refusal
 from proxyconfig_agent.state.findings import Finding, Topic
@@ -26,8 +28,7 @@ OBSERVING = "Observing"
 _OBSERVES = "spec.takeover is Observe: nothing is programmed; status.shadow compares kube-proxy's rules with those of the agent"
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
+class Drift(Struct, frozen=True):
     """Repairs of other programs' changes to our rules. `last_repair_s`: Unix seconds, 0: never."""
 
     repairs: int = 0
@@ -35,8 +36,7 @@ class Drift:
     what: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeState:
+class NodeState(Struct, frozen=True):
     """Everything that a NodeProxy's status is made of. The agent replaces fields and hands it to the reporter."""
 
     version: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from proxyconfig_agent.checks.probes.model import Absent, Target
 from proxyconfig_agent.checks.probes.targets import API_SERVER, DNS, LIMIT, Targets, targets_of

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 from tests.support.scenarios.cases import Round, rounds_of
 from tests.support.scenarios.configs import CONFIGS
 from tests.support.scenarios.scenario import load

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.agent.dataplane.iptables.listing import SETTINGS, lines, listing
 from tests.unit.agent.dataplane.nftables.frontends import frontends, ip, network
 

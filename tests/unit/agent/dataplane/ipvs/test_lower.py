@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.agent.dataplane.nftables.frontends import frontends, ip, network
 
 from proxyconfig_agent.dataplane.ipvs.lower import Share, lower

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from proxyconfig_agent.ingest.model import Address, Family, Network, Protocol, ServiceName
 from proxyconfig_agent.select.frontends import Backends, Frontends, PortName

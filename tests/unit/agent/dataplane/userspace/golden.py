@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace
 from tests.unit.agent.dataplane.nftables.frontends import ip
 from tests.unit.agent.dataplane.nftables.golden import SETTINGS as NODE
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
+from msgspec.structs import replace
 from tests.unit.agent.node.test_settings import LOCAL, NODE, address, addresses, local, resolved
 
 from proxyconfig_agent.ingest import apitypes
@@ -26,7 +25,7 @@ def test_addresses_that_vanish_from_the_status_stay_in_force_and_that_is_told(kn
     assert kept == REPORTED
     assert [finding.reason for finding in findings] == ["NodeAddressesKept"] * 2
     assert "no IPv4 address of its interfaces: 10.0.0.5, 10.0.0.6 from before stays in force" in findings[0].message
-    settings, _ = resolved(node=dataclasses.replace(NODE, addresses=kept))
+    settings, _ = resolved(node=replace(NODE, addresses=kept))
     assert settings.node_port_addresses == addresses("10.0.0.5", "fd00::5")
     assert known.in_force(REPORTED, LOCAL) == (REPORTED, ())
 

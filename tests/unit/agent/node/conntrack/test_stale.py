@@ -8,9 +8,10 @@ import errno
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 from tests.support.polling import soon
 
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Destination, Outcome, ProbeResult, Refusal, Settings

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node.inventory.host_findings import FORWARDING, ROUTE_LOCALNET, families, left_by_others, left_by_us, obstacles

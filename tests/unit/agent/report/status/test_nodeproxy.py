@@ -7,9 +7,9 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from tests.support import virtualtime
 from tests.support.clock import START_S, FakeClock
 

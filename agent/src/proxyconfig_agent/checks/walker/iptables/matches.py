@@ -6,9 +6,10 @@ import ipaddress
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+
+from msgspec import Struct
 
 from proxyconfig_agent.checks.walker.path import Passage
 from proxyconfig_agent.ingest.model import Protocol
@@ -17,8 +18,7 @@ Match = Callable[[Passage], bool]
 _EXACT_ENOUGH = Fraction(1, 10**9)
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """`target` is empty for a rule that only counts; `options` are the target's, by name."""
 
     destination: bytes

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.netlink import uapi
 from proxyconfig_agent.netlink.frames import attributes, text_of
@@ -23,12 +24,11 @@ _KNOWN_OF_ELEMENT = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(Struct, frozen=True):
     """An element of a set. `octets` are the whole NFTA_LIST_ELEM payload."""
 
     key: bytes
-    octets: bytes = field(repr=False)
+    octets: bytes
     end: bytes = b""
     """The last key of a range of a concatenation, which has the first as its key."""
     value: bytes = b""
@@ -37,8 +37,7 @@ class Element:
     """In a set of intervals without concatenation: the first key that the interval before does not have."""
 
 
-@dataclass(slots=True)
-class Set:
+class Set(Struct):
     """Elements that end intervals are kept beside the others: the next interval may begin with the same key."""
 
     payload: bytes
@@ -90,14 +89,12 @@ class Set:
         return None if first is None or ended > first else self.elements[first]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     expressions: bytes
-    payload: bytes = field(repr=False)
+    payload: bytes
 
 
-@dataclass(slots=True)
-class Chain:
+class Chain(Struct):
     """`kind`, `hook`, `priority` and `policy`, a verdict code, are those of a base chain."""
 
     payload: bytes
@@ -108,8 +105,7 @@ class Chain:
     rules: tuple[Rule, ...] = ()
 
 
-@dataclass(slots=True)
-class Table:
+class Table(Struct):
     """`family` is NFPROTO_IPV4 or NFPROTO_IPV6."""
 
     payload: bytes

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 
 class Table(enum.StrEnum):
@@ -23,8 +24,7 @@ Rules = tuple[str, ...]
 """Each as it stands behind `-A CHAIN ` in the input of iptables-restore, in kube-proxy's words and order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
+class Features(Struct, frozen=True):
     """What the rules depend on besides Settings: what this node's iptables and kernel can do."""
 
     random_fully: bool = True
@@ -35,8 +35,7 @@ class Features:
     """The kernel has nfacct objects (module xt_nfacct)."""
 
 
-@dataclass(frozen=True, slots=True)
-class PortRules:
+class PortRules(Struct, frozen=True):
     """What one Service port needs in one family."""
 
     shared: tuple[tuple[Chain, str], ...] = ()
@@ -45,8 +44,7 @@ class PortRules:
     """Chains of table nat that are this Service port's alone, whole: KUBE-SVC-, KUBE-SVL-, KUBE-FW-, KUBE-EXT-, KUBE-SEP-."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(Struct, frozen=True):
     """What does not depend on any Service."""
 
     jumps: tuple[tuple[Chain, str], ...]

@@ -6,7 +6,7 @@ an external address in this family; a Service that could have one but has none y
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from proxyconfig_agent.dataplane.iptables.model import chain_names
 from proxyconfig_agent.dataplane.iptables.model.endpoint_chains import Endpoint, endpoints_of
@@ -16,8 +16,7 @@ from proxyconfig_agent.select.frontends import Backends, Frontends
 _NONE = Backends(b"")
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceChains:
+class ServiceChains(Struct, frozen=True):
     """The chains' names, and what is in the two lists; an empty list has no chain."""
 
     frontends: Frontends

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from proxyconfig_agent.dataplane.iptables.delta import Edits
 from proxyconfig_agent.dataplane.iptables.model import chain_names

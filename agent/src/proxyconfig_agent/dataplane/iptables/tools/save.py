@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.dataplane.iptables.model import chain_names
 from proxyconfig_agent.dataplane.iptables.model.canonical import EMPTY, digested
@@ -13,8 +14,7 @@ _OURS = frozenset((*chain_names.FIXED, *chain_names.OF_IPVS, Chain(Table.FILTER,
 _TABLES = frozenset(Table)
 
 
-@dataclass(slots=True)
-class Saved:
+class Saved(Struct):
     """The chains that concern us. Ten thousands of them are Services' own: of those there is a digest only."""
 
     own: dict[str, int] = field(default_factory=dict)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.dataplane.ipvs.delta import Pairs, ServerDelta
 from proxyconfig_agent.dataplane.ipvs.model.servers import WEIGHT, is_ours, marking
@@ -22,8 +23,7 @@ from proxyconfig_agent.netlink.ipvs.connection import Connection
 from proxyconfig_agent.netlink.ipvs.messages import Command, Destination, Load, Scheduling, VirtualServer
 
 
-@dataclass(slots=True)
-class Held:
+class Held(Struct):
     """What the kernel has: ours with their destinations, and the keys of all others."""
 
     schedulings: dict[VirtualServer, Scheduling] = field(default_factory=dict)

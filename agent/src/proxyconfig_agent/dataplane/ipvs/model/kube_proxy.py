@@ -6,7 +6,8 @@ They have no mark. But kube-proxy binds the addresses of Services to the link `k
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.ingest.model import Address, Network, Protocol
 from proxyconfig_agent.netlink.ipvs.messages import VirtualServer
@@ -47,8 +48,7 @@ NodePort = tuple[int, int]
 """Protocol and port."""
 
 
-@dataclass(frozen=True, slots=True)
-class Traces:
+class Traces(Struct, frozen=True):
     """What identifies kube-proxy's virtual servers."""
 
     bound: Collection[Address]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from proxyconfig_agent.dataplane.ipvs.kernel import kube_proxy
 from proxyconfig_agent.dataplane.ipvs.kernel.kernel import Kernel, source
@@ -27,8 +29,7 @@ from proxyconfig_api.objects.names import SCHEDULER_ANNOTATION
 Wanted = Mapping[Family, Mapping[PortName, Frontends]]
 
 
-@dataclass(slots=True)
-class Actual:
+class Actual(Struct):
     """What the kernel has of one family."""
 
     servers: Present

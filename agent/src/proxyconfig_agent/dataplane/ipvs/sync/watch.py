@@ -10,16 +10,16 @@ import hashlib
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from itertools import chain
+
+from msgspec import Struct
 
 from proxyconfig_agent.ingest.model import Address
 
 PERIOD_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What was there after so many of our changes."""
 
     changes: int

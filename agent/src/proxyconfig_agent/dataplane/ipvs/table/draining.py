@@ -6,7 +6,8 @@ The kernel holds all of it, too: after a restart, what has weight 0 and is not w
 from __future__ import annotations
 
 from collections.abc import Callable, Set
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.dataplane.ipvs.delta import Pairs, ServerDelta
 from proxyconfig_agent.ingest.model import Protocol
@@ -17,8 +18,7 @@ LIMIT_S = 3600.0
 of UDP stay while their endpoint serves: replies of another one would not find the flow that conntrack has."""
 
 
-@dataclass(slots=True)
-class Reaped:
+class Reaped(Struct):
     """What has nothing left to keep."""
 
     destinations: Pairs = field(default_factory=list)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Set
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.dataplane.ipvs.delta import ServerDelta, put, take
 from proxyconfig_agent.dataplane.ipvs.delta import delta as server_delta
@@ -29,8 +30,7 @@ from proxyconfig_agent.netlink.ipvs.messages import Destination, VirtualServer
 from proxyconfig_agent.select.frontends import Frontends, PortName
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(Struct):
     """One step of one family: what is sent, and what is known afterwards."""
 
     servers: ServerDelta = field(default_factory=ServerDelta)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.dataplane.modes.probe import probed
 from proxyconfig_agent.dataplane.nftables.model import sets
@@ -30,8 +31,7 @@ _LACKING = frozenset((errno.ENOENT, errno.EOPNOTSUPP, errno.EAFNOSUPPORT, errno.
 """With these a kernel refuses what it does not have; any other error (no memory, no permission) says nothing about features."""
 
 
-@dataclass(frozen=True, slots=True)
-class Feature:
+class Feature(Struct, frozen=True):
     """Something that a kernel may lack: since which version it has it, and which option or module brings it."""
 
     name: str

@@ -8,7 +8,8 @@ there is compared first; its differences go in one transaction if they are few.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.dataplane.nftables.kernel import changes
 from proxyconfig_agent.dataplane.nftables.kernel.held_elements import HeldElements
@@ -42,16 +43,14 @@ SPARE_PICKS = 256
 _FIREWALL = frozenset((address_sets.FIREWALL_IPS, address_sets.SOURCE_RANGES))
 
 
-@dataclass(slots=True)
-class Part:
+class Part(Struct):
     """One Service port's share of a transaction."""
 
     frontends: Frontends
     delta: Delta
 
 
-@dataclass(slots=True)
-class Chunk:
+class Chunk(Struct):
     """One transaction: messages before and behind the elements, elements, and the Service ports whose turn it is."""
 
     before: list[Message] = field(default_factory=list)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointChain, needed_by
 from proxyconfig_agent.dataplane.nftables.model.service_mark import FIRST_PICK, IDS, LOW
@@ -113,8 +114,7 @@ class Classes:
         raise ExhaustedError(f"all {LOW} classes are in use; fewer different endpoint counts and affinity timeouts are needed")
 
 
-@dataclass(frozen=True, slots=True)
-class Slots:
+class Slots(Struct, frozen=True):
     """The slots of one Service port's endpoints: an endpoint keeps its own while it is there, and a freed one is not reused soon."""
 
     numbers: Mapping[bytes, int] = field(default_factory=dict)

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.dataplane.nftables.lower import Numbers, lower, picks_of
 from proxyconfig_agent.dataplane.nftables.model.endpoint_chains import EndpointChain, needed_by
@@ -30,8 +31,7 @@ Pair = tuple[Elements, Elements]
 """What one Service port has, and what it is to have."""
 
 
-@dataclass(slots=True)
-class PortEntry:
+class PortEntry(Struct):
     """A Service port that is in the table. `frontends` are the runner's own object: no copy, so no memory."""
 
     frontends: Frontends
@@ -39,8 +39,7 @@ class PortEntry:
     slots: Slots = _NO_SLOTS
 
 
-@dataclass(frozen=True, slots=True)
-class PriorNumbers:
+class PriorNumbers(Struct, frozen=True):
     """The id and slots that a Service port had before, in this process or in the one before it."""
 
     identity: int

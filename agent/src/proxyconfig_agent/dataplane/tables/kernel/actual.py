@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.dataplane.tables.model.ruleset import Chain, Container, Hook
 from proxyconfig_agent.netlink.nftables import userdata
 from proxyconfig_agent.netlink.nftables.expressions import covers
 
 
-@dataclass(frozen=True, slots=True)
-class HeldContainer:
+class HeldContainer(Struct, frozen=True):
     key_length: int
     value_length: int
     flags: int
@@ -21,8 +21,7 @@ class HeldContainer:
         return (self.key_length, self.value_length, self.flags) == (wanted.key_length, value_length, wanted.flags)
 
 
-@dataclass(frozen=True, slots=True)
-class HeldChain:
+class HeldChain(Struct, frozen=True):
     hook: Hook | None
     accepts: bool
     """The policy of a base chain."""
@@ -38,8 +37,7 @@ class HeldChain:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ActualTable:
+class ActualTable(Struct, frozen=True):
     """A table as it is. Without the elements of its sets."""
 
     awake: bool

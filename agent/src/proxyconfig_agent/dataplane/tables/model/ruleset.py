@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink import uapi
@@ -14,8 +15,7 @@ Elements = dict[str, dict[bytes, bytes]]
 """Per set: the key, and everything behind it as the kernel encodes it (end of an interval, value, comment)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     expressions: bytes
     comment: str = ""
 
@@ -30,8 +30,7 @@ def twice(rule: Rule) -> tuple[Rule, Rule]:
     return rule, Rule(rule.expressions, "look again: it may be exchanged just now")
 
 
-@dataclass(frozen=True, slots=True)
-class Hook:
+class Hook(Struct, frozen=True):
     """Where a base chain meets packets: `kind` is nat or filter, `number` the kernel's NF_INET_ number."""
 
     kind: str
@@ -39,14 +38,12 @@ class Hook:
     priority: int
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Struct, frozen=True):
     rules: tuple[Rule, ...]
     hook: Hook | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(Struct, frozen=True):
     """A set or (with `value`) a map: nft's type numbers and lengths of key and value, the kernel's flags, nft's userdata."""
 
     key: tuple[int, int]
@@ -61,8 +58,7 @@ class Container:
         return self.key[1]
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(Struct, frozen=True):
     """The part of a table that depends on Settings alone, not on any Service."""
 
     containers: Mapping[str, Container]

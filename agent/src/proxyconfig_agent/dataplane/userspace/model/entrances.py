@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.ingest.model import Address, Family, Protocol, family_of
 
@@ -21,8 +22,7 @@ class Entrance(NamedTuple):
     """Whether it leads to local lists, or to cluster lists."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entrances:
+class Entrances(Struct, frozen=True):
     ports: Mapping[Entrance, int] = field(default_factory=dict)
     addresses: tuple[Address, ...] = ()
     """Addresses of the node, at most one of each family."""

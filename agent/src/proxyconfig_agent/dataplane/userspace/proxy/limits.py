@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import resource
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 RESERVED = 64
 """Descriptors for everything else."""
 
 
-@dataclass(slots=True)
-class Slots:
+class Slots(Struct):
     """So many at once, and no more."""
 
     free: int
@@ -25,8 +25,7 @@ class Slots:
         self.free += 1
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Descriptors, shared out: a connection has two, a pipe two, a flow one."""
 
     connections: int

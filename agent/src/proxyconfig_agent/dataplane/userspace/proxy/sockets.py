@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from proxyconfig_agent.ingest.model import Family, Protocol
 
@@ -13,8 +14,7 @@ FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 KINDS = {Protocol.TCP: socket.SOCK_STREAM, Protocol.UDP: socket.SOCK_DGRAM}
 
 
-@dataclass(slots=True)
-class Outgoing:
+class Outgoing(Struct):
     """Makes sockets for connections to endpoints."""
 
     mark: int = 0

@@ -10,7 +10,8 @@ import errno
 import select
 import socket
 import struct
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop
 from proxyconfig_agent.dataplane.userspace.proxy.limits import Slots
@@ -39,15 +40,13 @@ _OPTIONS = {
 Client = tuple[str, int]
 
 
-@dataclass(slots=True)
-class IdleTime:
+class IdleTime(Struct):
     """How long a flow may pause."""
 
     seconds: float = 0.25
 
 
-@dataclass(slots=True)
-class Flow:
+class Flow(Struct):
     client: Client
     local: bytes
     """The address that the client's datagrams arrive at, packed."""
@@ -68,8 +67,7 @@ class Flow:
         return self.used + (max(idle_s, ANSWER_S) if self.is_waiting else idle_s)
 
 
-@dataclass(frozen=True, slots=True)
-class Udp:
+class Udp(Struct, frozen=True):
     """What all sockets share that datagrams arrive at."""
 
     loop: EventLoop

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.dataplane.sync.batching import Ports
@@ -23,8 +24,7 @@ from proxyconfig_agent.ingest.model import Address, Family, ServiceName
 from proxyconfig_agent.select.frontends import Frontends, PortName
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(Struct):
     """One step of one family: what is sent, and what is known afterwards."""
 
     elements: Delta = field(default_factory=Delta)

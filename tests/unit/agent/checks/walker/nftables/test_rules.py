@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from proxyconfig_agent.checks.shadow.flows import NodeAddresses
 from proxyconfig_agent.checks.walker.choices import Choices

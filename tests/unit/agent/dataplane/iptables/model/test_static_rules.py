@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.unit.agent.dataplane.iptables.listing import SETTINGS
 from tests.unit.agent.dataplane.nftables.frontends import ip, network
 
@@ -23,7 +22,7 @@ def rules(table: Table, chain: str, settings: Settings = SETTINGS, features: Fea
 
 def node_ports(family: Family = Family.IPV4, **changes: object) -> list[str]:
     """What leads to KUBE-NODEPORTS, without what is always there."""
-    last = fixed(replace(SETTINGS, **changes), family, Features()).last[Chain(Table.NAT, "KUBE-SERVICES")]  # type: ignore[arg-type]
+    last = fixed(replace(SETTINGS, **changes), family, Features()).last[Chain(Table.NAT, "KUBE-SERVICES")]
     return [rule.removeprefix(LAST).removesuffix(" -j KUBE-NODEPORTS") for rule in last]
 
 

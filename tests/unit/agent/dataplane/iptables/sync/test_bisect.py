@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.support.simulator.iptables.mode import Commits
 from tests.support.simulator.iptables.tables import Tables
 from tests.support.simulator.iptables.tool import SimulatedTool

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import cast
 
+from msgspec.structs import replace
 from tests.support.clock import FakeClock
 from tests.unit.agent.dataplane.nftables.frontends import backends, frontends, ip
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.unit.agent.dataplane.nftables.frontends import ip, network
 
 from proxyconfig_agent.dataplane.nftables.model.base_chains import fixed
@@ -47,7 +46,7 @@ def test_the_number_of_chains_and_rules_is_pinned(family: Family) -> None:
     ],
 )
 def test_settings_decide_which_rules_there_are(changes: dict[str, object], present: list[str], absent: list[str]) -> None:
-    words = "\n".join(comments(replace(SETTINGS, **changes)))  # type: ignore[arg-type]
+    words = "\n".join(comments(replace(SETTINGS, **changes)))
     assert [each for each in present if each not in words] == []
     assert [each for each in absent if each in words] == []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from random import Random
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.unit.agent.dataplane.nftables.frontends import apart, backends, frontends, ip, network, port_name
 from tests.unit.agent.dataplane.nftables.kernelmodel import KernelModel, union
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 RETRY_S = 5.0
 """An endpoint that refused is skipped for so long, unless there is no other."""
@@ -24,8 +25,7 @@ _OF_THE_NODE = frozenset(
 """No descriptor, memory or port was free, or a rule of the node forbids it: the endpoint was not asked."""
 
 
-@dataclass(slots=True)
-class _Failing:
+class _Failing(Struct):
     since: float
     last: float
     until: float = 0.0

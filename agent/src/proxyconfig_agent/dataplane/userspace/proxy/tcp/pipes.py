@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 SPARE = 64
 """Empty pipes that are kept for the next direction."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pipe:
+class Pipe(Struct, frozen=True):
     """The ends of a pipe, neither of which blocks."""
 
     output: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import select
 import socket
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from proxyconfig_agent.dataplane.userspace.proxy import original_destination
 from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop
@@ -25,8 +26,7 @@ PAUSE_S = 0.1
 """Between looks for a free slot, when there is none. New connections wait in the kernel meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tcp:
+class Tcp(Struct, frozen=True):
     """What all listening sockets share."""
 
     loop: EventLoop
