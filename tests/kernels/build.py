@@ -41,6 +41,10 @@ REPORT_EVERY_S = 10
 # Of what no such kernel compiles, only the Kconfig files are read; unpacking the rest takes longer than anything else.
 _UNUSED = ("drivers/gpu/*.[ch]", "drivers/media/*.[ch]", "sound/*.[ch]", "arch/*.dts*", "Documentation/*.rst", "tools/*")
 _MAKE = ("make", "ARCH=um")
+_REGISTERS = ("arch/x86/um/user-offsets.c", "DEFINE_LONGS(HOST_FP_SIZE, 2696);", "DEFINE_LONGS(HOST_FP_SIZE, 12288);")
+"""A file of the sources, the size in bytes that it has for the floating point and vector registers of a process, and the one that it gets.
+
+A processor with AMX has 11,008 bytes of them. Where they do not fit, the kernel starts no program ("ptrace set fp regs failed")."""
 
 
 def ensure(series: Series = TESTED) -> Mapping[str, Path]:
@@ -69,7 +73,7 @@ def program(name: str) -> Path:
 
 
 def _key(series: Series) -> str:
-    return f"{series.version}-{cache.digest(kernel.configuration() for kernel in series.kernels)}"
+    return f"{series.version}-{cache.digest([*(kernel.configuration() for kernel in series.kernels), *_REGISTERS])}"
 
 
 def _build(series: Series, folder: Path) -> None:
@@ -96,6 +100,16 @@ def _unpack(series: Series, tree: Path) -> None:
     unused = [f"--exclude={name}/{pattern}" for pattern in _UNUSED]
     run("tar", "--extract", "--strip-components=1", "--wildcards", *unused, "--file", archive, "--directory", tree, timeout_s=900)
     shutil.rmtree(package)
+    _make_room_for_registers(series, tree)
+
+
+def _make_room_for_registers(series: Series, tree: Path) -> None:
+    """Raises ClusterError if the sources are others than those that are known."""
+    name, known, wider = _REGISTERS
+    text = (tree / name).read_text()
+    if text.count(known) != 1:
+        raise ClusterError(f"Linux {series.version}: {name} has no line {known!r}, so this kernel may not start on every processor")
+    (tree / name).write_text(text.replace(known, wider))
 
 
 def _configure(series: Series, kernel: Kernel, tree: Path) -> None:
