@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from random import Random
 
 from hypothesis import given
@@ -45,15 +46,21 @@ def change(agent: Agent, random: Random) -> None:
     agent.sync()
 
 
-@few
-@given(seed=seeds)
-def test_a_change_cuts_no_connection_of_tcp_and_sctp(seed: int) -> None:
+def changing(seed: int) -> Iterator[Agent]:
+    """An agent after each of several changes; before each, new connections are made."""
     random = Random(seed)
     agent = Agent("ipvs", random)
     agent.sync()
     for _ in range(CHANGES):
         connect(agent, some(random, questions(agent.objects), QUESTIONS))
         change(agent, random)
+        yield agent
+
+
+@few
+@given(seed=seeds)
+def test_a_change_cuts_no_connection_of_tcp_and_sctp(seed: int) -> None:
+    for agent in changing(seed):
         assert {server.protocol for server, _ in servers(agent).cut} <= {Protocol.UDP}
         assert all(agent.node.is_local(server.address) for server, _ in servers(agent).connections)
 
@@ -76,12 +83,7 @@ def test_what_drains_takes_no_new_connections(seed: int) -> None:
 @few
 @given(seed=seeds)
 def test_nothing_is_left_of_it_when_the_last_connection_has_ended(seed: int) -> None:
-    random = Random(seed)
-    agent = Agent("ipvs", random)
-    agent.sync()
-    for _ in range(CHANGES):
-        connect(agent, some(random, questions(agent.objects), QUESTIONS))
-        change(agent, random)
+    *_, agent = changing(seed)
     servers(agent).connections.clear()
     agent.sync()
     assert agent.mode.state() == agent.fresh().state()
