@@ -38,6 +38,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "first installation": {},
     "a field": {"conntrack": {"min": 7}},
     "an image": {"agent": {"image": "registry.test/agent:2"}},
+    "a mode": {"mode": "iptables"},
 }
 PASSES = 10_000
 READY = {"type": "Ready", "status": "True", "reason": "Synced", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
@@ -161,7 +162,7 @@ async def rolled_out(server: Server, reconciler: Reconciler, clock: SimulatedTim
 
 
 async def measured(nodes: int) -> None:
-    """Install, change a field, change an image; print each."""
+    """Install, change a field, an image and the mode; print each."""
     clock = SimulatedTime()
     caches = Caches(lambda _: None, Observations(float("inf"), clock))
     server = Server(caches)
