@@ -20,6 +20,7 @@ MANIFESTS = Path(__file__).parents[2] / "manifests" / "base"
 def plane() -> Iterator[ControlPlane]:
     with controlplane() as made:
         made.kubectl("apply", "--server-side", "-k", str(MANIFESTS))
+        made.kubectl("delete", "service", names.PROBE, "-n", names.NAMESPACE)  # tests here count Services
         yield made
 
 

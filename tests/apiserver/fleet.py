@@ -26,6 +26,8 @@ _PASSING = (
     *("429", "503"),  # a server that is being started has not got all its paths yet
 )
 LOOK_EVERY_S, LOOK_AGAIN_AFTER_S = 0.5, 0.05
+PROBE_IP = "10.244.0.9"
+"""Of every probe pod."""
 T = TypeVar("T")
 Work = Callable[[], None]
 
@@ -50,6 +52,8 @@ class Fleet:
         """Images that no registry has."""
         self.unready_images: set[str] = set()
         """Images whose agents run and never get ready."""
+        self.unprobed: set[str] = set()
+        """Nodes on which no probe pod ever starts."""
         self.removals: list[str] = []
         """Nodes whose agents have removed everything, in order."""
         self._stop, self._changed = threading.Event(), threading.Event()
@@ -133,7 +137,8 @@ class Fleet:
         name = each["metadata"]["name"]
         config = each["metadata"].get("labels", {}).get(names.CONFIG_LABEL, "")
         mine, found = f"agent-{config}-{name}", None
-        for item in pods:
+        yield from self._due_of_probes(name, (item for item in pods if _is_probe(item)))
+        for item in (item for item in pods if not _is_probe(item)):
             if item["metadata"]["name"] != mine or _ends(item, config, templates):
                 yield partial(self._delete, item["metadata"]["name"])
             if item["metadata"]["name"] == mine:
@@ -146,6 +151,17 @@ class Fleet:
             yield partial(self._run_pod, found)
         elif not self._is_broken(found) and proxy is not None and name not in self.silent:
             yield from self._due_of_agent(proxy)
+
+    def _due_of_probes(self, node: str, pods: Iterable[Object]) -> Iterator[Work]:
+        for item in pods:
+            if "deletionTimestamp" in item["metadata"]:
+                yield partial(self._delete, item["metadata"]["name"])
+            elif item["status"]["phase"] != "Running" and node not in self.unprobed:
+                yield partial(self._run_probe, item["metadata"]["name"])
+
+    def _run_probe(self, name: str) -> None:
+        status = running(ready=True) | {"podIP": PROBE_IP, "podIPs": [{"ip": PROBE_IP}]}
+        self._pods.put(self.api.patch(f"{PODS}/{name}/status", {"status": status}))
 
     def _delete(self, name: str) -> None:
         self.api.delete(f"{PODS}/{name}?gracePeriodSeconds=0")
@@ -231,6 +247,10 @@ def _do(works: Iterable[Work]) -> None:
 def _ends(item: Object, config: str, templates: Mapping[str, Object]) -> bool:
     """Whether kubelet is to end a pod: somebody has deleted it, or its DaemonSet does not want it any more."""
     return config not in templates or "deletionTimestamp" in item["metadata"]
+
+
+def _is_probe(item: Object) -> bool:
+    return bool(item["metadata"].get("labels", {}).get("app.kubernetes.io/name") == names.PROBE)
 
 
 def _image(made: Object) -> str:

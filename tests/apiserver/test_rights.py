@@ -225,14 +225,14 @@ OPERATOR_MAY = [
     *((verb, "nodes") for verb in ("list", "watch", "patch")),
     *((verb, "daemonsets.apps") for verb in ("list", "watch", "create", "patch", "delete")),
     *((verb, "controllerrevisions.apps") for verb in ("list", "watch", "create", "patch", "delete")),
-    *((verb, "pods") for verb in ("list", "watch", "delete")),
+    *((verb, "pods") for verb in ("list", "watch", "create", "patch", "delete")),
     *((verb, "leases.coordination.k8s.io") for verb in ("create", "list", "watch")),
     ("update", f"leases.coordination.k8s.io/{OPERATOR}"),
     ("create", "events.events.k8s.io"),
 ]
 OPERATOR_MAY_NOT = [
     ("get", "secrets"),
-    ("create", "pods"),
+    ("create", "services"),
     ("delete", "nodes"),
     ("create", "proxyconfigs.proxyconfig.dev"),
     ("delete", "proxyconfigs.proxyconfig.dev"),
@@ -260,6 +260,7 @@ def test_rights_in_a_namespace_end_there(api: Api) -> None:
     assert not may(api, AGENT, "get", "controllerrevisions.apps", namespace="kube-system")
     assert not may(api, AGENT, "patch", "leases.coordination.k8s.io", namespace="kube-node-lease")
     assert not may(api, OPERATOR, "create", "daemonsets.apps", namespace="kube-system")
+    assert not may(api, OPERATOR, "create", "pods", namespace="kube-system")
 
 
 def test_the_operator_labels_nodes(operator_account: User, nodes: Api) -> None:

@@ -114,6 +114,7 @@ def snapshot(
     pods: Iterable[Pod] = (),
     revisions: Iterable[Revision] = (),
     daemonsets: Iterable[DaemonSet] = (),
+    probe_pods: Iterable[Pod] = (),
     waits: Waits | None = None,
     now: datetime = NOW,
 ) -> Snapshot:
@@ -131,4 +132,5 @@ def snapshot(
         removal_deadline_s=120,
         waits=waits or Waits(heard=frozenset(each.metadata.name for each in nodes)),
         now=now,
+        probe_pods={each.metadata.name: each for each in probe_pods},
     )

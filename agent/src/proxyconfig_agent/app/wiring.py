@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from proxyconfig_agent import __version__
 from proxyconfig_agent.app.options import Options
 from proxyconfig_agent.checks.probes import counters
+from proxyconfig_agent.checks.probes.pod import client as probe_pod
 from proxyconfig_agent.checks.probes.prober import probe
 from proxyconfig_agent.checks.probes.signals import Signals
 from proxyconfig_agent.controller.active.active_mode import Modes
@@ -91,7 +92,7 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, i
         reporters=reporters,
         health_ports=HealthPorts(health.serves, recorder.unopened),
         watches=watches,
-        observation=Observation(ChangeRecord(), probe, Signals(counters.read, time.monotonic), Clock()),
+        observation=Observation(ChangeRecord(), probe, probe_pod.ask, Signals(counters.read, time.monotonic), Clock()),
         other_proxy=OtherProxy(other_proxies_reader.look, other_proxies_remover.remove),
         checkpointer=checkpointer,
     )

@@ -15,6 +15,12 @@ OPERATOR = "proxyconfig-operator"
 AGENT = "proxyconfig-agent"
 """Field manager, ServiceAccount and container name of the agents."""
 
+PROBE = "proxyconfig-probe"
+"""Label, container, ServiceAccount and Service of the pods that probe a change on a node. Behind the Service each is alone on its node."""
+
+PROBE_PORT = 8080
+"""Of these pods; the Service has it as port 80."""
+
 FINALIZER = f"{GROUP}/agents"
 """Held on a ProxyConfig until its nodes have proven that nothing of it is left in their kernels."""
 

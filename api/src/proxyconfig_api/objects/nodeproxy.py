@@ -29,6 +29,17 @@ class Action(enum.StrEnum):
     """The same, but leave the chains of iptables mode, and the sysctls that they need, to a kube-proxy."""
 
 
+class ProbePod(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
+    """The pod on the node that probes a change, as it was when the revision was given to the node."""
+
+    uid: str = ""
+    """The pod answers who knows it."""
+    addresses: tuple[str, ...] = ()
+    """IP addresses; at `names.PROBE_PORT` it answers. None: there is no pod that could."""
+    message: str = ""
+    """Why there is none."""
+
+
 class NodeChange(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
     """How the node changes to its revision: of spec.rollout, as it was when the revision was given to the node."""
 
@@ -37,6 +48,8 @@ class NodeChange(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit
     """How long the node keeps the old rules ready to go back to."""
     on_failure: OnFailure = OnFailure.PAUSE
     """Whether the node goes back by itself, or keeps the revision and reports."""
+    pod: ProbePod | None = None
+    """None: nothing is asked from a pod."""
     retry: str = ""
     """The value of RETRY_ANNOTATION with which the node got the revision. With another one it begins a failed change anew."""
 

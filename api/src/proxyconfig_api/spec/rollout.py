@@ -65,6 +65,8 @@ class Probes(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     dns: bool = True
     """A query by UDP and one by TCP to the ClusterIP of kube-system/kube-dns; every answer will do."""
     services: tuple[ServiceProbe, ...] = ()
+    pod: bool = False
+    """The same once more from a pod on the node, and itself through a Service, where the mode or the takeover changes."""
     timeout_seconds: Annotated[int, msgspec.Meta(ge=1, le=30)] = 1
     """Of each probe; they run in parallel."""
 

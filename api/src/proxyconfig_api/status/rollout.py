@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-PROBES_LIMIT = 32
+PROBES_LIMIT = 48
 """The most probes that a NodeProxy names."""
 
 
@@ -69,6 +69,7 @@ class ProbeResult(enum.StrEnum):
 
 class ProbeStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """`name`: `apiServer`, `dns/UDP`, `dns/TCP`, or `namespace/name:port/protocol` of a Service, with `@NodePort` for its node port;
+    with `@Pod` what a pod on the node asked, which asks itself as `self@Pod`; `pod` is whether that pod answers the agent;
     `conntrack/insert_failed`, `conntrack/drop`, `tcp/resets` and `icmp/unreachable` are counters of the kernel."""
 
     name: str

@@ -26,7 +26,7 @@ from proxyconfig_operator.apply.reconciler import Reconciler
 from proxyconfig_operator.apply.workqueue import Queue, RetryError
 from proxyconfig_operator.decide import agent_daemonset, revisions
 from proxyconfig_operator.decide.agent_daemonset import Installation
-from proxyconfig_operator.model import node_proxies
+from proxyconfig_operator.model import node_proxies, probe_pods
 from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Pod, Revision
 from proxyconfig_operator.watch import kopf_handlers
 from proxyconfig_operator.watch.caches import Caches
@@ -160,6 +160,9 @@ def _reflectors(connection: ApiClient, caches: Caches, namespace: str) -> dict[s
         "nodes": Reflector(connection, path_of("v1", "nodes"), _decoder(Node), caches.nodes),
         "nodeproxies": Reflector(connection, path_of(names.API_VERSION, "nodeproxies"), node_proxies.decode, caches.proxies),
         "pods": Reflector(connection, in_namespace("v1", "pods"), _decoder(Pod), caches.pods, label_selector=agent_daemonset.POD_SELECTOR),
+        "probe pods": Reflector(
+            connection, in_namespace("v1", "pods"), _decoder(Pod), caches.probe_pods, label_selector=probe_pods.SELECTOR
+        ),
         "revisions": Reflector(
             connection, in_namespace("apps/v1", "controllerrevisions"), _decoder(Revision), caches.revisions, label_selector=our_revisions
         ),

@@ -14,6 +14,7 @@ from proxyconfig_operator.decide.assignment import Assignment
 from proxyconfig_operator.decide.node_state import NodeState, state_of
 from proxyconfig_operator.decide.revisions import COMPONENT_LABEL, POD_COMPONENT, Target, target_of
 from proxyconfig_operator.decide.waits import Waits
+from proxyconfig_operator.model import probe_pods
 from proxyconfig_operator.model.agent_pods import newest_by_node
 from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Pod, Revision
 
@@ -34,6 +35,8 @@ class Snapshot:
     waits: Waits
     now: datetime
     """For the stamps of conditions; nothing is decided by it."""
+    probe_pods: Mapping[str, Pod] = field(default_factory=dict)
+    """Those that probe changes on their nodes."""
     _states: dict[str, Mapping[str, NodeState]] = field(default_factory=dict, init=False, repr=False, compare=False)
     """By ProxyConfig, of those that were asked for."""
 
@@ -69,6 +72,11 @@ class Snapshot:
 
     def daemonset_of(self, config: str) -> DaemonSet | None:
         return self.daemonsets.get(name_of(config))
+
+    def probe_pod_of(self, node: str, config: str) -> Pod | None:
+        """The one that probes a change of `config` on a node."""
+        pod = self.probe_pods.get(probe_pods.name_of(node))
+        return pod if pod is not None and pod.metadata.label(names.CONFIG_LABEL) == config else None
 
     def successor_of(self, node: str) -> str:
         """The ProxyConfig that takes the node over, or has it; empty if there is none that could."""

@@ -33,5 +33,7 @@ class Waits:
     """Nodes whose agent has started, and has neither reported nor confirmed what an earlier one reported."""
     down_s: Mapping[str, float] = field(default_factory=dict)
     """Of each Node whose kubelet does not answer: for how long."""
+    probing_s: Mapping[str, float] = field(default_factory=dict)
+    """Of each node whose change waits for what is to probe it: for how long."""
     late: Collection[str] = frozenset()
     """Nodes that have not applied their revision within APPLY_S."""

@@ -102,11 +102,16 @@ class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
     node_name: str = ""
 
 
+class PodIP(msgspec.Struct, frozen=True):
+    ip: str = ""
+
+
 class PodStatus(msgspec.Struct, frozen=True, rename="camel"):
     phase: str = ""
     reason: str | None = None
     message: str | None = None
     conditions: list[Condition] | None = None
+    pod_ips: list[PodIP] | None = msgspec.field(default=None, name="podIPs")
     init_container_statuses: list[ContainerStatus] | None = None
     container_statuses: list[ContainerStatus] | None = None
 

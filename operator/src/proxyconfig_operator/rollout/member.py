@@ -52,6 +52,8 @@ class Member:
     """Whether it does well on what it holds, and did for the hold period."""
     unobserved: bool = False
     """Whether its agent has not answered the last order."""
+    awaits_s: float = 0.0
+    """For how long at most a change to what is rolled out waits for what is to probe it on the node."""
 
     @property
     def is_under_way(self) -> bool:

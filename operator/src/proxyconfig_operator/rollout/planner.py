@@ -34,6 +34,8 @@ class Step:
     """Nodes that have none and get one."""
     template: str
     """The pod revision that new pods of agents are made of: of the DaemonSet."""
+    awaited: tuple[str, ...] = ()
+    """Nodes of the next wave, while it waits for what is to probe it there."""
     again_in_s: float | None = None
     """When time alone may allow the next step."""
 
@@ -42,8 +44,10 @@ def step_of(request: Request, before: RolloutStatus | None, members: Sequence[Me
     """The next step of the rollout of `request`, given what was written of it `before`; `now` stamps a new one."""
     begun = Fleet(request, phase.begun(request, before, members, now), members)
     fleet = Fleet(request, phase.judged(begun), members)
-    moving = _moving(fleet) if request.follow else ()
-    status = _described(fleet, moving)
+    able = _moving(fleet) if request.follow else ()
+    awaited = able if fleet.gated and any(each.awaits_s > 0 for each in able) else ()
+    moving = () if awaited else able
+    status = _described(fleet, moving, awaited)
     moves = {each.name: fleet.goal for each in moving}
     orders = _orders(fleet, moves)
     return Step(
@@ -52,7 +56,8 @@ def step_of(request: Request, before: RolloutStatus | None, members: Sequence[Me
         orders,
         {each.name: fleet.safe for each in members if not each.release},
         fleet.template(orders),
-        None if moving else _again_in_s(fleet, status),
+        tuple(each.name for each in awaited),
+        None if moving else _again_in_s(fleet, status, awaited),
     )
 
 
@@ -66,10 +71,11 @@ def _orders(fleet: Fleet, moves: Mapping[str, Release]) -> Mapping[str, Release]
     return {each.name: order_of(each, target, fleet.request.fits, back=target == fleet.previous) for each, target in targets}
 
 
-def _again_in_s(fleet: Fleet, status: RolloutStatus) -> float | None:
+def _again_in_s(fleet: Fleet, status: RolloutStatus, awaited: Sequence[Member]) -> float | None:
     if not fleet.request.follow or status.phase is RolloutPhase.COMPLETE:
         return None
-    return min((each.left_s for each in fleet.members if each.release and each.left_s is not None), default=None)
+    changing = (each.left_s for each in fleet.members if each.release and each.left_s is not None)
+    return min((*changing, *(each.awaits_s for each in awaited if each.awaits_s > 0)), default=None)
 
 
 def _moving(fleet: Fleet) -> Sequence[Member]:
@@ -106,18 +112,18 @@ def _as_others_end(fleet: Fleet, free: Sequence[Member], others: Sequence[Member
     return [each for each in ranked if each.group == group][: max(0, fleet.limit - len(busy))]
 
 
-def _described(fleet: Fleet, moving: Sequence[Member]) -> RolloutStatus:
-    """The rollout with its numbers; those of a failure stay."""
+def _described(fleet: Fleet, moving: Sequence[Member], awaited: Sequence[Member]) -> RolloutStatus:
+    """The rollout with its numbers; those of a failure stay. `awaited` move next."""
     status = msgspec.structs.replace(fleet.status, updated=sum(each.serves for each in fleet.given))
     if status.phase in (RolloutPhase.FAILED, *GOING_BACK) or not fleet.request.follow:
         return status
     if fleet.gated:
-        waves, left = len(fleet.all_waves), len(fleet.waves) - bool(moving)
+        waves, left = len(fleet.all_waves), len(fleet.waves) - bool(moving or awaited)
         status = msgspec.structs.replace(status, wave=max(1, waves - left), waves=max(1, waves))
     complete = status.phase is RolloutPhase.COMPLETE or (not moving and fleet.is_complete)
     return msgspec.structs.replace(
         status,
         phase=RolloutPhase.COMPLETE if complete else status.phase,
         failed=sum(each.failed for each in fleet.given),
-        message=words.of(fleet, moving, complete=complete),
+        message=words.waiting(awaited) if awaited else words.of(fleet, moving, complete=complete),
     )

@@ -18,5 +18,10 @@ def of(fleet: Fleet, moving: Sequence[Member], *, complete: bool) -> str:
     return f"{_nodes(changing)} changing" + (f"; {first}" if first and not moving else "")
 
 
+def waiting(awaited: Sequence[Member]) -> str:
+    """What the next wave waits for."""
+    return f"{_nodes(len(awaited))} will change when the probe pods are ready"
+
+
 def _nodes(number: int) -> str:
     return "1 node" if number == 1 else f"{number} nodes"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 from proxyconfig_api.objects import names
@@ -28,6 +28,7 @@ class Caches:
         self.proxies: Store[NodeProxy] = Store(self._proxy_changed)
         self.heartbeats = Heartbeats(self._heard)
         self.pods: Store[Pod] = Store(self._pod_changed)
+        self.probe_pods: Store[Pod] = Store(self._labelled)
         self.revisions: Store[Revision] = Store(self._labelled)
         self.daemonsets: Store[DaemonSet] = Store(self._labelled)
         self._assigned: tuple[tuple[int, int], Assignment] = (-1, -1), assign((), ())
@@ -57,7 +58,12 @@ class Caches:
             removal_deadline_s=removal_deadline_s,
             waits=self._observations.waits(),
             now=datetime.now(UTC),
+            probe_pods=dict(self.probe_pods.items),
         )
+
+    def awaits(self, config: str, nodes: Collection[str]) -> None:
+        """Changes of a ProxyConfig wait for what is to probe them on these nodes, and on no other."""
+        self._observations.probes_awaited(config, nodes)
 
     def _config_changed(self, old: Config | None, new: Config | None) -> None:
         self._observations.config_changed(old, new)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from proxyconfig_api.objects.nodeproxy import Action, NextOrder, NodeProxy, NodeProxySpec
 from proxyconfig_api.status.conditions import is_true
@@ -21,6 +21,7 @@ class Observations:
         self._removing, self._deleting, self._heard, self._behind = (Elapsed(clock) for _ in range(4))
         self._unready, self._steady, self._down = (Elapsed(clock) for _ in range(3))
         self._agent_unready, self._agent_ready = (Elapsed(clock) for _ in range(2))
+        self._probing, self._awaited = Elapsed(clock), dict[str, frozenset[str]]()
         self._ready_pods: dict[str, set[str]] = {}
         self._starting: set[str] = set()
 
@@ -37,7 +38,17 @@ class Observations:
             agent_ready_s=self._agent_ready.seconds(),
             starting=frozenset(self._starting),
             down_s=self._down.seconds(),
+            probing_s=self._probing.seconds(),
         )
+
+    def probes_awaited(self, config: str, nodes: Collection[str]) -> None:
+        """The nodes whose change by a ProxyConfig waits for what is to probe it: all of them, each time."""
+        for node in self._awaited.pop(config, frozenset()).difference(nodes):
+            self._probing.stop(node)
+        for node in nodes:
+            self._probing.start(node)
+        if nodes:
+            self._awaited[config] = frozenset(nodes)
 
     def heard(self, node: str) -> bool:
         """A sign of life of a node's agent; returns whether it had been silent, or had just started."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -44,7 +44,7 @@ from proxyconfig_agent.state.findings import Finding
 from proxyconfig_agent.state.programmed import Programmed
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_agent.watch.informers import Informers
-from proxyconfig_api.objects.nodeproxy import ModeStatus, NodeChange, NodeProxyStatus
+from proxyconfig_api.objects.nodeproxy import ModeStatus, NodeChange, NodeProxyStatus, ProbePod
 from proxyconfig_api.spec.rollout import OnFailure
 from proxyconfig_api.spec.sections import Masquerade, Mode, ProxyConfigSpec
 from proxyconfig_api.spec.sections import Takeover as Policy
@@ -97,6 +97,8 @@ class Node:
         self.probed: list[Mode] = []
         self.fails: dict[str, frozenset[Mode]] = {}
         """Names of probes, and the modes in which they fail."""
+        self.fails_in_pod: dict[str, frozenset[Mode]] = {}
+        """The same for what a pod asks."""
         self.statuses: list[NodeProxyStatus] = []
         self.other_proxy = Seen()
         self.irremovable = ""
@@ -119,7 +121,9 @@ class Node:
             reporters=lambda before: Reporter(self._write, clock, before),
             health_ports=HealthPorts(self.health.serves, self.recorder.unopened),
             watches=self.watches,
-            observation=Observation(record() if record else ChangeRecord(folder), self._ask, Signals(dict, clock.monotonic), clock),
+            observation=Observation(
+                record() if record else ChangeRecord(folder), self._ask, self._ask_pod, Signals(dict, clock.monotonic), clock
+            ),
             other_proxy=OtherProxy(lambda: self.other_proxy, self._without),
             checkpointer=Checkpointer(self.checkpoint, self.cluster),
         )
@@ -169,11 +173,18 @@ class Node:
     async def _ask(self, targets: tuple[Target | Absent, ...], _: float) -> tuple[Answer, ...]:
         """What the data path answers: each probe as its name says in `fails`, and by the mode that is armed."""
         names = dict.fromkeys(each.name for each in targets)
-        return tuple(self._answer(name) for name in (*names, *(name for name in self.fails if name not in names)))
+        return tuple(self._answer(name, self.fails) for name in (*names, *(name for name in self.fails if name not in names)))
 
-    def _answer(self, name: str) -> Answer:
+    async def _ask_pod(self, pod: ProbePod, _: tuple[Target | Absent, ...], _timeout_s: float, *, before: bool) -> tuple[Answer, ...]:
+        if not pod.addresses:
+            return (Answer("pod", ProbeResult.NOT_APPLICABLE, pod.message),)
         armed = {mode for mode, plane in self.planes.items() if plane.state and plane.armed}
-        wrong = self.fails.get(name, frozenset()) & armed
+        assert before == (armed == {Mode.NFTABLES}), "asked before the change, and after it"
+        return tuple(self._answer(name, self.fails_in_pod) for name in ("pod", *self.fails_in_pod))
+
+    def _answer(self, name: str, fails: Mapping[str, frozenset[Mode]]) -> Answer:
+        armed = {mode for mode, plane in self.planes.items() if plane.state and plane.armed}
+        wrong = fails.get(name, frozenset()) & armed
         return Answer(name, ProbeResult.FAILED, f"no answer in {', '.join(sorted(wrong))}") if wrong else Answer(name, ProbeResult.PASSED)
 
     async def _write(self, status: NodeProxyStatus) -> None:
@@ -437,6 +448,40 @@ def test_a_probe_that_fails_after_a_change_brings_the_old_mode_back_within_two_s
             assert node.statuses[-1].change is None
             assert node.statuses[-1].observed_generation == 1
             assert node.says("Synced")
+
+    virtualtime.run(scenario)
+
+
+def test_a_pod_that_fails_what_the_node_passes_brings_the_old_mode_back(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> None:
+        node = Node(tmp_path, clock)
+        node.fails_in_pod["self@Pod"] = IPTABLES_IN
+        async with running(node):
+            await serving(node)
+            node.order(replace(CAREFUL, change=replace(CAREFULLY, pod=ProbePod(addresses=("10.244.0.9",)))))
+            await asyncio.sleep(7)
+            change = node.statuses[-1].change
+            assert change is not None
+            assert (change.phase, change.reason) == (ChangePhase.ROLLED_BACK, "ProbesFailed")
+            assert "self@Pod: no answer in iptables" in change.message
+            assert ("pod", ProbeResult.PASSED) in {(probe.name, probe.result) for probe in change.probes}
+
+    virtualtime.run(scenario)
+
+
+def test_a_change_without_a_pod_that_could_probe_it_says_why_and_is_committed(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> None:
+        node = Node(tmp_path, clock)
+        node.fails_in_pod["self@Pod"] = IPTABLES_IN
+        async with running(node):
+            await serving(node)
+            node.order(replace(CAREFUL, change=replace(CAREFULLY, pod=ProbePod(message="no image"))))
+            await asyncio.sleep(20)
+            change = node.statuses[-1].change
+            assert change is not None
+            assert change.phase is ChangePhase.COMMITTED
+            found = {probe.name: (probe.result, probe.message) for probe in change.probes}
+            assert found["pod"] == (ProbeResult.NOT_APPLICABLE, "no image")
 
     virtualtime.run(scenario)
 

@@ -7,15 +7,19 @@ from typing import Literal
 
 import pytest
 from tests.unit.operator.builders import INSTALLATION, X1, config, node, proxy, reported
+from tests.unit.operator.decide.test_probe_pods import AFTER, changing
 
-from proxyconfig_api.objects import names
+from proxyconfig_api.objects import heartbeat, names
 from proxyconfig_api.status.conditions import is_true
 from proxyconfig_client.apiserver.events import Reference
+from proxyconfig_client.watch.objects import Metadata
 from proxyconfig_operator.apply.reconciler import BEHIND_S, Reconciler
 from proxyconfig_operator.apply.workqueue import RetryError
 from proxyconfig_operator.model.objects import Config
+from proxyconfig_operator.model.probe_pods import START_S
 from proxyconfig_operator.model.writes import Apply, Resource, Write
 from proxyconfig_operator.watch.caches import ORPHANS, Caches
+from proxyconfig_operator.watch.heartbeats import Heartbeat
 from proxyconfig_operator.watch.observations import Observations
 
 
@@ -160,3 +164,30 @@ async def test_orphans_are_asked_to_remove_their_rules_and_what_is_overdue_is_sa
     caches.proxies.on_upsert(proxy("elsewhere", "gone", action="Remove", **reported("x-1")))
     await reconciler.reconcile(ORPHANS)
     assert server.events == ["Node elsewhere: Warning RemovalNotProven"]
+
+
+async def test_a_probe_pod_that_the_api_server_refuses_holds_a_change_up_for_a_minute_and_no_longer(server: Server) -> None:
+    now_s = 0.0
+    caches, there = Caches(lambda _name: None, Observations(120, lambda: now_s)), changing(AFTER)
+    caches.configs.on_upsert(there.configs["x"])
+    for name in there.nodes:
+        caches.nodes.on_upsert(there.nodes[name])
+        caches.proxies.on_upsert(there.proxies[name])
+        caches.pods.on_upsert(there.pods[f"agent-{name}"])
+    for revision in there.revisions.values():
+        caches.revisions.on_upsert(revision)
+    for daemonset in there.daemonsets.values():
+        caches.daemonsets.on_upsert(daemonset)
+    now_s += 1000  # all of it has been so for long
+    for name in there.nodes:
+        caches.heartbeats.on_upsert(Heartbeat(Metadata(heartbeat.lease_of(name), names.NAMESPACE, "1")))
+    reconciler = Reconciler(caches, server, server, INSTALLATION, 120)
+    server.refuses.add(Resource.POD)
+
+    with pytest.raises(RetryError, match="refuses proxyconfig-probe-n1"):
+        await reconciler.reconcile("x")
+    assert "NodeProxy" not in server.order()
+    now_s += START_S
+    await reconciler.reconcile("x")
+
+    assert "NodeProxy" in server.order()

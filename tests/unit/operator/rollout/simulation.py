@@ -11,12 +11,14 @@ from proxyconfig_api.spec.rollout import OnFailure, Rollout
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.rollout.member import Member, Standing
 from proxyconfig_operator.rollout.planner import Step, step_of
-from proxyconfig_operator.rollout.release import NONE, Release
+from proxyconfig_operator.rollout.release import NONE, Release, previous_of
 from proxyconfig_operator.rollout.request import Request
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 APPLY_S, START_S = 3, 2
 """What an agent needs for a revision, and a pod until it is Ready."""
+PATIENCE_S = 60
+"""For how long at most a change waits for its probe pod."""
 
 
 @dataclass
@@ -65,6 +67,10 @@ class Simulation:
     """Revisions of pods in which not every revision can run."""
     demanding: set[str] = field(default_factory=set)
     """Revisions that cannot run there."""
+    unprobed: set[str] = field(default_factory=set)
+    """Nodes whose probe pods never get ready."""
+    awaited: dict[str, float] = field(default_factory=dict)
+    """Nodes that wait for a probe pod, and since when."""
     retry: str = ""
     status: RolloutStatus | None = None
     known: set[str] = field(default_factory=set)
@@ -93,9 +99,12 @@ class Simulation:
     def operate(self, writes: int = 10**6) -> bool:
         """One pass of the operator, which stops after so many writes; tell whether there was something to write."""
         step = self.step()
+        unprobed = [name for name, goal in step.moves.items() if self._is_gated(goal, step) and self._awaits_s(name)]
+        assert not unprobed, f"{unprobed} change without what probes them"
         stays = [name for name, each in self.nodes.items() if step.orders.get(name, each.release) == each.release]
         outdated = [name for name in stays if self.nodes[name].release.pod_revision == self.template != self.nodes[name].pod != ""]
         if writes > 0:
+            self.awaited = {name: self.awaited.get(name, self.now_s) for name in step.awaited}
             changed, self.template = step.template != self.template, step.template
         if writes > 1:
             changed, self.status = changed or step.status != self.status, step.status
@@ -198,6 +207,18 @@ class Simulation:
         assert self.fits(release.revision, node.pod), f"{name} is ordered {release}, which its pod cannot run: {node}"
         assert release.pod_revision in ("", node.pod), f"{name} is ordered {release} while its pod is another one: {node}"
 
+    def _is_gated(self, goal: Release, step: Step) -> bool:
+        previous = previous_of(step.status)
+        return bool(previous) and goal != previous and step.status.phase is not RolloutPhase.COMPLETE
+
+    def _awaits_s(self, name: str) -> float:
+        """What a change to the wanted revision waits for its probe pod."""
+        if not self.settings.probes.pod or self.nodes[name].release.revision == self.wanted:
+            return 0.0
+        waited_s = self.now_s - self.awaited.get(name, self.now_s)
+        ready = name in self.awaited and waited_s >= START_S and name not in self.unprobed
+        return 0.0 if ready else max(0.0, PATIENCE_S - waited_s)
+
     def _member(self, name: str) -> Member:
         node = self.nodes[name]
         on_held, ready = self._on_held(name), self._is_ready(name) and node.release.pod_revision in ("", node.pod)
@@ -221,6 +242,7 @@ class Simulation:
             agent_ready=node.up and ready,
             held_healthy=on_held is Standing.HEALTHY,
             unobserved=not node.answered,
+            awaits_s=self._awaits_s(name),
         )
 
     def _on_held(self, name: str) -> Standing:

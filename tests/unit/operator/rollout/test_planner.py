@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.operator.rollout.simulation import SimNode, Simulation, settings
+from tests.unit.operator.rollout.simulation import PATIENCE_S, START_S, SimNode, Simulation, settings
 
 from proxyconfig_api.status.rollout import RolloutPhase
 from proxyconfig_operator.rollout.release import Release
@@ -306,3 +306,57 @@ def test_what_is_written_says_how_far_it_is() -> None:
         *((RolloutPhase.PROGRESSING, wave, 4) for wave in (1, 2, 3, 4)),
         (RolloutPhase.COMPLETE, 4, 4),
     ]
+
+
+def probed(nodes: int = 10, **fields: Any) -> Simulation:
+    """The same, where the change waits for a probe pod on each node."""
+    return installed(nodes, probes={"pod": True}, **fields)
+
+
+def test_a_wave_waits_until_all_of_its_nodes_can_be_probed_and_then_goes_at_once() -> None:
+    simulation = probed(4, canary={"nodes": 0}, maxUnavailable="100%")
+
+    assert (simulation.step().awaited, simulation.step().moves) == (("n00", "n01", "n02", "n03"), {})
+    simulation.operate()
+    assert simulation.status is not None
+    assert simulation.status.message == "4 nodes will change when the probe pods are ready"
+    simulation.pass_time(START_S)
+    assert (simulation.step().awaited, len(simulation.step().moves)) == ((), 4)
+
+
+def test_waves_are_as_large_with_probe_pods_as_without() -> None:
+    assert sizes(probed(25)) == sizes(installed(25))
+
+
+def test_a_probe_pod_that_never_gets_ready_holds_a_wave_up_only_so_long() -> None:
+    simulation = probed(2, canary={"nodes": 2}, maxUnavailable=2)
+    simulation.unprobed = {"n01"}
+
+    simulation.operate()
+    simulation.pass_time(PATIENCE_S - 1)
+    assert (simulation.step().moves, simulation.step().again_in_s) == ({}, 1)
+    simulation.pass_time(1)
+    assert len(simulation.step().moves) == 2
+
+
+def test_no_way_back_waits_for_a_probe_pod() -> None:
+    simulation = probed(10, canary={"nodes": 4})
+    simulation.operate()
+    simulation.pass_time(START_S)
+    simulation.operate()
+    simulation.bad, simulation.unprobed = {("n01", "r2")}, set(simulation.nodes)
+
+    assert simulation.settle() is RolloutPhase.ROLLED_BACK
+    assert simulation.given() == {"r1": 10}
+
+
+def test_a_node_that_is_down_gets_the_release_in_the_end_without_a_wait_for_a_probe_pod() -> None:
+    simulation = probed(3)
+    simulation.nodes["n02"].up = False
+    for _ in range(200):
+        simulation.operate()
+        simulation.pass_time(1)
+        if simulation.status is not None and simulation.status.phase is RolloutPhase.COMPLETE:
+            break
+
+    assert (simulation.step().awaited, list(simulation.step().moves)) == ((), ["n02"])

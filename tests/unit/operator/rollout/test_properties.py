@@ -27,6 +27,7 @@ some_settings = st.fixed_dictionaries(
         "maxFailures": st.sampled_from([0, 1, "20%"]),
         "onFailure": st.sampled_from(["Rollback", "Pause"]),
         "paused": st.booleans(),
+        "probes": st.just({"pod": True}),
     },
 )
 nodes = st.lists(st.builds(SimNode, group=st.sampled_from(["a", "b", ""]), canary=st.booleans()), min_size=1, max_size=len(NAMES))
@@ -93,6 +94,7 @@ def installed(
     simulation = Simulation(rollout(progressDeadline="1m"), nodes=dict(zip(NAMES, copy.deepcopy(each), strict=False)))
     simulation.settle()
     simulation.settings, simulation.bad, simulation.stuck, simulation.wanted = rollout(**fields), set(bad), set(stuck), "r2"
+    simulation.unprobed = {name for name, _ in stuck}
     weak, demanding = needs
     simulation.weak, simulation.demanding = set(weak), demanding if "p1" in weak else demanding | {"r1"}
     return simulation

@@ -236,3 +236,25 @@ def ordered(revision: str = "x-1", *, pods: str, generation: int, following: Nex
     status = reported("x-1") | {"observedGeneration": observed}
     made = proxy("n1", revision=revision, pods=pods, generation=generation, **status)
     return msgspec.structs.replace(made, spec=msgspec.structs.replace(made.spec, next=following))
+
+
+def test_a_change_waits_for_its_probe_from_the_first_time_on_until_it_waits_no_more(
+    caches: Caches, observations: Observations, clock: Clock
+) -> None:
+    caches.awaits("x", ("n1", "n2"))
+    clock.s += 5
+    caches.awaits("x", ("n1",))
+    caches.awaits("y", ("n3",))
+    clock.s += 1
+    assert observations.waits().probing_s == {"n1": 6, "n3": 1}
+
+    caches.awaits("x", ())
+    caches.awaits("x", ("n1",))
+    assert observations.waits().probing_s == {"n1": 0, "n3": 1}
+
+
+def test_a_probe_pod_wakes_its_proxyconfig_and_is_no_agent(caches: Caches, observations: Observations, woken: list[str]) -> None:
+    caches.probe_pods.on_upsert(pod("proxyconfig-probe-n1", "n1"))
+
+    assert woken == ["x"]
+    assert observations.waits().agent_ready_s == {}

@@ -9,13 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
+from msgspec.structs import replace
+
 from proxyconfig_agent.checks.probes.model import Absent, Kind, Target
 from proxyconfig_agent.ingest.model import Address, Node, Protocol, Service, ServiceName, ServicePort, family_of
+from proxyconfig_api.objects.names import NAMESPACE, PROBE
 from proxyconfig_api.spec.rollout import ProbeProtocol, Probes, ProbeType, ServiceProbe
 
 API_SERVER = ServiceName("default", "kubernetes")
 DNS = ServiceName("kube-system", "kube-dns")
 DNS_PORT = 53
+
+SELF = ServiceName(NAMESPACE, PROBE)
+"""Of the pods that probe: internalTrafficPolicy Local leads each of them to itself."""
 
 LIMIT = 40
 """Addresses that are asked at once: those of a spec with as many Services as the API takes, in both families. What is beyond is named."""
@@ -32,6 +38,16 @@ def targets_of(probes: Probes, services: Services, node: Node) -> Targets:
     beyond = frozenset([each for each in found if isinstance(each, Target)][LIMIT:])
     why = f"a change asks {LIMIT} addresses at most"
     return tuple(Absent(each.name, why) if isinstance(each, Target) and each in beyond else each for each in found)
+
+
+def targets_of_pod(probes: Probes, services: Services, node: Node) -> Targets:
+    """What a pod on the node is to ask: itself through a Service, and the same as the node. Their names end in @Pod."""
+    service = services.get(SELF)
+    own: Iterable[Target | Absent] = [Absent("self", f"the Service {SELF} does not exist")]
+    if service is not None and service.ports:
+        own = _at("self", Kind.HTTP, service.cluster_ips, service.ports[0].port, "/")
+    asked = (each for each in targets_of(probes, services, node) if isinstance(each, Target))
+    return tuple(replace(each, name=f"{each.name}@Pod") for each in (*own, *asked))
 
 
 def _targets(probes: Probes, services: Services, node: Node) -> Iterator[Target | Absent]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from itertools import chain
 from typing import Any, NoReturn, Protocol
 
 import structlog
@@ -12,13 +13,15 @@ from msgspec import Struct
 from proxyconfig_agent.checks.probes.judge import to_ask_again
 from proxyconfig_agent.checks.probes.model import Absent, Answer, Target
 from proxyconfig_agent.checks.probes.signals import COUNTED, Signals
-from proxyconfig_agent.checks.probes.targets import targets_of
+from proxyconfig_agent.checks.probes.targets import targets_of, targets_of_pod
 from proxyconfig_agent.controller.change import change as changes
 from proxyconfig_agent.controller.change.change import Change, Phase
 from proxyconfig_agent.controller.change.change_record import ChangeRecord
+from proxyconfig_agent.ingest.model import Service, ServiceName
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.state.cluster import ClusterState
 from proxyconfig_agent.watch.desired import Desired
+from proxyconfig_api.objects.nodeproxy import ProbePod
 from proxyconfig_api.status.rollout import ProbeResult
 from proxyconfig_client.process.clock import Clock
 
@@ -34,11 +37,20 @@ class Ask(Protocol):
     def __call__(self, targets: tuple[Target | Absent, ...], timeout_s: float, /) -> Awaitable[tuple[Answer, ...]]: ...
 
 
+class AskPod(Protocol):
+    """`probes.pod.client.ask`: never raises."""
+
+    def __call__(
+        self, pod: ProbePod, targets: tuple[Target | Absent, ...], timeout_s: float, /, *, before: bool
+    ) -> Awaitable[tuple[Answer, ...]]: ...
+
+
 class Observation(Struct, frozen=True):
     """How a change is watched, and where it is recorded."""
 
     record: ChangeRecord
     ask: Ask
+    ask_pod: AskPod
     signals: Signals
     clock: Clock
 
@@ -58,7 +70,8 @@ class Transaction:
         known: asyncio.Event,
     ) -> None:
         self._cluster, self._recorder, self._tell, self._has_rules, self._known = cluster, recorder, moved, has_rules, known
-        self._record, self._ask, self._signals, self._clock = observation.record, observation.ask, observation.signals, observation.clock
+        self._record, self._ask, self._ask_pod = observation.record, observation.ask, observation.ask_pod
+        self._signals, self._clock = observation.signals, observation.clock
         self._since = self._signals.sample()
         self.change: Change | None = None
         self._newest: Desired | None = None
@@ -175,10 +188,17 @@ class Transaction:
     async def _answers(self, change: Change, after_s: float) -> tuple[Answer, ...]:
         """Of the round that is due after so many seconds."""
         await asyncio.sleep(after_s)
-        probes = change.new.change.probes
-        targets = targets_of(probes, self._cluster.view().services, self._cluster.node)
-        answers = await self._ask(to_ask_again(targets, change.before), float(probes.timeout_seconds))
-        return (*answers, *self._counted(change))
+        probes, services = change.new.change.probes, self._cluster.view().services
+        targets = to_ask_again(targets_of(probes, services, self._cluster.node), change.before)
+        asked = self._ask(targets, float(probes.timeout_seconds))
+        return tuple(chain(*await asyncio.gather(asked, self._from_pod(change, services)), self._counted(change)))
+
+    async def _from_pod(self, change: Change, services: Mapping[ServiceName, Service]) -> tuple[Answer, ...]:
+        pod, probes = change.new.change.pod, change.new.change.probes
+        if pod is None:
+            return ()
+        targets = to_ask_again(targets_of_pod(probes, services, self._cluster.node), change.before)
+        return await self._ask_pod(pod, targets, float(probes.timeout_seconds), before=change.phase is Phase.ASKING)
 
     def _counted(self, change: Change) -> tuple[Answer, ...]:
         if change.phase is Phase.ASKING:
