@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from tests.apiserver.objects import CONFIGS, Api, Object
+from tests.apiserver.objects import CONFIGS, NODES, REVISIONS, Api, Object, config, node
 from tests.cluster.command import run
 from tests.cluster.controlplane import ControlPlane
 
+from proxyconfig_api.objects.names import CONFIG_LABEL
 from proxyconfig_cli.app.main import main
+from proxyconfig_cli.rollout.history import COMPONENT, COMPONENT_LABEL
 
 pytestmark = pytest.mark.apiserver
 
@@ -43,6 +45,11 @@ def daemon_set(*words: str) -> Object:
     pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "kube-proxy", "image": "none", "command": list(words)}]}}
     spec = {"selector": {"matchLabels": labels}, "template": pod}
     return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "kube-proxy"}, "spec": spec}
+
+
+def revision(of: str, number: int, spec: Object) -> Object:
+    metadata = {"name": f"{of}-{number}", "labels": {CONFIG_LABEL: of, COMPONENT_LABEL: COMPONENT}}
+    return {"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": metadata, "revision": number, "data": {"spec": spec}}
 
 
 @pytest.mark.parametrize("file", CONFIGURATIONS, ids=lambda file: file.stem)
@@ -77,6 +84,26 @@ def test_kubectl_finds_the_plugin_and_its_completion(plane: ControlPlane) -> Non
     assert yaml.safe_load(printed)["spec"]["mode"] == "ipvs"
     completed = run(kubectl, "__complete", "proxyconfig", "rollout", "hist", env=environment)
     assert completed == "history\twhat there was before\n:4\n"
+
+
+def test_kubectl_completes_names_of_the_cluster(plane: ControlPlane, api: Api) -> None:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "KUBECONFIG": str(plane.kubeconfig)}
+    kubectl = plane.program("kubectl")
+    for name in ("edge", "core"):
+        api.apply(f"{CONFIGS}/{name}", config(name))
+    for name in ("n1", "n2", "other"):
+        api.create(NODES, node(name))
+    for made in (revision("edge", 3, {}), revision("edge", 4, {"conntrack": {"min": 262144}}), revision("core", 5, {})):
+        api.create(REVISIONS, made)
+
+    def completed(*words: str) -> list[str]:
+        *found, directive = run(kubectl, "__complete", "proxyconfig", *words, env=environment).splitlines()
+        assert directive == ":4"
+        return found
+
+    assert completed("rollout", "status", "") == ["core", "edge"]
+    assert completed("import", "--node", "n") == ["n1", "n2"]
+    assert completed("rollout", "undo", "edge", "--to-revision", "") == ["3", "4\tconntrack.min"]
 
 
 @pytest.mark.parametrize(

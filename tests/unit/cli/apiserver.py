@@ -25,10 +25,14 @@ class Objects:
         self.written: Callable[[str], None] = _nothing
         """Called with the path after each write: what controllers would do."""
 
-    def find(self, path: str) -> Object | None:
-        if path in self.collections:
-            return {"items": self.collections[path]}
-        return self.objects.get(path)
+    def find(self, path: str, labels: str = "") -> Object | None:
+        """An object, or a collection; `labels`: those that its members have to have, as a query has them."""
+        members = [each for at, each in self.objects.items() if at.rpartition("/")[0] == path]
+        if path not in self.collections and not members:
+            return self.objects.get(path)
+        wanted = dict(label.split("=") for label in filter(None, labels.split(",")))
+        every = self.collections.get(path, members)
+        return {"items": [each for each in every if wanted.items() <= each["metadata"].get("labels", {}).items()]}
 
     def write(self, method: str, path: str, body: Object, query: Mapping[str, list[str]]) -> Object | None:
         """None for an object that is not there. A dry run changes nothing."""
@@ -81,7 +85,8 @@ def serving(held: Objects, folder: Path) -> Iterator[Path]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self._answer(held.find(urlsplit(self.path).path))
+            parts = urlsplit(self.path)
+            self._answer(held.find(parts.path, *parse_qs(parts.query).get("labelSelector", ())))
 
         def do_DELETE(self) -> None:
             self._answer(held.delete(urlsplit(self.path).path))

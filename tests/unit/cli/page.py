@@ -16,7 +16,11 @@ from click.testing import CliRunner
 from tests.support.documents import document
 from tests.unit.cli.apiserver import Object, Objects, serving
 
+from proxyconfig_api.objects.names import CONFIG_LABEL
+from proxyconfig_cli.app.completion import completions
 from proxyconfig_cli.app.main import PROGRAM, main
+from proxyconfig_cli.commands.candidates import ENOUGH_S
+from proxyconfig_cli.rollout.history import COMPONENT, COMPONENT_LABEL
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "cli.md"
@@ -32,6 +36,16 @@ make cli                             # or one file, dist/kubectl-proxyconfig, fo
 It reads the kubeconfig that kubectl reads, and needs the rights of the objects that it shows or changes. Exit codes: 0 done;
 1 failed, or something found; 2 wrong use.
 [migrate.md](migrate.md) has the steps of a migration.
+"""
+
+COMPLETION = f"""## Completion
+kubectl that completes its own words (`kubectl completion --help`) asks `kubectl_complete-proxyconfig` for commands, options and
+values, and for the names of ProxyConfigs and nodes and the numbers of revisions in the cluster. A cluster that has not answered
+within {ENOUGH_S:.0f} s has none.
+```
+$ kubectl __complete proxyconfig rollout undo default --to-revision ""
+%s
+```
 """
 
 SESSIONS = {
@@ -54,7 +68,7 @@ SESSIONS = {
 
 
 def page() -> str:
-    return "\n".join([HEAD, *(_section(words, command) for words, command in commands(main))])
+    return "\n".join([HEAD, COMPLETION % _completed(), *(_section(words, command) for words, command in commands(main))])
 
 
 def commands(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -76,6 +90,11 @@ def _section(words: str, command: click.Command) -> str:
 def _help(words: str) -> str:
     result = CliRunner().invoke(main, [*words.split(), "-h"], prog_name=PROGRAM, terminal_width=WIDTH)
     return result.output.rstrip("\n")
+
+
+def _completed() -> str:
+    with tempfile.TemporaryDirectory() as folder, serving(cluster(), Path(folder)) as kubeconfig:
+        return "\n".join(completions(["rollout", "undo", "default", "--kubeconfig", str(kubeconfig), "--to-revision", ""]))
 
 
 def _output(session: str) -> str:
@@ -167,7 +186,8 @@ def node_proxy(name: str, number: int) -> Object:
 
 def revision(number: int, spec: Object, days: int) -> Object:
     created = datetime.now(UTC) - timedelta(days=days, minutes=5)
-    metadata = {"name": f"default-{number}", "creationTimestamp": created.isoformat(timespec="seconds")}
+    labels = {CONFIG_LABEL: "default", COMPONENT_LABEL: COMPONENT}
+    metadata = {"name": f"default-{number}", "creationTimestamp": created.isoformat(timespec="seconds"), "labels": labels}
     return {"metadata": metadata, "revision": number, "data": {"spec": spec}}
 
 

@@ -4,6 +4,7 @@ then a directive (https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugin
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -27,3 +28,4 @@ def run() -> None:
     """The console script `kubectl_complete-proxyconfig`."""
     for line in completions(sys.argv[1:]):
         click.echo(line)
+    os._exit(0)  # at a regular exit Python waits for threads of the resolver

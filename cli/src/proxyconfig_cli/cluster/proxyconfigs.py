@@ -8,6 +8,7 @@ import msgspec
 
 from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects import names
+from proxyconfig_api.objects.metadata import Metadata
 from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_api.objects.proxyconfig import ProxyConfig
 from proxyconfig_api.spec.rollout import RETRY_ANNOTATION
@@ -17,6 +18,8 @@ from proxyconfig_client.apiserver.client import ApiClient, path_of
 from proxyconfig_client.connection.errors import ClientError, is_conflict, is_missing
 
 T = TypeVar("T")
+METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""What the API server then answers: https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches."""
 _MERGE = "application/merge-patch+json"
 
 
@@ -26,6 +29,14 @@ class Refused(ClientError):  # noqa: N818 - the outcome, not a fault of ours
 
 class _List(msgspec.Struct, frozen=True):
     items: tuple[msgspec.Raw, ...] = ()
+
+
+class _Named(msgspec.Struct, frozen=True):
+    metadata: Metadata
+
+
+class _Names(msgspec.Struct, frozen=True):
+    items: tuple[_Named, ...] = ()
 
 
 async def raw(client: ApiClient, name: str) -> dict[str, Any]:
@@ -72,6 +83,13 @@ async def listed(client: ApiClient, path: str, kind: type[T], selector: str = ""
     query = {"labelSelector": selector} if selector else {}
     items = msgspec.json.decode(await client.get(path, query=query), type=_List).items
     return tuple(codec.decode(bytes(item), kind) for item in items)
+
+
+async def names_of(client: ApiClient, path: str) -> tuple[str, ...]:
+    """The names in a collection, without the rest of its objects: a Node is 10 KiB, its metadata a tenth."""
+    async with client.open("GET", path, accept=METADATA) as response:
+        read = await response.read(client.response_limit)
+    return tuple(item.metadata.name for item in msgspec.json.decode(read, type=_Names).items)
 
 
 async def check(client: ApiClient, manifest: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import click
 from proxyconfig_api.spec.sections import Mode
 from proxyconfig_cli.cluster import kube_proxy
 from proxyconfig_cli.cluster.connection import Connection
+from proxyconfig_cli.commands import candidates
 from proxyconfig_cli.commands.options import asynchronous, connection
 from proxyconfig_cli.kubeproxy import configuration, flags
 from proxyconfig_cli.kubeproxy.configuration import Configuration
@@ -62,9 +63,9 @@ _EKS = ("kube-proxy-config", "config")
 @click.option("--configmap", "config_map", default="kube-proxy", show_default=True, help="ConfigMap of --from configmap")
 @click.option("--key", default="config.conf", show_default=True, help="Its key")
 @click.option("--daemonset", "daemon_set", default="kube-proxy", show_default=True, help="DaemonSet of --from flags without flags")
-@click.option("--configz-node", default="", help="Node whose kube-proxy --from configz asks")
+@click.option("--configz-node", default="", shell_complete=candidates.nodes, help="Node whose kube-proxy --from configz asks")
 @click.option("--name", default="default", show_default=True, help="Name of the ProxyConfig")
-@click.option("--node", default="", help="Select this node alone, for a first try  [default: all nodes]")
+@click.option("--node", default="", shell_complete=candidates.nodes, help="Select this node alone, for a first try  [default: all nodes]")
 @click.option("--mode", type=click.Choice([each.value for each in Mode]), help="Mode of the ProxyConfig  [default: kube-proxy's]")
 @click.option("-o", "--output", type=click.Choice(["json", "yaml"]), default="yaml", show_default=True)
 @connection("kube-system", "kube-proxy's ConfigMap or DaemonSet")

@@ -10,9 +10,13 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from proxyconfig_cli.cluster.connection import Connection
+from proxyconfig_cli.commands import candidates
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+config_name = click.argument("name", default="default", shell_complete=candidates.configs)
+"""Of a ProxyConfig that is there."""
 
 
 def connection(namespace: str, holds: str) -> Callable[[Callable[..., T]], Callable[..., T]]:

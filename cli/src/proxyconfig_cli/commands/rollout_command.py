@@ -12,7 +12,8 @@ from proxyconfig_api.objects import names
 from proxyconfig_api.values.duration import Duration
 from proxyconfig_cli.cluster import proxyconfigs
 from proxyconfig_cli.cluster.connection import Connection
-from proxyconfig_cli.commands.options import asynchronous, connection, examples
+from proxyconfig_cli.commands import candidates
+from proxyconfig_cli.commands.options import asynchronous, config_name, connection, examples
 from proxyconfig_cli.output.age import age
 from proxyconfig_cli.output.formats import formatted
 from proxyconfig_cli.output.table import table
@@ -22,7 +23,6 @@ from proxyconfig_cli.rollout.undo import changes, owner, target, undone
 
 POLL_S = 1.0
 _cluster = connection(names.NAMESPACE, "the operator")
-_name = click.argument("name", default="default")
 
 
 class Seconds(click.ParamType[float]):
@@ -47,7 +47,7 @@ def command() -> None:
     short_help="how far it is; waits for its end",
     epilog=examples("rollout status", "rollout status edge --timeout 10m", "rollout status --watch=false"),
 )
-@_name
+@config_name
 @click.option("-w", "--watch", type=bool, default=True, show_default=True, help="Wait for the end of the rollout")
 @click.option("--timeout", "within_s", type=Seconds(), default="0s", show_default=True, help="How long to wait; 0s is without end")
 @_cluster
@@ -78,8 +78,10 @@ async def status(*, name: str, watch: bool, within_s: float, connection: Connect
     short_help="what there was before",
     epilog=examples("rollout history", "rollout history --revision 3", "rollout history edge -o yaml"),
 )
-@_name
-@click.option("--revision", "number", type=int, default=0, help="Print the spec of this revision alone")
+@config_name
+@click.option(
+    "--revision", "number", type=int, default=0, shell_complete=candidates.revisions, help="Print the spec of this revision alone"
+)
 @click.option("-o", "--output", type=click.Choice(["json", "yaml", "wide"]), help="Format  [default: a table]")
 @_cluster
 @asynchronous
@@ -98,7 +100,7 @@ async def history(*, name: str, number: int, output: str | None, connection: Con
 
 
 @command.command("pause", short_help="change no further node", epilog=examples("rollout pause", "rollout pause edge"))
-@_name
+@config_name
 @_cluster
 @asynchronous
 async def pause(*, name: str, connection: Connection) -> None:
@@ -109,7 +111,7 @@ async def pause(*, name: str, connection: Connection) -> None:
 
 
 @command.command("resume", short_help="go on", epilog=examples("rollout resume", "rollout resume edge"))
-@_name
+@config_name
 @_cluster
 @asynchronous
 async def resume(*, name: str, connection: Connection) -> None:
@@ -120,7 +122,7 @@ async def resume(*, name: str, connection: Connection) -> None:
 
 
 @command.command("retry", short_help="start a failed one again", epilog=examples("rollout retry", "rollout retry edge"))
-@_name
+@config_name
 @_cluster
 @asynchronous
 async def retry(*, name: str, connection: Connection) -> None:
@@ -135,8 +137,16 @@ async def retry(*, name: str, connection: Connection) -> None:
     short_help="back to an older revision",
     epilog=examples("rollout undo", "rollout undo --to-revision 3", "rollout undo edge --dry-run"),
 )
-@_name
-@click.option("--to-revision", "number", type=int, default=0, show_default=True, help="Number of `rollout history`; 0 is the one before")
+@config_name
+@click.option(
+    "--to-revision",
+    "number",
+    type=int,
+    default=0,
+    show_default=True,
+    shell_complete=candidates.revisions,
+    help="Number of `rollout history`; 0 is the one before",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would change, let the API server check it, and change nothing")
 @_cluster
 @asynchronous

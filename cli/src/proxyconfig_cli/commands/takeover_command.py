@@ -17,14 +17,13 @@ from proxyconfig_cli.cluster import proxyconfigs
 from proxyconfig_cli.cluster import takeover as cluster
 from proxyconfig_cli.cluster.connection import Connection
 from proxyconfig_cli.commands.manifest import manifest_of
-from proxyconfig_cli.commands.options import asynchronous, connection, examples
+from proxyconfig_cli.commands.options import asynchronous, config_name, connection, examples
 from proxyconfig_cli.output.formats import formatted
 from proxyconfig_cli.takeover import affinity, turns
 from proxyconfig_client.apiserver.client import ApiClient
 
 POLL_S = 1.0
 _kube_proxy = connection("kube-system", "kube-proxy")
-_name = click.argument("name", default="default")
 _daemonset = click.option("--daemonset", default="kube-proxy", show_default=True, help="kube-proxy's DaemonSet")
 
 
@@ -67,7 +66,7 @@ async def start(*, file: TextIO, daemonset: str, connection: Connection) -> None
 
 
 @command.command("status", short_help="how far it is", epilog=examples("takeover status", "takeover status edge"))
-@_name
+@config_name
 @_daemonset
 @_kube_proxy
 @asynchronous
@@ -91,7 +90,7 @@ async def status(*, name: str, daemonset: str, connection: Connection) -> None:
 
 
 @command.command("undo", short_help="give the nodes back to kube-proxy", epilog=examples("takeover undo", "takeover undo edge --remove"))
-@_name
+@config_name
 @click.option("--remove", is_flag=True, help="Remove the rules before kube-proxy is back: Services fail until its first sync")
 @_kube_proxy
 @asynchronous

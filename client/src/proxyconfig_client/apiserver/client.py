@@ -39,7 +39,7 @@ class ApiClient:
     def __init__(self, config: ClientConfig, *, user_agent: str, response_limit: int = RESPONSE_LIMIT) -> None:
         self._config, self.response_limit = config, response_limit
         # Watch streams are never compressed by the server, and compressing lists costs it more than a node's bandwidth is worth.
-        headers = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "identity"}
+        headers = {"User-Agent": user_agent, "Accept-Encoding": "identity"}
         self.requests = Requests(urlsplit(config.server).netloc)
         self._http = HttpClient(config.server, config.tls, headers)
 
@@ -61,20 +61,21 @@ class ApiClient:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
         timeouts: Timeouts = REQUEST,
     ) -> AsyncIterator[Response]:
         """Send a request and hold its response open; `path` begins with /api or /apis."""
         query = query or {}
         with self.requests.measure(method, timed="watch" not in query) as result:
-            headers = self._headers(content_type if body is not None else "")
+            headers = self._headers(accept, content_type if body is not None else "")
             async with self._http.request(method, path, query=query, headers=headers, body=body, timeouts=timeouts) as response:
                 result.status(response.status)
                 if response.status >= 300:
                     raise await _error_of(response)
                 yield response
 
-    def _headers(self, content_type: str) -> dict[str, str]:
-        headers = {"Content-Type": content_type} if content_type else {}
+    def _headers(self, accept: str, content_type: str) -> dict[str, str]:
+        headers = {"Accept": accept} | ({"Content-Type": content_type} if content_type else {})
         if token := self._config.bearer():
             headers["Authorization"] = f"Bearer {token}"
         return headers
