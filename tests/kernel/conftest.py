@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator, Mapping
 
 import pytest
-from tests.cluster.controlplane import ControlPlane, controlplane
+from tests.cluster.controlplane import ControlPlane
 from tests.kernel.traffic.apiserver import Cluster
-from tests.kernels import inside
+from tests.kernels.inside import apiserver
 from tests.support.netns.peers import Prober, echoing, probing
 from tests.support.netns.topology import BEYOND, BEYOND_PORT, NODE, NODE2, PODS, PODS2, Topology, topology
 from tests.support.scenarios.book import NETNS
@@ -41,7 +41,7 @@ def probers(world: Topology) -> Iterator[Mapping[str, Prober]]:
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
     """An API server that knows the node; of another kernel it is outside."""
-    with inside.remote() if inside.is_there() else controlplane() as api:
+    with apiserver() as api:
         yield api
 
 

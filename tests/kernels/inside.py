@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.cluster import binaries
 from tests.cluster.certificates import authority
-from tests.cluster.controlplane import ControlPlane
+from tests.cluster.controlplane import ControlPlane, controlplane
 from tests.cluster.errors import ClusterError
 from tests.cluster.network import BRIDGE, Switch
 from tests.kernels.machine import ROOT
@@ -36,10 +36,15 @@ class Remote(ControlPlane):
         return self._call("kubectl", *words, given=given, timeout_s=timeout_s) or ""
 
     def start_server(self) -> None:
-        self._call("start_server")
+        self._call("start_server", *self.server_flags)
 
     def stop_server(self) -> None:
         self._call("stop_server")
+
+    def restart_server(self, flags: tuple[str, ...]) -> None:
+        self.stop_server()
+        self.server_flags = flags
+        self.start_server()
 
     def _call(self, name: str, *words: str, **options: Any) -> str | None:
         with socket.create_connection((self.host, CALLS_PORT)) as connection, connection.makefile("rw") as file:
@@ -52,14 +57,17 @@ class Remote(ControlPlane):
         return printed
 
 
-def is_there() -> bool:
-    """Whether this kernel was given an API server."""
-    return VARIABLE in os.environ
+@contextlib.contextmanager
+def apiserver(*server_flags: str) -> Iterator[ControlPlane]:
+    """An API server with these flags: the one that this kernel was given, or else a new one."""
+    given = VARIABLE in os.environ
+    with _remote(server_flags) if given else controlplane(server_flags=server_flags) as api:
+        yield api
 
 
 @contextlib.contextmanager
-def remote() -> Iterator[Remote]:
-    """The API server that this kernel was given, within reach."""
+def _remote(server_flags: tuple[str, ...]) -> Iterator[Remote]:
+    """The API server outside, within reach; it runs already, without flags."""
     number, folder = os.environ[VARIABLE].split(" ", 1)
     made = Remote(int(number), Path(folder))
     _join(made.switch)
@@ -67,6 +75,8 @@ def remote() -> Iterator[Remote]:
     with open(f"/dev/{LINE}", "r+b", buffering=0) as line, subprocess.Popen(argv, cwd=ROOT, stdin=line) as carrying:
         try:
             eventually(made.ready, within_s=60)
+            if server_flags:
+                made.restart_server(server_flags)
             yield made
         finally:
             carrying.kill()

@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.cluster.controlplane import ControlPlane, controlplane
@@ -66,7 +67,7 @@ def outside() -> Iterator[Outside]:
 @contextlib.contextmanager
 def _answering(api: ControlPlane) -> Iterator[None]:
     """Calls are answered, in the control plane's namespace."""
-    calls: Mapping[str, Call] = {"kubectl": api.kubectl, "start_server": api.start_server, "stop_server": api.stop_server}
+    calls: Mapping[str, Call] = {"kubectl": api.kubectl, "start_server": partial(_start_server, api), "stop_server": api.stop_server}
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
@@ -83,6 +84,11 @@ def _answering(api: ControlPlane) -> Iterator[None]:
         finally:
             server.shutdown()
             serving.join()
+
+
+def _start_server(api: ControlPlane, *flags: str) -> None:
+    api.server_flags = flags
+    api.start_server()
 
 
 def answer(calls: Mapping[str, Call], request: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""An API server of its own, that takes addresses with leading zeros, and what the comparisons found at the end."""
+"""An API server for these tests alone, that takes addresses with leading zeros, and what the comparisons found at the end."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster.controlplane import ControlPlane, controlplane
+from tests.cluster.controlplane import ControlPlane
 from tests.kernel.iptables.api import Api
 from tests.kernel.iptables.comparison import Laboratory
 from tests.kernel.traffic.clusterobjects import node_object
+from tests.kernels.inside import apiserver
 from tests.support.netns.topology import NODE, NODE_ALTERNATIVE, NODE_NAME, POD_CIDR
 from tests.support.scenarios.apiwriter import ApiWriter
 
@@ -22,7 +23,7 @@ LENIENT = "--feature-gates=StrictIPCIDRValidation=false"
 @pytest.fixture(scope="session")
 def lenient() -> Iterator[ControlPlane]:
     """An API server with the Node that both sides are."""
-    with controlplane(server_flags=(LENIENT,)) as api:
+    with apiserver(LENIENT) as api:
         node = node_object(NODE_NAME, POD_CIDR, NODE)
         node["status"]["addresses"] += [{"type": "InternalIP", "address": text} for text in NODE_ALTERNATIVE.both]
         ApiWriter(from_kubeconfig(api.kubeconfig)).place_node(node)

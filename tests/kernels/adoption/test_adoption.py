@@ -16,11 +16,10 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.cluster.controlplane import controlplane
 from tests.kernel.mode_changes.remains import of_mode
 from tests.kernel.traffic.apiserver import Cluster, KubeProxy, agent_argv, has_synced
 from tests.kernel.traffic.manifest import proxy_config
-from tests.kernels import inside
+from tests.kernels.inside import apiserver
 from tests.kernels.ipvs.packets import FAMILIES, TALKING, Served, served, service_ip
 from tests.support.netns.process import ended, start
 from tests.support.netns.topology import NODE, PODS, PODS2
@@ -87,8 +86,7 @@ class AfterKubeProxy:
 
 @pytest.fixture
 def after(tmp_path: Path) -> Iterator[AfterKubeProxy]:
-    api_server = inside.remote() if inside.is_there() else controlplane()
-    with served() as world, api_server as api, contextlib.ExitStack() as connections:
+    with served() as world, apiserver() as api, contextlib.ExitStack() as connections:
         cluster = Cluster(api, world.topology, world.probers["client"])
         with KubeProxy("ipvs", api, world.topology, cluster, tmp_path).started(CONFIGS["default"]):
             cluster.put(objects(KEPT, GONE))
