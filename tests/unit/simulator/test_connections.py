@@ -8,7 +8,6 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.simulator.agents import Agent
-from tests.support.simulator.answers import ask
 from tests.support.simulator.cases import Flow
 from tests.support.simulator.ipvs.mode import IpvsMode
 from tests.support.simulator.ipvs.servers import SimulatedServers
@@ -17,7 +16,11 @@ from tests.support.simulator.oracles import HABITS, heard
 from tests.support.simulator.questions import questions, some
 from tests.unit.simulator.effort import effort
 
+from proxyconfig_agent.checks.walker.choices import every_way
+from proxyconfig_agent.checks.walker.packet import Packet
+from proxyconfig_agent.checks.walker.path import Memory, travel
 from proxyconfig_agent.ingest.model import Protocol
+from proxyconfig_agent.netlink.ipvs.messages import Destination
 
 QUESTIONS, CHANGES = 30, 3
 seeds = st.integers(0, 1 << 32)
@@ -33,10 +36,16 @@ def connect(agent: Agent, flows: list[Flow]) -> None:
     """One connection each to every destination that it can get."""
     ipvs = servers(agent)
     for flow in flows:
-        for _ in ask(agent.mode.rules, flow.packet(agent.node), agent.node):
-            if ipvs.last:
-                ipvs.connections[ipvs.last] += 1
-            ipvs.last = None
+        for packet in ended(agent, flow):
+            if packet.virtual_server:
+                ipvs.connections[packet.virtual_server, Destination(packet.destination, packet.port)] += 1
+
+
+def ended(agent: Agent, flow: Flow) -> Iterator[Packet]:
+    """The first packet of a connection as it is at its end, on every way."""
+    packet, none = flow.packet(agent.node), Memory()
+    for _, fate in every_way(lambda choices: travel(agent.mode.rules, packet, agent.node, choices, none)):
+        yield fate.packet
 
 
 def change(agent: Agent, random: Random) -> None:

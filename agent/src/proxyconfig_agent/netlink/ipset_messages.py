@@ -31,6 +31,8 @@ class Entry(NamedTuple):
     protocol: int = 0
     port: int = 0
     source: bytes = b""
+    source_bits: int = 0
+    """Of a network, its length; 0: `source` is an address."""
 
 
 def created(header: Header) -> bytes:
@@ -60,7 +62,8 @@ def entries_of(listed: dict[int, bytes]) -> Iterator[Entry]:
         found = dict(attributes(packed))
         protocol, port = found.get(uapi.IPSET_ATTR_PROTO, b""), found.get(uapi.IPSET_ATTR_PORT, b"")
         address, source = (_address(found.get(kind, b"")) for kind in (uapi.IPSET_ATTR_IP, uapi.IPSET_ATTR_IP2))
-        yield Entry(address, int.from_bytes(protocol), int.from_bytes(port), source)
+        bits = int.from_bytes(found.get(uapi.IPSET_ATTR_CIDR2, b""))
+        yield Entry(address, int.from_bytes(protocol), int.from_bytes(port), source, bits)
 
 
 def _of(entry: Entry) -> bytes:

@@ -7,13 +7,13 @@ from random import Random
 
 from tests.support.simulator.ipvs.damage import damage
 from tests.support.simulator.ipvs.routes import RoutedNode, SimulatedRoutes
-from tests.support.simulator.ipvs.rules import IpvsRules
 from tests.support.simulator.ipvs.servers import SimulatedServers
 from tests.support.simulator.nftables.contents import State, contents_of
 from tests.support.simulator.nftables.kernel import SimulatedKernel
 from tests.support.simulator.nftables.rules import KernelRules
 from tests.support.simulator.node import NetnsNode
 
+from proxyconfig_agent.checks.walker.ipvs import IpvsRules
 from proxyconfig_agent.checks.walker.path import Memory
 from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs
 from proxyconfig_agent.dataplane.ipvs.kernel.bound_addresses import BoundAddresses
@@ -45,7 +45,7 @@ class IpvsMode:
     def __init__(self, kernel: SimulatedIpvs | None = None) -> None:
         self.kernel = kernel or SimulatedIpvs()
         self.dataplane = _Simulated(self.kernel)
-        self.rules = IpvsRules(KernelRules(self.kernel.tables), self.kernel.servers)
+        self.rules = IpvsRules(KernelRules(self.kernel.tables), self.kernel.servers.servers)
         self.node = RoutedNode(self.kernel.routes)
 
     def restarted(self) -> IpvsMode:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 
 from tests.support.simulator.ipvs.commands import Decoded, decode
 
+from proxyconfig_agent.checks.walker.ipvs import Server
 from proxyconfig_agent.netlink.ipvs.batches import Refusal
 from proxyconfig_agent.netlink.ipvs.connection import Connection
 from proxyconfig_agent.netlink.ipvs.messages import Command, Destination, Kind, Load, Scheduling, VirtualServer
@@ -24,14 +24,6 @@ class RefusedError(Exception):
         self.number = number
 
 
-@dataclass(slots=True)
-class Server:
-    """What a virtual server has; destinations with their weights, in the order in which they came."""
-
-    scheduling: Scheduling
-    destinations: dict[Destination, int] = field(default_factory=dict)
-
-
 class SimulatedServers(Connection):
     """Stands where the generic netlink socket would. `before_commit` is called before every command, and makes it fail by what it
     raises: all commands before it have been done then. `after_commit` is called in the middle of the commands of one send, and at their
@@ -41,8 +33,6 @@ class SimulatedServers(Connection):
         self.servers: dict[VirtualServer, Server] = {}
         self.connections: Counter[Pair] = Counter()
         """Those that are open, by virtual server and destination."""
-        self.last: Pair | None = None
-        """Where the last packet went."""
         self.cut: list[Pair] = []
         """Of each connection that ended because its destination was deleted."""
         self.before_commit: Callable[[], None] = _nothing

@@ -6,6 +6,8 @@ import struct
 
 from msgspec import Struct
 
+from proxyconfig_agent.netlink.ipvs.messages import VirtualServer
+
 LOOPBACK_DEVICE = "lo"
 
 
@@ -27,6 +29,8 @@ class Packet(Struct):
     """By conntrack's status: the destination is another than the client asked for."""
     asked_for: bytes = b""
     """What the client asked for, if it is translated: address, then port (2 bytes, big-endian)."""
+    virtual_server: VirtualServer | None = None
+    """The one for which IPVS has chosen the destination."""
     masqueraded: bool = False
     destination_settled: bool = False
     """Chains of type nat are asked once for a connection's destination, and once for its source."""

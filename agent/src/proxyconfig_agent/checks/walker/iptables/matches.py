@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-import re
-import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import lru_cache
 
 from msgspec import Struct
 
+from proxyconfig_agent.checks.walker.iptables.options import Option, options_of
+from proxyconfig_agent.checks.walker.iptables.sets import InSet, in_set
 from proxyconfig_agent.checks.walker.path import Passage
 from proxyconfig_agent.ingest.model import Protocol
 
@@ -24,6 +24,8 @@ class Rule(Struct, frozen=True):
     destination: bytes
     """The one address that it is about, packed; empty if it is about more. Most rules of a long chain are told apart by it alone."""
     matches: tuple[Match, ...]
+    sets: tuple[InSet, ...]
+    """Besides, the sets that have, or do not have, the packets that match."""
     share: Fraction
     """Of the packets that match, how many it takes: less than all by chance."""
     target: str
@@ -34,14 +36,16 @@ class Rule(Struct, frozen=True):
 def rule_of(text: str) -> Rule:
     """What stands behind `-A CHAIN `. Raises ValueError."""
     destination, general = b"", list[Match]()
-    others, share = list[Match](), Fraction(1)
-    options = list(_options(_words(text)))
+    others, sets, share = list[Match](), list[InSet](), Fraction(1)
+    options = list(options_of(text))
     target = next((at for at, (name, _, _) in enumerate(options) if name == "-j"), len(options))
     for at, (name, values, inverted) in enumerate(options[:target]):
         if name == "-d" and not inverted and (address := _only_address(values[0])):
             destination = address
         elif name == "--probability" and not inverted:
             share = _probability(values[0])
+        elif name == "--match-set":
+            sets.append(in_set(values, inverted=inverted))
         elif name in _GENERAL:
             general.append(_inverted(_GENERAL[name](values[0]), inverted=inverted))
         elif name in _EXTENSIONS:
@@ -49,36 +53,7 @@ def rule_of(text: str) -> Rule:
         elif name not in _SILENT:
             raise ValueError(f"{name} in {text} (option {at + 1}) is not known here")
     behind = {name: " ".join(values) for name, values, _ in options[target + 1 :]}
-    return Rule(destination, (*general, *others), share, options[target][1][0] if target < len(options) else "", behind)
-
-
-def _words(text: str) -> list[str]:
-    """As a shell has them; without its slow reader where no quote is inside of another."""
-    if "\\" in text or "'" in text:
-        return shlex.split(text)
-    return [word for at, part in enumerate(text.split('"')) for word in ([part] if at % 2 else part.split())]
-
-
-Option = tuple[str, list[str], bool]
-
-
-def _options(words: list[str]) -> Iterator[Option]:
-    """Name, values, and whether a `!` stands before it."""
-    name, values, inverted, invert_next = "", list[str](), False, False
-    for word in words:
-        if word == "!":
-            invert_next = True
-        elif re.match(r"-{1,2}[a-z]", word) and name != "--comment":
-            if name:
-                yield name, values, inverted
-            name, values, inverted, invert_next = word, [], invert_next, False
-        else:
-            values.append(word)
-            if name == "--comment":
-                yield name, values, inverted
-                name, values = "", []
-    if name:
-        yield name, values, inverted
+    return Rule(destination, (*general, *others), tuple(sets), share, options[target][1][0] if target < len(options) else "", behind)
 
 
 def _inverted(match: Match, *, inverted: bool) -> Match:
@@ -147,6 +122,26 @@ def _mark(values: list[str], _: list[Option]) -> Match:
     return lambda passage: passage.packet.mark & mask == value
 
 
+def _not_bridged(_: list[str], __: list[Option]) -> Match:
+    """Which port of a bridge a packet came in by is not known here. Who is behind one is not asked for."""
+    return lambda _: False
+
+
+def _virtual_address(values: list[str], _: list[Option]) -> Match:
+    within = _within(values[0])
+    return lambda passage: (server := passage.packet.virtual_server) is not None and within(server.address)
+
+
+def _virtual_protocol(values: list[str], _: list[Option]) -> Match:
+    number = int(values[0]) if values[0].isdigit() else Protocol[values[0].upper()]
+    return lambda passage: (server := passage.packet.virtual_server) is not None and server.protocol == number
+
+
+def _virtual_port(values: list[str], _: list[Option]) -> Match:
+    port = int(values[0])
+    return lambda passage: (server := passage.packet.virtual_server) is not None and server.port == port
+
+
 def _probability(value: str) -> Fraction:
     """The fraction that was meant: ten digits of a third are a third."""
     share = Fraction(value).limit_denominator(10_000)
@@ -193,6 +188,10 @@ _EXTENSIONS: Mapping[str, Callable[[list[str], list[Option]], Match]] = {
     "--mark": _mark,
     "--set": _remember,
     "--rcheck": _remembered,
+    "--physdev-is-in": _not_bridged,
+    "--vaddr": _virtual_address,
+    "--vproto": _virtual_protocol,
+    "--vport": _virtual_port,
 }
 _SILENT = frozenset(("-m", "--comment", "--name", "--seconds", "--reap", "--mode", "--nfacct-name", "--mask", "--rsource"))
 """They match nothing by themselves. Time stands still here, so nothing that is remembered is ever too old."""
