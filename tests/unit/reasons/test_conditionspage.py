@@ -31,6 +31,7 @@ NO_REASONS = {
     "Following",
     "RolledBack",  # phase of a change
     "NoStatus",
+    "RuntimeDefault",  # a value in Pods
     "BearerToken",  # how the kubernetes package names its credentials
 }
 COMPOSED = {"NotStalled", "NotDegraded", "NoOverlapping"}
