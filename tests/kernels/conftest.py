@@ -12,7 +12,7 @@ from tests.support.netns.namespace import namespaces
 
 from proxyconfig_agent.dataplane.port import ModeInstance
 
-_FOR_A_KERNEL = ["without_*", "ipv4_alone", "ipvs", "mode_changes", "adoption"]
+_FOR_A_KERNEL = ["without_*", "ipv4_alone", "ipvs", "mode_changes", "adoption", "shadow"]
 collect_ignore_glob = [] if "User Mode Linux" in Path("/proc/cpuinfo").read_text() else _FOR_A_KERNEL
 
 Start = Callable[[Callable[[], ModeInstance]], Entered]

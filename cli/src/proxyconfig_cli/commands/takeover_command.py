@@ -82,9 +82,7 @@ async def status(*, name: str, daemonset: str, connection: Connection) -> None:
         click.echo(f"DaemonSet {connection.namespace}/{daemonset} {keeps}")
     click.echo(f"{name}: {len(proxies) - len(late)} of {len(proxies)} nodes with an agent are served by it")
     if (shadow := config.status.shadow) is not None:
-        click.echo(
-            f"{shadow.nodes} nodes compare: {shadow.score or 'no rules of iptables mode'} matches, {shadow.differing} Services differ"
-        )
+        click.echo(f"{shadow.nodes} nodes compare: {shadow.score or 'no rules of kube-proxy'} matches, {shadow.differing} Services differ")
     for node, words in late.items():
         click.echo(f"{node}: {words}")
 

@@ -1,6 +1,7 @@
 """What the agent would do on a node beside what kube-proxy does there: both rule sets are walked, and nothing is programmed.
 
 iptables-save ─▶ iptables ─┐
-netlink ───────▶ nftables ─┼─▶ comparison ─▶ report        `observer` does this Service by Service, slowly, in a thread
+netlink ───────▶ nftables ─┤
+both ──────────▶ ipvs ─────┼─▶ comparison ─▶ report        `observer` does this Service by Service, slowly, in a thread
 Frontends ─▶ lower ────────┘
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -27,11 +27,18 @@ Ways: TypeAlias = dict[str, Fraction]
 """What becomes of connections, in words, and of how large a part of them; together one."""
 
 
+class Side(NamedTuple):
+    """One of two rule sets, and the node as it is with it."""
+
+    rules: Rules
+    node: NodeAddresses
+
+
 class KubeProxyRules(Protocol):
     """The rules of a kube-proxy in one family, whatever its mode is."""
 
-    def sides(self, ports: Sequence[Frontends], settings: Settings) -> tuple[Rules, Rules]:
-        """kube-proxy's rules, and those of the agent in the same mode, as packets for these ports meet them. Raises RefusedError."""
+    def sides(self, ports: Sequence[Frontends], settings: Settings, node: NodeAddresses) -> tuple[Side, Side]:
+        """kube-proxy's, and that of the agent in the same mode, as packets for these ports meet them. Raises RefusedError."""
         ...
 
 
@@ -70,21 +77,23 @@ def _of_family(
     if not ports:
         return
     try:
-        sides = theirs[ports[0].family].sides(ports, settings)
+        sides = theirs[ports[0].family].sides(ports, settings, node)
     except RefusedError as error:
         yield f"the agent does not serve it: {error.refusal.reason}"
         return
     for flow in (flow for port in ports for flow in flows_of(port, settings, node)):
-        kube_proxy, agent = (_ways(rules, flow, node) for rules in sides)
+        kube_proxy, agent = (_ways(side, flow) for side in sides)
         same = kube_proxy == agent
         yield "" if same else f"{flow.client} to {flow.destination}: kube-proxy {_words(kube_proxy)}; the agent {_words(agent)}"
 
 
-def _ways(rules: Rules, flow: Flow, node: NodeAddresses) -> Ways:
+def _ways(side: Side, flow: Flow) -> Ways:
     """A rule that the walker does not know is a difference in itself."""
     found: defaultdict[str, Fraction] = defaultdict(Fraction)
+    rules, node = side
+    packet = node.leaving(flow.packet)
     try:
-        for share, fate in every_way(lambda choices: travel(rules, flow.packet, node, choices, Memory())):
+        for share, fate in every_way(lambda choices: travel(rules, packet, node, choices, Memory())):
             found[_fate(fate.verdict, fate.packet.destination, fate.packet.port, masqueraded=fate.packet.masqueraded)] += share
     except (ValueError, KeyError) as error:
         return {f"has a rule that cannot be read ({error})": Fraction(1)}

@@ -10,6 +10,8 @@ from functools import cached_property
 
 from msgspec import Struct
 
+from proxyconfig_agent.checks.shadow.comparison import Side
+from proxyconfig_agent.checks.shadow.flows import NodeAddresses
 from proxyconfig_agent.checks.walker.iptables.rules import IptablesRules
 from proxyconfig_agent.dataplane.iptables.delta import by_chain
 from proxyconfig_agent.dataplane.iptables.lower import lower
@@ -54,10 +56,12 @@ class Chains:
 
     chains: MutableMapping[Chain, tuple[str, ...]]
 
-    def sides(self, ports: Sequence[Frontends], settings: Settings) -> tuple[IptablesRules, IptablesRules]:
+    def sides(self, ports: Sequence[Frontends], settings: Settings, node: NodeAddresses) -> tuple[Side, Side]:
         """These rules, and those that iptables mode makes, as packets for these Service ports of one family meet them."""
         family = ports[0].family
-        return IptablesRules({family.value: self.about(ports)}), IptablesRules({family.value: desired(ports, settings, family)})
+        both = self.about(ports), desired(ports, settings, family)
+        theirs, own = (Side(IptablesRules({family.value: chains}), node) for chains in both)
+        return theirs, own
 
     def about(self, ports: Sequence[Frontends]) -> Chains:
         """Without the rules that match a single other address, or another node port: packets for these ports do not meet those, and there

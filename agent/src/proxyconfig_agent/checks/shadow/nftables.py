@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from proxyconfig_agent.checks.shadow.comparison import Side
+from proxyconfig_agent.checks.shadow.flows import NodeAddresses
 from proxyconfig_agent.checks.walker.nftables import tables
 from proxyconfig_agent.checks.walker.nftables.rules import NftablesRules
 from proxyconfig_agent.dataplane.nftables.kernel.changes import class_elements
@@ -16,7 +18,7 @@ from proxyconfig_agent.dataplane.nftables.model.table import TABLE
 from proxyconfig_agent.dataplane.nftables.table.state import TableState
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.dataplane.tables.model.elements import encoded
-from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO, Chain, Container, Elements
+from proxyconfig_agent.dataplane.tables.model.ruleset import NFPROTO, Chain, Container, Elements, Fixed
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink.frames import attributes
 from proxyconfig_agent.select.frontends import Frontends
@@ -31,12 +33,13 @@ class KubeProxyTable(Struct, frozen=True):
     family: Family
     table: tables.Table
 
-    def sides(self, ports: Sequence[Frontends], settings: Settings) -> tuple[NftablesRules, NftablesRules]:
+    def sides(self, ports: Sequence[Frontends], settings: Settings, node: NodeAddresses) -> tuple[Side, Side]:
         """Its rules, and those that nftables mode makes of these Service ports. A lookup leads to what concerns these ports alone, so
         the rest of the table costs nothing. Raises RefusedError."""
         protocol = NFPROTO[self.family]
         own = desired(ports, settings, self.family)
-        return NftablesRules({(protocol, KUBE_PROXY): self.table}), NftablesRules({(protocol, TABLE): own})
+        theirs = NftablesRules({(protocol, KUBE_PROXY): self.table})
+        return Side(theirs, node), Side(NftablesRules({(protocol, TABLE): own}), node)
 
 
 def desired(ports: Iterable[Frontends], settings: Settings, family: Family) -> tables.Table:
@@ -45,9 +48,14 @@ def desired(ports: Iterable[Frontends], settings: Settings, family: Family) -> t
     of_ports = state.delta(state.lower({port.name: port for port in ports}, settings)).added
     picks = state.classes.codes
     codes = class_elements(picks)
-    chains = {name: _chain(chain) for name, chain in there.chains.items()} | {pick.chain: _chain(chain_of(pick, family)) for pick in picks}
-    filled = (there.elements, {sets.CLASSES: codes, sets.PICKS: codes}, of_ports)
-    return tables.Table(b"", chains, {name: _set(name, container, filled) for name, container in there.containers.items()})
+    return filled(there, {pick.chain: chain_of(pick, family) for pick in picks}, ({sets.CLASSES: codes, sets.PICKS: codes}, of_ports))
+
+
+def filled(there: Fixed, further: Mapping[str, Chain], elements: Iterable[Elements]) -> tables.Table:
+    """What a mode makes of Settings alone, with further chains and elements."""
+    chains = {name: _chain(chain) for name, chain in (*there.chains.items(), *further.items())}
+    every = (there.elements, *elements)
+    return tables.Table(b"", chains, {name: _set(name, container, every) for name, container in there.containers.items()})
 
 
 def _chain(chain: Chain) -> tables.Chain:
@@ -57,10 +65,10 @@ def _chain(chain: Chain) -> tables.Chain:
     return tables.Chain(b"", chain.hook.kind, chain.hook.number, chain.hook.priority, rules=rules)
 
 
-def _set(name: str, container: Container, filled: Iterable[Elements]) -> tables.Set:
+def _set(name: str, container: Container, every: Iterable[Elements]) -> tables.Set:
     value_length = container.value[1] if container.value else 0
     made = tables.Set(b"", container.flags, container.key_length, value_length, container.size, container.fields)
-    for elements in filled:
+    for elements in every:
         for _, payload in attributes(b"".join(encoded(elements.get(name, {}).items()))):
             made.add(payload)
     return made

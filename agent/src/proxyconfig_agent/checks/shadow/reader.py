@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 
+from proxyconfig_agent.checks.shadow import ipvs_reader
 from proxyconfig_agent.checks.shadow.comparison import KubeProxyRules
 from proxyconfig_agent.checks.shadow.iptables import Chains, saved
 from proxyconfig_agent.checks.shadow.nftables import KubeProxyTable
@@ -24,7 +25,7 @@ def read() -> Mapping[Family, KubeProxyRules]:
     """Of the families in which kube-proxy has rules, in the network namespace of the calling thread. What cannot be read is not there.
 
     A kube-proxy that starts removes what it left in another mode, so those of one mode are all there are."""
-    return _of_nftables() or _of_iptables()
+    return _of_nftables() or _of_chains()
 
 
 def _of_nftables() -> dict[Family, KubeProxyTable]:
@@ -32,6 +33,16 @@ def _of_nftables() -> dict[Family, KubeProxyTable]:
         with closing(Connection()) as connection:
             return {family: KubeProxyTable(family, table) for family, table in kube_proxy_tables(connection).items()}
     except (KernelError, OSError):
+        return {}
+
+
+def _of_chains() -> Mapping[Family, KubeProxyRules]:
+    chains = _of_iptables()
+    if not any(map(ipvs_reader.is_ipvs, chains.values())):
+        return chains
+    try:
+        return ipvs_reader.read(chains)
+    except OSError:
         return {}
 
 
