@@ -22,6 +22,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "iptables": ("tests/kernel/iptables", "tests/kernel/iptables_port"),
     "ipvs": ("tests/kernels/ipvs",),
     "adoption": ("tests/kernels/adoption",),
+    "shadow": ("tests/kernels/shadow",),
     "userspace": ("tests/kernel/userspace",),
     "node": ("tests/kernel/node",),
     "faults": ("tests/kernel/faults",),
