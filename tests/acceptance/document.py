@@ -66,7 +66,7 @@ def _upstream_ipvs() -> Iterator[str]:
     """kube-proxy's deprecated ipvs mode: ours does as its other modes do."""
     found, every = upstreamipvs.otherwise(), sum(len(round_.cases) for round_ in upstreamipvs.rounds())
     alike = every - sum(map(len, found.values()))
-    yield f"The real kube-proxy in ipvs mode was tried with {every:,} of the cases on Linux 6.1, all but those of bridgeInterface,"
+    yield f"The real kube-proxy in ipvs mode was tried with all {every:,} cases on Linux 6.1,"
     yield f"and does in {alike:,} as the agent. In the others:"
     yield ""
     for because, cases in found.items():

@@ -1,6 +1,6 @@
 """Where the real kube-proxy in ipvs mode does something else than is expected of our modes: by reason, from `upstreamipvs.yaml`.
 
-It was tried with all scenarios but the one where pods are those behind a bridge: all of it takes an hour and a half.
+It was tried with all scenarios: all of it takes an hour and a half.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Any
 
 from tests.support.documents import document
 from tests.support.scenarios.cases import Case, Round, rounds_of
-from tests.support.scenarios.scenario import Scenario, load
+from tests.support.scenarios.scenario import load
 
 TABLE = Path(__file__).with_name("upstreamipvs.yaml")
-UNTRIED = "bridge-interface"
 _ID = re.compile(r"(?P<step>[^:]+):(?P<client>[^>]+)->(?P<service>[^.]+)\.(?P<destination>\w+)\[")
 _KINDS = ("from", "service", "to")
 
@@ -58,15 +57,10 @@ def because(case: Case) -> str:
     return next((reason.because for reason in reasons() if reason.explains(case)), "")
 
 
-def is_tried(scenario: Scenario) -> bool:
-    """Whether the real kube-proxy plays it in ipvs mode."""
-    return scenario.config != UNTRIED
-
-
 @cache
 def rounds() -> Sequence[Round]:
     """All that it plays."""
-    return rounds_of(filter(is_tried, load()), mode="ipvs")
+    return rounds_of(load(), mode="ipvs")
 
 
 @cache

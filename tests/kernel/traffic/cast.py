@@ -9,7 +9,6 @@ from functools import cache
 
 import pytest
 from _pytest.mark import ParameterSet
-from tests.acceptance import upstreamipvs
 from tests.kernel.traffic.inprocess import DATAPLANES
 from tests.support.netns import ipvs, nf_tables
 from tests.support.scenarios.cases import Case, Round, rounds_of
@@ -94,7 +93,7 @@ _WHOLES = {
 }
 IPVS_SAMPLE = (_SAMPLES[nf_tables.is_there()],) if ipvs.is_there() else ()
 IPVS_WHOLE = (_WHOLES[nf_tables.is_there()],) if ipvs.is_there() else ()
-IPVS_UPSTREAM = (Part(f"kube-proxy-{IPVS}", IPVS, upstreamipvs.is_tried),) if ipvs.is_there() and nf_tables.is_there() else ()
+IPVS_UPSTREAM = (Part(f"kube-proxy-{IPVS}", IPVS),) if ipvs.is_there() and nf_tables.is_there() else ()
 
 
 @dataclass(frozen=True, slots=True)
