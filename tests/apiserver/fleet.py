@@ -41,6 +41,8 @@ class Fleet:
         """Nodes on which nothing happens any more."""
         self.stubborn: set[str] = set()
         """Nodes whose agents never report a removal."""
+        self.with_kube_proxy: set[str] = set()
+        """Nodes on which a kube-proxy serves: their agents give them back."""
         self.silent: set[str] = set()
         """Nodes whose agents do not reach the API server, though kubelet does."""
         self.going_back: set[str] = set()
@@ -135,7 +137,8 @@ class Fleet:
     def _due(self, each: Object, templates: Mapping[str, Object], pods: Iterable[Object], proxy: Object | None) -> Iterator[Work]:
         """What is to be done on a node, in order."""
         name = each["metadata"]["name"]
-        config = each["metadata"].get("labels", {}).get(names.CONFIG_LABEL, "")
+        labels = each["metadata"].get("labels", {})
+        config = labels.get(names.CONFIG_LABEL) or labels.get(names.LEAVING_LABEL) or ""
         mine, found = f"agent-{config}-{name}", None
         yield from self._due_of_probes(name, (item for item in pods if _is_probe(item)))
         for item in (item for item in pods if not _is_probe(item)):
@@ -179,8 +182,8 @@ class Fleet:
         return _image(made) in self.missing_images
 
     def _due_of_agent(self, proxy: Object) -> Iterator[Work]:
-        name, removing = proxy["metadata"]["name"], proxy["spec"]["action"] == "Remove"
-        observed = proxy.get("status", {}).get("observedGeneration") == proxy["metadata"]["generation"]
+        name, status, removing = proxy["metadata"]["name"], proxy.get("status", {}), self._ends(proxy)
+        observed = status.get("observedGeneration") == proxy["metadata"]["generation"] and (not removing or "removed" in status)
         if not observed and not (removing and name in self.stubborn):
             yield partial(self._report, proxy)
         if time.monotonic() - self._renewed.get(name, float("-inf")) >= self.renew_s:
@@ -188,12 +191,16 @@ class Fleet:
 
     def _report(self, proxy: Object) -> None:
         name, generation, spec = proxy["metadata"]["name"], proxy["metadata"]["generation"], proxy["spec"]
-        removing = spec["action"] == "Remove"
+        removing = self._ends(proxy)
         before = proxy.get("status", {}).get("observedRevision", "")
         back = name in self.going_back and before not in ("", spec["revisionName"]) and not removing
         self._write(proxy, self._gone_back(proxy) if back else self._done(spec, generation, removing=removing))
         if removing:
             self.removals.append(name)
+
+    def _ends(self, proxy: Object) -> bool:
+        action, name = proxy["spec"]["action"], proxy["metadata"]["name"]
+        return action == "Remove" or (action == "GiveBack" and name in self.with_kube_proxy)
 
     def _done(self, spec: Object, generation: int, *, removing: bool) -> Object:
         """The status of an agent that has done what it was asked for."""

@@ -76,6 +76,24 @@ def test_deleted_in_the_foreground_agents_stay_until_they_have_removed_everythin
     soon(lambda: cluster.names(DAEMONSETS) == [])
 
 
+def test_an_agents_pod_stays_on_a_node_that_is_given_back_until_that_is_done(cluster: Api) -> None:
+    cluster.patch(f"{CONFIGS}/x", {"spec": {"removalPolicy": "Keep"}})
+    before = pods_by_node(cluster)
+    cluster.delete(f"{CONFIGS}/x")
+
+    def labels() -> list[bool]:
+        work(cluster)
+        every = [cluster.have(f"{NODES}/{name}")["metadata"]["labels"] for name in cluster.names(NODES)]
+        return [names.LEAVING_LABEL in each and names.CONFIG_LABEL not in each for each in every]
+
+    soon(labels, until=[True, True].__eq__)
+    cluster.delete(f"{PODS}/{before['n1']}?gracePeriodSeconds=0")  # what is made of that node now was made of the other
+    soon(lambda: work(cluster) == {"n1", "n2"} and pods_by_node(cluster)["n1"] != before["n1"])
+    assert pods_by_node(cluster)["n2"] == before["n2"]
+    cluster.patch(f"{CONFIGS}/x", {"spec": {"removalPolicy": "Remove"}})
+    soon(lambda: work(cluster) == set() and cluster.get(f"{CONFIGS}/x") is None)
+
+
 def test_one_of_the_same_name_may_follow_at_once(cluster: Api) -> None:
     cluster.delete(f"{CONFIGS}/x")
     soon(lambda: work(cluster) is not None and cluster.get(f"{CONFIGS}/x") is None)
@@ -95,6 +113,11 @@ def agents(api: Api) -> list[Object]:
     """The agents' pods that the scheduler has given to a node."""
     mine = (each for each in api.every(PODS) if names.CONFIG_LABEL in each["metadata"].get("labels", {}))
     return [each for each in mine if each["spec"].get("nodeName")]
+
+
+def pods_by_node(api: Api) -> dict[str, str]:
+    """Names of the agents' pods."""
+    return {each["spec"]["nodeName"]: each["metadata"]["name"] for each in agents(api) if "deletionTimestamp" not in each["metadata"]}
 
 
 def serve(api: Api, nodes: int) -> None:

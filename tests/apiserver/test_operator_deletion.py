@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.apiserver.expect import event, gone, happened, is_ready, says, soon
 from tests.apiserver.fleet import Fleet
-from tests.apiserver.objects import CONFIGS, DAEMONSETS, NODES, PROXIES, Api, config
+from tests.apiserver.objects import CONFIGS, DAEMONSETS, NODES, PODS, PROXIES, Api, config
 from tests.apiserver.process import OperatorProcess
 from tests.apiserver.wallclock import wrong_by
 from tests.support.polling import eventually
@@ -50,6 +50,63 @@ def test_it_waits_for_the_last_node_and_says_for_whom(api: Api, fleet: Fleet) ->
     assert waiting["message"] == "waiting for 1 nodes to confirm that their cleanup is complete: n2"
     fleet.stubborn.clear()
     gone(api, f"{CONFIGS}/x")
+
+
+@pytest.mark.usefixtures("patient")
+def test_nodes_that_are_given_back_keep_their_agents_until_kube_proxy_serves_them(api: Api, fleet: Fleet) -> None:
+    fleet.join("n1", "n2")
+    api.apply(f"{CONFIGS}/x", config("x", removalPolicy="Keep"))
+    is_ready(api, "x", 2)
+
+    api.delete(f"{CONFIGS}/x")
+
+    soon(lambda: [labels_of(api, name) for name in ("n1", "n2")], until=[{names.LEAVING_LABEL: "x"}].__mul__(2).__eq__)
+    waiting = soon(lambda: says(api, "x", "Ready", "False", "GivingBack"), until=lambda seen: "2 nodes" in seen["message"])
+    assert waiting["message"].startswith("waiting for kube-proxy to serve 2 nodes: n1, n2; set spec.removalPolicy to Remove")
+    assert (len(api.names(PODS)), fleet.removals) == (2, [])
+    fleet.with_kube_proxy.add("n1")
+    soon(lambda: labels_of(api, "n1"), until={}.__eq__)
+    assert labels_of(api, "n2") == {names.LEAVING_LABEL: "x"}
+    fleet.with_kube_proxy.add("n2")
+    gone(api, f"{CONFIGS}/x")
+    assert labels_of(api, "n2") == {}
+    assert event(api, "GivingBack")["note"].startswith("2 nodes (n1, n2) keep their rules until kube-proxy serves there")
+    assert not happened(api, "RemovalNotProven")
+
+
+@pytest.mark.usefixtures("patient")
+def test_nodes_go_without_a_kube_proxy_when_the_policy_is_changed_meanwhile(api: Api, fleet: Fleet) -> None:
+    fleet.join("n1")
+    api.apply(f"{CONFIGS}/x", config("x", removalPolicy="Keep"))
+    is_ready(api, "x", 1)
+    api.delete(f"{CONFIGS}/x")
+    says(api, "x", "Ready", "False", "GivingBack")
+
+    api.patch(f"{CONFIGS}/x", {"spec": {"removalPolicy": "Remove"}})
+
+    gone(api, f"{CONFIGS}/x")
+    assert (fleet.removals, labels_of(api, "n1")) == (["n1"], {})
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_node_that_is_selected_again_comes_back_while_kube_proxy_is_awaited(api: Api, fleet: Fleet) -> None:
+    fleet.join("n1")
+    api.apply(f"{CONFIGS}/x", config("x", removalPolicy="Keep"))
+    is_ready(api, "x", 1)
+    api.apply(f"{CONFIGS}/x", config("x", removalPolicy="Keep", nodeSelector={"matchLabels": {"pool": "none"}}))
+    soon(lambda: labels_of(api, "n1"), until={names.LEAVING_LABEL: "x"}.__eq__)
+
+    api.apply(f"{CONFIGS}/x", config("x", removalPolicy="Keep"))
+
+    soon(lambda: labels_of(api, "n1"), until={names.CONFIG_LABEL: "x"}.__eq__)
+    is_ready(api, "x", 1)
+    assert fleet.removals == []
+
+
+def labels_of(api: Api, node: str) -> dict[str, str]:
+    """Those of the operator."""
+    labels: dict[str, str] = api.have(f"{NODES}/{node}")["metadata"]["labels"]
+    return {key: value for key, value in labels.items() if key in (names.CONFIG_LABEL, names.LEAVING_LABEL)}
 
 
 @pytest.mark.parametrize("skew_s", [0, 600, -600], ids=["clock-right", "clock-10-minutes-ahead", "clock-10-minutes-behind"])

@@ -48,8 +48,11 @@ def test_a_proxyconfig_becomes_agents_on_its_nodes(api: Api, fleet: Fleet) -> No
     uid = api.have(f"{CONFIGS}/x")["metadata"]["uid"]
     assert [each["uid"] for each in api.have(f"{REVISIONS}/{revision}")["metadata"]["ownerReferences"]] == [uid]
     assert "ownerReferences" not in api.have(f"{DAEMONSETS}/proxyconfig-x")["metadata"], "the garbage collector must not end agents"
-    chosen = api.have(f"{DAEMONSETS}/proxyconfig-x")["spec"]["template"]["spec"]["nodeSelector"]
-    assert chosen == {names.CONFIG_LABEL: "x", "kubernetes.io/os": "linux"}
+    chosen = api.have(f"{DAEMONSETS}/proxyconfig-x")["spec"]["template"]["spec"]
+    (of_members, of_leaving) = chosen["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert chosen["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert of_members == {"matchExpressions": [{"key": names.CONFIG_LABEL, "operator": "In", "values": ["x"]}]}
+    assert of_leaving == {"matchExpressions": [{"key": names.LEAVING_LABEL, "operator": "In", "values": ["x"]}]}
 
 
 def test_a_node_that_joins_gets_an_agent(api: Api, fleet: Fleet) -> None:

@@ -285,7 +285,9 @@ def test_the_operator_labels_nodes(operator_account: User, nodes: Api) -> None:
     ],
 )
 def test_the_operator_changes_nothing_else_of_a_node_even_if_rbac_is_too_wide(operator_account: User, words: tuple[str, ...]) -> None:
-    assert "the operator may change only the label proxyconfig.dev/config of a Node" in operator_account.does(*words)
+    assert "the operator may change only the labels proxyconfig.dev/config and proxyconfig.dev/leaving of a Node" in operator_account.does(
+        *words
+    )
 
 
 def test_whoever_edits_a_nodeproxy_is_told_where_the_change_belongs(nodes: Api, installed: ControlPlane) -> None:

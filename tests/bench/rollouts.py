@@ -28,8 +28,8 @@ from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_api.status.rollout import RolloutPhase
 from proxyconfig_client.watch.objects import Key
 from proxyconfig_operator.apply.reconciler import Reconciler
-from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Revision
-from proxyconfig_operator.model.writes import Apply, Delete, Resource, Unlabel, Write
+from proxyconfig_operator.model.objects import Config, DaemonSet, Revision
+from proxyconfig_operator.model.writes import Apply, Delete, Label, Resource, Write
 from proxyconfig_operator.watch.caches import Caches
 from proxyconfig_operator.watch.observations import Observations
 
@@ -74,8 +74,10 @@ class Server:
                 case Delete():
                     self.writes[f"delete {each.resource.value}"] += 1
                     self._delete(each)
-                case Unlabel():
-                    raise AssertionError("nobody leaves")
+                case Label():
+                    self.writes[Resource.NODE.value] += 1
+                    self._podless.add(each.node)
+                    self.caches.nodes.on_upsert(node(each.node, **{key: value for key, value in each.labels.items() if value}))
         return ()
 
     async def post(self, *_: object, **__: object) -> None:
@@ -101,10 +103,6 @@ class Server:
                 body = {"metadata": metadata | {"generation": self._generations[write.name]}, "spec": write.body["spec"]}
                 self._changed[write.name] = codec.decode(body, NodeProxy)
                 self.caches.proxies.on_upsert(self._changed[write.name])
-            case Resource.NODE:
-                labelled: Node = node(write.name, **metadata["labels"])
-                self._podless.add(write.name)
-                self.caches.nodes.on_upsert(labelled)
             case Resource.DAEMON_SET:
                 self.caches.daemonsets.on_upsert(msgspec.convert(dict(write.body) | {"metadata": metadata}, DaemonSet))
             case Resource.REVISION:

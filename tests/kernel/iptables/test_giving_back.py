@@ -12,7 +12,7 @@ from tests.kernel.iptables.generated import Generator
 from tests.kernel.iptables.settings import Setting
 from tests.kernel.iptables.sides import agent, kube_proxy, side
 
-from proxyconfig_agent.dataplane.modes.modes import give_back, left_behind
+from proxyconfig_agent.dataplane.modes.modes import departure, left_behind
 from proxyconfig_agent.dataplane.modes.ownership import Ownership
 from proxyconfig_agent.dataplane.modes.takeover import any_here
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
@@ -32,7 +32,7 @@ def test_chains_stay_for_kube_proxy_and_everything_else_goes(laboratory: Laborat
             place.tables(mark)
         before = place.tables(mark)
         place.namespace.call(_own)
-        assert place.namespace.call(give_back) == []
+        assert place.namespace.call(_given_back) == []
         assert place.tables(mark) == before
         assert "proxyconfig" not in place.namespace.run("nft", "list", "tables")
         assert not place.namespace.call(lambda: any_here(left_behind()))
@@ -41,6 +41,12 @@ def test_chains_stay_for_kube_proxy_and_everything_else_goes(laboratory: Laborat
             for family, tables in before.items():
                 gone = tables.chains.keys() - newer[family].chains.keys()
                 assert {_service(tables.chains[name]) for name in gone} <= {MARK}
+
+
+def _given_back() -> list[str]:
+    leaving = departure(chains_stay=True)
+    assert leaving.step(0)
+    return leaving.left
 
 
 def _own() -> None:

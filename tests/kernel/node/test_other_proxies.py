@@ -11,8 +11,10 @@ import pytest
 from tests.support.netns.namespace import Namespace, namespaces
 
 from proxyconfig_agent.dataplane.modes.ownership import Ownership
+from proxyconfig_agent.ingest.model import Family
+from proxyconfig_agent.node.other_proxies.arrival import Running
 from proxyconfig_agent.node.other_proxies.other_proxies import PORT, Seen
-from proxyconfig_agent.node.other_proxies.other_proxies_reader import look
+from proxyconfig_agent.node.other_proxies.other_proxies_reader import look, running
 
 pytestmark = pytest.mark.kernel
 
@@ -64,6 +66,28 @@ def test_a_kube_proxy_that_runs_is_found_by_its_port_and_an_agent_is_none(node: 
 def test_an_agent_that_has_no_order_yet_is_no_kube_proxy(node: Namespace) -> None:
     with answering(node, {"/proxyMode": "nftables", "/configz": "{}"}):
         assert node.call(look) == Seen()
+
+
+METRICS = 'kubeproxy_sync_proxy_rules_last_timestamp_seconds{ip_family="IPv4"} 1.7e+09\n' + "# filled\n" * 1000
+
+
+@pytest.mark.parametrize(
+    ("mode", "rules"),
+    [
+        ("nftables", ("nft", "add", "table", "ip", "kube-proxy")),
+        ("iptables", ("iptables-nft", "-t", "nat", "-N", "KUBE-SERVICES")),
+        ("iptables", ("iptables-legacy", "-t", "nat", "-N", "KUBE-SERVICES")),
+        ("ipvs", ("ip", "link", "add", "kube-ipvs0", "type", "veth", "peer", "name", "other")),
+    ],
+)
+def test_a_kube_proxy_has_synced_where_it_says_so_and_the_kernel_has_its_rules(node: Namespace, mode: str, rules: tuple[str, ...]) -> None:
+    assert node.call(running) == Running()
+    with answering(node, {"/proxyMode": mode, "/configz": '{"kubeproxy.config.k8s.io": {}}', "/metrics": METRICS}):
+        assert node.call(running) == Running(mode)
+        node.run(*rules)
+        assert node.call(running) == Running(mode, frozenset({Family.IPV4}))
+    with answering(node, {"/proxyMode": mode, "/configz": '{"kubeproxy.config.k8s.io": {}}', "/metrics": ""}):
+        assert node.call(running) == Running(mode)
 
 
 @contextlib.contextmanager

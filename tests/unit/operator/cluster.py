@@ -15,7 +15,7 @@ from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_operator.decide.plan import orphan_plan, plan_of
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import OS_LABEL, Config, DaemonSet, Node, Revision
-from proxyconfig_operator.model.writes import Apply, Delete, Resource, Unlabel, Write
+from proxyconfig_operator.model.writes import Apply, Delete, Label, Resource, Write
 
 Manifest = dict[str, Any]
 READY = {"type": "Ready", "status": "True", "reason": "Synced", "message": "", "lastTransitionTime": NOW.isoformat()}
@@ -70,8 +70,9 @@ class Cluster:
             match write:
                 case Apply():
                     self._apply(write)
-                case Unlabel() if write.node in self._nodes:
-                    self._nodes[write.node]["metadata"]["labels"].pop(write.label, None)
+                case Label() if self._nodes.get(write.node, {}).get("metadata", {}).get("uid") == write.uid:
+                    labels = self._nodes[write.node]["metadata"]["labels"] | dict(write.labels)
+                    self._nodes[write.node]["metadata"]["labels"] = {key: value for key, value in labels.items() if value is not None}
                 case Delete() if write.resource is Resource.POD:
                     self._pods = {key: made for key, made in self._pods.items() if write.name != f"pod-{key[0]}"}
                 case Delete() if self.objects[write.resource].get(write.name, {}).get("metadata", {}).get("uid") == write.uid:
@@ -87,7 +88,7 @@ class Cluster:
             if name not in self._with_agents() or status.get("observedGeneration") == generation:
                 continue
             busy = True
-            removed = {"removed": {"objects": 0}} if each["spec"]["action"] == "Remove" else {}
+            removed = {"removed": {"objects": 0}} if each["spec"]["action"] != "Apply" else {}
             each["status"] = {
                 "observedGeneration": generation,
                 "observedRevision": each["spec"]["revisionName"],
@@ -115,9 +116,9 @@ class Cluster:
         return self.objects[Resource.NODE]
 
     def _with_agents(self) -> dict[str, Manifest]:
-        """The nodes whose label a DaemonSet selects."""
+        """The nodes one of whose labels a DaemonSet selects."""
         selected = {each["metadata"]["labels"][names.CONFIG_LABEL] for each in self.objects[Resource.DAEMON_SET].values()}
-        return {name: each for name, each in self._nodes.items() if each["metadata"]["labels"].get(names.CONFIG_LABEL) in selected}
+        return {name: each for name, each in self._nodes.items() if _owner(each) in selected}
 
     def _agents(self) -> dict[tuple[str, str], str]:
         """The pods that the DaemonSet controller keeps, and makes where there are none."""
@@ -125,7 +126,7 @@ class Cluster:
             each["metadata"]["labels"][names.CONFIG_LABEL]: each["spec"]["template"]["metadata"]["labels"][names.POD_REVISION_LABEL]
             for each in self.objects[Resource.DAEMON_SET].values()
         }
-        owners = {name: each["metadata"]["labels"][names.CONFIG_LABEL] for name, each in self._with_agents().items()}
+        owners = {name: _owner(each) for name, each in self._with_agents().items()}
         self._pods = {key: self._pods.get(key, templates[key[1]]) for key in owners.items()}
         return self._pods
 
@@ -149,7 +150,7 @@ class Cluster:
         if write.resource is Resource.REVISION:
             assert known.get("data", body["data"]) == body["data"], "data of a ControllerRevision is immutable"
         if write.resource is Resource.NODE_PROXY:
-            assert body["spec"]["revisionName"] in self.objects[Resource.REVISION] or body["spec"]["action"] == "Remove", (
+            assert body["spec"]["revisionName"] in self.objects[Resource.REVISION] or body["spec"]["action"] != "Apply", (
                 "names a revision that is not there"
             )
             known["metadata"]["generation"] += known.get("spec", body["spec"]) != body["spec"]
@@ -170,3 +171,8 @@ class Cluster:
                 owners = each["metadata"].get("ownerReferences", [])
                 if owners and not any(owner["uid"] in alive for owner in owners):
                     del kind[name]
+
+
+def _owner(node: Manifest) -> str:
+    labels = node["metadata"]["labels"]
+    return labels.get(names.CONFIG_LABEL) or labels.get(names.LEAVING_LABEL) or ""

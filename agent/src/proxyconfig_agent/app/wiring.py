@@ -21,9 +21,9 @@ from proxyconfig_agent.controller.active.active_mode import Modes
 from proxyconfig_agent.controller.change.change_record import ChangeRecord
 from proxyconfig_agent.controller.change.transaction import Observation
 from proxyconfig_agent.controller.controller import NodeController
-from proxyconfig_agent.controller.inputs.neighbour import OtherProxy
+from proxyconfig_agent.controller.inputs.other_proxy import OtherProxy
 from proxyconfig_agent.controller.inputs.sources import Reporters, Sources
-from proxyconfig_agent.dataplane.modes.modes import built, installed
+from proxyconfig_agent.dataplane.modes.modes import built, departure, installed
 from proxyconfig_agent.dataplane.port import Installed
 from proxyconfig_agent.ingest.model import Address
 from proxyconfig_agent.node.addresses import rtnetlink
@@ -34,6 +34,7 @@ from proxyconfig_agent.node.other_proxies import other_proxies_reader, other_pro
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts
 from proxyconfig_agent.report.http.bind_address import Bind
 from proxyconfig_agent.report.http.health import Health
+from proxyconfig_agent.report.http.page import Page
 from proxyconfig_agent.report.http.routes import health_routes, metrics_routes
 from proxyconfig_agent.report.http.server import Routes, serve
 from proxyconfig_agent.report.metrics.definitions import CONNTRACK_TABLE
@@ -80,6 +81,7 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, i
         metrics.flows_deleted,
         partial(recorder.set_finding, Source.CONNTRACK),
     )
+    metrics_page = Page()
     checkpointer = Checkpointer(CheckpointFile(options.state, options.node), cluster) if options.state else None
     agent = NodeController(
         informers,
@@ -93,7 +95,14 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, i
         health_ports=HealthPorts(health.serves, recorder.unopened),
         watches=watches,
         observation=Observation(ChangeRecord(), probe, probe_pod.ask, Signals(counters.read, time.monotonic), Clock()),
-        other_proxy=OtherProxy(other_proxies_reader.look, other_proxies_remover.remove),
+        other_proxy=OtherProxy(
+            look=other_proxies_reader.look,
+            remove=other_proxies_remover.remove,
+            running=other_proxies_reader.running,
+            has_chains=other_proxies_reader.has_chains,
+            leave_port=metrics_page.leave,
+        ),
+        depart=departure,
         checkpointer=checkpointer,
     )
     with contextlib.closing(agent):
@@ -104,7 +113,7 @@ async def work(options: Options, connection: ApiClient, cluster: ClusterState, i
             group.create_task(recorder.post(Events(connection, AGENT, options.node), options.node))
             group.create_task(_page(Source.HEALTHZ, options.healthz, health_routes(health, metrics), recorder))
             pages = metrics_routes(metrics, lambda: recorder.state.mode.effective, agent.configuration)
-            group.create_task(_page(Source.METRICS, options.metrics, pages, recorder))
+            group.create_task(metrics_page.run(partial(_page, Source.METRICS, options.metrics, pages, recorder)))
 
 
 def _modes(metrics: Metrics, cleaner: ConntrackCleaner) -> Modes:

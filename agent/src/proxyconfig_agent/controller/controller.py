@@ -20,10 +20,13 @@ from proxyconfig_agent.controller.active.active_runner import ActiveRunner
 from proxyconfig_agent.controller.beat import beat
 from proxyconfig_agent.controller.change.transaction import Observation, Transaction
 from proxyconfig_agent.controller.cluster_changes import ClusterChanges
-from proxyconfig_agent.controller.inputs.neighbour import Neighbour, OtherProxy
+from proxyconfig_agent.controller.inputs.arrival_watch import ArrivalWatch
+from proxyconfig_agent.controller.inputs.neighbour import Neighbour
 from proxyconfig_agent.controller.inputs.node_addresses import NodeAddresses
+from proxyconfig_agent.controller.inputs.other_proxy import OtherProxy
 from proxyconfig_agent.controller.inputs.readiness import CacheReadiness
 from proxyconfig_agent.controller.inputs.sources import Reporters, Sources
+from proxyconfig_agent.controller.leaving import Depart, Leaving, Parts
 from proxyconfig_agent.controller.retry import RetryTimer
 from proxyconfig_agent.controller.step import Inputs, Plan, Prepare, Step, Wait, next_step
 from proxyconfig_agent.node.host import Host
@@ -63,6 +66,7 @@ class NodeController:
         watches: Watches,
         observation: Observation,
         other_proxy: OtherProxy,
+        depart: Depart,
         checkpointer: Checkpointer | None = None,
     ) -> None:
         self._informers, self._cluster, self._recorder, self._host = informers, cluster, recorder, host
@@ -78,15 +82,18 @@ class NodeController:
             cluster, recorder, observation, self._changed.set, has_rules=self._active.has_rules, known=self._readiness.known
         )
         self._neighbour = Neighbour(other_proxy, cluster, recorder, has_rules=self._active.has_rules, changed=self._changed.set)
+        self._arrival = ArrivalWatch(other_proxy, cluster, recorder, changed=self._changed.set)
+        served = (self._runner, self._active, self._neighbour, self._readiness, programmed, self._health_checks)
+        self._leaving = Leaving(Parts(*served, recorder, host, self._retry), depart)
         self._reporter: Reporter | None = None
         self._desired: Desired | None = None
-        self._removed: Desired | None = None
         self._prepared: Prepare | None = None
         self._decoded_s = 0.0
 
     def close(self) -> None:
         """Give back what is held, and keep what is known; the kernel's state stays."""
         self._readiness.save()
+        self._leaving.serve()
         self._active.close()
 
     async def run(self) -> NoReturn:
@@ -96,7 +103,8 @@ class NodeController:
             self._informers.tell(self.changes)
             beats = beat(self._recorder, self._transaction, self._watches, self._active, self._changed.set)
             own = (self._addresses.watch(), beats, self._health_checks.run(), self._readiness.run(self._may_use_checkpoint))
-            for work in (source.run(), self._transaction.run(), self._neighbour.run(), self._neighbour.observer.run(), *own):
+            others = (self._neighbour.run(), self._neighbour.observer.run(), self._arrival.run())
+            for work in (source.run(), self._transaction.run(), *others, *own):
                 group.create_task(work)
             while True:
                 self._changed.clear()
@@ -127,6 +135,7 @@ class NodeController:
             self._reporter.again()
         if desired != before:
             self._retry.reset()
+        self._arrival.expect(expected=desired.give_back)
         self._transaction.order(desired)
         self._changed.set()
 
@@ -149,6 +158,7 @@ class NodeController:
             service_cidrs=self._readiness.service_cidrs(),
             other_runs=self._neighbour.runs,
             left=self._neighbour.left,
+            arrival=self._arrival.arrival,
             serves=self._neighbour.serves,
             stands=self._neighbour.stands,
             caches_ready=self._readiness.complete,
@@ -162,7 +172,7 @@ class NodeController:
             over=self._transaction.is_over,
             settled=self._transaction.is_settled,
             unreported=self._transaction.unreported,
-            removed=self._removed,
+            removed=self._leaving.removed,
             retry_waits=self._retry.waits,
         )
 
@@ -197,15 +207,16 @@ class NodeController:
                 self._note_safe()
             case steps.Discard(left):
                 await self._neighbour.discard(left)
-            case steps.Remove(desired):
-                await self._remove(desired)
+            case steps.Remove() | steps.GiveBack():
+                self._prepared = None
+                await self._leaving.end(step)
 
     def _prepare_for(self, plan: Plan) -> None:
         self._neighbour.serve()
         self._active.accept(plan.desired.spec)
         self._recorder.set_findings(Source.SETTINGS, *plan.findings)
         self._health_checks.listen(plan.listen_on)
-        self._removed = None
+        self._leaving.serve()
 
     def _synced(self, sync: SyncResult, applied: Desired | None) -> None:
         before_s, self._decoded_s = self._decoded_s, self._informers.decode_s()
@@ -231,20 +242,3 @@ class NodeController:
         """What the next boot is to do while the API server does not answer."""
         if (safe := self._transaction.safe) is not None and self._runner.plan is not None:
             self._readiness.note(safe)
-
-    async def _remove(self, desired: Desired) -> None:
-        """Remove all that is ours; what cannot be removed is tried again."""
-        await self._runner.stop()
-        self._prepared = None
-        left = await self._active.remove(keep=desired.keep)
-        if left != []:
-            self._retry.later()
-        if left is None:
-            return
-        self._removed = None if left else desired
-        self._neighbour.removed()
-        self._programmed.clear()
-        self._readiness.discard()
-        self._health_checks.synced()
-        self._recorder.removed(desired, left=len(left), host=() if desired.keep else self._host.restore())
-        _log.info("removed", left=left)

@@ -8,11 +8,12 @@ from typing import TypeAlias
 from msgspec import Struct, field
 
 from proxyconfig_agent.checks.shadow.observer import Observed
-from proxyconfig_agent.controller.stance import Stance, stance_of
+from proxyconfig_agent.controller.stance import Stance, is_given_up, stance_of
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.ingest.model import Address, Family, Network, Node
 from proxyconfig_agent.node.addresses.families import unserved_families
 from proxyconfig_agent.node.addresses.local_address import LocalAddress
+from proxyconfig_agent.node.other_proxies.arrival import Arrival, Stage
 from proxyconfig_agent.node.other_proxies.other_proxies import NOTHING, Seen
 from proxyconfig_agent.node.other_proxies.proxy_remains import removable
 from proxyconfig_agent.node.settings import listen_addresses, resolve
@@ -48,6 +49,8 @@ class Inputs(Struct, frozen=True, kw_only=True):
     """Whether another proxy runs on the node; None: not looked yet."""
     left: Seen = NOTHING
     """What one that has ended left, and nobody keeps up to date."""
+    arrival: Arrival | None = None
+    """Of the kube-proxy that the node is given back to; None: to none, or not looked yet."""
     serves: bool = False
     """Rules of an agent are on the node."""
     caches_ready: bool = False
@@ -74,7 +77,7 @@ class Inputs(Struct, frozen=True, kw_only=True):
     stands: Stand | None = None
     """What the controller has reported last of a node that it does not change."""
     removed: Desired | None = None
-    """The removal that was carried out and proven."""
+    """The removal, or the giving back, that was carried out and proven."""
     retry_waits: bool = False
     """A probe or a removal has failed, and it is not time yet to try again."""
 
@@ -140,7 +143,14 @@ class Remove(Struct, frozen=True):
     desired: Desired
 
 
-Step: TypeAlias = Wait | Stand | Prepare | Probe | Run | Reconfigure | Commit | Report | Discard | Remove
+class GiveBack(Struct, frozen=True):
+    """Leave the node to kube-proxy, and prove by a scan that nothing is left but what it takes over."""
+
+    desired: Desired
+    arrival: Arrival
+
+
+Step: TypeAlias = Wait | Stand | Prepare | Probe | Run | Reconfigure | Commit | Report | Discard | Remove | GiveBack
 
 
 def next_step(inputs: Inputs) -> Step:
@@ -151,13 +161,19 @@ def next_step(inputs: Inputs) -> Step:
     if desired is None:
         return Wait()
     if desired.remove:
-        return Wait() if inputs.removed == desired or inputs.retry_waits else Remove(desired)
+        return _end(Remove(desired), inputs)
     if inputs.other_runs is None:
         return Wait()
     if inputs.over:
         return Commit()
     stance = stance_of(desired.spec.takeover, other_runs=inputs.other_runs, serves=inputs.serves)
+    if desired.give_back and (inputs.arrival is None or is_given_up(inputs.arrival, inputs.active_mode, stance)):
+        return Wait() if inputs.arrival is None else _end(GiveBack(desired, inputs.arrival), inputs)
     return _apply(desired, inputs) if stance is Stance.SERVE else _stand(_stand_of(desired, stance, inputs), inputs)
+
+
+def _end(end: Remove | GiveBack, inputs: Inputs) -> Step:
+    return Wait() if inputs.removed == end.desired or inputs.retry_waits else end
 
 
 def _stand_of(desired: Desired, stance: Stance, inputs: Inputs) -> Stand:
@@ -203,12 +219,13 @@ def _run(plan: Plan, inputs: Inputs) -> Step:
     if inputs.unreported is not None:
         return Report(inputs.unreported)
     left = removable(inputs.left, plan.desired.spec.takeover, inputs.active_mode)
-    return Discard(left) if inputs.settled and left != NOTHING else Wait()
+    goes = inputs.settled and not plan.desired.give_back and left != NOTHING
+    return Discard(left) if goes else Wait()
 
 
 def _plan_of(desired: Desired, inputs: Inputs, local: tuple[LocalAddress, ...]) -> Plan:
     settings, findings = resolve(_in_effect(desired.spec, inputs), inputs.node, local, inputs.service_cidrs)
     unserved = unserved_families(inputs.unserved, inputs.node, settings.service_cidrs)
-    return Plan(
-        desired, settings, intervals_of(desired.spec), listen_addresses(settings, local), (*inputs.node_findings, *findings, *unserved)
-    )
+    taken = inputs.arrival is not None and inputs.arrival.stage is not Stage.AWAY  # a kube-proxy opens them once
+    listen_on = () if taken else listen_addresses(settings, local)
+    return Plan(desired, settings, intervals_of(desired.spec), listen_on, (*inputs.node_findings, *findings, *unserved))

@@ -119,6 +119,12 @@ REASONS = (
         "Keep kube-proxy off the node: the agent continues within seconds. Or set `spec.takeover: Adopt`, to program the node beside it.",
     ),
     Reason(
+        "GivingBack",
+        "in the message of `Ready` and `Programmed`",
+        "The node leaves its ProxyConfig with `spec.removalPolicy: Keep`: the agent serves it until a kube-proxy has its own rules there.",
+        "Let kube-proxy's pod come to the node; or set `spec.removalPolicy: Remove`: the rules go without it.",
+    ),
+    Reason(
         "Observing",
         _SERVES,
         "The agent programs nothing and compares (`spec.takeover: Observe`). Ready is True: the node does what its revision asks for.",

@@ -129,10 +129,10 @@ class StatusRecorder:
         self._health.beat()
         self._count()
 
-    def removed(self, desired: Desired, *, left: int, host: tuple[Finding, ...]) -> None:
-        """The node's proxy was removed, as desired; a scan still finds `left` objects."""
+    def removed(self, desired: Desired, *, left: int, host: tuple[Finding, ...], chains_stay: bool = False) -> None:
+        """The node's proxy was removed, as desired; a scan still finds `left` objects. `chains_stay`: those of iptables mode."""
         self._health.programmed("this node's proxy was removed")
-        fields = _applied(desired) | {"removed_objects": left, "given_back": desired.keep}
+        fields = _applied(desired) | {"removed_objects": left, "chains_stay": chains_stay}
         self._change({Source.HOST: host, Source.MODE: ()}, **fields, programmed=False, services=0, endpoints=0)
 
     def discarded(self, what: str, kept: Sequence[str]) -> None:
@@ -159,6 +159,10 @@ class StatusRecorder:
         """A change waits for a sync."""
         self._health.queued()
         self._metrics.queued(self._clock.wall())
+
+    def stopped(self) -> None:
+        """There will be no sync that a change could wait for."""
+        self._health.synced(())
 
     def synced(self, update: StatusUpdate) -> None:
         """A sync ended; after a successful one everything that was known is in the kernel."""

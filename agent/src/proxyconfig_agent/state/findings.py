@@ -28,6 +28,7 @@ class Source(enum.Enum):
     CHECKPOINT = "checkpoint"
     CONFIGURATION = "configuration"
     CONNTRACK = "conntrack"
+    GIVING_BACK = "giving back"
     HEALTH_CHECKS = "health checks"
     HEALTHZ = "healthz"
     HOST = "host"

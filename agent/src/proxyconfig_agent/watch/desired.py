@@ -28,7 +28,7 @@ from proxyconfig_api.spec.sections import ProxyConfigSpec
 from proxyconfig_api.status.messages import listed
 from proxyconfig_client.apiserver.client import ApiClient, path_of
 from proxyconfig_client.connection.document import read as document_of
-from proxyconfig_client.connection.errors import ClientError, ConfigurationError
+from proxyconfig_client.connection.errors import ApiError, ClientError, ConfigurationError, is_missing
 from proxyconfig_client.process.backoff import Backoff
 from proxyconfig_client.watch.objects import Cache, Key
 from proxyconfig_client.watch.reflector import Reflector
@@ -48,8 +48,8 @@ class Desired(Struct, frozen=True):
     generation: int = 0
     revision: str = ""
     remove: bool = False
-    keep: bool = False
-    """Of a removal: what kube-proxy takes over stays."""
+    give_back: bool = False
+    """The spec is applied until a kube-proxy serves the node, and then nothing is left but what that takes over."""
     reported: NodeProxyStatus = field(default_factory=NodeProxyStatus)
     uid: str = ""
     change: NodeChange = field(default_factory=NodeChange)
@@ -63,7 +63,7 @@ class Desired(Struct, frozen=True):
         return hash(self._compared())
 
     def _compared(self) -> tuple[object, ...]:
-        return self.spec, self.generation, self.revision, self.remove, self.keep, self.uid
+        return self.spec, self.generation, self.revision, self.remove, self.give_back, self.uid
 
 
 class _Revision(msgspec.Struct):
@@ -129,11 +129,11 @@ class NodeProxySource:
     async def _resolve(self, proxy: NodeProxy) -> bool:
         """Tell what `proxy` says; returns whether there is any use in trying no more."""
         name = proxy.spec.revision_name
-        if proxy.spec.action is not Action.APPLY:  # it needs no spec, and the revision may have gone with its ProxyConfig
+        if proxy.spec.action is Action.REMOVE:  # it needs no spec
             self._announce(proxy, self._revisions.get(name, _Content(ProxyConfigSpec())))
             return True
         try:
-            content = self._revisions.get(name) or await self._fetch(name)
+            content = self._revisions.get(name) or await self._fetched(proxy.spec)
         except InvalidSpec as error:
             sentence = f"ControllerRevision {name} cannot be used: {error}; the last good one stays"
             self._trouble(Finding(Topic.AGENT, "RevisionInvalid", sentence))
@@ -155,13 +155,22 @@ class NodeProxySource:
                 content.spec,
                 metadata.generation,
                 spec.revision_name,
-                remove=spec.action is not Action.APPLY,
-                keep=spec.action is Action.GIVE_BACK,
+                remove=spec.action is Action.REMOVE,
+                give_back=spec.action is Action.GIVE_BACK,
                 reported=proxy.status,
                 uid=metadata.uid,
                 change=spec.change,
             )
         )
+
+    async def _fetched(self, spec: NodeProxySpec) -> _Content:
+        """As `_fetch`; of a node that is given back the revision may have gone with its ProxyConfig, and then what is in force counts."""
+        try:
+            return await self._fetch(spec.revision_name)
+        except ApiError as error:
+            if spec.action is Action.GIVE_BACK and is_missing(error):
+                return _Content(ProxyConfigSpec())
+            raise
 
     async def _fetch(self, name: str) -> _Content:
         raw = await self._connection.get(path_of("apps/v1", "controllerrevisions", name, namespace=NAMESPACE))

@@ -27,6 +27,9 @@ FINALIZER = f"{GROUP}/agents"
 CONFIG_LABEL = f"{GROUP}/config"
 """On a Node, a DaemonSet, its pods and a ControllerRevision: the ProxyConfig it belongs to."""
 
+LEAVING_LABEL = f"{GROUP}/leaving"
+"""On a Node instead of CONFIG_LABEL, by which kube-proxy is kept off: the ProxyConfig whose agent stays until kube-proxy serves."""
+
 POD_REVISION_LABEL = f"{GROUP}/pod-revision"
 """On the pods of agents and their DaemonSet's template: a hash of the template, which names what the pod was made from."""
 

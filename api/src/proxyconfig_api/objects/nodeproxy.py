@@ -26,7 +26,8 @@ class Action(enum.StrEnum):
     REMOVE = "Remove"
     """Take everything out of the kernel, restore what was remembered, and report."""
     GIVE_BACK = "GiveBack"
-    """The same, but leave the chains of iptables mode, and the sysctls that they need, to a kube-proxy."""
+    """Serve the node until a kube-proxy does, then take everything out of the kernel, but keep sysctls; in iptables mode leave the chains
+    to kube-proxy at once."""
 
 
 class ProbePod(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):

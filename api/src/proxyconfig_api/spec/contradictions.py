@@ -14,7 +14,7 @@ import msgspec
 from proxyconfig_api.encoding.errors import Problem
 from proxyconfig_api.spec.agent import Agent
 from proxyconfig_api.spec.rollout import ProbeProtocol, ServiceProbe
-from proxyconfig_api.spec.sections import DetectLocalMode, LocalTraffic, Mode, ProxyConfigSpec, RemovalPolicy
+from proxyconfig_api.spec.sections import DetectLocalMode, LocalTraffic, Mode, ProxyConfigSpec
 from proxyconfig_api.values.bindaddress import is_bind_address
 from proxyconfig_api.values.duration import Duration
 from proxyconfig_api.values.selector import LabelSelector, Operator
@@ -53,12 +53,6 @@ def _mode_sections(spec: ProxyConfigSpec) -> Iterator[Problem]:
     for mode in (Mode.NFTABLES, Mode.IPTABLES, Mode.IPVS, Mode.USERSPACE):
         if getattr(spec, mode.value) is not None and spec.mode not in (mode, Mode.AUTO):
             yield Problem(f"spec.{mode}", f"is for mode {mode} or auto: remove it, or set mode to {mode} instead of {spec.mode}")
-
-
-def _removal_policy(spec: ProxyConfigSpec) -> Iterator[Problem]:
-    if spec.removal_policy is RemovalPolicy.KEEP and spec.mode is not Mode.IPTABLES:
-        fix = f"Keep is for mode iptables, whose chains kube-proxy takes over: set Remove, or set mode to iptables instead of {spec.mode}"
-        yield Problem("spec.removalPolicy", fix)
 
 
 def _selector(spec: ProxyConfigSpec) -> Iterator[Problem]:
@@ -187,7 +181,6 @@ def _port(address: str) -> str:
 
 _RULES: tuple[Callable[[ProxyConfigSpec], Iterator[Problem]], ...] = (
     _mode_sections,
-    _removal_policy,
     _selector,
     _conntrack,
     _modules,

@@ -10,6 +10,7 @@ import msgspec
 from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects import names
 from proxyconfig_api.objects.metadata import Metadata
+from proxyconfig_api.spec.sections import RemovalPolicy
 from proxyconfig_cli.cluster import proxyconfigs
 from proxyconfig_cli.cluster.connection import MANAGER
 from proxyconfig_cli.preflight.facts import Node
@@ -54,9 +55,9 @@ async def apply(client: ApiClient, manifest: Mapping[str, Any]) -> None:
     await client.call("PATCH", path, query=query, body=dict(manifest), content_type="application/apply-patch+yaml")
 
 
-async def keep_rules(client: ApiClient, name: str) -> None:
-    """What is removed from now on leaves the chains of iptables mode."""
-    path, body = path_of(names.API_VERSION, "proxyconfigs", name), {"spec": {"removalPolicy": "Keep"}}
+async def set_removal_policy(client: ApiClient, name: str, policy: RemovalPolicy) -> None:
+    """What becomes of the rules of nodes that leave from now on, or are leaving."""
+    path, body = path_of(names.API_VERSION, "proxyconfigs", name), {"spec": {"removalPolicy": policy.value}}
     await client.call("PATCH", path, query={"fieldManager": MANAGER}, body=body, content_type=_MERGE)
 
 

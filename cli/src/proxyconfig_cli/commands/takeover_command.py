@@ -11,7 +11,7 @@ import click
 from proxyconfig_api.objects.metadata import Metadata
 from proxyconfig_api.objects.names import CONFIG_LABEL
 from proxyconfig_api.objects.proxyconfig import ProxyConfig
-from proxyconfig_api.spec.sections import Mode, Takeover
+from proxyconfig_api.spec.sections import RemovalPolicy, Takeover
 from proxyconfig_api.values.duration import Duration
 from proxyconfig_cli.cluster import proxyconfigs
 from proxyconfig_cli.cluster import takeover as cluster
@@ -93,21 +93,19 @@ async def status(*, name: str, daemonset: str, connection: Connection) -> None:
 @_kube_proxy
 @asynchronous
 async def undo(*, name: str, remove: bool, connection: Connection) -> None:
-    """Delete the ProxyConfig NAME, and leave its rules to kube-proxy, which returns to each node when its agent has gone.
+    """Delete the ProxyConfig NAME, and give its nodes back to kube-proxy.
 
-    In mode iptables kube-proxy takes the rules over (spec.removalPolicy Keep). Those of another mode cannot be left to it.
+    The rules of its agents stay, and are kept up to date, until kube-proxy has programmed its own (spec.removalPolicy
+    Keep): the ProxyConfig goes when it has on all nodes. Where none comes, --remove goes on without it.
     """
     async with connection.open() as client:
-        config = await proxyconfigs.one(client, name)
-        if config.spec.mode is not Mode.IPTABLES and not remove:
-            words = f"the rules of mode {config.spec.mode} cannot be left to kube-proxy: roll out mode iptables first, or give --remove"
-            raise click.ClickException(words)
-        if not remove:
-            await cluster.keep_rules(client, name)
+        await proxyconfigs.one(client, name)
+        await cluster.set_removal_policy(client, name, RemovalPolicy.REMOVE if remove else RemovalPolicy.KEEP)
         await cluster.delete(client, name)
         nodes = await cluster.nodes(client)
         await cluster.give_turn(client, [each.metadata.name for each in nodes if each.metadata.labels.get(turns.TURN_LABEL) == name], None)
-    click.echo(f"proxyconfig {name} deleted; its nodes go back to kube-proxy{'' if remove else ', with their rules'}")
+    how = "their rules are removed" if remove else "their rules stay until it has its own"
+    click.echo(f"proxyconfig {name} is being deleted; its nodes go back to kube-proxy: {how}")
 
 
 async def _gate(client: ApiClient, manifest: dict[str, Any]) -> None:

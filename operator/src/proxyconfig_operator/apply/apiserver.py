@@ -22,7 +22,7 @@ from proxyconfig_client.apiserver.client import path_of
 from proxyconfig_client.connection.config import ClientConfig
 from proxyconfig_client.connection.errors import ClientError
 from proxyconfig_operator.apply.workqueue import RetryError
-from proxyconfig_operator.model.writes import Apply, Delete, Resource, Unlabel, Write
+from proxyconfig_operator.model.writes import Apply, Delete, Label, Resource, Write
 
 WRITERS = 16
 TIMEOUT_S = 15
@@ -109,8 +109,8 @@ class Kube:
             match write:
                 case Apply():
                     self._patch(self._path(write.resource, write.name, write.part), write.body, _APPLY)
-                case Unlabel():
-                    body = {"metadata": {"uid": write.uid, "labels": {write.label: None}}}
+                case Label():
+                    body = {"metadata": {"uid": write.uid, "labels": dict(write.labels)}}
                     self._patch(self._path(Resource.NODE, write.node), body, _MERGE)
                 case Delete():
                     self._request("DELETE", self._path(write.resource, write.name), body={"preconditions": {"uid": write.uid}})
@@ -177,7 +177,7 @@ def _refusal(write: Write, error: Any) -> Refusal | None:
     if error.status in (404, 409) and owner:
         return None  # it is gone, or another object has its name; events say so, too
     if error.status in (400, 403, 404, 422):
-        name, resource = (write.node, Resource.NODE) if isinstance(write, Unlabel) else (write.name, write.resource)
+        name, resource = (write.node, Resource.NODE) if isinstance(write, Label) else (write.name, write.resource)
         return Refusal(resource, name, _words(error))
     raise RetryError(_words(error)) from error
 

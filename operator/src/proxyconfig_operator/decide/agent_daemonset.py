@@ -60,6 +60,7 @@ def render(config: Config, installation: Installation) -> dict[str, Any]:
         service_account=names.AGENT,
         config=config.name,
         config_label=names.CONFIG_LABEL,
+        leaving_label=names.LEAVING_LABEL,
         state_folder=names.STATE_FOLDER,
         agent=codec.builtins(agent),
         image=agent.image or installation.agent_image,
@@ -75,8 +76,10 @@ def render(config: Config, installation: Installation) -> dict[str, Any]:
 
 
 def with_template(manifest: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:
-    """The DaemonSet with another template. Nothing else of it depends on the spec of its ProxyConfig."""
-    return {**manifest, "spec": {**manifest["spec"], "template": template}}
+    """The DaemonSet with another template. Nothing else of it depends on the spec of its ProxyConfig, and neither do the nodes that have
+    its pods: an earlier version's template knows none that leave."""
+    where = {key: manifest["spec"]["template"]["spec"][key] for key in ("nodeSelector", "affinity")}
+    return {**manifest, "spec": {**manifest["spec"], "template": {**template, "spec": {**template.get("spec", {}), **where}}}}
 
 
 def pod_revision_of(manifest: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Putting a ProxyConfig's release on a node: its NodeProxy and its label. Pure."""
+"""Putting a ProxyConfig's release on a node: its NodeProxy and its labels. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects import names
 from proxyconfig_api.objects.nodeproxy import NodeProxy, NodeProxySpec
 from proxyconfig_operator.model.objects import Node
-from proxyconfig_operator.model.writes import Apply, Resource, Write
+from proxyconfig_operator.model.writes import Apply, Label, Resource, Write
 
 
 def writes_of(wanted: NodeProxySpec, node: Node, proxy: NodeProxy | None) -> tuple[Write, ...]:
@@ -21,8 +21,7 @@ def writes_of(wanted: NodeProxySpec, node: Node, proxy: NodeProxy | None) -> tup
     if proxy is not None and _is_same_order(wanted, proxy.spec):
         wanted = proxy.spec
     placed = proxy is not None and proxy.spec == wanted and _owned(proxy, node)
-    labelled = node.metadata.label(names.CONFIG_LABEL) == wanted.config_name
-    return (*(() if placed else (place(node, wanted),)), *(() if labelled else (_label(node, wanted.config_name),)))
+    return (*(() if placed else (place(node, wanted),)), *label(node, config=wanted.config_name))
 
 
 def place(node: Node, spec: NodeProxySpec, annotations: Mapping[str, str] | None = None) -> Apply:
@@ -48,6 +47,9 @@ def _owned(proxy: NodeProxy, node: Node) -> bool:
     return any(owner.uid == node.metadata.uid for owner in proxy.metadata.owner_references)
 
 
-def _label(node: Node, config: str) -> Apply:
-    metadata = {"name": node.metadata.name, "uid": node.metadata.uid, "labels": {names.CONFIG_LABEL: config}}
-    return Apply(Resource.NODE, node.metadata.name, {"apiVersion": "v1", "kind": "Node", "metadata": metadata})
+def label(node: Node, *, config: str = "", leaving: str = "") -> tuple[Label, ...]:
+    """The labels by which DaemonSets select the node, where it has others: those of agents by either, that of kube-proxy by the lack of the
+    first. In one patch, so that an agent's pod that stays is never without both."""
+    wanted = {names.CONFIG_LABEL: config or None, names.LEAVING_LABEL: leaving or None}
+    changed = {key: value for key, value in wanted.items() if node.metadata.label(key) != (value or "")}
+    return (Label(node.metadata.name, node.metadata.uid, changed),) if changed else ()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxyconfig_api.objects import names
+from proxyconfig_api.spec.sections import RemovalPolicy
 from proxyconfig_api.status.plan import PlanStatus
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide import agent_daemonset, pending, placement, pod_revisions, removal, revisions, rollouts
@@ -139,7 +140,8 @@ def _deletion(config: Config, snapshot: Snapshot) -> Plan:
     unfinished = left_s > 0 and (_handed_over(config, snapshot) or _agents_end(config, leaving, snapshot))
     if unfinished or any(each.step is not Step.UNPROVEN for each in leaving):
         again_in_s = _first(_soonest(leaving), left_s if unfinished else None)
-        return Plan(move=_removals(leaving, config, snapshot), leaving=leaving, again_in_s=again_in_s)
+        kept = tuple(pod_revisions.as_it_is(config, snapshot)) if config.spec.removal_policy is RemovalPolicy.KEEP else ()
+        return Plan(prepare=kept, move=_removals(leaving, config, snapshot), leaving=leaving, again_in_s=again_in_s)
     agents = () if leaving else tuple(_retired(snapshot.daemonset_of(config.name)))
     return Plan(move=agents, finish=(_own(config, ()),), leaving=leaving)
 
@@ -149,8 +151,8 @@ def _removals(leaving: tuple[Leaving, ...], config: Config, snapshot: Snapshot) 
 
 
 def _soonest(leaving: tuple[Leaving, ...]) -> float | None:
-    """When the first of the nodes that are waited for is overdue."""
-    return min((each.left_s for each in leaving if each.step is Step.WAIT), default=None)
+    """When the first of the nodes that are waited for is overdue, or to be looked at again."""
+    return min((each.left_s for each in leaving if each.step in (Step.WAIT, Step.GIVE_BACK)), default=None)
 
 
 def _agents_end(config: Config, leaving: tuple[Leaving, ...], snapshot: Snapshot) -> bool:
@@ -164,7 +166,7 @@ def _agents_end(config: Config, leaving: tuple[Leaving, ...], snapshot: Snapshot
 def _config_on(node: str, snapshot: Snapshot) -> str:
     """The ProxyConfig whose agent a node has, by its NodeProxy or else by its label."""
     proxy = snapshot.proxies.get(node)
-    return proxy.spec.config_name if proxy is not None else snapshot.nodes[node].metadata.label(names.CONFIG_LABEL)
+    return proxy.spec.config_name if proxy is not None else snapshot.nodes[node].config_name
 
 
 def _agents(config: Config, manifest: Mapping[str, Any], step: RolloutStep, snapshot: Snapshot) -> Iterator[Write]:

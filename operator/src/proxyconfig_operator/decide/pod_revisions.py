@@ -5,11 +5,13 @@ A revision is named after its content. Pods have its name in a label, by which t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
+from proxyconfig_api.objects import names
 from proxyconfig_api.objects.revision import revision_of, written
 from proxyconfig_api.spec.sections import Mode
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
@@ -35,10 +37,26 @@ def daemonset(config: Config, manifest: Mapping[str, Any], step: Step, snapshot:
     """The DaemonSet with the template that the rollout is at, if it is not so already. `manifest` has the one of the spec.
 
     Where the template of the rollout is not known, as after an upgrade of the operator while paused, it is left alone."""
-    existing = snapshot.daemonset_of(config.name)
     template = _template(step.template, config, manifest, snapshot)
+    yield from _applied(config, manifest, template, snapshot)
+
+
+def as_it_is(config: Config, snapshot: Snapshot) -> Iterator[Apply]:
+    """The DaemonSet with the template that it has, if it does not keep pods on nodes that leave."""
+    if snapshot.daemonset_of(config.name) is not None:
+        yield from _applied(config, agent_daemonset.render(config, snapshot.installation), None, snapshot)
+
+
+def keeps_leaving(config: str, snapshot: Snapshot) -> bool:
+    """Whether the DaemonSet keeps its pods on nodes that leave."""
+    existing = snapshot.daemonset_of(config)
+    return existing is None or names.LEAVING_LABEL in json.dumps(existing.spec["template"]["spec"].get("affinity"))
+
+
+def _applied(config: Config, manifest: Mapping[str, Any], template: Mapping[str, Any] | None, snapshot: Snapshot) -> Iterator[Apply]:
+    existing = snapshot.daemonset_of(config.name)
     if template is None and existing is not None:
-        return
+        template = existing.spec["template"]
     wanted = agent_daemonset.with_template(manifest, template) if template is not None else manifest
     if agent_daemonset.differs(wanted, existing):
         yield Apply(Resource.DAEMON_SET, agent_daemonset.name_of(config.name), wanted)

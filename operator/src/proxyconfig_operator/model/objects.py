@@ -62,6 +62,11 @@ class Node(msgspec.Struct, frozen=True):
         return self.ready.status in ("True", "False")
 
     @property
+    def config_name(self) -> str:
+        """The ProxyConfig whose agent it has, by its labels; also one that it leaves."""
+        return self.metadata.label(names.CONFIG_LABEL) or self.metadata.label(names.LEAVING_LABEL)
+
+    @property
     def runs_linux(self) -> bool:
         """Whether agents can run there. Kubelet sets the label."""
         return self.metadata.label(OS_LABEL) == "linux"

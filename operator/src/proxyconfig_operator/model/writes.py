@@ -33,12 +33,12 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
-class Unlabel:
-    """Remove a label from a node, whichever manager owns it."""
+class Label:
+    """Set labels of a node, or (None) remove them, in one patch, whichever manager owns them."""
 
     node: str
     uid: str
-    label: str
+    labels: Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +50,4 @@ class Delete:
     uid: str
 
 
-Write = Apply | Unlabel | Delete
+Write = Apply | Label | Delete

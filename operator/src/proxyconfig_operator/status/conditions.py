@@ -17,6 +17,7 @@ from proxyconfig_operator.decide.node_state import Health, NodeState
 from proxyconfig_operator.decide.removal import Leaving, Step
 from proxyconfig_operator.decide.revisions import Target, Verdict
 
+GO_WITHOUT = "set spec.removalPolicy to Remove to have their rules removed without it"
 _UNFINISHED = (Step.REQUEST, Step.WAIT, Step.OVERDUE, Step.UNPROVEN)
 
 
@@ -61,13 +62,16 @@ def updates_of(found: Findings) -> tuple[ConditionUpdate, ...]:
 def deletion_updates(leaving: Sequence[Leaving], refusals: Sequence[str] = ()) -> tuple[ConditionUpdate, ...]:
     """The conditions of a ProxyConfig that is being deleted. The message does not count seconds: each would be a write."""
     waiting, unproven = ([each.node for each in leaving if each.done is done and each.step in _UNFINISHED] for done in (False, True))
+    given = [each.node for each in leaving if each.step is Step.GIVE_BACK]
     parts = [
+        f"waiting for kube-proxy to serve {len(given)} nodes: {listed(given)}; {GO_WITHOUT}" if given else "",
         f"waiting for {len(waiting)} nodes to confirm that their cleanup is complete: {listed(waiting)}" if waiting else "",
         f"cleanup of {len(unproven)} nodes not confirmed: {listed(unproven)}" if unproven else "",
         *refusals,
     ]
     message = "; ".join(part for part in parts if part) or "releasing the nodes"
-    return tuple(ConditionUpdate(kind, kind != "Ready", "Deleting", message) for kind in ("Ready", "Reconciling", "Progressing"))
+    reason = "GivingBack" if given else "Deleting"
+    return tuple(ConditionUpdate(kind, kind != "Ready", reason, message) for kind in ("Ready", "Reconciling", "Progressing"))
 
 
 def _busy(found: Findings, ready: ConditionUpdate) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from proxyconfig_api.objects.nodeproxy import Action
 from proxyconfig_api.objects.proxyconfig import ProxyConfigStatus
 from proxyconfig_api.status.conditions import Condition, is_true
 from proxyconfig_api.status.messages import listed
@@ -16,6 +17,7 @@ from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide.plan import Plan
 from proxyconfig_operator.decide.removal import Step
 from proxyconfig_operator.rollout.release import release_of
+from proxyconfig_operator.status.conditions import GO_WITHOUT
 
 ALARMS = ("Stalled", "Degraded", "Overlapping")
 
@@ -95,8 +97,11 @@ def _turn(condition: Condition, *, holds: bool) -> Iterator[Event]:
 
 def _removing(plan: Plan, *, deleting: bool) -> Iterator[Event]:
     """The outcome of a removal. A node is overdue once; its NodeProxy records it."""
-    if requested := [each.node for each in plan.leaving if each.step is Step.REQUEST]:
+    asked = [each for each in plan.leaving if each.step is Step.REQUEST]
+    if requested := [each.node for each in asked if each.action is Action.REMOVE]:
         yield Event("Normal", "RemovalRequested", f"{_nodes(requested)} asked to remove all rules")
+    if given := [each.node for each in asked if each.action is Action.GIVE_BACK]:
+        yield Event("Normal", "GivingBack", f"{_nodes(given)} keep their rules until kube-proxy serves there; {GO_WITHOUT}")
     for reason in sorted({each.reason for each in plan.leaving if each.step is Step.OVERDUE}):
         yield unproven([each.node for each in plan.leaving if each.reason == reason], reason)
     if deleting and plan.finish:

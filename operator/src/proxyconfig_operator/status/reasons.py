@@ -105,6 +105,14 @@ REASONS = (
         "`Ready`, `Reconciling`, `Progressing`",
         "The ProxyConfig is being deleted: the operator waits until its nodes have removed their rules, two minutes at most.",
     ),
+    Reason(
+        "GivingBack",
+        f"`Ready`, `Reconciling`, `Progressing`, {_EVENT}",
+        "Nodes leave with `spec.removalPolicy: Keep`: their agents serve them until a kube-proxy has its own rules there. "
+        "A ProxyConfig that is deleted waits for that.",
+        "Let kube-proxy's pods come to the nodes; or set `spec.removalPolicy: Remove`, which works while it waits as well: the rules go "
+        "without kube-proxy.",
+    ),
     Reason("RemovalRequested", _EVENT, "Nodes are asked to remove their rules."),
     Reason("Removed", _EVENT, "The ProxyConfig is released; the message says whether every node has confirmed that its rules are gone."),
     Reason(

@@ -20,8 +20,10 @@ from proxyconfig_agent.controller.change.change import Change, Phase
 from proxyconfig_agent.controller.change.change_record import ChangeRecord
 from proxyconfig_agent.controller.change.transaction import Observation
 from proxyconfig_agent.controller.controller import NodeController
-from proxyconfig_agent.controller.inputs.neighbour import LOOK_S, WAITING_S, OtherProxy
+from proxyconfig_agent.controller.inputs.neighbour import LOOK_S, WAITING_S
+from proxyconfig_agent.controller.inputs.other_proxy import OtherProxy
 from proxyconfig_agent.controller.retry import RETRY_S
+from proxyconfig_agent.dataplane.modes.departure import Departure
 from proxyconfig_agent.dataplane.modes.family_probe import FamilyProbe
 from proxyconfig_agent.dataplane.modes.takeover import Takeover
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed
@@ -29,6 +31,7 @@ from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node.host import Host
 from proxyconfig_agent.node.modules.module_states import Modules
 from proxyconfig_agent.node.modules.modules import ESSENTIAL
+from proxyconfig_agent.node.other_proxies.arrival import Running as KubeProxy
 from proxyconfig_agent.node.other_proxies.other_proxies import Seen
 from proxyconfig_agent.node.sysctls.procsys import Ledger
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts
@@ -100,7 +103,9 @@ class Node:
         self.fails_in_pod: dict[str, frozenset[Mode]] = {}
         """The same for what a pod asks."""
         self.statuses: list[NodeProxyStatus] = []
-        self.other_proxy = Seen()
+        self.other_proxy, self.running = Seen(), KubeProxy()
+        self.port_is_left: list[bool] = []
+        """Each time that it was told so, whether the metrics' port is to be left to a kube-proxy."""
         self.irremovable = ""
         """Why rules of another proxy cannot be removed."""
         self.health, metrics = Health(clock), Metrics("1", "")
@@ -124,7 +129,14 @@ class Node:
             observation=Observation(
                 record() if record else ChangeRecord(folder), self._ask, self._ask_pod, Signals(dict, clock.monotonic), clock
             ),
-            other_proxy=OtherProxy(lambda: self.other_proxy, self._without),
+            other_proxy=OtherProxy(
+                look=lambda: self.other_proxy,
+                remove=self._without,
+                running=lambda: self.running,
+                has_chains=lambda: False,
+                leave_port=self.port_is_left.append,
+            ),
+            depart=self._departure,
             checkpointer=Checkpointer(self.checkpoint, self.cluster),
         )
 
@@ -135,6 +147,11 @@ class Node:
         """Whether the newest status has this reason for being, or not being, programmed."""
         programmed = condition(self.statuses[-1].conditions, "Programmed") if self.statuses else None
         return programmed is not None and programmed.reason == reason
+
+    def words(self) -> str:
+        """Of the condition in the newest status that says whether the node is programmed."""
+        programmed = condition(self.statuses[-1].conditions, "Programmed")
+        return programmed.message if programmed is not None else ""
 
     def says_of_another_proxy(self) -> str:
         """The reason of the condition in the newest status."""
@@ -154,6 +171,9 @@ class Node:
         made = FamilyProbe(self._mode(mode))
         takeover = Takeover(made, lambda: (plane for of, plane in self.planes.items() if of is not mode))
         return Installed(takeover, made, takeover)
+
+    def _departure(self, *, chains_stay: bool) -> Departure:
+        return Departure(plane for mode, plane in self.planes.items() if not (chains_stay and mode is Mode.IPTABLES))
 
     def _without(self, left: Seen) -> list[str]:
         assert not self.other_proxy.mode, "rules of a kube-proxy that runs"
@@ -202,6 +222,15 @@ async def running(node: Node) -> AsyncIterator[Node]:
         with contextlib.suppress(asyncio.CancelledError):
             await task
         node.controller.close()
+
+
+@contextlib.asynccontextmanager
+async def served(node: Node, order: Desired = FIRST) -> AsyncIterator[Node]:
+    async with running(node):
+        node.list_everything()
+        node.order(order)
+        await soon(lambda: node.says("Synced"))
+        yield node
 
 
 async def test_an_order_is_applied_when_the_cluster_is_known_and_not_ready_before(tmp_path: Path) -> None:
@@ -756,3 +785,100 @@ async def test_a_node_that_observes_is_ready_and_changed_in_nothing(tmp_path: Pa
 async def test_an_agent_without_an_order_is_no_kube_proxy_by_its_configz(tmp_path: Path) -> None:
     async with running(Node(tmp_path, Clock())) as node:
         assert node.controller.configuration() == b'{"proxyconfig.dev":{}}'
+
+
+GIVE_BACK = replace(FIRST, generation=4, give_back=True)
+SERVES = KubeProxy("nftables", frozenset({Family.IPV4}))
+
+
+async def test_a_node_that_is_given_back_is_served_until_kube_proxy_has_its_rules(tmp_path: Path) -> None:
+    async with served(Node(tmp_path, Clock())) as node:
+        nftables = node.planes[Mode.NFTABLES]
+        node.order(GIVE_BACK)
+        await soon(lambda: node.statuses[-1].observed_generation == GIVE_BACK.generation)
+        assert "until a kube-proxy answers" in node.words()
+        assert (node.says("Synced"), node.statuses[-1].removed, node.port_is_left) == (True, None, [True])
+        node.cluster.put_service(service("more", "10.96.0.11"))
+        node.controller.changes.cidrs_changed()
+        await soon(lambda: len(nftables.state) == 2)
+        node.running = KubeProxy("nftables")
+        await soon(lambda: "has programmed its own of IPv4" in node.words())
+        assert len(nftables.state) == 2
+        node.running = SERVES
+        await soon(lambda: node.says("Removed"))
+        assert nftables.state == {}
+        assert node.statuses[-1].removed is not None
+        assert node.statuses[-1].removed.objects == 0
+        assert node.health.readyz().status == 503
+
+
+def test_a_mode_whose_connections_last_leaves_a_node_when_they_have_ended(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> tuple[bool, bool]:
+        node = Node(tmp_path, clock)
+        async with running(node):
+            node.list_everything()
+            node.order(FIRST)
+            await asyncio.sleep(1)
+            node.planes[Mode.NFTABLES].connections, node.running = 1, SERVES
+            node.health.queued()
+            node.order(GIVE_BACK)
+            await asyncio.sleep(10 * RETRY_S)
+            waits = "until their connections have ended" in node.words() and not node.says("Removed")
+            waits &= node.health.livez().status == 200
+            node.planes[Mode.NFTABLES].connections = 0
+            await asyncio.sleep(2 * RETRY_S)
+            return waits, node.says("Removed")
+
+    assert virtualtime.run(scenario) == (True, True)
+
+
+async def test_a_node_comes_back_while_kube_proxy_is_awaited(tmp_path: Path) -> None:
+    async with served(Node(tmp_path, Clock())) as node:
+        node.order(GIVE_BACK)
+        await soon(lambda: node.statuses[-1].observed_generation == GIVE_BACK.generation)
+        node.order(replace(FIRST, generation=5))
+        await soon(lambda: node.statuses[-1].observed_generation == 5)
+        assert (node.says("Synced"), node.words(), node.port_is_left) == (True, "the Services are in the kernel", [True, False])
+        node.running = SERVES
+        assert len(node.planes[Mode.NFTABLES].state) == 1
+
+
+async def test_a_node_comes_back_after_it_was_given_back(tmp_path: Path) -> None:
+    async with served(Node(tmp_path, Clock())) as node:
+        node.running = SERVES
+        node.order(GIVE_BACK)
+        await soon(lambda: node.says("Removed"))
+        node.order(replace(FIRST, generation=5))
+        await soon(lambda: node.says("Synced"))
+        assert len(node.planes[Mode.NFTABLES].state) == 1
+
+
+async def test_the_rules_go_without_a_kube_proxy_where_that_is_asked_for_meanwhile(tmp_path: Path) -> None:
+    async with served(Node(tmp_path, Clock())) as node:
+        node.order(GIVE_BACK)
+        await soon(lambda: node.statuses[-1].observed_generation == GIVE_BACK.generation)
+        node.order(replace(REMOVE, generation=5))
+        await soon(lambda: node.says("Removed"))
+        assert node.planes[Mode.NFTABLES].state == {}
+
+
+async def test_chains_of_iptables_mode_stay_and_wait_for_no_kube_proxy(tmp_path: Path) -> None:
+    async with served(Node(tmp_path, Clock()), IPTABLES) as node:
+        node.order(replace(IPTABLES, generation=4, give_back=True))
+        await soon(lambda: node.says("Removed"))
+        assert len(node.planes[Mode.IPTABLES].state) == 1
+        assert "its chains of iptables mode stay for kube-proxy" in node.words()
+
+
+async def test_a_restarted_agent_serves_what_was_in_force_before_it_was_to_give_the_node_back(tmp_path: Path) -> None:
+    async with served(Node(tmp_path, Clock()), MASQUERADING) as before:
+        before.order(replace(MASQUERADING, generation=4, give_back=True))
+        await soon(lambda: before.statuses[-1].observed_generation == 4)
+    after = Node(tmp_path, Clock())
+    after.planes = before.planes
+    async with running(after):
+        after.list_everything()
+        after.order(GIVE_BACK)
+        await soon(lambda: after.statuses and after.statuses[-1].observed_generation == 4)
+        await soon(lambda: after.says("Synced"))
+        assert after.planes[Mode.NFTABLES].settings.masquerade_all

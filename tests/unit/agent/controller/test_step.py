@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tests.unit.agent.examples import NODE
+from tests.unit.agent.examples import NODE, ip
 
 from proxyconfig_agent.checks.shadow.observer import Observed
 from proxyconfig_agent.controller.stance import Stance
 from proxyconfig_agent.controller.step import (
     Commit,
     Discard,
+    GiveBack,
     Inputs,
     Plan,
     Prepare,
@@ -28,6 +29,7 @@ from proxyconfig_agent.controller.step import (
 )
 from proxyconfig_agent.ingest.model import Address, Family, Network, NodeName
 from proxyconfig_agent.node.addresses.local_address import LocalAddress
+from proxyconfig_agent.node.other_proxies.arrival import Arrival, Stage
 from proxyconfig_agent.node.other_proxies.other_proxies import Seen
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.objects.nodeproxy import ModeStatus, NodeProxyStatus
@@ -59,6 +61,13 @@ OTHER_MODE = replace(RUNNING, desired=IPTABLES, prepared=Prepare(IPTABLES.spec, 
 REMOVING = replace(RUNNING, desired=REMOVE)
 LEFT = Seen(tables=("ip kube-proxy",))
 BEHIND = replace(RUNNING, left=LEFT, settled=True)
+
+GIVING = replace(NFTABLES, give_back=True)
+AWAY, SERVING = Arrival(), Arrival(Stage.SERVING, "nftables")
+STARTING, CHAINS = Arrival(Stage.STARTING, "nftables", (Family.IPV4,)), Arrival(chains=True)
+EXPECTING = replace(READY, desired=GIVING, arrival=AWAY, serves=True)
+GIVEN = replace(EXPECTING, running=plan(EXPECTING))
+LAST = replace(GIVEN, arrival=SERVING)
 
 AUTO = Desired(ProxyConfigSpec(mode=Mode.AUTO), 5, "x-5", uid="u")
 AUTO_PREPARED = Prepare(AUTO.spec, alone=False)
@@ -114,6 +123,23 @@ AUTO_READY = replace(CHOSEN, prepared=Prepare(AS_IPTABLES, alone=False))
         pytest.param(replace(BEHIND, running=None), Run(plan(READY)), id="nor before the node is programmed"),
         pytest.param(replace(BEHIND, left=Seen(link=True)), Wait(), id="nothing where nothing can be removed"),
         pytest.param(replace(BEHIND, desired=REMOVE), Remove(REMOVE), id="a removal takes away nothing of another proxy"),
+        pytest.param(replace(GIVEN, running=plan(READY)), Reconfigure(plan(EXPECTING)), id="a node that is given back goes on"),
+        pytest.param(GIVEN, Wait(), id="until kube-proxy is there"),
+        pytest.param(replace(GIVEN, arrival=None), Wait(), id="and was looked for"),
+        pytest.param(EXPECTING, Run(plan(EXPECTING)), id="a restarted agent serves it again"),
+        pytest.param(replace(EXPECTING, arrival=None), Wait(), id="but not before it has looked for kube-proxy"),
+        pytest.param(replace(EXPECTING, arrival=SERVING), GiveBack(GIVING, SERVING), id="as that may serve already"),
+        pytest.param(LAST, GiveBack(GIVING, SERVING), id="it leaves the node to one that serves"),
+        pytest.param(replace(LAST, retry_waits=True), Wait(), id="what has failed waits for its time"),
+        pytest.param(replace(LAST, removed=GIVING), Wait(), id="a node is given back once"),
+        pytest.param(replace(GIVEN, active_mode=Mode.IPTABLES), GiveBack(GIVING, AWAY), id="chains of iptables mode need no kube-proxy"),
+        pytest.param(replace(GIVEN, arrival=CHAINS), GiveBack(GIVING, CHAINS), id="nor do those of an earlier agent"),
+        pytest.param(replace(GIVEN, left=LEFT, settled=True), Wait(), id="and nothing of kube-proxy's is removed meanwhile"),
+        pytest.param(
+            replace(EXPECTING, desired=replace(OBSERVING, give_back=True), serves=False),
+            GiveBack(replace(OBSERVING, give_back=True), AWAY),
+            id="a node that only compares has nothing to give",
+        ),
         pytest.param(CHOOSING, Probe(AUTO.spec), id="auto chooses a mode first"),
         pytest.param(replace(CHOOSING, retry_waits=True, mode_failed=True), AUTO_PREPARED, id="without one the node is prepared"),
         pytest.param(replace(CHOOSING, prepared=AUTO_PREPARED, mode_failed=True), Probe(AUTO.spec), id="and auto chooses again in time"),
@@ -171,3 +197,12 @@ def test_a_change_of_the_nodes_zone_alone_is_none_of_the_runners() -> None:
 
 def test_a_local_address_that_serves_nothing_changes_no_plan() -> None:
     assert next_step(replace(RUNNING, local=(LocalAddress(Address(bytes((127, 0, 0, 1))), 8, 1),))) == Wait()
+
+
+def test_health_check_node_ports_are_left_to_a_kube_proxy_that_starts() -> None:
+    node, local = replace(NODE, addresses=(ip("192.0.2.1"),)), (LocalAddress(ip("192.0.2.1"), 24, 2),)
+    before = replace(EXPECTING, node=node, local=local)
+    assert plan(before).listen_on
+    step = next_step(replace(before, running=plan(before), arrival=STARTING))
+    assert isinstance(step, Reconfigure)
+    assert step.plan.listen_on == ()

@@ -17,6 +17,7 @@ from proxyconfig_agent.watch import desired
 from proxyconfig_agent.watch.desired import Desired, FileSource, NodeProxySource
 from proxyconfig_api.objects.names import API_VERSION
 from proxyconfig_api.spec.sections import ProxyConfigSpec
+from proxyconfig_api.values.duration import Duration
 from proxyconfig_client.apiserver.client import ApiClient
 from proxyconfig_client.connection.config import ClientConfig
 from proxyconfig_client.connection.errors import ConfigurationError
@@ -113,10 +114,19 @@ async def test_a_change_of_the_nodeproxy_is_followed_and_its_status_is_not() -> 
         await operator.order("pool-2", action="Remove")
         await soon(lambda: len(told.desired) == 3)
         assert [(order.revision, order.remove) for order in told.desired] == [("pool-1", False), ("pool-2", False), ("pool-2", True)]
-        assert not told.desired[-1].keep
+        assert not told.desired[-1].give_back
         await operator.order("pool-2", action="GiveBack")
         await soon(lambda: len(told.desired) == 4)
-        assert (told.desired[-1].remove, told.desired[-1].keep) == (True, True)
+        assert (told.desired[-1].remove, told.desired[-1].give_back) == (False, True)
+        assert told.desired[-1].spec.sync.min_sync_period == Duration(2)
+
+
+async def test_a_node_is_given_back_although_its_revision_has_gone_with_its_proxyconfig() -> None:
+    operator = Operator()
+    await operator.order("pool-1", action="GiveBack")
+    async with ordered(operator) as told:
+        await soon(lambda: told.desired)
+        assert (told.desired[-1].give_back, told.desired[-1].spec) == (True, ProxyConfigSpec())
 
 
 async def test_a_revision_that_is_not_there_yet_is_waited_for() -> None:

@@ -51,12 +51,6 @@ NOT_AN_ADDRESS = 'must be IP:PORT, [IPv6]:PORT or :PORT, or "" to turn it off; n
 NOT_AN_INTERFACE = "must be 1 to 15 characters without blanks, slashes and colons, not "
 
 REFUSALS = [
-    _case(
-        "keep-in-nftables-mode",
-        {"removalPolicy": "Keep"},
-        "spec.removalPolicy",
-        "Keep is for mode iptables, whose chains kube-proxy takes over: set Remove, or set mode to iptables instead of nftables",
-    ),
     _case("unknown-mode", {"mode": "ebpf"}, "spec.mode", 'supported values: "nftables"', "must be one of nftables, iptables"),
     *(
         _case(

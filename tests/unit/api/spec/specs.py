@@ -35,7 +35,7 @@ specs = some(
     mode=st.sampled_from(["nftables", "auto"]),
     drainPeriod=seconds,
     takeover=st.sampled_from(["Wait", "Adopt", "Observe"]),
-    removalPolicy=st.just("Remove"),
+    removalPolicy=st.sampled_from(["Remove", "Keep"]),
     priority=st.integers(min_value=-(2**31), max_value=2**31 - 1),
     rollout=some(
         paused=st.booleans(),

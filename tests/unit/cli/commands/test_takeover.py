@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import yaml
 from click.testing import CliRunner, Result
 from tests.unit.cli.apiserver import Objects, serving
@@ -53,22 +54,18 @@ def test_nothing_is_changed_where_somebody_else_writes_the_daemonset(tmp_path: P
     assert written == []
 
 
-def test_undo_keeps_the_rules_of_iptables_mode_and_deletes_the_proxyconfig(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("words", "policy"), [((), "Keep"), (("--remove",), "Remove")])
+@pytest.mark.parametrize("mode", ["iptables", "nftables"])
+def test_undo_says_what_becomes_of_the_rules_and_deletes_the_proxyconfig(
+    tmp_path: Path, words: tuple[str, ...], policy: str, mode: str
+) -> None:
     held = cluster()
-    held.objects[CONFIG]["spec"] = dict(TAKEOVER)
+    held.objects[CONFIG]["spec"] = {**TAKEOVER, "mode": mode}
     kept: list[object] = []
     held.written = lambda path: kept.append(held.objects[path]["spec"].get("removalPolicy") if path in held.objects else "gone")
 
-    result = run(held, tmp_path, "undo")
+    result = run(held, tmp_path, "undo", *words)
 
     assert result.exit_code == 0, result.output
-    assert kept == ["Keep", "gone"]
-
-
-def test_undo_leaves_another_mode_alone_unless_its_rules_may_go(tmp_path: Path) -> None:
-    held = cluster()
-
-    assert run(held, tmp_path, "undo").exit_code == 1
-    assert CONFIG in held.objects
-    assert run(held, tmp_path, "undo", "--remove").exit_code == 0
+    assert kept == [policy, "gone"]
     assert CONFIG not in held.objects

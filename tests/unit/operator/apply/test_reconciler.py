@@ -17,7 +17,7 @@ from proxyconfig_operator.apply.reconciler import BEHIND_S, Reconciler
 from proxyconfig_operator.apply.workqueue import RetryError
 from proxyconfig_operator.model.objects import Config
 from proxyconfig_operator.model.probe_pods import START_S
-from proxyconfig_operator.model.writes import Apply, Resource, Write
+from proxyconfig_operator.model.writes import Apply, Label, Resource, Write
 from proxyconfig_operator.watch.caches import ORPHANS, Caches
 from proxyconfig_operator.watch.heartbeats import Heartbeat
 from proxyconfig_operator.watch.observations import Observations
@@ -37,8 +37,9 @@ class Server:
         for write in writes:
             if self.fails:
                 raise RetryError("not now")
-            if isinstance(write, Apply) and write.resource in self.refuses and not write.part:
-                refused.append(f"the API server refuses {write.name}: no")
+            resource, name = (Resource.NODE, write.node) if isinstance(write, Label) else (write.resource, write.name)
+            if resource in self.refuses and not (isinstance(write, Apply) and write.part):
+                refused.append(f"the API server refuses {name}: no")
             else:
                 self.written.append(write)
         return refused
@@ -87,7 +88,7 @@ async def test_what_nodes_refer_to_comes_first_then_status_then_nodes(reconciler
         "DaemonSet",
         "ProxyConfig/status",
         "NodeProxy",
-        "Node",
+        "Label",
     ]
     assert server.events == ["Normal RollingOut"]
 

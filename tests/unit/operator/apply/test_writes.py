@@ -16,7 +16,7 @@ from proxyconfig_api.objects import names
 from proxyconfig_client.connection.config import ClientConfig
 from proxyconfig_operator.apply.apiserver import Kube
 from proxyconfig_operator.apply.workqueue import RetryError
-from proxyconfig_operator.model.writes import Apply, Delete, Resource, Unlabel, Write
+from proxyconfig_operator.model.writes import Apply, Delete, Label, Resource, Write
 
 NODE_PROXY = Apply(Resource.NODE_PROXY, "n1", {"metadata": {"name": "n1"}, "spec": {}})
 STATUS = Apply(Resource.PROXY_CONFIG, "x", {"metadata": {"name": "x", "uid": "u"}, "status": {}}, part="status")
@@ -80,7 +80,7 @@ async def kube(server: Server) -> AsyncIterator[Kube]:
     [
         pytest.param(NODE_PROXY, f"PATCH /apis/{names.API_VERSION}/nodeproxies/n1", "application/apply-patch+yaml", id="apply"),
         pytest.param(STATUS, f"PATCH /apis/{names.API_VERSION}/proxyconfigs/x/status", "application/apply-patch+yaml", id="status"),
-        pytest.param(Unlabel("n1", "u", "l"), "PATCH /api/v1/nodes/n1", "application/merge-patch+json", id="unlabel"),
+        pytest.param(Label("n1", "u", {"l": None}), "PATCH /api/v1/nodes/n1", "application/merge-patch+json", id="label"),
         pytest.param(
             Delete(Resource.DAEMON_SET, "d", "u"),
             f"DELETE /apis/apps/v1/namespaces/{names.NAMESPACE}/daemonsets/d",
@@ -97,11 +97,11 @@ async def test_a_write_is_one_request(kube: Kube, server: Server, write: Write, 
 
 
 async def test_a_deletion_names_the_object_that_is_meant_and_no_other_of_its_name(kube: Kube, server: Server) -> None:
-    await kube.write([Delete(Resource.NODE_PROXY, "n1", "that-one"), Unlabel("n1", "that-node", "l")])
+    await kube.write([Delete(Resource.NODE_PROXY, "n1", "that-one"), Label("n1", "that-node", {"l": None, "m": "x"})])
 
     bodies = {method: body for method, _, _, body in server.asked}
     assert bodies["DELETE"]["preconditions"] == {"uid": "that-one"}
-    assert bodies["PATCH"]["metadata"] == {"uid": "that-node", "labels": {"l": None}}
+    assert bodies["PATCH"]["metadata"] == {"uid": "that-node", "labels": {"l": None, "m": "x"}}
 
 
 @pytest.mark.parametrize("status", [400, 403, 422])
@@ -115,7 +115,7 @@ async def test_what_the_server_will_not_take_is_a_sentence_with_its_words(kube: 
 async def test_an_object_that_is_gone_or_another_one_needs_nothing(kube: Kube, server: Server, status: int) -> None:
     server.status = status
 
-    assert await kube.write([STATUS, Unlabel("n1", "u", "l"), Delete(Resource.NODE_PROXY, "n1", "u")]) == []
+    assert await kube.write([STATUS, Label("n1", "u", {"l": None}), Delete(Resource.NODE_PROXY, "n1", "u")]) == []
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

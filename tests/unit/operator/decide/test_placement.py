@@ -9,7 +9,7 @@ from proxyconfig_api.objects.nodeproxy import NodeChange, NodeProxy, NodeProxySp
 from proxyconfig_api.spec.rollout import OnFailure
 from proxyconfig_operator.decide import placement
 from proxyconfig_operator.model.objects import Node
-from proxyconfig_operator.model.writes import Apply, Resource, Write
+from proxyconfig_operator.model.writes import Apply, Label, Resource, Write
 
 CHANGE = NodeChange(on_failure=OnFailure.ROLLBACK)
 
@@ -20,7 +20,7 @@ def writes_of(node: Node, proxy: NodeProxy | None, revision: str = "x-1") -> tup
 
 
 def kinds(writes: tuple[Write, ...]) -> list[Resource]:
-    return [write.resource for write in writes if isinstance(write, Apply)]
+    return [Resource.NODE if isinstance(write, Label) else write.resource for write in writes]
 
 
 def test_a_new_member_gets_its_node_proxy_before_its_label() -> None:
@@ -49,3 +49,8 @@ def test_what_the_agent_needs_to_know_of_the_change_comes_with_the_revision_and_
     assert isinstance(write, Apply)
     assert write.body["spec"]["change"] == {"onFailure": "Rollback"}
     assert writes_of(labelled("a", "x"), proxy("a"), "x-1") == (), "other settings alone"
+
+
+def test_a_member_that_was_given_back_has_the_label_of_a_member_alone_in_one_patch() -> None:
+    gave_back = node("a", **{names.LEAVING_LABEL: "x"})
+    assert writes_of(gave_back, proxy("a")) == (Label("a", "uid-a", {names.CONFIG_LABEL: "x", names.LEAVING_LABEL: None}),)

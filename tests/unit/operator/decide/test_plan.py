@@ -33,7 +33,7 @@ from proxyconfig_operator.decide.removal import Step
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.decide.waits import Waits
 from proxyconfig_operator.model.objects import Config, DaemonSet, Node
-from proxyconfig_operator.model.writes import Apply, Delete, Resource, Unlabel, Write
+from proxyconfig_operator.model.writes import Apply, Delete, Label, Resource, Write
 from proxyconfig_operator.rollout.admission import BATCH
 
 pytestmark = pytest.mark.usefixtures("no_userspace")
@@ -139,7 +139,9 @@ def test_a_proven_node_is_unlabelled_before_its_nodeproxy_goes() -> None:
     proven = proxy("n1", action="Remove", observedGeneration=1, removed={"objects": 0})
     elsewhere = config(finalizers=OURS, nodeSelector={"matchLabels": {"a": "b"}})
 
-    assert planned(snapshot([elsewhere], [labelled("n1", "x")], proxies=[proven])).move == (Unlabel("n1", "uid-n1", names.CONFIG_LABEL),)
+    assert planned(snapshot([elsewhere], [labelled("n1", "x")], proxies=[proven])).move == (
+        Label("n1", "uid-n1", {names.CONFIG_LABEL: None}),
+    )
     assert planned(snapshot([elsewhere], [node("n1")], proxies=[proven])).move == (Delete(Resource.NODE_PROXY, "n1", "uid-proxy-n1"),)
 
 
@@ -227,13 +229,14 @@ def test_nodes_of_one_that_is_no_more_are_released_where_no_agent_has_run() -> N
         [config("y", nodeSelector={"matchLabels": {"a": "b"}})], [labelled("n1", "x"), node("n2")], proxies=[proxy("n1"), proxy("n2")]
     )
 
-    assert [each.node for each in orphan_plan(there).move if isinstance(each, Unlabel)] == ["n1"]
+    assert [each.node for each in orphan_plan(there).move if isinstance(each, Label)] == ["n1"]
     assert [each.name for each in orphan_plan(there).move if isinstance(each, Delete)] == ["n2"]
 
 
 specs = st.fixed_dictionaries(
     {},
     optional={
+        "removalPolicy": st.sampled_from(["Remove", "Keep"]),
         "mode": st.sampled_from(["nftables", "auto", "userspace"]),
         "rollout": st.fixed_dictionaries({"paused": st.booleans()}),
         "priority": st.integers(0, 2),
@@ -273,7 +276,7 @@ def test_whatever_happened_and_wherever_it_was_interrupted_it_converges(happened
 
 
 def kind_of(write: Write) -> Resource:
-    return Resource.NODE if isinstance(write, Unlabel) else write.resource
+    return Resource.NODE if isinstance(write, Label) else write.resource
 
 
 def spec_of(write: Write) -> dict[str, Any]:

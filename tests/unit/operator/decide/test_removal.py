@@ -5,17 +5,20 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
-from tests.unit.operator.builders import NOW, P1, X1, config, labelled, node, pod, proxy, reported, revision, snapshot
+from tests.unit.operator.builders import INSTALLATION, NOW, P1, X1, config, labelled, node, pod, proxy, reported, revision, snapshot
 
 from proxyconfig_api.objects import names
 from proxyconfig_api.objects.nodeproxy import NodeProxy
+from proxyconfig_operator.decide.agent_daemonset import render
 from proxyconfig_operator.decide.plan import orphan_plan, plan_of
 from proxyconfig_operator.decide.removal import NO_REVISION, UNPROVEN_ANNOTATION, Step, leaving_of, orphans_of, writes_of
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.decide.waits import Waits
-from proxyconfig_operator.model.objects import Config, Node, Pod
-from proxyconfig_operator.model.writes import Apply, Delete, Resource, Unlabel
+from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Pod
+from proxyconfig_operator.model.writes import Apply, Delete, Label, Resource
+from proxyconfig_operator.status.conditions import deletion_updates
 from proxyconfig_operator.watch.observations import Observations
 
 OURS = (names.FINALIZER,)
@@ -166,7 +169,7 @@ def test_an_orphan_is_released_when_its_agent_has_proven_it_after_all_and_the_da
     unlabelled = orphan_plan(orphaned([node("n1")], late))
     over = orphan_plan(orphaned([node("n1")]))
 
-    assert released.move == (Unlabel("n1", "uid-n1", names.CONFIG_LABEL),)
+    assert released.move == (Label("n1", "uid-n1", {names.CONFIG_LABEL: None}),)
     assert unlabelled.move == (Delete(Resource.NODE_PROXY, "n1", "uid-proxy-n1"),)
     assert over.move == ()
 
@@ -250,33 +253,115 @@ def orphaned(nodes: list[Node], *proxies: NodeProxy, pods: list[Pod] | None = No
     return snapshot([], nodes, proxies=proxies, pods=pods or [])
 
 
-KEEPING: dict[str, Any] = {"mode": "iptables", "removalPolicy": "Keep"}
+KEEPING = config(finalizers=OURS, deleted_ago_s=1, removalPolicy="Keep")
+GIVING_BACK = proxy("n1", action="GiveBack", **REPORTED)
+SWAP = Label("n1", "uid-n1", {names.CONFIG_LABEL: None, names.LEAVING_LABEL: "x"})
+LEFT = node("n1", **{names.LEAVING_LABEL: "x"})
 
 
-def test_a_node_gives_its_rules_back_where_the_spec_keeps_them() -> None:
-    deleted = config(finalizers=OURS, deleted_ago_s=1, **KEEPING)
-    there = snapshot([deleted], [labelled("n1", "x")], proxies=[proxy("n1", **REPORTED)], pods=[pod("p", "n1")])
+def agents(*, of_an_earlier_version: bool = False) -> DaemonSet:
+    made = render(KEEPING, INSTALLATION)
+    if of_an_earlier_version:
+        del made["spec"]["template"]["spec"]["affinity"]
+        made["spec"]["template"]["spec"]["nodeSelector"][names.CONFIG_LABEL] = "x"
+    return msgspec.convert(made, DaemonSet)
 
-    (request,) = plan_of(deleted, there).move
+
+def keeping(proxy: NodeProxy, there: Node, *, spec: Config = KEEPING, made: DaemonSet | None = None, **more: Any) -> Snapshot:
+    return snapshot([spec], [there], proxies=[proxy], pods=[pod("p", "n1")], daemonsets=[made or agents()], **more)
+
+
+def test_a_node_is_given_back_where_the_spec_keeps_the_rules() -> None:
+    (request,) = plan_of(KEEPING, keeping(proxy("n1", **REPORTED), labelled("n1", "x"))).move
 
     assert isinstance(request, Apply)
     assert request.body["spec"]["action"] == "GiveBack"
 
 
-def test_what_was_given_back_is_released_as_what_was_removed() -> None:
-    deleted = config(finalizers=OURS, deleted_ago_s=1, **KEEPING)
-    given_back = proxy("n1", action="GiveBack", **PROOF)
+@pytest.mark.parametrize(
+    ("generation", "waited_s", "writes"),
+    [
+        pytest.param(1, 1.0, (SWAP,), id="when the agent has left what it needs"),
+        pytest.param(2, 1.0, (), id="not before"),
+        pytest.param(2, 120.0, (SWAP,), id="unless the agent says nothing"),
+    ],
+)
+def test_kube_proxy_returns_while_the_agent_stays(generation: int, waited_s: float, writes: tuple[Label, ...]) -> None:
+    asked = proxy("n1", action="GiveBack", generation=generation, **REPORTED)
 
-    plan = plan_of(deleted, snapshot([deleted], [labelled("n1", "x")], proxies=[given_back], pods=[pod("p", "n1")]))
+    plan = plan_of(KEEPING, keeping(asked, labelled("n1", "x"), waits=seen(True, waited_s)))
 
-    assert [type(each) for each in plan.move] == [Unlabel]
+    assert plan.move == writes
+    assert [each.step for each in plan.leaving] == [Step.GIVE_BACK]
 
 
-def test_a_node_that_has_not_given_back_yet_is_waited_for() -> None:
-    deleted = config(finalizers=OURS, deleted_ago_s=1, **KEEPING)
-    there = snapshot([deleted], [labelled("n1", "x")], proxies=[proxy("n1", action="GiveBack", **REPORTED)], waits=seen(True, 1.0))
+def test_the_agents_daemonset_learns_first_that_its_pods_stay_on_nodes_that_leave() -> None:
+    there = keeping(GIVING_BACK, labelled("n1", "x"), made=agents(of_an_earlier_version=True))
 
-    plan = plan_of(deleted, there)
+    plan = plan_of(KEEPING, there)
+
+    (made,) = plan.prepare
+    assert isinstance(made, Apply)
+    template = made.body["spec"]["template"]
+    assert names.LEAVING_LABEL in str(template["spec"]["affinity"])
+    assert template["metadata"] == agents().spec["template"]["metadata"], "no pod is replaced for it"
+    assert plan.move == ()
+
+
+@pytest.mark.parametrize("waited_s", [1.0, 99999.0])
+def test_kube_proxy_is_waited_for_without_a_deadline_and_the_status_says_how_to_go_without_it(waited_s: float) -> None:
+    there = keeping(GIVING_BACK, LEFT, waits=seen(True, waited_s))
+
+    plan = plan_of(KEEPING, there)
+
+    assert (plan.prepare, plan.move, plan.finish) == ((), (), ())
+    assert [each.step for each in plan.leaving] == [Step.GIVE_BACK]
+    assert plan.again_in_s is not None
+    ready = deletion_updates(plan.leaving)[0]
+    assert (ready.reason, ready.message) == (
+        "GivingBack",
+        "waiting for kube-proxy to serve 1 nodes: n1; set spec.removalPolicy to Remove to have their rules removed without it",
+    )
+
+
+def test_the_rules_go_without_a_kube_proxy_once_the_spec_does_not_keep_them_any_more() -> None:
+    there = keeping(GIVING_BACK, LEFT, spec=DELETED)
+
+    (request,) = plan_of(DELETED, there).move
+
+    assert isinstance(request, Apply)
+    assert request.body["spec"]["action"] == "Remove"
+
+
+def test_what_is_being_removed_is_not_kept_any_more() -> None:
+    plan = plan_of(KEEPING, keeping(requested(), labelled("n1", "x"), waits=seen(True, 1.0)))
 
     assert plan.move == ()
     assert [each.step for each in plan.leaving] == [Step.WAIT]
+
+
+def test_a_dead_node_is_not_waited_for_until_kube_proxy_serves_it() -> None:
+    dead = node("n1", ready="Unknown", **{names.LEAVING_LABEL: "x"})
+
+    plan = plan_of(KEEPING, keeping(GIVING_BACK, dead, waits=seen(False, 1.0)))
+
+    assert [each.step for each in plan.leaving] == [Step.OVERDUE]
+
+
+def test_what_was_given_back_is_released_as_what_was_removed() -> None:
+    proven = proxy("n1", action="GiveBack", **PROOF)
+
+    assert plan_of(KEEPING, keeping(proven, LEFT)).move == (Label("n1", "uid-n1", {names.LEAVING_LABEL: None}),)
+    assert plan_of(KEEPING, keeping(proven, node("n1"))).move == (Delete(Resource.NODE_PROXY, "n1", "uid-proxy-n1"),)
+
+
+def test_a_node_goes_on_being_given_back_when_its_proxyconfig_is_gone() -> None:
+    (found,) = orphans_of(snapshot([], [LEFT], proxies=[GIVING_BACK], pods=[pod("p", "n1")], waits=seen(True, 1.0)))
+
+    assert found.step is Step.GIVE_BACK
+
+
+def test_a_node_without_a_node_proxy_is_found_by_the_label_of_those_that_leave() -> None:
+    (found,) = leaving_of(KEEPING, snapshot([KEEPING], [LEFT], pods=[pod("p", "n1")]))
+
+    assert (found.node, found.step) == ("n1", Step.REQUEST)

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from proxyconfig_agent.controller.active.probed_mode import ProbedMode
 from proxyconfig_agent.dataplane.modes.mode_choice import Answer, Chosen, Impossible, Verdict, as_configured, choose
-from proxyconfig_agent.dataplane.modes.modes import give_back, left_behind
-from proxyconfig_agent.dataplane.modes.takeover import any_here, removed
+from proxyconfig_agent.dataplane.modes.modes import left_behind
+from proxyconfig_agent.dataplane.modes.takeover import any_here, emptied, removed
 from proxyconfig_agent.dataplane.port import Dataplane, DataplaneError, Installed, LackingError, ProbeResult, TemporaryError
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.node import capabilities
@@ -115,21 +115,24 @@ class ActiveMode:
         self._recorder.set_findings(Source.MODE)
         self._recorder.set_unhealthy(Source.MODE, "")
 
-    async def remove(self, *, keep: bool = False) -> list[str] | None:
-        """Take away what any mode of ours has made, to `keep` what kube-proxy takes over. What a scan still finds; None, with a finding,
-        if it failed."""
+    async def remove(self) -> list[str] | None:
+        """Take away what any mode of ours has made. What a scan still finds; None, with a finding, if it failed."""
         async with self._one:
-            return await self._remove(give_back if keep else None)
-
-    async def _remove(self, work: Callable[[], list[str]] | None) -> list[str] | None:
-        self._drop_standby()
-        try:
-            if work is not None:
-                return await in_thread(work)
+            self._drop_standby()
             if self._active is None:
-                return await in_thread(partial(removed, left_behind()))
-            await in_thread(self._active.installed.lifecycle.remove)
-            return await self.scan()
+                return await self._tried(partial(removed, left_behind()))
+            return await self._tried(partial(emptied, self._active.installed.lifecycle))
+
+    async def leave(self, work: Callable[[], list[str] | None]) -> list[str] | None:
+        """Have no active mode any more, and do this with what modes of ours have made; None, with a finding, if it failed."""
+        async with self._one:
+            self.close()
+            self._active = None
+            return await self._tried(work)
+
+    async def _tried(self, work: Callable[[], list[str] | None]) -> list[str] | None:
+        try:
+            return await in_thread(work)
         except (DataplaneError, OSError) as error:
             _log.error("removal failed", error=str(error))
             self._recorder.set_findings(Source.MODE, Finding(Topic.TRAFFIC, "RemovalFailed", str(error)))

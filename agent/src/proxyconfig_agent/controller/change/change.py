@@ -22,6 +22,7 @@ from proxyconfig_agent.checks.probes.model import Answer
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.spec.rollout import OnFailure
+from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
 from proxyconfig_api.status.rollout import ChangePhase, ChangeStatus
 
 ROUNDS = 2
@@ -98,18 +99,24 @@ _CHANGED = (Phase.APPLYING, Phase.PROBING, Phase.HOLDING, Phase.RETURNING)
 
 def ordered(change: Change | None, desired: Desired) -> Change:
     """There is an order, for the first time or another one."""
-    if change is None or desired.remove or change.new.remove:
+    if desired.give_back:  # such a node changes to nothing else any more
+        return Change(replace(desired, spec=_until_kube_proxy_serves((change.in_force if change is not None else desired).spec)))
+    if change is None or desired.remove or change.new.remove or change.new.give_back:
         return Change(desired)
     if desired.spec == change.new.spec:
         return replace(change, new=desired) if desired.change.retry == change.new.change.retry else _again(change, desired)
     base = change.new if change.phase is Phase.COMMITTED or change.old is None else change.old
-    if change.old is None and change.phase is not Phase.COMMITTED:
-        return Change(desired)  # the first one has not been applied
-    if desired.spec == base.spec:
+    first = change.old is None and change.phase is not Phase.COMMITTED  # it has not been applied
+    if first or desired.spec == base.spec:
         return Change(desired)
     if change.phase in _CHANGED:  # the probes would answer for what is being given up
         return Change(desired, base, Phase.APPLYING, change.before)
     return Change(desired, base, Phase.ASKING)
+
+
+def _until_kube_proxy_serves(spec: ProxyConfigSpec) -> ProxyConfigSpec:
+    """A kube-proxy that starts in nftables mode deletes all virtual servers of the node (1.36), whoever made them."""
+    return spec.as_mode(Mode.NFTABLES) if spec.mode is Mode.IPVS else spec
 
 
 def _again(change: Change, desired: Desired) -> Change:
@@ -127,7 +134,7 @@ def _again(change: Change, desired: Desired) -> Change:
 def resumed(recorded: Change, desired: Desired) -> Change:
     """The first order of a restarted agent, after what an earlier one recorded; nothing is applied by this process yet."""
     match recorded.phase:
-        case Phase.COMMITTED if desired.spec == recorded.new.spec:
+        case Phase.COMMITTED if desired.spec == recorded.new.spec and not desired.give_back:
             return Change(desired)
         case Phase.PROBING | Phase.HOLDING:
             recorded = replace(recorded, phase=Phase.APPLYING)

@@ -179,11 +179,14 @@ class Transaction:
             await self._moved.wait()
             self._moved.clear()
         recorded = self._record.load()
-        if recorded is not None and changes.resumed(recorded, self._newest).old is not None and await self._has_rules():
+        if recorded is not None and await self._is_gone_on_with(changes.resumed(recorded, self._newest)):
             _log.info("change resumed", phase=recorded.phase.value, revision=recorded.new.revision)
             self._set(changes.resumed(recorded, self._newest))
         else:
             self._set(changes.ordered(None, self._newest))
+
+    async def _is_gone_on_with(self, change: Change) -> bool:
+        return change.new.give_back or (change.old is not None and await self._has_rules())
 
     async def _answers(self, change: Change, after_s: float) -> tuple[Answer, ...]:
         """Of the round that is due after so many seconds."""

@@ -8,9 +8,9 @@ from functools import partial
 from typing import NoReturn
 
 import structlog
-from msgspec import Struct
 
 from proxyconfig_agent.checks.shadow.observer import Observer, Theirs
+from proxyconfig_agent.controller.inputs.other_proxy import OtherProxy
 from proxyconfig_agent.controller.stance import Stance
 from proxyconfig_agent.controller.step import Stand
 from proxyconfig_agent.dataplane.port import DataplaneError
@@ -27,14 +27,6 @@ WAITING_S = 2.0
 """Between two looks while the end of the other proxy is waited for, or not certain yet."""
 
 _log = structlog.get_logger("neighbour")
-
-
-class OtherProxy(Struct, frozen=True):
-    """What can be done about it; both block."""
-
-    look: Callable[[], Seen]
-    remove: Callable[[Seen], list[str]]
-    """Take away what one has left; what a scan still finds of it. Raises DataplaneError, OSError."""
 
 
 class Neighbour:

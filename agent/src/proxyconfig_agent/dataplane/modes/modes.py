@@ -12,9 +12,10 @@ from msgspec import Struct, field
 
 from proxyconfig_agent import dataplane
 from proxyconfig_agent.dataplane.metric import ModeMetrics
+from proxyconfig_agent.dataplane.modes.departure import Departure
 from proxyconfig_agent.dataplane.modes.family_probe import FamilyProbe
 from proxyconfig_agent.dataplane.modes.ownership import Ownership
-from proxyconfig_agent.dataplane.modes.takeover import AllModes, Takeover, removed
+from proxyconfig_agent.dataplane.modes.takeover import AllModes, Takeover
 from proxyconfig_agent.dataplane.port import DataplaneError, Installed, Lifecycle, ModeInstance
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_api.spec import modes
@@ -82,13 +83,12 @@ def left_behind(besides: Mode | None = None) -> Iterator[Lifecycle]:
             yield from spec_of(mode).left_behind()
 
 
-def give_back() -> list[str]:
-    """Leave the chains of iptables mode to a kube-proxy, and take away what else agents have made. Returns what a scan still finds of
-    that. Raises DataplaneError or OSError."""
-    left = removed(left_behind(besides=Mode.IPTABLES))
-    if not left:
-        Ownership(owner=Mode.IPTABLES.value).release()
-    return left
+def departure(*, chains_stay: bool) -> Departure:
+    """Of all that agents have made here; but where `chains_stay`, those of iptables mode become kube-proxy's. Raises DataplaneError or
+    OSError."""
+    if not chains_stay:
+        return Departure(left_behind())
+    return Departure(left_behind(besides=Mode.IPTABLES), Ownership(owner=Mode.IPTABLES.value).release)
 
 
 def lasting_sysctls(besides: Mode) -> frozenset[str]:

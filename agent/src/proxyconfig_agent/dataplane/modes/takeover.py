@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import structlog
 
+from proxyconfig_agent.dataplane.modes.departure import Departure
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Lifecycle, ModeInstance, Outcome, ProbeResult, Settings, Succession
 from proxyconfig_agent.select.frontends import Frontends
 
@@ -29,7 +30,8 @@ class Takeover:
         self.mode, self._others = mode, others
         self._begun = self._holding = False
         self._standby: ModeInstance | None = None
-        self._leaving: list[Lifecycle] = []
+        self._departure: Departure | None = None
+        """Of the others."""
         self._drain_s = Settings().drain_s
         self._error = ""
         """Why the others did not begin to retire, or to end; empty if they did."""
@@ -77,13 +79,12 @@ class Takeover:
             self._retire(begin=not self._begun)
 
     def is_alone(self) -> bool:
-        return self._begun and not self._leaving
+        return self._begun and self._departure is not None and self._departure.is_over
 
     def close(self) -> None:
         """Of the modes that are leaving; what is in the kernel stays."""
-        for other in self._leaving:
-            other.close()
-        self._leaving = []
+        if self._departure is not None:
+            self._departure.close()
 
     def _disarm(self) -> None:
         """This mode serves everything by now. Raises DataplaneError or OSError: two modes would answer, and nobody decides which."""
@@ -106,8 +107,9 @@ class Takeover:
         try:
             if begin:
                 self.close()  # of an earlier succession
-                self._begun, self._leaving = True, [other for other in self._others() if _is_here(other)]
-            self._leaving = [other for other in self._leaving if not _is_gone(other, self._drain_s)]
+                self._begun, self._departure = True, Departure(self._others())
+            if self._departure is not None:
+                self._departure.step(self._drain_s)
             self._error = ""
         except (DataplaneError, OSError) as error:
             # Both serve the same Services, so this can wait.
@@ -156,24 +158,6 @@ class AllModes:
             self._takeover.close()
 
 
-def _is_here(other: Lifecycle) -> bool:
-    """Whether it has anything in the kernel. Raises DataplaneError or OSError."""
-    if objects := len(other.scan()):
-        _log.info("another mode retires", objects=objects)
-        return True
-    other.close()
-    return False
-
-
-def _is_gone(other: Lifecycle, drain_s: float) -> bool:
-    """Let it retire further. Raises DataplaneError or OSError."""
-    if not other.retire(drain_s):
-        return False
-    _log.info("another mode is gone", left=len(other.scan()))
-    other.close()
-    return True
-
-
 def any_here(found: Iterable[Lifecycle]) -> bool:
     """Whether one of these modes has anything in the kernel. Raises DataplaneError or OSError."""
     for each in found:
@@ -183,14 +167,19 @@ def any_here(found: Iterable[Lifecycle]) -> bool:
     return False
 
 
+def emptied(mode: Lifecycle) -> list[str]:
+    """Take away what it has in the kernel, and return what a scan still finds. Raises DataplaneError or OSError."""
+    mode.remove()
+    return mode.scan()
+
+
 def removed(found: Iterable[Lifecycle]) -> list[str]:
     """Take away what these modes have in the kernel, and return what a scan still finds. Raises DataplaneError or OSError."""
     left: list[str] = []
     for each in found:
         with contextlib.closing(each):
             before = each.scan()
-            each.remove()
-            left += each.scan()
+            left += emptied(each)
         if before:
             _log.info("rules of another mode removed", objects=len(before))
     return left

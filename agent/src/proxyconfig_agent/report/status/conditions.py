@@ -60,15 +60,18 @@ class NodeState(Struct, frozen=True):
     drift: Drift = Drift()
     change: ChangeStatus | None = None
     """The last change of the revision; None: of a first installation."""
-    given_back: bool = False
-    """At the removal, the chains of iptables mode stayed."""
+    chains_stay: bool = False
+    """At the removal, those of iptables mode did, for kube-proxy."""
     removed_objects: int | None = None
     """What a scan found after a Remove; None: not removed."""
     findings: tuple[Finding, ...] = ()
 
 
 def without_explained(state: NodeState) -> NodeState:
-    """Ports of an agent that programs nothing beside a kube-proxy are kube-proxy's: that it is there says why they are taken."""
+    """Ports of an agent that programs nothing beside a kube-proxy are kube-proxy's: that it is there says why they are taken. And where a
+    node is given back, a kube-proxy is what is awaited."""
+    if any(finding.reason == "GivingBack" for finding in state.findings):
+        return replace(state, findings=tuple(finding for finding in state.findings if finding.topic is not Topic.OTHER_PROXY))
     if not state.observing and not any(finding.reason == "WaitingForKubeProxy" for finding in state.findings):
         return state
     return replace(state, findings=tuple(finding for finding in state.findings if finding.reason != "PortTaken"))
@@ -77,7 +80,7 @@ def without_explained(state: NodeState) -> NodeState:
 def updates_of(state: NodeState) -> tuple[ConditionUpdate, ...]:
     """The conditions of a NodeProxy, always the same types in the same order."""
     if state.removed_objects is not None:
-        return _removed(state.removed_objects, given_back=state.given_back)
+        return _removed(state.removed_objects, chains_stay=state.chains_stay)
     programmed = _programmed(state)
     connected = _part(Topic.WATCHES, state.findings)
     parts = [_part(topic, state.findings) for topic in (Topic.CONNTRACK, Topic.MODULES, Topic.SYSCTLS)]
@@ -93,8 +96,8 @@ def _other_proxy(findings: Iterable[Finding]) -> ConditionUpdate:
     return ConditionUpdate(Topic.OTHER_PROXY.value, holds=bool(found), reason=reason, message=message)
 
 
-def _removed(objects: int, *, given_back: bool) -> tuple[ConditionUpdate, ...]:
-    nothing = "its chains of iptables mode stay for kube-proxy" if given_back else "nothing of it is left in the kernel"
+def _removed(objects: int, *, chains_stay: bool) -> tuple[ConditionUpdate, ...]:
+    nothing = "its chains of iptables mode stay for kube-proxy" if chains_stay else "nothing of it is left in the kernel"
     left = nothing if not objects else f"{objects} of its objects are still in the kernel"
     return (
         ConditionUpdate("Ready", holds=False, reason="Removed", message=f"this node's proxy was removed; {left}"),

@@ -51,6 +51,8 @@ BACK = replace(RETURNING, phase=Phase.ROLLED_BACK, message=f"{WORDS}; the node i
 KEPT = replace(RETURNING, phase=Phase.PROBING)
 PAUSED = order(Mode.IPTABLES, 2, PAUSE)
 AGAIN = order(Mode.IPTABLES, 4, NodeChange(hold_period=Duration(10), on_failure=OnFailure.ROLLBACK, retry="again"))
+IPVS = order(Mode.IPVS, 4)
+LEAVING = replace(B, generation=5, give_back=True)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,16 @@ AGAIN = order(Mode.IPTABLES, 4, NodeChange(hold_period=Duration(10), on_failure=
         (ordered(HOLDING, A), Change(A)),
         (ordered(FIRST, B), Change(B)),
         (ordered(HOLDING, replace(A, remove=True)), Change(replace(A, remove=True))),
+        (ordered(SERVING, LEAVING), Change(replace(LEAVING, spec=A.spec))),
+        (ordered(HOLDING, LEAVING), Change(LEAVING)),
+        (ordered(BACK, LEAVING), Change(replace(LEAVING, spec=A.spec))),
+        (ordered(Change(LEAVING, phase=Phase.COMMITTED), C), Change(C)),
+        (ordered(Change(LEAVING), replace(B, generation=6)), Change(replace(B, generation=6))),
+        (ordered(Change(LEAVING), replace(B, remove=True)), Change(replace(B, remove=True))),
+        (ordered(Change(IPVS, phase=Phase.COMMITTED), LEAVING), Change(replace(LEAVING, spec=IPVS.spec.as_mode(Mode.NFTABLES)))),
+        (ordered(None, replace(IPVS, give_back=True)), Change(replace(IPVS, give_back=True, spec=IPVS.spec.as_mode(Mode.NFTABLES)))),
+        (resumed(Change(B, phase=Phase.COMMITTED), LEAVING), Change(LEAVING)),
+        (resumed(SERVING, LEAVING), Change(replace(LEAVING, spec=A.spec))),
         (impossible(APPLYING, "ModeUnsupported", "no"), replace(APPLYING, reason="ModeUnsupported", message="no")),
         (applied(replace(APPLYING, reason="ModeUnsupported", message="no"), B), PROBING),
         (applied(APPLYING, A), APPLYING),
