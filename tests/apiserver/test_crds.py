@@ -86,7 +86,7 @@ def test_the_defaults_land_in_the_object(api: Api) -> None:
             "progressDeadline": "10m",
             "maxFailures": 0,
             "onFailure": "Rollback",
-            "probes": {"apiServer": True, "dns": True, "timeoutSeconds": 1},
+            "probes": {"apiServer": True, "dns": True, "pod": False, "timeoutSeconds": 1},
             "revisionHistoryLimit": 10,
         },
         "conntrack": {

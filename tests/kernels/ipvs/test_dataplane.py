@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -151,7 +152,9 @@ def test_what_somebody_deletes_is_noticed(node: Node, start: Start, kernel: Conn
 
     def noticed() -> bool:
         passed[0] += PERIOD_S
-        return dataplane.disturbed()
+        disturbed = dataplane.disturbed()
+        _end_of_reading()
+        return disturbed
 
     for _ in range(4):
         assert not noticed()
@@ -162,6 +165,13 @@ def test_what_somebody_deletes_is_noticed(node: Node, start: Start, kernel: Conn
         assert not noticed()
     node.space.ip(["route del local 10.96.0.10 table local"])
     eventually(noticed)
+
+
+def _end_of_reading() -> None:
+    """What a thread of the watch has begun to read is what was there before the test's next change."""
+    for thread in threading.enumerate():
+        if thread.name == "ipvs-watch":
+            thread.join()
 
 
 def test_the_scheduler_changes_in_place(dataplane: Entered, kernel: Connection) -> None:
