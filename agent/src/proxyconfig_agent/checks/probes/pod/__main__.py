@@ -1,4 +1,4 @@
-"""`python -m proxyconfig_agent.checks.probes.pod`, in a pod of its own on the node: serves until SIGTERM.
+"""`python -m proxyconfig_agent.checks.probes.pod`, in a separate pod on the node: serves until SIGTERM.
 
 The environment has POD_UID. It knows nothing of the cluster and talks to no API server: its agent sends it what to ask.
 """

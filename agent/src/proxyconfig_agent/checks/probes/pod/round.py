@@ -10,7 +10,7 @@ from msgspec import Struct
 from proxyconfig_agent.checks.probes.model import Answer, Target
 
 SHARE = 0.8
-"""Of the time of a round, for the pod's own probes: what they do not answer is told within the round."""
+"""Of the time of a round, for the pod's own probes: the answer arrives within the round, with those that had none."""
 
 LIMIT = 1 << 16
 """Bytes of a round, and of its answers."""
