@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from proxyconfig_api.spec import modes
 from proxyconfig_api.values.disruption import Disruption
 
 _DISRUPTIONS = {
@@ -37,10 +38,7 @@ class FieldChange(Struct, frozen=True):
     path: str
     before: object
     after: object
-
-    @property
-    def disruption(self) -> Disruption:
-        return disruption_of(self.path)
+    disruption: Disruption
 
 
 def disruption_of(path: str) -> Disruption:
@@ -52,12 +50,20 @@ def disruption_of(path: str) -> Disruption:
 
 def changes_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[FieldChange, ...]:
     """By path, sorted."""
-    return tuple(FieldChange(path, _at(before, path), _at(after, path)) for path in changed(before, after))
+    return tuple(
+        FieldChange(path, _at(before, path), _at(after, path), _disruption(path, before, after)) for path in changed(before, after)
+    )
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
     """The paths of the fields that are in one alone or differ, sorted."""
     return tuple(sorted(_differences(before, after, "")))
+
+
+def _disruption(path: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Disruption:
+    """That of the field; agents that begin or end to observe have other pods where the mode does not need the same."""
+    replaces_pods = path == "takeover" and modes.pod_needs_of(before) != modes.pod_needs_of(after)
+    return Disruption.RESTARTS_AGENTS if replaces_pods else disruption_of(path)
 
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any], above: str) -> Iterator[str]:

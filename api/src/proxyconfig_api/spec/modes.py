@@ -5,9 +5,13 @@ A mode is available when it has a line here and a folder of its name in the agen
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
 from msgspec import Struct
 
-from proxyconfig_api.spec.sections import Mode
+from proxyconfig_api.spec.sections import Mode, Takeover
 
 
 class HostPath(Struct, frozen=True):
@@ -25,8 +29,11 @@ class PodNeeds(Struct, frozen=True):
     host_paths: tuple[HostPath, ...] = ()
 
 
-# iptables-legacy reads and writes its tables through a raw socket; all users of it wait for each other at the lock file.
+# iptables-legacy reads and writes its tables through a raw socket. Its writers wait for each other at the lock file.
 _IPTABLES = PodNeeds(("NET_ADMIN", "NET_RAW"), (HostPath("xtables-lock", "/run/xtables.lock", "FileOrCreate"),))
+
+_OBSERVER = PodNeeds(("NET_ADMIN", "NET_RAW"))
+"""In every mode: the kube-proxy that is observed may have its rules in iptables-legacy."""
 
 BUILT: dict[Mode, PodNeeds] = {
     Mode.NFTABLES: PodNeeds(),
@@ -50,12 +57,23 @@ def is_built(mode: Mode) -> bool:
     return any(each in BUILT for each in candidates(mode))
 
 
-def pod_needs(mode: Mode) -> PodNeeds:
-    """What the agents' pods need for `spec.mode`, all together for `auto`; of a mode that is not built, what every agent needs."""
-    needs = [BUILT.get(each, PodNeeds()) for each in candidates(mode)]
+def pod_needs(mode: Mode, takeover: Takeover = Takeover.WAIT) -> PodNeeds:
+    """What the agents' pods need for `spec.mode`, all together for `auto`, and for `spec.takeover`; of a mode that is not built, what
+    every agent needs."""
+    needs = [BUILT.get(each, PodNeeds()) for each in candidates(mode)] + [_OBSERVER] * (takeover is Takeover.OBSERVE)
     capabilities = dict.fromkeys(each for need in needs for each in need.capabilities)
     host_paths = dict.fromkeys(each for need in needs for each in need.host_paths)
     return PodNeeds(tuple(capabilities), tuple(host_paths))
+
+
+def pod_needs_of(spec: Mapping[str, Any]) -> PodNeeds | None:
+    """`pod_needs` of a spec as the API writes it; None for one of a version that has other modes."""
+    try:
+        mode = msgspec.convert(spec.get("mode", Mode.NFTABLES), Mode)
+        takeover = msgspec.convert(spec.get("takeover", Takeover.WAIT), Takeover)
+    except msgspec.ValidationError:
+        return None
+    return pod_needs(mode, takeover)
 
 
 def choice() -> str:

@@ -16,7 +16,7 @@ from proxyconfig_api.objects import names
 from proxyconfig_api.objects.revision import HASH_LENGTH
 from proxyconfig_api.spec import modes
 from proxyconfig_api.spec.agent import Agent
-from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 from proxyconfig_operator.model.address import Address
 from proxyconfig_operator.model.objects import Config, DaemonSet
 
@@ -67,7 +67,7 @@ def render(config: Config, installation: Installation) -> dict[str, Any]:
         arguments=_arguments(agent),
         init_arguments=[*_arguments(agent), *_init_arguments(config.spec)],
         api_server=installation.api_server,
-        needs=modes.pod_needs(config.spec.mode),
+        needs=modes.pod_needs(config.spec.mode, config.spec.takeover),
         readiness=_probe(agent.healthz_bind_address, "/readyz"),
         liveness=_probe(agent.healthz_bind_address, "/livez"),
     )
@@ -94,9 +94,8 @@ def _named(template: Mapping[str, Any]) -> dict[str, Any]:
     return {**template, "metadata": {**metadata, "labels": {**metadata["labels"], names.POD_REVISION_LABEL: digest}}}
 
 
-def needed_by(mode: Mode) -> frozenset[str]:
-    """The capabilities and host paths without which a mode does not run."""
-    needs = modes.pod_needs(mode)
+def names_of(needs: modes.PodNeeds) -> frozenset[str]:
+    """Its capabilities and host paths, comparable with `granted_by`."""
     return frozenset((*needs.capabilities, *(each.path for each in needs.host_paths)))
 
 

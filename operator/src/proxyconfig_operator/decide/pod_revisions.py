@@ -9,16 +9,14 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
-
 from proxyconfig_api.objects import names
 from proxyconfig_api.objects.revision import revision_of, written
-from proxyconfig_api.spec.sections import Mode
+from proxyconfig_api.spec import modes
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide import agent_daemonset, revisions
 from proxyconfig_operator.decide.node_state import given_of, goal_of
 from proxyconfig_operator.decide.snapshot import Snapshot
-from proxyconfig_operator.model.objects import Config, Revision
+from proxyconfig_operator.model.objects import Config
 from proxyconfig_operator.model.writes import Apply, Delete, Resource, Write
 from proxyconfig_operator.rollout.order import Fits
 from proxyconfig_operator.rollout.planner import Step
@@ -102,14 +100,14 @@ def templates_of(config: str, snapshot: Snapshot) -> Mapping[str, Mapping[str, A
 def fits_of(config: Config, manifest: Mapping[str, Any], snapshot: Snapshot) -> Fits:
     """Which revisions can run in which pods: those of `config`, and those of its spec, which may not be stored yet: `manifest` has its
     template."""
-    ran = {each.metadata.name: _mode_of(each) for each in snapshot.revisions_of(config.name)}
-    ran[revision_of(config.name, config.spec).name] = config.spec.mode
+    needed = {each.metadata.name: modes.pod_needs_of((each.data or {}).get("spec", {})) for each in snapshot.revisions_of(config.name)}
+    needed[revision_of(config.name, config.spec).name] = modes.pod_needs(config.spec.mode, config.spec.takeover)
     granted = {name: agent_daemonset.granted_by(template) for name, template in templates_of(config.name, snapshot).items()}
     granted[agent_daemonset.pod_revision_of(manifest)] = agent_daemonset.granted_by(manifest["spec"]["template"])
 
     def fits(revision: str, pod_revision: str) -> bool:
-        mode, grants = ran.get(revision), granted.get(pod_revision)
-        return mode is not None and grants is not None and agent_daemonset.needed_by(mode) <= grants
+        needs, grants = needed.get(revision), granted.get(pod_revision)
+        return needs is not None and grants is not None and agent_daemonset.names_of(needs) <= grants
 
     return fits
 
@@ -127,15 +125,6 @@ def _template(revision: str, config: Config, manifest: Mapping[str, Any], snapsh
         return template
     stored = snapshot.revisions.get(_object_name(config.name, revision)) if revision else None
     return stored.data.get("template") if stored is not None and stored.data is not None else None
-
-
-def _mode_of(revision: Revision) -> Mode | None:
-    """None for one of a version that has other modes."""
-    spec = (revision.data or {}).get("spec", {})
-    try:
-        return msgspec.convert(spec.get("mode", Mode.NFTABLES), Mode)
-    except msgspec.ValidationError:
-        return None
 
 
 def _object_name(config: str, revision: str) -> str:

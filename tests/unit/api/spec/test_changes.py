@@ -49,6 +49,23 @@ def test_a_change_has_both_values_also_under_a_name_with_dots() -> None:
     )
 
     assert changes_of(before, after) == (
-        FieldChange("kernel.sysctls.net.core.somaxconn", "1", "2"),
-        FieldChange("mode", None, "ipvs"),
+        FieldChange("kernel.sysctls.net.core.somaxconn", "1", "2", Disruption.NONE),
+        FieldChange("mode", None, "ipvs", Disruption.RESTARTS_AGENTS),
     )
+
+
+@pytest.mark.parametrize(
+    ("mode", "before", "after", "expected"),
+    [
+        ("nftables", "Wait", "Observe", Disruption.RESTARTS_AGENTS),
+        ("nftables", "Observe", "Wait", Disruption.RESTARTS_AGENTS),
+        ("nftables", "Wait", "Adopt", Disruption.NONE),
+        ("iptables", "Observe", "Wait", Disruption.NONE),
+        ("auto", "Observe", "Wait", Disruption.NONE),
+    ],
+)
+def test_observing_restarts_the_agents_where_the_mode_has_fewer_capabilities(
+    mode: str, before: str, after: str, expected: Disruption
+) -> None:
+    (change,) = changes_of({"mode": mode, "takeover": before}, {"mode": mode, "takeover": after})
+    assert change.disruption is expected

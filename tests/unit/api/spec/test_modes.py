@@ -11,8 +11,8 @@ import yaml
 from tests.support.documents import document
 
 from proxyconfig_api.spec import modes
-from proxyconfig_api.spec.modes import ORDER, HostPath, PodNeeds, candidates, is_built, pod_needs
-from proxyconfig_api.spec.sections import Mode, NodePorts, ProxyConfigSpec
+from proxyconfig_api.spec.modes import ORDER, HostPath, PodNeeds, candidates, is_built, pod_needs, pod_needs_of
+from proxyconfig_api.spec.sections import Mode, NodePorts, ProxyConfigSpec, Takeover
 from proxyconfig_api.values.cidr import ALL_ADDRESSES, NodeAddresses
 
 ROOT = Path(__file__).parents[4]
@@ -61,6 +61,29 @@ def test_pods_of_auto_get_what_any_of_its_modes_needs_once() -> None:
     assert [each.name for each in needs.host_paths] == ["xtables-lock", "more"]
     assert [pod_needs(mode) for mode in NEEDS] == list(NEEDS.values())
     assert pod_needs(Mode.IPVS) == PodNeeds()
+
+
+@pytest.mark.parametrize("mode", [*ORDER, Mode.AUTO])
+def test_pods_that_observe_may_read_iptables_legacy_and_get_nothing_else(mode: Mode) -> None:
+    usual, observing = pod_needs(mode), pod_needs(mode, Takeover.OBSERVE)
+    assert set(observing.capabilities) == {*usual.capabilities, "NET_RAW"}
+    assert observing.host_paths == usual.host_paths
+    assert pod_needs(mode, Takeover.ADOPT) == usual
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, pod_needs(Mode.NFTABLES)),
+        ({"takeover": "Observe"}, pod_needs(Mode.NFTABLES, Takeover.OBSERVE)),
+        ({"mode": "ipvs", "takeover": "Wait"}, pod_needs(Mode.IPVS)),
+        ({"mode": "ebpf"}, None),
+        ({"takeover": "Later"}, None),
+    ],
+    ids=str,
+)
+def test_what_pods_need_is_read_from_a_spec_as_it_is_written(spec: dict[str, str], expected: PodNeeds | None) -> None:
+    assert pod_needs_of(spec) == expected
 
 
 @pytest.mark.parametrize("mode", ORDER)

@@ -76,6 +76,13 @@ def test_iptables_mode_shares_the_lock_of_the_host_and_may_open_raw_sockets() ->
     assert {"name": "xtables-lock", "hostPath": {"path": "/run/xtables.lock", "type": "FileOrCreate"}} in volumes
 
 
+def test_a_pod_that_observes_in_nftables_mode_may_open_raw_sockets() -> None:
+    container = agent_of(render(config(takeover="Observe"), INSTALLATION))
+
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]}
+    assert container["volumeMounts"] == agent_of(render(config(), INSTALLATION))["volumeMounts"]
+
+
 @given(st.text(min_size=1).filter(str.isprintable))
 def test_no_value_can_become_structure(image: str) -> None:
     plain_one = config()
@@ -127,8 +134,9 @@ def test_whatever_somebody_adds_to_a_list_of_ours_is_a_difference() -> None:
         {"agent": {"resources": {"limits": {"memory": "1Gi"}}}},
         {"mode": "iptables"},
         {"kernel": {"modules": ["a"]}},
+        {"takeover": "Observe"},
     ],
-    ids=["image", "resources", "mounts", "arguments"],
+    ids=["image", "resources", "mounts", "arguments", "capabilities"],
 )
 def test_whatever_pods_are_made_of_makes_another_revision_of_them(spec: dict[str, Any]) -> None:
     assert pod_revision_of(render(config(**spec), INSTALLATION)) != pod_revision_of(render(config(), INSTALLATION))

@@ -27,8 +27,8 @@ def stored(each: Config) -> tuple[Revision, Revision]:
     return Revision(made.metadata, 1, content.content), Revision(pod_revision(name).metadata, 1, {"template": template})
 
 
-def names_of(mode: str) -> tuple[str, str]:
-    node, pods = stored(config(mode=mode))
+def names_of(mode: str, takeover: str = "Wait") -> tuple[str, str]:
+    node, pods = stored(config(mode=mode, takeover=takeover))
     return node.metadata.name, pods.metadata.name.removeprefix("x-pods-")
 
 
@@ -65,19 +65,32 @@ def test_what_is_not_known_fits_nothing() -> None:
     ("old", "new", "pod_first"), [("nftables", "iptables", True), ("ipvs", "iptables", True), ("iptables", "nftables", False)]
 )
 def test_a_change_of_the_mode_is_ordered_in_two_steps(old: str, new: str, pod_first: bool) -> None:
-    cluster = Cluster()
-    cluster.do("join", "n1", "any")
-    cluster.do("apply", "x", {"mode": old, "rollout": {"holdPeriod": "0s"}})
-    passes(cluster)
-    cluster.do("apply", "x", {"mode": new, "rollout": {"holdPeriod": "0s"}})
-
-    orders = passes(cluster)
+    orders = ordered({"mode": old}, {"mode": new})
 
     (node_before, pods_before), (node_after, pods_after) = names_of(old), names_of(new)
     between = (node_before, pods_after) if pod_first else (node_after, pods_before)
     assert [(each["revisionName"], each["podRevision"]) for each in orders] == [between, (node_after, pods_after)]
     assert [each.get("next") for each in orders] == [{"revisionName": node_after, "podRevision": pods_after}, None]
     assert ["onFailure" in each.get("change", {}) for each in orders] == [not pod_first, True], "it comes with the revision"
+
+
+@pytest.mark.parametrize(("old", "new", "pod_first"), [("Wait", "Observe", True), ("Observe", "Wait", False)])
+def test_a_node_that_observes_has_a_pod_that_may_for_as_long_as_it_does(old: str, new: str, pod_first: bool) -> None:
+    orders = ordered({"takeover": old}, {"takeover": new})
+
+    (node_before, pods_before), (node_after, pods_after) = names_of("nftables", old), names_of("nftables", new)
+    between = (node_before, pods_after) if pod_first else (node_after, pods_before)
+    assert [(each["revisionName"], each["podRevision"]) for each in orders] == [between, (node_after, pods_after)]
+
+
+def ordered(old: dict[str, str], new: dict[str, str]) -> list[dict[str, Any]]:
+    """What a node that has the old spec is ordered on its way to the new one."""
+    cluster = Cluster()
+    cluster.do("join", "n1", "any")
+    cluster.do("apply", "x", {**old, "rollout": {"holdPeriod": "0s"}})
+    passes(cluster)
+    cluster.do("apply", "x", {**new, "rollout": {"holdPeriod": "0s"}})
+    return passes(cluster)
 
 
 def passes(cluster: Cluster) -> list[dict[str, Any]]:
