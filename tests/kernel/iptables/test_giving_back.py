@@ -1,4 +1,5 @@
-"""What is left of a node that is given back: the chains of iptables mode, which the real kube-proxy takes over, and nothing else."""
+"""What is left of a node that is given back, and cannot have nftables mode: the chains of iptables mode, which the real kube-proxy takes
+over, and nothing else."""
 
 from __future__ import annotations
 

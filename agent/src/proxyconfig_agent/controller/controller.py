@@ -167,7 +167,7 @@ class NodeController:
             alone=self._active.alone,
             chosen_for=self._active.chosen_for,
             unserved=self._active.unserved,
-            mode_failed=self._active.failed,
+            failed_for=self._active.failed_for,
             running=self._runner.plan,
             over=self._transaction.is_over,
             settled=self._transaction.is_settled,

@@ -75,17 +75,17 @@ class Leaving:
             self._parts.retry.later()
 
     async def _give_back(self, step: GiveBack) -> None:
-        """Let all modes retire, but for the chains that kube-proxy takes over. What sysctls were before is not restored: kube-proxy has set
-        its own, or needs those of the chains."""
-        parts, own = self._parts, step.arrival.chains or self._parts.active.mode is Mode.IPTABLES
+        """Let all modes retire, but for chains that a kube-proxy may have made, or takes over: in nftables mode alone it has none. What
+        sysctls were before is not restored: kube-proxy has set its own, or needs those of the chains."""
+        parts, stay = self._parts, step.arrival.mode != Mode.NFTABLES
         await parts.runner.stop()
         parts.recorder.stopped()
         parts.health_checks.listen(())
         # Where no kube-proxy serves yet, there is nothing that connections could drain to.
         drain_s = float(step.desired.spec.drain_period) if step.arrival.stage is Stage.SERVING else 0.0
-        left = await parts.active.leave(partial(self._retired, drain_s, chains_stay=own or step.arrival.mode == "iptables"))
+        left = await parts.active.leave(partial(self._retired, drain_s, chains_stay=stay))
         if left is not None:
-            self._report(step.desired, left, (), chains_stay=own)
+            self._report(step.desired, left, (), chains_stay=stay and step.arrival.chains)
         if left != []:
             parts.retry.later()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 
 from proxyconfig_agent.node.other_proxies.arrival import Arrival, Stage
-from proxyconfig_api.spec.sections import Mode, Takeover
+from proxyconfig_api.spec.sections import Takeover
 
 
 class Stance(enum.Enum):
@@ -26,7 +26,7 @@ def stance_of(takeover: Takeover, *, other_runs: bool, serves: bool) -> Stance:
     return Stance.WAIT if takeover is Takeover.WAIT and other_runs else Stance.SERVE
 
 
-def is_given_up(arrival: Arrival, mode: Mode | None, stance: Stance) -> bool:
-    """Whether a node that is given back is served no more: its kube-proxy serves; or it takes the rules of this `mode` over as they are,
-    and is not waited for; or there is nothing to give."""
-    return arrival.stage is Stage.SERVING or arrival.chains or mode is Mode.IPTABLES or stance is Stance.OBSERVE
+def is_given_up(arrival: Arrival, stance: Stance, *, bound: bool) -> bool:
+    """Whether a node that is given back is served no more: its kube-proxy serves; or the node can have no rules but such as kube-proxy may
+    take for its own (`bound`), and it is not waited for; or there is nothing to give."""
+    return arrival.stage is Stage.SERVING or (arrival.chains and bound) or stance is Stance.OBSERVE

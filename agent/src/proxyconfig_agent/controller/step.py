@@ -64,8 +64,8 @@ class Inputs(Struct, frozen=True, kw_only=True):
     """The spec with mode `auto` for which the active mode was chosen."""
     unserved: Mapping[Family, str] = field(default_factory=dict)
     """The families that the active mode cannot serve here, each with what is lacking."""
-    mode_failed: bool = False
-    """A mode was asked for that this node cannot do, and that was reported."""
+    failed_for: ProxyConfigSpec | None = None
+    """The spec that was asked for last, if this node cannot do its mode, and that was reported."""
     running: Plan | None = None
     """What the runner was given last; None: there is no runner."""
     over: bool = False
@@ -167,9 +167,14 @@ def next_step(inputs: Inputs) -> Step:
     if inputs.over:
         return Commit()
     stance = stance_of(desired.spec.takeover, other_runs=inputs.other_runs, serves=inputs.serves)
-    if desired.give_back and (inputs.arrival is None or is_given_up(inputs.arrival, inputs.active_mode, stance)):
+    if desired.give_back and (inputs.arrival is None or is_given_up(inputs.arrival, stance, bound=_is_bound(desired.spec, inputs))):
         return Wait() if inputs.arrival is None else _end(GiveBack(desired, inputs.arrival), inputs)
     return _apply(desired, inputs) if stance is Stance.SERVE else _stand(_stand_of(desired, stance, inputs), inputs)
+
+
+def _is_bound(spec: ProxyConfigSpec, inputs: Inputs) -> bool:
+    """Whether a node that has chains with kube-proxy's names cannot go over to rules of nftables mode, or is not to."""
+    return spec.mode is not Mode.NFTABLES or inputs.failed_for == spec
 
 
 def _end(end: Remove | GiveBack, inputs: Inputs) -> Step:
@@ -191,7 +196,7 @@ def _stand(stand: Stand, inputs: Inputs) -> Step:
 def _apply(desired: Desired, inputs: Inputs) -> Step:
     """Sysctls and modules are prepared for a mode before it is probed; for `auto`, once it is known which one runs, or that none does."""
     spec = _in_effect(desired.spec, inputs)
-    undecided = spec.mode is Mode.AUTO and not inputs.mode_failed
+    undecided = spec.mode is Mode.AUTO and inputs.failed_for is None
     prepare = Prepare(spec, inputs.alone and inputs.active_mode is spec.mode)
     if prepare != inputs.prepared and not undecided:
         return prepare
@@ -214,7 +219,7 @@ def _is_active(spec: ProxyConfigSpec, inputs: Inputs) -> bool:
 def _run(plan: Plan, inputs: Inputs) -> Step:
     if inputs.running is None:
         return Run(plan)
-    if plan != inputs.running or inputs.mode_failed:
+    if plan != inputs.running or inputs.failed_for is not None:
         return Reconfigure(plan)
     if inputs.unreported is not None:
         return Report(inputs.unreported)

@@ -121,7 +121,8 @@ REASONS = (
     Reason(
         "GivingBack",
         "in the message of `Ready` and `Programmed`",
-        "The node leaves its ProxyConfig with `spec.removalPolicy: Keep`: the agent serves it until a kube-proxy has its own rules there.",
+        "The node leaves its ProxyConfig with `spec.removalPolicy: Keep`: the agent serves it until a kube-proxy has its own rules there, "
+        "from modes `iptables` and `ipvs` in mode `nftables`.",
         "Let kube-proxy's pod come to the node; or set `spec.removalPolicy: Remove`: the rules go without it.",
     ),
     Reason(

@@ -26,8 +26,8 @@ class Action(enum.StrEnum):
     REMOVE = "Remove"
     """Take everything out of the kernel, restore what was remembered, and report."""
     GIVE_BACK = "GiveBack"
-    """Serve the node until a kube-proxy does, then take everything out of the kernel, but keep sysctls; in iptables mode leave the chains
-    to kube-proxy at once."""
+    """Serve the node until a kube-proxy does, in the place of modes iptables and ipvs in mode nftables; then take everything out of the
+    kernel, but keep sysctls."""
 
 
 class ProbePod(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):

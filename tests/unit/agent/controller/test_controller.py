@@ -8,6 +8,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 from tests.support import virtualtime
 from tests.support.polling import soon
@@ -133,7 +134,7 @@ class Node:
                 look=lambda: self.other_proxy,
                 remove=self._without,
                 running=lambda: self.running,
-                has_chains=lambda: False,
+                has_chains=lambda: bool(self.planes[Mode.IPTABLES].state),
                 leave_port=self.port_is_left.append,
             ),
             depart=self._departure,
@@ -789,6 +790,7 @@ async def test_an_agent_without_an_order_is_no_kube_proxy_by_its_configz(tmp_pat
 
 GIVE_BACK = replace(FIRST, generation=4, give_back=True)
 SERVES = KubeProxy("nftables", frozenset({Family.IPV4}))
+IN_CHAINS = replace(IPTABLES, generation=4, give_back=True)
 
 
 async def test_a_node_that_is_given_back_is_served_until_kube_proxy_has_its_rules(tmp_path: Path) -> None:
@@ -862,12 +864,46 @@ async def test_the_rules_go_without_a_kube_proxy_where_that_is_asked_for_meanwhi
         assert node.planes[Mode.NFTABLES].state == {}
 
 
-async def test_chains_of_iptables_mode_stay_and_wait_for_no_kube_proxy(tmp_path: Path) -> None:
+async def test_a_node_in_iptables_mode_goes_over_to_nftables_mode_before_kube_proxy_may_come(tmp_path: Path) -> None:
     async with served(Node(tmp_path, Clock()), IPTABLES) as node:
-        node.order(replace(IPTABLES, generation=4, give_back=True))
+        node.order(IN_CHAINS)
+        await soon(lambda: node.statuses[-1].observed_generation == IN_CHAINS.generation)
+        assert node.planes[Mode.IPTABLES].state == {}
+        assert len(node.planes[Mode.NFTABLES].state) == 1
+        assert "until a kube-proxy answers" in node.words()
+        node.running = SERVES
         await soon(lambda: node.says("Removed"))
-        assert len(node.planes[Mode.IPTABLES].state) == 1
-        assert "its chains of iptables mode stay for kube-proxy" in node.words()
+        assert node.planes[Mode.NFTABLES].state == {}
+        assert "nothing of it is left in the kernel" in node.words()
+
+
+@pytest.mark.parametrize(
+    ("mode", "left", "words"), [("iptables", 1, "its chains of iptables mode stay"), ("nftables", 0, "nothing of it is left")]
+)
+async def test_chains_stay_for_a_kube_proxy_that_serves_already_and_has_such(tmp_path: Path, mode: str, left: int, words: str) -> None:
+    async with served(Node(tmp_path, Clock()), IPTABLES) as node:
+        node.running = KubeProxy(mode, SERVES.synced)
+        node.order(IN_CHAINS)
+        await soon(lambda: node.says("Removed"))
+        assert len(node.planes[Mode.IPTABLES].state) == left
+        assert words in node.words()
+
+
+def test_chains_stay_and_wait_for_no_kube_proxy_where_the_kernel_can_do_nothing_else(tmp_path: Path) -> None:
+    async def scenario(clock: Clock) -> tuple[int, str]:
+        node = Node(tmp_path, clock)
+        del node.planes[Mode.NFTABLES]
+        async with running(node):
+            node.list_everything()
+            node.order(IPTABLES)
+            await asyncio.sleep(1)
+            node.order(IN_CHAINS)
+            await asyncio.sleep(2 * RETRY_S)
+            return len(node.planes[Mode.IPTABLES].state), node.words()
+
+    left, words = virtualtime.run(scenario)
+    assert left == 1
+    assert "its chains of iptables mode stay for kube-proxy" in words
 
 
 async def test_a_restarted_agent_serves_what_was_in_force_before_it_was_to_give_the_node_back(tmp_path: Path) -> None:

@@ -68,6 +68,8 @@ STARTING, CHAINS = Arrival(Stage.STARTING, "nftables", (Family.IPV4,)), Arrival(
 EXPECTING = replace(READY, desired=GIVING, arrival=AWAY, serves=True)
 GIVEN = replace(EXPECTING, running=plan(EXPECTING))
 LAST = replace(GIVEN, arrival=SERVING)
+IN_CHAINS = replace(GIVEN, active_mode=Mode.IPTABLES, arrival=CHAINS)
+STAYING = replace(GIVING, spec=ProxyConfigSpec(mode=Mode.USERSPACE))
 
 AUTO = Desired(ProxyConfigSpec(mode=Mode.AUTO), 5, "x-5", uid="u")
 AUTO_PREPARED = Prepare(AUTO.spec, alone=False)
@@ -94,8 +96,8 @@ AUTO_READY = replace(CHOSEN, prepared=Prepare(AS_IPTABLES, alone=False))
         pytest.param(replace(RUNNING, other_runs=True, serves=True), Wait(), id="also beside another proxy that starts"),
         pytest.param(replace(ORDERED, desired=REMOVE, other_runs=True), Remove(REMOVE), id="a removal waits for nobody"),
         pytest.param(PREPARED, Probe(NFTABLES.spec), id="then the mode is probed"),
-        pytest.param(replace(PREPARED, retry_waits=True, mode_failed=True), Wait(), id="not again before it is time"),
-        pytest.param(replace(PREPARED, mode_failed=True), Probe(NFTABLES.spec), id="again when it is time"),
+        pytest.param(replace(PREPARED, retry_waits=True, failed_for=NFTABLES.spec), Wait(), id="not again before it is time"),
+        pytest.param(replace(PREPARED, failed_for=NFTABLES.spec), Probe(NFTABLES.spec), id="again when it is time"),
         pytest.param(ACTIVE, Wait(), id="nothing is programmed before caches and addresses are known"),
         pytest.param(replace(ACTIVE, local=()), Wait(), id="nor before the caches have synced"),
         pytest.param(replace(ACTIVE, caches_ready=True), Wait(), id="nor before the addresses were read"),
@@ -106,8 +108,8 @@ AUTO_READY = replace(CHOSEN, prepared=Prepare(AS_IPTABLES, alone=False))
         pytest.param(replace(ALONE, prepared=Prepare(NFTABLES.spec, alone=True)), Wait(), id="once"),
         pytest.param(replace(ALONE, desired=IPTABLES), Prepare(IPTABLES.spec, alone=False), id="another spec prepares the node"),
         pytest.param(OTHER_MODE, Probe(IPTABLES.spec), id="another mode is probed beside the one that runs"),
-        pytest.param(replace(OTHER_MODE, retry_waits=True, mode_failed=True), Wait(), id="one that fails leaves the other running"),
-        pytest.param(replace(RUNNING, mode_failed=True), Reconfigure(plan(READY)), id="back to what runs takes the failure back"),
+        pytest.param(replace(OTHER_MODE, retry_waits=True, failed_for=IPTABLES.spec), Wait(), id="one that fails leaves the other running"),
+        pytest.param(replace(RUNNING, failed_for=IPTABLES.spec), Reconfigure(plan(READY)), id="back to what runs takes the failure back"),
         pytest.param(REMOVING, Remove(REMOVE), id="a removal needs no mode, no caches and no preparation"),
         pytest.param(replace(NOTHING, desired=REMOVE), Remove(REMOVE), id="nor a start"),
         pytest.param(replace(REMOVING, retry_waits=True), Wait(), id="one that failed waits for its time"),
@@ -132,8 +134,12 @@ AUTO_READY = replace(CHOSEN, prepared=Prepare(AS_IPTABLES, alone=False))
         pytest.param(LAST, GiveBack(GIVING, SERVING), id="it leaves the node to one that serves"),
         pytest.param(replace(LAST, retry_waits=True), Wait(), id="what has failed waits for its time"),
         pytest.param(replace(LAST, removed=GIVING), Wait(), id="a node is given back once"),
-        pytest.param(replace(GIVEN, active_mode=Mode.IPTABLES), GiveBack(GIVING, AWAY), id="chains of iptables mode need no kube-proxy"),
-        pytest.param(replace(GIVEN, arrival=CHAINS), GiveBack(GIVING, CHAINS), id="nor do those of an earlier agent"),
+        pytest.param(IN_CHAINS, Probe(GIVING.spec), id="from chains with kube-proxy's names it goes over to rules of other names"),
+        pytest.param(replace(IN_CHAINS, active_mode=Mode.NFTABLES), Wait(), id="and then waits as any other"),
+        pytest.param(replace(IN_CHAINS, failed_for=IPTABLES.spec), Probe(GIVING.spec), id="whatever it could not do before"),
+        pytest.param(replace(IN_CHAINS, failed_for=GIVING.spec), GiveBack(GIVING, CHAINS), id="where it cannot, it waits for nobody"),
+        pytest.param(replace(IN_CHAINS, failed_for=GIVING.spec, arrival=AWAY), Probe(GIVING.spec), id="unless its rules have other names"),
+        pytest.param(replace(IN_CHAINS, desired=STAYING), GiveBack(STAYING, CHAINS), id="nor where the mode is to stay"),
         pytest.param(replace(GIVEN, left=LEFT, settled=True), Wait(), id="and nothing of kube-proxy's is removed meanwhile"),
         pytest.param(
             replace(EXPECTING, desired=replace(OBSERVING, give_back=True), serves=False),
@@ -141,8 +147,10 @@ AUTO_READY = replace(CHOSEN, prepared=Prepare(AS_IPTABLES, alone=False))
             id="a node that only compares has nothing to give",
         ),
         pytest.param(CHOOSING, Probe(AUTO.spec), id="auto chooses a mode first"),
-        pytest.param(replace(CHOOSING, retry_waits=True, mode_failed=True), AUTO_PREPARED, id="without one the node is prepared"),
-        pytest.param(replace(CHOOSING, prepared=AUTO_PREPARED, mode_failed=True), Probe(AUTO.spec), id="and auto chooses again in time"),
+        pytest.param(replace(CHOOSING, retry_waits=True, failed_for=AUTO.spec), AUTO_PREPARED, id="without one the node is prepared"),
+        pytest.param(
+            replace(CHOOSING, prepared=AUTO_PREPARED, failed_for=AUTO.spec), Probe(AUTO.spec), id="and auto chooses again in time"
+        ),
         pytest.param(CHOSEN, Prepare(AS_IPTABLES, alone=False), id="the node is prepared for the mode that was chosen"),
         pytest.param(
             replace(CHOSEN, desired=replace(AUTO, generation=6)),

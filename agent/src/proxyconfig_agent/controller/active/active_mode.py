@@ -42,14 +42,11 @@ class ActiveMode:
         """The spec with mode `auto` for which the active mode was chosen."""
         self._choice: Chosen | None = None
         self._before: Mode | None = None
+        self.failed_for: ProxyConfigSpec | None = None
+        """The spec that was asked for last, if this node cannot do its mode, and that was reported."""
         self.unsupported = ""
-        """Why a mode that was asked for is not active; empty if the one that was asked for last is."""
+        """Why it cannot; empty if the mode that was asked for last is active."""
         self._holding, self._one = False, asyncio.Lock()
-
-    @property
-    def failed(self) -> bool:
-        """A mode was asked for that this node cannot do, and that was reported."""
-        return bool(self.unsupported)
 
     @property
     def mode(self) -> Mode | None:
@@ -110,7 +107,7 @@ class ActiveMode:
         assert self.mode is not None, "what is accepted is active"  # noqa: S101
         if spec.mode is not Mode.AUTO or self._choice is None:
             self.chosen_for, self._choice = None, as_configured(self.mode)
-        self.unsupported = ""
+        self.failed_for, self.unsupported = None, ""
         self._report(spec.mode, self._choice.reason, self._choice.message)
         self._recorder.set_findings(Source.MODE)
         self._recorder.set_unhealthy(Source.MODE, "")
@@ -178,7 +175,7 @@ class ActiveMode:
             else:
                 answers[step], probed = await self._probe(step)
         if isinstance(step, Impossible):
-            self._report_unsupported(spec.mode, step.message)
+            self._report_unsupported(spec, step.message)
             return None
         if probed is not None:
             await self._swap(probed)
@@ -237,11 +234,11 @@ class ActiveMode:
             self._standby.close()
         self._standby = None
 
-    def _report_unsupported(self, desired: Mode, sentence: str) -> None:
+    def _report_unsupported(self, spec: ProxyConfigSpec, sentence: str) -> None:
         if sentence != self.unsupported:
             _log.error("mode not supported", error=sentence)
-        self.unsupported = sentence
-        self._report(desired, "ModeUnsupported", sentence)
+        self.failed_for, self.unsupported = spec, sentence
+        self._report(spec.mode, "ModeUnsupported", sentence)
         self._recorder.set_findings(Source.MODE, Finding(Topic.TRAFFIC, "ModeUnsupported", sentence))
         if self.dataplane is None:
             self._recorder.set_unhealthy(Source.MODE, sentence)

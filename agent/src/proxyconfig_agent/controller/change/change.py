@@ -19,10 +19,11 @@ from msgspec.structs import replace
 
 from proxyconfig_agent.checks.probes.judge import failed, failed_before, judged, sentence, statuses
 from proxyconfig_agent.checks.probes.model import Answer
+from proxyconfig_agent.dataplane.modes.modes import spec_of
 from proxyconfig_agent.state.findings import Finding, Topic
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.spec.rollout import OnFailure
-from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
+from proxyconfig_api.spec.sections import Mode, Nftables, ProxyConfigSpec
 from proxyconfig_api.status.rollout import ChangePhase, ChangeStatus
 
 ROUNDS = 2
@@ -115,8 +116,12 @@ def ordered(change: Change | None, desired: Desired) -> Change:
 
 
 def _until_kube_proxy_serves(spec: ProxyConfigSpec) -> ProxyConfigSpec:
-    """A kube-proxy that starts in nftables mode deletes all virtual servers of the node (1.36), whoever made them."""
-    return spec.as_mode(Mode.NFTABLES) if spec.mode is Mode.IPVS else spec
+    """A kube-proxy that starts in nftables mode deletes chains of iptables mode, and all virtual servers of the node (1.36), whoever made
+    them. Loopback addresses keep their NodePorts."""
+    if spec.mode not in (Mode.IPTABLES, Mode.IPVS):
+        return spec
+    nftables = Nftables(localhost_node_ports=spec_of(spec.mode).localhost_node_ports(spec))
+    return replace(spec.as_mode(Mode.NFTABLES), nftables=nftables)
 
 
 def _again(change: Change, desired: Desired) -> Change:

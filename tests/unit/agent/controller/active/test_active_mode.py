@@ -96,7 +96,7 @@ class Node:
 async def test_the_first_mode_is_probed_and_its_features_are_in_the_status() -> None:
     node = Node()
     assert await node.active.use(NFTABLES) is node.nftables
-    assert (node.active.mode, node.active.failed) == (Mode.NFTABLES, False)
+    assert (node.active.mode, node.active.failed_for) == (Mode.NFTABLES, None)
     assert (node.says.effective, node.recorder.state.capabilities["feature"]) == ("nftables", "nftables")
 
 
@@ -128,7 +128,7 @@ async def test_a_mode_that_is_impossible_leaves_the_current_one_active_and_healt
     node.log.clear()
     node.iptables.lacks = "the kernel lacks xt_comment"
     assert await node.active.use(ProxyConfigSpec(mode=other)) is None
-    assert (node.active.mode, node.active.dataplane, node.active.failed) == (Mode.NFTABLES, node.nftables, True)
+    assert (node.active.mode, node.active.dataplane, node.active.failed_for) == (Mode.NFTABLES, node.nftables, ProxyConfigSpec(mode=other))
     assert [reason for reason, _ in node.findings] == ["ModeUnsupported"]
     assert "xt_comment" not in node.unhealthy
     assert "stop" not in node.log
@@ -158,12 +158,12 @@ async def test_the_finding_is_taken_back_when_the_mode_becomes_possible_or_the_a
     await node.active.use(NFTABLES)
     node.nftables.lacks = ""
     await node.active.use(NFTABLES)
-    assert (node.findings, node.active.failed) == ([], False)
+    assert (node.findings, node.active.failed_for) == ([], None)
     assert "nf_tables" not in node.unhealthy
     await node.active.use(IPVS)
-    assert node.active.failed
+    assert (len(node.findings), node.active.failed_for) == (1, IPVS)
     await node.active.use(NFTABLES)
-    assert (node.findings, node.active.failed) == ([], False)
+    assert (node.findings, node.active.failed_for) == ([], None)
 
 
 async def test_families_that_a_mode_cannot_serve_are_those_of_the_active_one() -> None:
@@ -209,7 +209,7 @@ async def test_auto_takes_the_next_mode_where_the_kernel_lacks_the_first_and_say
     assert await node.active.use(AUTO) is node.iptables
     assert (node.says.effective, node.says.reason) == ("iptables", "NextBest")
     assert "CONFIG_NF_TABLES" in node.says.message
-    assert (node.findings, node.active.failed, node.active.chosen_for) == ([], False, AUTO)
+    assert (node.findings, node.active.failed_for, node.active.chosen_for) == ([], None, AUTO)
 
 
 async def test_auto_without_any_mode_names_what_every_one_lacks() -> None:

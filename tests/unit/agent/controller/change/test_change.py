@@ -25,7 +25,7 @@ from proxyconfig_agent.controller.change.change import (
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.objects.nodeproxy import NodeChange
 from proxyconfig_api.spec.rollout import OnFailure
-from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
+from proxyconfig_api.spec.sections import Mode, Nftables, ProxyConfigSpec
 from proxyconfig_api.status.rollout import ChangePhase, ProbeResult
 from proxyconfig_api.values.duration import Duration
 
@@ -53,6 +53,8 @@ PAUSED = order(Mode.IPTABLES, 2, PAUSE)
 AGAIN = order(Mode.IPTABLES, 4, NodeChange(hold_period=Duration(10), on_failure=OnFailure.ROLLBACK, retry="again"))
 IPVS = order(Mode.IPVS, 4)
 LEAVING = replace(B, generation=5, give_back=True)
+GIVING = replace(LEAVING, spec=replace(B.spec.as_mode(Mode.NFTABLES), nftables=Nftables(localhost_node_ports=True)))
+IPVS_GIVING = replace(IPVS, give_back=True, spec=replace(IPVS.spec.as_mode(Mode.NFTABLES), nftables=Nftables()))
 
 
 @pytest.mark.parametrize(
@@ -88,14 +90,15 @@ LEAVING = replace(B, generation=5, give_back=True)
         (ordered(FIRST, B), Change(B)),
         (ordered(HOLDING, replace(A, remove=True)), Change(replace(A, remove=True))),
         (ordered(SERVING, LEAVING), Change(replace(LEAVING, spec=A.spec))),
-        (ordered(HOLDING, LEAVING), Change(LEAVING)),
+        (ordered(HOLDING, LEAVING), Change(GIVING)),
         (ordered(BACK, LEAVING), Change(replace(LEAVING, spec=A.spec))),
+        (ordered(Change(GIVING), replace(LEAVING, generation=6)), Change(replace(GIVING, generation=6))),
         (ordered(Change(LEAVING, phase=Phase.COMMITTED), C), Change(C)),
         (ordered(Change(LEAVING), replace(B, generation=6)), Change(replace(B, generation=6))),
         (ordered(Change(LEAVING), replace(B, remove=True)), Change(replace(B, remove=True))),
-        (ordered(Change(IPVS, phase=Phase.COMMITTED), LEAVING), Change(replace(LEAVING, spec=IPVS.spec.as_mode(Mode.NFTABLES)))),
-        (ordered(None, replace(IPVS, give_back=True)), Change(replace(IPVS, give_back=True, spec=IPVS.spec.as_mode(Mode.NFTABLES)))),
-        (resumed(Change(B, phase=Phase.COMMITTED), LEAVING), Change(LEAVING)),
+        (ordered(Change(IPVS, phase=Phase.COMMITTED), LEAVING), Change(replace(LEAVING, spec=IPVS_GIVING.spec))),
+        (ordered(None, replace(IPVS, give_back=True)), Change(IPVS_GIVING)),
+        (resumed(Change(B, phase=Phase.COMMITTED), LEAVING), Change(GIVING)),
         (resumed(SERVING, LEAVING), Change(replace(LEAVING, spec=A.spec))),
         (impossible(APPLYING, "ModeUnsupported", "no"), replace(APPLYING, reason="ModeUnsupported", message="no")),
         (applied(replace(APPLYING, reason="ModeUnsupported", message="no"), B), PROBING),
