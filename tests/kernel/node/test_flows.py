@@ -31,6 +31,8 @@ VIP = {Family.IPV4: "10.96.0.10", Family.IPV6: "fd00:96::a"}
 PODS = {Family.IPV4: ("10.244.0.1", "10.244.0.2"), Family.IPV6: ("fd00:244::1", "fd00:244::2")}
 NODE_PORT = 30053
 PORT = (53).to_bytes(2)
+FLOW_TIMEOUT_S = 3600
+"""Of the flows that `create` makes: longer than the test of them takes on any kernel."""
 
 
 def packed(text: str) -> Address:
@@ -199,7 +201,7 @@ def create(family: Family, flows: Iterable[tuple[bytes, bytes, bytes]]) -> None:
         return nested(kind, ip, nested(2, attribute(1, b"\x11"), attribute(2, source[size:]), attribute(3, destination[size:])))
 
     def message(client: bytes, destination: bytes, answers: bytes) -> bytes:
-        body = tuple_of(1, client, destination) + tuple_of(2, answers, client) + attribute(7, (600).to_bytes(4))
+        body = tuple_of(1, client, destination) + tuple_of(2, answers, client) + attribute(uapi.CTA_TIMEOUT, FLOW_TIMEOUT_S.to_bytes(4))
         return frames.message(1 << 8, uapi.NLM_F_REQUEST | 0x600, header + body)
 
     messages = (message(*each) for each in flows)
