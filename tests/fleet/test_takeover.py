@@ -100,7 +100,7 @@ def given_back(fleet: Fleet) -> None:
     """Wait until kube-proxy serves all nodes again; nothing of ours is left."""
     kubeproxy.await_pods(fleet.product, NODES)
     eventually(fleet.proxies, until={}.__eq__, within_s=WITHIN_S, every_s=0.5)
-    assert fleet.product.config(CONFIG) == {}
+    eventually(lambda: fleet.product.config(CONFIG), until={}.__eq__, within_s=WITHIN_S, every_s=0.5)
     for node in fleet.local.nodes:
         assert "proxyconfig" not in fleet.on(node.name, "nft", "list", "tables")
 
