@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.kernel.traffic.manifest import proxy_config
 from tests.support.netns.namespace import Namespace
 from tests.support.netns.process import ended, start
@@ -18,6 +19,7 @@ from tests.support.polling import eventually
 from tests.support.scenarios.configs import CONFIGS
 
 WITHIN_S = 300
+_BACK = "RolledBack"
 SHORT = {"tcpTimeout": "30s", "tcpFinTimeout": "10s"}
 """Of a connection to a NodePort IPVS sees no more of the client than the first packet, so it forgets one that the client aborts by this."""
 
@@ -57,13 +59,15 @@ class Agent:
         self._order(mode, **rollout)
 
     def await_phase(self, phase: str) -> Mapping[str, Any]:
-        """Until the change that was begun last has come to this phase; the log's line about it."""
+        """Until the change that was begun last has come to this phase; the log's line about it. Fails at once if the node has gone back."""
 
         def reached() -> Mapping[str, Any]:
             said = self.said()[self._seen :]
-            line = next((line for line in said if line["event"] == "change" and line["phase"] == phase), None)
-            assert line is not None, f"not {phase}; since the order the agent said {said}"
-            return line
+            phases = {line["phase"]: line for line in said if line["event"] == "change"}
+            if phase != _BACK and _BACK in phases:
+                pytest.fail(f"the node is back, and will not be {phase}: {phases[_BACK]['message']}")
+            assert phase in phases, f"not {phase}; since the order the agent said {said}"
+            return phases[phase]
 
         return eventually(reached, within_s=WITHIN_S)
 

@@ -12,7 +12,7 @@ from tests.kernel.mode_changes import remains
 from tests.kernel.mode_changes.agent import WITHIN_S, Agent
 from tests.kernel.mode_changes.api import Lists, serving
 from tests.kernel.traffic.clusterobjects import node_object
-from tests.support.netns.flows import Client, Flow, Told, asking
+from tests.support.netns.flows import PACE_S, Client, Flow, Told, asking
 from tests.support.netns.namespace import Namespace
 from tests.support.netns.peers import echoing
 from tests.support.netns.talker import Talker
@@ -27,6 +27,9 @@ WORD, TALK, WORD_NODE_PORT, TALK_NODE_PORT = 80, 81, 30080, 30081
 ECHO, TALKING = 8080, 7070
 ENDPOINTS = {"near1": PODS["near1"], "far1": PODS2["far1"]}
 CLIENTS = (("client", CLUSTER_IPS[0]), ("node", CLUSTER_IPS[1]), ("outside", NODE.v4), ("outside", NODE.v6))
+NODE_PACE_S = 0.06
+"""Seconds between two requests of the client on the node. It resets each connection that it has made, and 20 resets a second that the node
+sends speak against a change."""
 KINDS = {"connection": (TALK, TALK_NODE_PORT), "connections": (WORD, WORD_NODE_PORT), "datagrams": (WORD, WORD_NODE_PORT)}
 
 
@@ -58,7 +61,7 @@ class Stage:
     def _client(self, place: str, address: str) -> Client:
         of_node = address in NODE.both
         flows = [Flow(kind, address, ports[of_node]) for kind, ports in KINDS.items()]
-        return Client(self.topology[place], flows)
+        return Client(self.topology[place], flows, NODE_PACE_S if place == "node" else PACE_S)
 
     def await_end_of(self, mode: str) -> None:
         """Until a scan finds nothing of this mode. Another one serves."""

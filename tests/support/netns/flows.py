@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from tests.support.netns.namespace import Namespace
 from tests.support.netns.programs import Program
 
+PACE_S = 0.02
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:
@@ -34,7 +36,7 @@ class Told:
 class Client:
     """A process in a namespace that sends flows."""
 
-    def __init__(self, space: Namespace, flows: Sequence[Flow], pace_s: float = 0.02) -> None:
+    def __init__(self, space: Namespace, flows: Sequence[Flow], pace_s: float = PACE_S) -> None:
         self._place, self._flows = space.label, flows
         self._program = Program("traffic", (json.dumps([asdict(flow) for flow in flows]), str(pace_s)), space)
 
