@@ -53,7 +53,7 @@ from proxyconfig_api.spec.rollout import OnFailure
 from proxyconfig_api.spec.sections import Masquerade, Mode, ProxyConfigSpec
 from proxyconfig_api.spec.sections import Takeover as Policy
 from proxyconfig_api.status.conditions import condition
-from proxyconfig_api.status.rollout import ChangePhase, ProbeResult
+from proxyconfig_api.status.rollout import ChangePhase, ChangeStatus, ProbeResult
 from proxyconfig_api.values.duration import Duration
 from proxyconfig_client.apiserver.client import ApiClient
 from proxyconfig_client.connection.config import ClientConfig
@@ -483,37 +483,35 @@ def test_a_probe_that_fails_after_a_change_brings_the_old_mode_back_within_two_s
 
 
 def test_a_pod_that_fails_what_the_node_passes_brings_the_old_mode_back(tmp_path: Path) -> None:
-    async def scenario(clock: Clock) -> None:
-        node = Node(tmp_path, clock)
-        node.fails_in_pod["self@Pod"] = IPTABLES_IN
-        async with running(node):
-            await serving(node)
-            node.order(replace(CAREFUL, change=replace(CAREFULLY, pod=ProbePod(addresses=("10.244.0.9",)))))
-            await asyncio.sleep(7)
-            change = node.statuses[-1].change
-            assert change is not None
-            assert (change.phase, change.reason) == (ChangePhase.ROLLED_BACK, "ProbesFailed")
-            assert "self@Pod: no answer in iptables" in change.message
-            assert ("pod", ProbeResult.PASSED) in {(probe.name, probe.result) for probe in change.probes}
+    change = outcome_for_pods(tmp_path, ProbePod(addresses=("10.244.0.9",)))
 
-    virtualtime.run(scenario)
+    assert (change.phase, change.reason) == (ChangePhase.ROLLED_BACK, "ProbesFailed")
+    assert "self@Pod: no answer in iptables" in change.message
+    assert ("pod", ProbeResult.PASSED) in {(probe.name, probe.result) for probe in change.probes}
 
 
 def test_a_change_without_a_pod_that_could_probe_it_says_why_and_is_committed(tmp_path: Path) -> None:
-    async def scenario(clock: Clock) -> None:
+    change = outcome_for_pods(tmp_path, ProbePod(message="no image"))
+
+    assert change.phase is ChangePhase.COMMITTED
+    assert ("pod", ProbeResult.NOT_APPLICABLE, "no image") in {(probe.name, probe.result, probe.message) for probe in change.probes}
+
+
+def outcome_for_pods(tmp_path: Path, pod: ProbePod) -> ChangeStatus:
+    """What becomes of a change to a mode that serves the node and no pod, probed from this one."""
+
+    async def scenario(clock: Clock) -> ChangeStatus | None:
         node = Node(tmp_path, clock)
         node.fails_in_pod["self@Pod"] = IPTABLES_IN
         async with running(node):
             await serving(node)
-            node.order(replace(CAREFUL, change=replace(CAREFULLY, pod=ProbePod(message="no image"))))
+            node.order(replace(CAREFUL, change=replace(CAREFULLY, pod=pod)))
             await asyncio.sleep(20)
-            change = node.statuses[-1].change
-            assert change is not None
-            assert change.phase is ChangePhase.COMMITTED
-            found = {probe.name: (probe.result, probe.message) for probe in change.probes}
-            assert found["pod"] == (ProbeResult.NOT_APPLICABLE, "no image")
+            return node.statuses[-1].change
 
-    virtualtime.run(scenario)
+    change = virtualtime.run(scenario)
+    assert change is not None
+    return change
 
 
 class Prompt(ChangeRecord):
