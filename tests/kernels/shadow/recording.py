@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import inspect
 import json
 import tempfile
 from collections.abc import Iterator
@@ -49,41 +50,26 @@ SCENARIOS = (
 )
 """Every kind of address, protocol, policy and source range; and of what kube-proxy does otherwise in this mode."""
 
-Answers = list[tuple[str, list[str]]]
+Answers = dict[str, list[str]]
 """For each question in words, the payloads of the answer."""
 
 
-class _Sets(ipset.Connection):
-    def __init__(self) -> None:
-        super().__init__()
-        self.answers: Answers = []
+def _recorded(connection: object, method: str) -> Answers:
+    """What this `method` of a connection asks from now on, and the kernel's answers."""
+    ask, answers = getattr(connection, method), Answers()
 
-    def _exchange(self, command: int, flags: int, request: bytes) -> Iterator[bytes]:
-        found = list(super()._exchange(command, flags, request))
-        self.answers.append((f"{command} {flags} {request.hex()}", [each.hex() for each in found]))
+    def recorder(*given: int | bytes) -> Iterator[bytes]:
+        found = list(ask(*given))
+        answers[_in_words(inspect.signature(ask).bind(*given))] = [each.hex() for each in found]
         return iter(found)
 
-
-class _Servers(ipvs.Connection):
-    def __init__(self) -> None:
-        super().__init__()
-        self.answers: Answers = []
-
-    def _exchange(self, command: int, flags: int, question: bytes = b"") -> Iterator[bytes]:
-        found = list(super()._exchange(command, flags, question))
-        self.answers.append((f"{command} {flags} {question.hex()}", [each.hex() for each in found]))
-        return iter(found)
+    setattr(connection, method, recorder)
+    return answers
 
 
-class _Routes(localroutes.Connection):
-    def __init__(self) -> None:
-        super().__init__()
-        self.answers: Answers = []
-
-    def _dump(self, family: int, protocol: int = localroutes.PROTOCOL) -> Iterator[bytes]:
-        found = list(super()._dump(family, protocol))
-        self.answers.append((f"{family} {protocol}", [each.hex() for each in found]))
-        return iter(found)
+def _in_words(question: inspect.BoundArguments) -> str:
+    question.apply_defaults()
+    return " ".join(each.hex() if isinstance(each, bytes) else str(each) for each in question.arguments.values())
 
 
 def recorded() -> dict[str, Any]:
@@ -91,9 +77,13 @@ def recorded() -> dict[str, Any]:
     text = {family: list(Tool(family, choose()).save()) for family in Family}
     chains = {family: saved(lines) for family, lines in text.items()}
     link = links.index_of(LINK)
-    with closing(_Sets()) as sets, closing(_Servers()) as servers, closing(_Routes()) as routes:
+    with closing(ipset.Connection()) as sets, closing(ipvs.Connection()) as servers, closing(localroutes.Connection()) as routes:
+        answers = {
+            "sets": _recorded(sets, "_exchange"),
+            "servers": _recorded(servers, "_exchange"),
+            "routes": _recorded(routes, "_dump"),
+        }
         ipvs_reader.kube_proxy_servers(chains, ipvs_reader.Sources(sets, servers, routes, link))
-        answers = {"sets": dict(sets.answers), "servers": dict(servers.answers), "routes": dict(routes.answers)}
     return {
         "chains": {family.name: [line for line in lines if not line.startswith("#")] for family, lines in text.items()},
         "listing": listing.PATH.read_text(),
