@@ -16,11 +16,10 @@ from tests.kernel.nftables.examples import SETTINGS, many, with_other_endpoint
 
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.dataplane.port import Change
-from proxyconfig_agent.report.http.bind_address import Bind
 from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.http.routes import health_routes
-from proxyconfig_agent.report.http.server import Routes, Server
 from proxyconfig_agent.report.metrics.metrics import Metrics
+from proxyconfig_client.http.server import Routes, Server
 from proxyconfig_client.process.clock import Clock
 
 pytestmark = pytest.mark.kernel
@@ -51,7 +50,7 @@ def test_health_is_answered_during_a_big_audit(start: Callable[[], Nftables]) ->
 
 @contextlib.contextmanager
 def serving(routes: Routes) -> Iterator[int]:
-    server = Server(Bind("127.0.0.1", 0), routes)
+    server = Server("127.0.0.1", 0, routes)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -34,9 +34,9 @@ from proxyconfig_agent.node.other_proxies import other_proxies_reader, other_pro
 from proxyconfig_agent.report.healthcheck.ports import HealthPorts
 from proxyconfig_agent.report.http.bind_address import Bind
 from proxyconfig_agent.report.http.health import Health
+from proxyconfig_agent.report.http.listening import serve
 from proxyconfig_agent.report.http.page import Page
 from proxyconfig_agent.report.http.routes import health_routes, metrics_routes
-from proxyconfig_agent.report.http.server import Routes, serve
 from proxyconfig_agent.report.metrics.definitions import CONNTRACK_TABLE
 from proxyconfig_agent.report.metrics.eventloop import Turns
 from proxyconfig_agent.report.metrics.metrics import Metrics
@@ -58,6 +58,7 @@ from proxyconfig_api.status.conditions import Condition
 from proxyconfig_client.apiserver.apply import apply
 from proxyconfig_client.apiserver.client import ApiClient, path_of
 from proxyconfig_client.apiserver.events import Events
+from proxyconfig_client.http.server import Routes
 from proxyconfig_client.process.clock import Clock
 
 _log = structlog.get_logger("process")

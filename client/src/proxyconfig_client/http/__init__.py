@@ -1,1 +1,1 @@
-"""HTTP/1.1 as far as an API server needs it: requests, streamed responses, connection reuse."""
+"""HTTP/1.1 as far as it is needed: a client of API servers (requests, streamed responses, reused connections), and a server of pages."""

@@ -8,7 +8,7 @@ from proxyconfig_api.values.bindaddress import is_bind_address
 
 
 class Bind(Struct, frozen=True):
-    """An address and a port to listen on; a wildcard address means both families, as it does for Go's servers."""
+    """An address and a port to listen on."""
 
     host: str
     port: int
@@ -22,10 +22,6 @@ class Bind(Struct, frozen=True):
             raise ValueError(f"{text!r} is not an address to listen on: write IP:PORT, [IPv6]:PORT or :PORT, or nothing to turn it off")
         host, _, port = text.rpartition(":")
         return cls(host.removeprefix("[").removesuffix("]"), int(port))
-
-    @property
-    def is_wildcard(self) -> bool:
-        return self.host in ("", "0.0.0.0", "::")  # noqa: S104 - recognised, not chosen
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import msgspec
-from msgspec import Struct
 
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.state.findings import Source
+from proxyconfig_client.http.answer import Answer
 from proxyconfig_client.process.clock import Clock
 
 STALE_S = 60.0
@@ -43,14 +43,6 @@ class _Body(msgspec.Struct, rename="camel", omit_defaults=True):
     node_eligible: bool | msgspec.UnsetType = msgspec.UNSET
     reason: str = ""
     audit: _AuditBody | msgspec.UnsetType = msgspec.UNSET
-
-
-class Answer(Struct, frozen=True):
-    """What an HTTP client gets."""
-
-    status: int
-    body: bytes
-    content_type: str = "application/json"
 
 
 class Health:

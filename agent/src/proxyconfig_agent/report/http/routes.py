@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from proxyconfig_agent.report.http.health import Answer, Health
-from proxyconfig_agent.report.http.server import Routes
+from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.metrics.metrics import Metrics
+from proxyconfig_client.http.answer import Answer
+from proxyconfig_client.http.server import Routes
 
 _TEXT = "text/plain; charset=utf-8"
 

@@ -13,7 +13,6 @@ from proxyconfig_agent.dataplane.modes.modes import spec_of
 from proxyconfig_agent.dataplane.port import Rules
 from proxyconfig_agent.ingest.model import Family, Policy
 from proxyconfig_agent.node.conntrack.stale import Stale
-from proxyconfig_agent.report.http.health import Answer
 from proxyconfig_agent.report.metrics import definitions as of
 from proxyconfig_agent.report.metrics.kernel import KernelValues
 from proxyconfig_agent.report.metrics.requests import RequestCollector
@@ -21,6 +20,7 @@ from proxyconfig_agent.select.frontends import Frontends
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
 from proxyconfig_api.spec.sections import Mode
 from proxyconfig_client.apiserver.request_counts import Requests
+from proxyconfig_client.http.answer import Answer
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
+from tests.unit.client.http.serving import ask as ask_http
+from tests.unit.client.http.serving import serving
 
 from proxyconfig_agent.checks.probes.judge import failed, judged
 from proxyconfig_agent.checks.probes.model import Absent, Answer, Kind, Target
 from proxyconfig_agent.checks.probes.pod.client import POD, ask
-from proxyconfig_agent.checks.probes.pod.server import Server
+from proxyconfig_agent.checks.probes.pod.server import server
 from proxyconfig_agent.checks.probes.prober import probe
 from proxyconfig_agent.checks.probes.targets import API_SERVER, SELF, targets_of_pod
 from proxyconfig_agent.ingest.addresses import parse_address
@@ -23,25 +26,26 @@ from proxyconfig_api.status.rollout import ProbeResult
 HERE = parse_address("127.0.0.1")
 UID = "6f1c"
 TIMEOUT_S = 2.0
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextmanager
+def pod_server() -> Iterator[int]:
+    with serving(server(UID, probe, "127.0.0.1", 0)) as port:
+        yield port
 
 
 @asynccontextmanager
-async def serving(answer: Serve) -> AsyncIterator[int]:
-    """The port at which it answers; at the end no connection is left."""
-    open_: list[tuple[asyncio.Task[None] | None, asyncio.StreamWriter]] = []
+async def silence() -> AsyncIterator[int]:
+    """The port of a server that never answers."""
+    never = asyncio.Event()
 
-    async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        open_.append((asyncio.current_task(), writer))
-        await answer(reader, writer)
+    async def wait(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await never.wait()
+        writer.transport.abort()
 
-    async with await asyncio.start_server(answered, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname()[1]
-        for task, writer in open_:
-            if task is not None:
-                task.cancel()
-            writer.transport.abort()
-        await asyncio.gather(*(task for task, _ in open_ if task is not None), return_exceptions=True)
+    async with await asyncio.start_server(wait, "127.0.0.1", 0) as mute:
+        yield mute.sockets[0].getsockname()[1]
+        never.set()
 
 
 async def asked(
@@ -52,8 +56,8 @@ async def asked(
 
 def test_the_pod_asks_what_its_agent_sends_and_answers_what_came_of_it() -> None:
     async def scenario() -> tuple[Answer, ...]:
-        async with serving(Server(UID, probe).answer) as port:
-            refused = await unused_port()
+        with pod_server() as port:
+            refused = unused_port()
             own, gone = Target("self@Pod", Kind.HTTP, HERE, port, "/"), Target("apiServer@Pod", Kind.TCP, HERE, refused)
             return await asked(port, own, Absent("web@Pod", "it does not exist"), gone)
 
@@ -67,26 +71,34 @@ def test_the_pod_asks_what_its_agent_sends_and_answers_what_came_of_it() -> None
 
 def test_who_does_not_know_the_uid_of_the_pod_has_it_ask_nothing() -> None:
     async def scenario() -> tuple[Answer, ...]:
-        async with serving(Server(UID, probe).answer) as port:
+        with pod_server() as port:
             return await asked(port, Target("self@Pod", Kind.TCP, HERE, port), uid="another")
 
     (answer,) = asyncio.run(scenario())
     assert answer.result is ProbeResult.NOT_APPLICABLE
-    assert "HTTP/1.1 404 Not Found" in answer.message
+    assert "its answer is 404 Not Found" in answer.message
 
 
-@pytest.mark.parametrize("request_", [b"GET /\r\n\r\n", b"POST /6f1c HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", b"\r\n\r\n"])
-def test_a_request_that_is_none_is_not_found(request_: bytes) -> None:
-    assert asyncio.run(answer_to(request_)).startswith(b"HTTP/1.1 404")
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_a_pod_with_an_ipv6_address_is_asked_as_well() -> None:
+    with serving(server(UID, probe, "::1", 0)) as port:
+        answers = asyncio.run(ask(ProbePod(uid=UID, addresses=("::1",)), (), TIMEOUT_S, before=True, port=port))
+    assert answers == (Answer(POD, ProbeResult.PASSED),)
+
+
+def test_kubelet_finds_the_pod_ready() -> None:
+    with pod_server() as port:
+        assert ask_http(port, "/") == (200, b"")
 
 
 def test_a_round_that_is_none_is_a_bad_request() -> None:
-    assert asyncio.run(answer_to(b"POST /6f1c HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")).startswith(b"HTTP/1.1 400")
+    with pod_server() as port:
+        assert ask_http(port, f"/{UID}", "POST", body=b"{}")[0] == 400
 
 
 def test_a_pod_that_does_not_answer_before_a_change_is_not_applicable_and_says_nothing_afterwards() -> None:
     async def scenario() -> tuple[tuple[Answer, ...], tuple[Answer, ...]]:
-        port = await unused_port()
+        port = unused_port()
         target = Target("self@Pod", Kind.TCP, HERE, port)
         return await asked(port, target), await asked(port, target, before=False)
 
@@ -98,14 +110,14 @@ def test_a_pod_that_does_not_answer_before_a_change_is_not_applicable_and_says_n
 
 def test_a_pod_that_answered_before_a_change_and_does_not_after_it_speaks_against_it() -> None:
     async def scenario() -> tuple[Answer, ...]:
-        return await asked(await unused_port(), before=False)
+        return await asked(unused_port(), before=False)
 
     assert failed(judged((Answer(POD, ProbeResult.PASSED),), asyncio.run(scenario())))
 
 
 def test_a_pod_that_is_silent_is_given_up_in_time() -> None:
     async def scenario() -> tuple[Answer, ...]:
-        async with serving(silent) as port:
+        async with silence() as port:
             return await asked(port, before=False, timeout_s=0.1)
 
     (answer,) = asyncio.run(scenario())
@@ -115,8 +127,9 @@ def test_a_pod_that_is_silent_is_given_up_in_time() -> None:
 
 def test_what_a_target_does_not_answer_is_told_before_the_agent_gives_the_pod_up() -> None:
     async def scenario() -> tuple[Answer, ...]:
-        async with serving(silent) as mute, serving(Server(UID, probe).answer) as port:
-            return await asked(port, Target("web@Pod", Kind.HTTP, HERE, mute, "/"), timeout_s=1.0)
+        async with silence() as mute:
+            with pod_server() as port:
+                return await asked(port, Target("web@Pod", Kind.HTTP, HERE, mute, "/"), timeout_s=1.0)
 
     pod, web = asyncio.run(scenario())
     assert (pod.result, web.result) == (ProbeResult.PASSED, ProbeResult.FAILED)
@@ -144,20 +157,7 @@ def test_without_the_service_of_the_pods_only_that_is_not_asked() -> None:
     assert found == (Absent("self@Pod", "the Service proxyconfig-system/proxyconfig-probe does not exist"),)
 
 
-async def silent(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(60)
-
-
-async def unused_port() -> int:
+def unused_port() -> int:
     """Nothing listens there."""
-    async with serving(Server(UID, probe).answer) as port:
+    with pod_server() as port:
         return port
-
-
-async def answer_to(request: bytes) -> bytes:
-    async with serving(Server(UID, probe).answer) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(request)
-        answer = await reader.read()
-        writer.transport.abort()
-        return answer

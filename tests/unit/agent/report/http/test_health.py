@@ -9,8 +9,9 @@ import pytest
 from tests.support.clock import FakeClock
 
 from proxyconfig_agent.ingest.model import Family
-from proxyconfig_agent.report.http.health import HEARTBEAT_S, STALE_S, Answer, Health
+from proxyconfig_agent.report.http.health import HEARTBEAT_S, STALE_S, Health
 from proxyconfig_agent.state.findings import Source
+from proxyconfig_client.http.answer import Answer
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 from tests.support.polling import soon
 
 from proxyconfig_agent.report.http.bind_address import Bind
-from proxyconfig_agent.report.http.health import Answer
+from proxyconfig_agent.report.http.listening import serve
 from proxyconfig_agent.report.http.page import Page
-from proxyconfig_agent.report.http.server import serve
+from proxyconfig_client.http.answer import Answer
 
 ROUTES = {"/": lambda: Answer(200, b"here")}
 

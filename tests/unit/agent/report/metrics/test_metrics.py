@@ -12,12 +12,13 @@ from tests.unit.agent.examples import NODE, ip, piece, ready, service
 from proxyconfig_agent.dataplane.port import Refusal, Rules
 from proxyconfig_agent.ingest.model import Family, Policy, Protocol, ServiceName, Traits
 from proxyconfig_agent.node.conntrack.stale import Stale
-from proxyconfig_agent.report.http.health import Answer, Health
+from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.http.routes import health_routes, metrics_routes
 from proxyconfig_agent.report.metrics.metrics import Metrics
 from proxyconfig_agent.select.frontends import Backends, Frontends, PortName
 from proxyconfig_agent.select.select import select
 from proxyconfig_agent.sync.result import SyncReason, SyncResult
+from proxyconfig_client.http.answer import Answer
 from proxyconfig_client.process.clock import Clock
 
 

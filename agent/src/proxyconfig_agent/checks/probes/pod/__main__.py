@@ -5,22 +5,23 @@ The environment has POD_UID. It knows nothing of the cluster and talks to no API
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
+import sys
+from types import FrameType
 
-from proxyconfig_agent.checks.probes.pod.server import Server
+from proxyconfig_agent.checks.probes.pod.server import server
 from proxyconfig_agent.checks.probes.prober import probe
 from proxyconfig_api.objects.names import PROBE_PORT
+from proxyconfig_client.process import logs
 
 
-async def _serve(uid: str) -> None:
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):  # the first process of a container has no default for them
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with await asyncio.start_server(Server(uid, probe).answer, port=PROBE_PORT):
-        await stopped.wait()
+def _end(_number: int, _frame: FrameType | None) -> None:
+    sys.exit()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(os.environ["POD_UID"]))
+    logs.configure()
+    for number in (signal.SIGTERM, signal.SIGINT):  # the first process of a container has no default for them
+        signal.signal(number, _end)
+    server(os.environ["POD_UID"], probe, "", PROBE_PORT).serve_forever()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
 import msgspec
@@ -12,6 +11,11 @@ from proxyconfig_agent.checks.probes.pod import round as rounds
 from proxyconfig_api.objects.names import PROBE_PORT
 from proxyconfig_api.objects.nodeproxy import ProbePod
 from proxyconfig_api.status.rollout import ProbeResult
+from proxyconfig_client.connection.errors import ClientError
+from proxyconfig_client.http.client import HttpClient, Timeouts
+
+LONGEST = 1 << 16
+"""Of the answers, in bytes."""
 
 POD = "pod"
 """The name of the answer that tells whether the pod itself answers."""
@@ -26,9 +30,8 @@ async def ask(
     if not pod.addresses:
         return (Answer(POD, ProbeResult.NOT_APPLICABLE, pod.message),)
     try:
-        async with asyncio.timeout(timeout_s):
-            answers = await _answers(pod, port, rounds.encoded((each for each in every if isinstance(each, Target)), timeout_s))
-    except (OSError, asyncio.IncompleteReadError, msgspec.MsgspecError) as error:
+        answers = await _answers(_url(pod.addresses[0], port), pod.uid, every, timeout_s)
+    except (OSError, ClientError, msgspec.MsgspecError) as error:
         late = isinstance(error, TimeoutError) and not error.errno
         why = f"no answer within {timeout_s:g} s" if late else str(error)
         result = ProbeResult.NOT_APPLICABLE if before else ProbeResult.FAILED
@@ -37,22 +40,20 @@ async def ask(
     return (Answer(POD, ProbeResult.PASSED), *absent, *answers)
 
 
-async def _answers(pod: ProbePod, port: int, body: bytes) -> tuple[Answer, ...]:
-    """Raises OSError, asyncio.IncompleteReadError, msgspec.MsgspecError."""
-    reader, writer = await asyncio.open_connection(pod.addresses[0], port)
+async def _answers(url: str, uid: str, every: Iterable[Target | Absent], timeout_s: float) -> tuple[Answer, ...]:
+    """Raises OSError, ClientError, msgspec.MsgspecError."""
+    body = rounds.encoded((each for each in every if isinstance(each, Target)), timeout_s)
+    timeouts = Timeouts(connect_s=timeout_s, total_s=timeout_s)
+    client = HttpClient(url, None, {})
     try:
-        writer.write(f"POST /{pod.uid} HTTP/1.1\r\nHost: pod\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
-        head, _, answered = (await _all(reader)).partition(b"\r\n\r\n")
+        async with client.request("POST", f"/{uid}", query={}, headers={}, body=body, timeouts=timeouts) as response:
+            answered = await response.read(LONGEST)
     finally:
-        writer.transport.abort()
-    if head.split(b" ")[1:2] != [b"200"]:
-        raise OSError(f"its answer is {head.splitlines()[0].decode(errors='replace') if head else 'empty'}")
+        await client.close()
+    if response.status != 200:
+        raise OSError(f"its answer is {response.status} {response.reason}")
     return rounds.answers_decoded(answered)
 
 
-async def _all(reader: asyncio.StreamReader) -> bytes:
-    """Until the end of the stream, which is the end of the answer."""
-    read = bytearray()
-    while len(read) < rounds.LIMIT and (chunk := await reader.read(rounds.LIMIT)):
-        read += chunk
-    return bytes(read)
+def _url(address: str, port: int) -> str:
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"

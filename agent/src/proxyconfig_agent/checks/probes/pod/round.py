@@ -12,9 +12,6 @@ from proxyconfig_agent.checks.probes.model import Answer, Target
 SHARE = 0.8
 """Of the time of a round, for the pod's own probes: the answer arrives within the round, with those that had none."""
 
-LIMIT = 1 << 16
-"""Bytes of a round, and of its answers."""
-
 
 class Round(Struct, frozen=True):
     timeout_s: float

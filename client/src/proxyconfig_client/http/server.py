@@ -1,28 +1,23 @@
-"""The HTTP servers of an agent: health for load balancers, metrics for scrapers. Knows paths and answers, not what they mean.
+"""An HTTP server: health for load balancers, metrics for scrapers, rounds of probes for agents. Knows paths and answers, not their meaning.
 
-The standard library's server in a separate thread: it costs 0.4 MiB, and answers while a big sync
+The standard library's server in separate threads: it costs 0.4 MiB, and answers while a big sync
 holds the event loop.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import errno
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any
 
 import structlog
 
-from proxyconfig_agent.report.http.bind_address import Bind
-from proxyconfig_agent.report.http.health import Answer
-from proxyconfig_agent.state.findings import Finding, Topic
-
-RETRY_S = 5.0
-"""kube-proxy's interval, too, between attempts to listen."""
+from proxyconfig_client.http.answer import Answer
 
 CONNECTIONS = 32
 """Each has a thread, and a node's memory is not for port scanners. One more closes the oldest that has sent no request yet."""
@@ -30,22 +25,28 @@ CONNECTIONS = 32
 ROOM_S = 1.0
 """How long one more waits for a closed one to end."""
 
+LONGEST_BODY = 1 << 16
+"""Of a request, in bytes."""
+
 _TEXT = "text/plain; charset=utf-8"
 _log = structlog.get_logger("http")
 
 Routes = Mapping[str, Callable[[], Answer]]
 """Answers by path. They are called in the server's threads."""
 
+Posts = Mapping[str, Callable[[bytes], Answer]]
+"""Answers to the body of a POST, by path; likewise."""
+
 
 class _Handler(BaseHTTPRequestHandler):
-    """Any method, as kube-proxy's servers do it; a body in a request is not read."""
+    """Any method, as kube-proxy's servers do it; a body is read where `posts` has an answer to it, and nowhere else."""
 
     server: Server
     timeout = 5.0
 
     def _answer(self) -> None:
         self.server.has_asked(self.connection)
-        answer = self._routed(self.path.partition("?")[0])
+        answer = self._answered(self._route(self.path.partition("?")[0]))
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
@@ -54,15 +55,19 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(answer.body)
 
-    def _routed(self, path: str) -> Answer:
-        route = self.server.routes.get(path)
-        if route is None:
-            return Answer(404, b"not found\n", _TEXT)
+    def _route(self, path: str) -> Callable[[], Answer]:
+        post = self.server.posts.get(path) if self.command == "POST" else None
+        if post is None:
+            return self.server.routes.get(path, _not_found)
+        length = int(self.headers.get("Content-Length", 0))
+        return partial(post, self.rfile.read(length)) if 0 <= length <= LONGEST_BODY else _too_long
+
+    def _answered(self, route: Callable[[], Answer]) -> Answer:
         try:
             return route()
         except Exception:
-            _log.exception("request failed", path=path)
-            return Answer(500, b"internal error, see the agent's log\n", _TEXT)
+            _log.exception("request failed", path=self.path)
+            return Answer(500, b"internal error, see the log\n", _TEXT)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer  # noqa: N815 - the base class looks for these names
 
@@ -74,20 +79,29 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: a line for every probe is no decision of ours."""
 
 
+def _not_found() -> Answer:
+    return Answer(404, b"not found\n", _TEXT)
+
+
+def _too_long() -> Answer:
+    return Answer(413, f"more than {LONGEST_BODY} bytes\n".encode(), _TEXT)
+
+
 class Server(ThreadingHTTPServer):
-    """Listens from the moment it is made. Raises OSError when it cannot."""
+    """Listens from the moment it is made. Raises OSError when it cannot. A wildcard address, or none, means both families, as it does for
+    Go's servers."""
 
     daemon_threads = True
     request_queue_size = CONNECTIONS
 
-    def __init__(self, bind: Bind, routes: Routes) -> None:
-        self.routes = routes
-        self._wildcard = bind.is_wildcard
+    def __init__(self, host: str, port: int, routes: Routes, posts: Posts = MappingProxyType({})) -> None:
+        self.routes, self.posts = routes, posts
+        self._wildcard = host in ("", "0.0.0.0", "::")  # noqa: S104 - recognised, not chosen
         dual_stack = self._wildcard and socket.has_dualstack_ipv6()
-        self.address_family = socket.AF_INET6 if dual_stack or ":" in bind.host else socket.AF_INET
+        self.address_family = socket.AF_INET6 if dual_stack or ":" in host else socket.AF_INET
         self._free = threading.BoundedSemaphore(CONNECTIONS)
         self._silent: dict[socket.socket, None] = {}  # that have sent no request yet, oldest first
-        super().__init__(("::" if dual_stack else bind.host, bind.port), _Handler)
+        super().__init__(("::" if dual_stack else host, port), _Handler)
 
     def server_bind(self) -> None:
         """Without the base class's look-up of our own host name, which may ask a DNS that does not work yet."""
@@ -127,39 +141,3 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's signature
         _log.debug("connection failed", client=str(client_address), exc_info=True)
-
-
-async def serve(what: str, bind: Bind, routes: Routes, tell: Callable[[Finding | None], None], retry_s: float = RETRY_S) -> None:
-    """Listen until cancelled; while the port is taken, try again every `retry_s` seconds.
-
-    `tell` gets a finding when listening fails, with other words than before, and None once it works."""
-    told = None
-    while True:
-        try:
-            server = Server(bind, routes)
-            break
-        except OSError as error:
-            if (finding := _refusal(what, bind, error)) != told:
-                _log.warning("cannot listen", what=what, address=str(bind), error=error.strerror)
-                tell(told := finding)
-            await asyncio.sleep(retry_s)
-    tell(None)
-    _log.info("listening", what=what, address=str(bind))
-    thread = threading.Thread(target=server.serve_forever, name=what, daemon=True)
-    thread.start()
-    try:
-        await asyncio.get_running_loop().create_future()
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def _refusal(what: str, bind: Bind, error: OSError) -> Finding:
-    advice = (
-        "another proxy, such as kube-proxy, runs on this node or an earlier agent has not ended: stop it, or give this one another port"
-        if error.errno == errno.EADDRINUSE
-        else "correct the address in spec.agent"
-    )
-    reason = "PortTaken" if error.errno == errno.EADDRINUSE else "CannotListen"
-    return Finding(Topic.AGENT, reason, f"{what} cannot listen on {bind}: {error.strerror}; {advice}")
