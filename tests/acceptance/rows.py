@@ -20,7 +20,7 @@ TABLE = Path(__file__).with_name("rows.yaml")
 _TESTS = Path(__file__).parents[1]
 AS_THE_OTHERS = ("ipvs", "userspace")
 """Modes of ours that do what is the same in the two that kube-proxy goes on with: it has no userspace mode any more, and an ipvs mode that
-knows neither policies by class of client nor rejects of its own."""
+knows neither policies by class of client nor rejects."""
 KUBE_PROXYS = ("nftables", "iptables", "ipvs")
 
 

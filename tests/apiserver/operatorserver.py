@@ -1,7 +1,7 @@
 """A process that forks operators: one imports for a second of CPU time, which none of these dozens has to do again.
 
 `python -m tests.apiserver.operatorserver` with a socket (SOCK_SEQPACKET) as standard input. A request is a JSON list of the operator's
-arguments, with two descriptors: its log, and a pipe that is told its pid, and its exit status when it has ended. It ends when the
+arguments, with two descriptors: its log, and a pipe that gets its pid, and its exit status when it has ended. It ends when the
 other end of the socket is closed; operators go on.
 """
 

@@ -23,7 +23,7 @@ SHAPES = ((10_000, 2), (5_000, 50), (44_000, 1))
 
 
 async def cold_start(services: int, endpoints: int) -> ColdStart:
-    """Fill an API server of its own with this, and start the agent."""
+    """Fill a new API server with this, and start the agent."""
     world = World(endpoints)
     with controlplane() as api:
         for component in remembered(api.folder):

@@ -43,7 +43,7 @@ class LegacyTables:
         return int(rules) << 40 | int(size)
 
     def words(self) -> set[int]:
-        """The source and destination of every rule. A rule's target is not among them: an endpoint has a rule of its own."""
+        """The source and destination of every rule. A rule's target is not among them: an endpoint has another rule for it."""
         octets = self.rules()
         found: set[int] = set()
         at = _HEAD

@@ -1,6 +1,6 @@
 """Measures one subject at one size: first sync, memory, single changes, a burst of changes. Every step is the same for every subject.
 
-Each step has a limit; what is not done by then is None in the measurement, and its remarks say so.
+Each step has a limit; what is not done by then is None in the measurement, and its remarks name it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.cluster.controlplane import ControlPlane
 from tests.cluster.progress import say
 
 STARTS, STARTS_WITHIN_S = 3, 60
-"""In namespaces of their own; the last one goes on. Fewer when they take very long."""
+"""In separate namespaces; the last one goes on. Fewer when they take very long."""
 CHANGES = 50
 BURST = 450
 SETTLE_S = 5

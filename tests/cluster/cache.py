@@ -57,7 +57,7 @@ def _make_atomically(target: Path, make: Callable[[Path], None]) -> None:
 
 @contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
-    """Hold a file lock; say so when another run holds it and we wait."""
+    """Hold a file lock; print a line when another run holds it and we wait."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         try:

@@ -41,7 +41,7 @@ def _delegate(root: Path) -> None:
         (root / "cgroup.subtree_control").write_text(" ".join(f"+{controller}" for controller in controllers))
     except OSError as error:
         advice = "In a container, give it a private cgroup namespace whose root has no processes, or use the machine itself."
-        raise ClusterError(f"{root}/cgroup.subtree_control: {error.strerror}: nodes cannot get cgroups of their own. {advice}") from error
+        raise ClusterError(f"{root}/cgroup.subtree_control: {error.strerror}: nodes cannot get cgroups. {advice}") from error
 
 
 def of(number: int) -> list[Path]:

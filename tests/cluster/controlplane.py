@@ -81,7 +81,7 @@ class ControlPlane:
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=listed)
 
     def kubeconfig_for(self, user: str, *groups: str) -> Path:
-        """Return a kubeconfig for a user with a certificate of its own, for instance ("system:node:a", "system:nodes")."""
+        """Return a kubeconfig for a user with a new certificate, for instance ("system:node:a", "system:nodes")."""
         name = user.replace(":", "-").replace("/", "-")
         return self._write_kubeconfig(self.folder / "users" / f"{name}.kubeconfig", self.authority.client(user, *groups))
 
@@ -257,7 +257,7 @@ def create(folder: Path, number: int) -> ControlPlane:
 
 @contextmanager
 def controlplane(*, controllers: bool = False, server_flags: tuple[str, ...] = ()) -> Iterator[ControlPlane]:
-    """Give a running control plane of its own, with these flags of kube-apiserver added; everything of it is gone afterwards.
+    """Give another running control plane, with these flags of kube-apiserver added; everything of it is gone afterwards.
 
     Raises ClusterError.
     """

@@ -1,10 +1,10 @@
-"""One node: a network namespace on the switch with containerd and kubelet, which look to Kubernetes like a machine of their own.
+"""One node: a network namespace on the switch with containerd and kubelet, which look to Kubernetes like a machine.
 
 Besides its network a node has its own mounts and host name (what runs with hostNetwork sees the node's name; /run, /var/lib and
 /var/log are the node's own; its mounts vanish with its last process) and its own cgroup. It is entered with nsenter, never
 `ip netns exec`: that hides the cgroups.
 
-Pods are joined by the CNI plugin ptp: each pod hangs on a veth of its own and every packet is routed by the node. With the plugin bridge,
+Pods are joined by the CNI plugin ptp: each pod has a veth and every packet is routed by the node. With the plugin bridge,
 replies between two pods of one node pass the bridge below IP, without the NAT that a Service needs, unless the module br_netfilter is
 there; with ptp Services work the same on every kernel, hairpin included.
 """

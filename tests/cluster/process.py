@@ -80,7 +80,7 @@ def start(
     log = folder / f"{name}.log"
     to_log = (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), to_log, (os.POSIX_SPAWN_DUP2, 1, 2)]
-    # A session of its own: Ctrl-C ends the program that starts a cluster, which then ends the components in order.
+    # A new session: Ctrl-C ends the program that starts a cluster, which then ends the components in order.
     pid = os.posix_spawn(program, words, dict(env or os.environ), file_actions=actions, setsid=True)
     process = Process(name, pid, start_time(pid) or 0, log)
     (folder / f"{name}.pid").write_text(json.dumps({"pid": pid, "started": process.started}))

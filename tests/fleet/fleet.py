@@ -126,5 +126,5 @@ def flows(address: str, word: int, talk: int) -> Sequence[Flow]:
 
 
 def is_ready(proxy: Mapping[str, Any]) -> bool:
-    """Whether a NodeProxy says so."""
+    """Whether a NodeProxy reports it."""
     return condition(proxy, "Ready").get("status") == "True"

@@ -1,4 +1,4 @@
-"""`--cleanup` on a node by a fork of this process: one of its own computes longest for modules that are imported here already.
+"""`--cleanup` on a node by a fork of this process: a new one computes longest for modules that are imported here already.
 
 `tests/kernel/iptables_port/test_cleanup.py` runs the command itself."""
 

@@ -1,6 +1,6 @@
 """The kernel tests of all modes on one kernel, part by part, counted: `python -m tests.kernels count KERNEL`; hours with the whole tables.
 
-Each part is a boot of its own, within reach of an API server. What a part does not run on any such kernel is named in CONTRIBUTING.md.
+Each part has a boot, within reach of an API server. What a part does not run on any such kernel is named in CONTRIBUTING.md.
 """
 
 from __future__ import annotations

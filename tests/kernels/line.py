@@ -98,7 +98,7 @@ def _made() -> int:
     """Make the port; its descriptor. It goes with this process."""
     port = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(port, _TUNSETIFF, struct.pack("16sH22x", PORT.encode(), _IFF_TAP | _IFF_NO_PI))
-    # It speaks for others: IPv6 of its own would only add frames.
+    # It is a line between others: IPv6 on it would only add frames.
     Path(f"/proc/sys/net/ipv6/conf/{PORT}/disable_ipv6").write_text("1")
     run("ip", "link", "set", PORT, "master", BRIDGE, "up")
     return port

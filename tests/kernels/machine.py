@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 BOUND_S = 900
 MEMORY = "4G"
 _INIT = Path(__file__).with_name("init")
-# Its memory is a file on a tmpfs of its own: /dev/shm is small in many containers. In a process namespace that ends with its first process,
+# Its memory is a file on a separate tmpfs: /dev/shm is small in many containers. In a process namespace that ends with its first process,
 # all of its processes end together.
 _ALONE = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child")
 _WITH_MEMORY = f'mount -t tmpfs -o size={MEMORY} memory /dev/shm && exec "$@"'

@@ -85,6 +85,6 @@ def _start(suite: Suite) -> Running:
     suite.report.parent.mkdir(exist_ok=True)
     suite.report.unlink(missing_ok=True)
     with suite.log.open("wb") as log:
-        # A process group of its own: Ctrl-C reaches it once, through `side_by_side`, and pytest's clean-up is not interrupted again.
+        # A new process group: Ctrl-C reaches it once, through `side_by_side`, and pytest's clean-up is not interrupted again.
         process = subprocess.Popen(suite.command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0)
     return Running(suite, process)

@@ -125,7 +125,7 @@ class Agent:
         return _condition(self.status(), kind)
 
     def ready(self) -> bool:
-        """Whether it says so, of the newest orders: for a moment it may say so of those before, already with the new mode's name."""
+        """Whether it is Ready, by the newest orders: for a moment it may be so by those before, already with the new mode's name."""
         told = self._got(NODE_PROXY)
         status = told.get("status", {})
         return status.get("observedGeneration") == told["metadata"]["generation"] and _condition(status, "Ready")[0] == "True"

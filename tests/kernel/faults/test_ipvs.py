@@ -31,7 +31,7 @@ def left(world: Topology) -> str:
 
 
 def removed(agent: Agent, plane: ControlPlane) -> None:
-    """Order that nothing is left, and wait until the NodeProxy says so."""
+    """Order that nothing is left, and wait until the NodeProxy reports it."""
     order(plane, action="Remove")
     eventually(lambda: agent.status().get("removed") == {"objects": 0}, within_s=60, every_s=0.2)
 

@@ -85,7 +85,7 @@ class Laboratory:
 
     @contextlib.contextmanager
     def trial(self, setting: Setting, backends: Sequence[str], objects: Mapping[Key, Object]) -> Iterator[Trial]:
-        """Make these the only objects, and start both on nodes of their own with each back end of iptables."""
+        """Make these the only objects, and start both on separate nodes with each back end of iptables."""
         mark = self.api.put(objects)
         with contextlib.ExitStack() as running:
             yield Trial(self, {backend: running.enter_context(self._pair(setting, backend)) for backend in backends}, mark)

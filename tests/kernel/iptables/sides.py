@@ -1,4 +1,4 @@
-"""The two that are compared, each in a network namespace of its own with the same addresses: the real kube-proxy, and our agent."""
+"""The two that are compared, in two network namespaces with the same addresses: the real kube-proxy, and our agent."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_it_names_what_it_cannot_remove_of_that_back_end(node: Node, dataplane: 
 
 
 def in_debugging_pod(host: Path) -> tuple[str, ...]:
-    """The shell command of docs/troubleshooting.md with a /run of its own, and the node's /run below `host`."""
+    """The shell command of docs/troubleshooting.md with a separate /run, and the node's /run below `host`."""
     (line,) = [line for line in PAGE.read_text().splitlines() if line.startswith("kubectl debug")]
     command = shlex.split(line)[-1].replace("/host/run", str(host)).replace("python3", sys.executable)
     return ("unshare", "--mount", "sh", "-ec", f"mount --bind /run {host}; mount -t tmpfs none /run; {command}")

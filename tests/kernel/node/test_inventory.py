@@ -41,7 +41,7 @@ def test_links_addresses_routes_and_tables_are_read(node: Namespace) -> None:
         ]
     )
     node.run("nft", "add table ip kube-proxy; add table inet other")
-    # In a process of its own, as in use: pyroute2 leaves an event loop open where a part of the kernel is not there.
+    # In a separate process, as in use: pyroute2 leaves an event loop open where a part of the kernel is not there.
     found = node.run(sys.executable, "-c", "from proxyconfig_agent.node.inventory.inventory_reader import read; print(read())")
     assert "Link(name='eth0', up=True, addresses=('192.0.2.1/24', '2001:db8::1/64'))" in found
     assert "default_routes=frozenset({<Family.IPV4: 4>})" in found

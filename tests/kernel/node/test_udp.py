@@ -182,7 +182,7 @@ def test_flows_of_others_are_left_alone(running: Running, world: Topology) -> No
         running.apply({**exposed(ready("near1")), **other})
         beside = Client(world["client"], "10.96.0.201", PORT)
         for client in (*sending, *foreign, beside):
-            assert client.ask(), "an answer that comes later would be a flow of its own"
+            assert client.ask(), "an answer that comes later would be another flow"
         before = {flow.message[-40:] for flow in Table(world.node).all()}
         running.apply({**exposed(ready("near2")), **other})
         assert len(before) == len(sending) + 3

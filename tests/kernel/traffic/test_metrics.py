@@ -1,4 +1,4 @@
-"""The metrics port, beside that of the real kube-proxy: every metric of its own is ours, or has its reason in the catalogue."""
+"""The metrics port, beside that of the real kube-proxy: each metric that is not of a library is ours, or the catalogue has a reason."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_endpoints_of_this_node_have_equal_shares(live: Pipeline, probers: Mappi
 
     spec = the_service(objects)["spec"]
     for client, addresses in (("client", spec["clusterIPs"]), ("outside", spec["externalIPs"])):
-        # Of UDP every question has a port of its own: one that was used for TCP a moment ago would find the host's last words of then.
+        # Of UDP every question has another port: one that was used for TCP a moment ago would find the host's last words of then.
         every = {"port": 80, "protocol": "udp", "attempts": CONNECTIONS, "least": CONNECTIONS}
         flows = [{"address": address, **every} for address in addresses]
         for answers in probers[client].ask(flows):

@@ -1,4 +1,4 @@
-"""A node that kube-proxy ran in ipvs mode: it is taken over with its connections where the settings say so, and nothing else is."""
+"""A node that kube-proxy ran in ipvs mode: it is taken over with its connections where the settings ask for it, and nothing else is."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Namespace:
         return RUN / self.name
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `function` in a thread of its own inside the namespace, and return what it returns.
+        """Run `function` in a new thread inside the namespace, and return what it returns.
 
         Sockets that it opens stay in the namespace, also when used later from elsewhere."""
         with ThreadPoolExecutor(1, initializer=enter, initargs=(self.path,)) as pool:

@@ -195,7 +195,7 @@ def _fresh_port() -> int:
 
 @cache
 def _ports() -> Iterator[int]:
-    """A port of its own for every UDP and SCTP flow: conntrack would send a reused one to the endpoint of before."""
+    """Another port for every UDP and SCTP flow: conntrack would send a reused one to the endpoint of before."""
     return itertools.islice(itertools.cycle(range(20000, 60000)), random.randrange(40000), None)
 
 

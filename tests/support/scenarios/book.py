@@ -26,7 +26,7 @@ LOOPBACK = Pair("127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Where a class of clients stands, and the address that it has of its own."""
+    """Where a class of clients stands, and its own address."""
 
     space: str
     address: Pair

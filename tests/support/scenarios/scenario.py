@@ -19,7 +19,7 @@ Object = dict[str, Any]
 MODES = ("nftables", "iptables", "ipvs", "userspace")
 """The modes that scenarios know of. One more joins here; scenarios then say where it differs."""
 OTHER_RULES = ("ipvs-iptables",)
-"""A mode with another mode's rules, where those decide something else than its own: lines may say so as for a mode."""
+"""A mode with another mode's rules, where those decide something else than its own: lines may name it as they name a mode."""
 BEYOND = "beyond"
 """Who answers where no proxy serves: the network behind the node, which the packet goes on to."""
 PROXIED = ("userspace",)

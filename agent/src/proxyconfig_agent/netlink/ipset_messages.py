@@ -1,4 +1,4 @@
-"""Sets of ip_set and their entries as values, and the attributes that say so."""
+"""Sets of ip_set and their entries as values, and the attributes of messages about them."""
 
 from __future__ import annotations
 

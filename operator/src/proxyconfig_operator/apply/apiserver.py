@@ -175,7 +175,7 @@ def _refusal(write: Write, error: Any) -> Refusal | None:
     """What an error answer means: gone (None), refused for good, or (RetryError) to be tried again."""
     owner = not isinstance(write, Apply) or "uid" in write.body["metadata"]
     if error.status in (404, 409) and owner:
-        return None  # it is gone, or another object has its name; events say so, too
+        return None  # it is gone, or another object has its name; there are events for both
     if error.status in (400, 403, 404, 422):
         name, resource = (write.node, Resource.NODE) if isinstance(write, Label) else (write.name, write.resource)
         return Refusal(resource, name, _words(error))

@@ -44,7 +44,7 @@ class Expectations:
         self._expected[config] = _Expected(rollout, orders, self._clock() + PATIENCE_S)
 
     def forget(self, config: str) -> None:
-        """Expect nothing: the API server has refused something of it, and the next pass has to say so."""
+        """Expect nothing: the API server has refused something of it, which the next pass has to report."""
         self._expected.pop(config, None)
 
     def are_met(self, config: str, snapshot: Snapshot) -> bool:

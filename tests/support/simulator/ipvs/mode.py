@@ -76,7 +76,7 @@ class IpvsMode:
 
 
 class _Simulated(Ipvs):
-    """It has a clock of its own, and looks at nothing of the machine that the test runs on."""
+    """It has a simulated clock, and looks at nothing of the machine that the test runs on."""
 
     def __init__(self, kernel: SimulatedIpvs) -> None:
         self.now = 0.0

@@ -202,7 +202,7 @@ def manifest(spec: str = "{}") -> str:
 
 
 def write(path: Path, content: str, at_s: int) -> None:
-    """With a time of its own: the clock of file systems may stand still between two writes."""
+    """With another time than before: the clock of file systems may stand still between two writes."""
     path.write_text(content)
     os.utime(path, (at_s, at_s))
 

@@ -27,7 +27,7 @@ SENTENCES = {
 
 
 def fields(schema: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """Each field without fields of its own that tells the effect of its change, with that."""
+    """Each field without inner fields that tells the effect of its change, with that."""
     for name, inner in schema["properties"].items():
         if "properties" in inner:
             yield from fields(inner, f"{above}{name}.")

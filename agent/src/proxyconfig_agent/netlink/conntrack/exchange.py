@@ -1,4 +1,4 @@
-"""Requests to connection tracking and its answers, through a socket of their own. The only module that talks ctnetlink."""
+"""Requests to connection tracking and its answers, through a separate socket. The only module that knows ctnetlink."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _KINDS = [(protocol, local) for protocol in PROTOCOLS for local in (False, True)
 ENTRANCES = Entrances(
     {Entrance(family, *kind): 40000 + number for family in Family for number, kind in enumerate(_KINDS)}, (ip("192.168.50.1"),)
 )
-"""The node has no IPv6 address of its own."""
+"""The node has no IPv6 address."""
 
 
 def text(settings: Settings, family: Family) -> str:

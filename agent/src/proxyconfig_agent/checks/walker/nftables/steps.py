@@ -112,7 +112,7 @@ def _nat(expression: Expression) -> Step:
             before[0] if address < 0 else machine.load(address, len(packet.destination)),
             before[1] if port < 0 else int.from_bytes(machine.load(port, 2)),
         )
-        if after != before:  # else conntrack's status does not say so
+        if after != before:  # else conntrack's status has no such bit
             packet.asked_for, packet.translated = before[0] + before[1].to_bytes(2), True
             packet.destination, packet.port = after
         return ACCEPT
