@@ -16,9 +16,9 @@ from proxyconfig_operator.decide.agent_daemonset import Installation, pod_revisi
 from proxyconfig_operator.decide.assignment import assign
 from proxyconfig_operator.decide.revisions import COMPONENT_LABEL, POD_COMPONENT
 from proxyconfig_operator.decide.snapshot import Snapshot
-from proxyconfig_operator.decide.waits import Waits
 from proxyconfig_operator.model.address import Address
 from proxyconfig_operator.model.objects import OS_LABEL, Config, DaemonSet, Node, Pod, Revision
+from proxyconfig_operator.model.waits import Waits
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 INSTALLATION = Installation(names.NAMESPACE, "registry.test/agent:1", Address("192.0.2.1", 6443))

@@ -56,12 +56,12 @@ class Reconciler:
         config = snapshot.configs.get(name)
         if config is None:
             self._refused.pop(name, None)
-            self._caches.awaits(name, ())
+            self._caches.probes_awaited(name, ())
             return None
         if not self._expectations.are_met(name, snapshot):
             return BEHIND_S
         started, plan = time.monotonic(), plan_of(config, snapshot)
-        self._caches.awaits(name, plan.awaited)
+        self._caches.probes_awaited(name, plan.awaited)
         status = status_of(config, snapshot, plan, self._refused.get(name, ()))
         refused = _sentences(await self._writer.write(plan.prepare))
         if refused:

@@ -12,9 +12,9 @@ from proxyconfig_api.objects.nodeproxy import Action, NodeProxy
 from proxyconfig_api.objects.proxyconfig import WORST_LIMIT, WorstNode
 from proxyconfig_api.status.conditions import ConditionStatus, condition
 from proxyconfig_api.status.rollout import ChangePhase, ChangeStatus
-from proxyconfig_operator.decide.waits import APPLY_S, Waits
 from proxyconfig_operator.model.agent_pods import NOT_READY, words_of
 from proxyconfig_operator.model.objects import Node, Pod
+from proxyconfig_operator.model.waits import APPLY_S, Waits
 from proxyconfig_operator.rollout.release import Release
 
 MESSAGE_LIMIT = 1000

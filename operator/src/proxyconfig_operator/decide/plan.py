@@ -15,12 +15,11 @@ from proxyconfig_api.objects import names
 from proxyconfig_api.spec.sections import RemovalPolicy
 from proxyconfig_api.status.plan import PlanStatus
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
-from proxyconfig_operator.decide import agent_daemonset, pending, placement, pod_revisions, removal, revisions, rollouts
+from proxyconfig_operator.decide import agent_daemonset, pending, placement, pod_revisions, probing, removal, revisions, rollouts
 from proxyconfig_operator.decide.node_state import given_of, goal_of
 from proxyconfig_operator.decide.removal import Leaving, Step
 from proxyconfig_operator.decide.revisions import Verdict
 from proxyconfig_operator.decide.snapshot import Snapshot
-from proxyconfig_operator.model import probe_pods
 from proxyconfig_operator.model.objects import Config, DaemonSet
 from proxyconfig_operator.model.writes import Apply, Delete, Resource, Write
 from proxyconfig_operator.rollout.admission import admit
@@ -38,7 +37,7 @@ class Plan:
     pending: PlanStatus | None = None
     """Of the status as well: what waits while the rollout is paused."""
     awaited: tuple[str, ...] = ()
-    """Nodes whose change waits for what is to probe it."""
+    """Nodes whose change waits for their probe pods."""
     again_in_s: float | None = None
     """When to plan again although nothing may have happened by then."""
 
@@ -69,7 +68,7 @@ def _service(config: Config, snapshot: Snapshot) -> Plan:
         prepare=(*_finalizer(config), *((target.create,) if target.create else ()), *agents),
         move=(
             *moves,
-            *_probe_pods(config, step, snapshot),
+            *probing.writes_of(config, step, snapshot),
             *_removals(leaving, config, snapshot),
             *_superseded(config, manifest, step, snapshot),
         ),
@@ -95,25 +94,6 @@ def _placing(config: Config, node: str, step: RolloutStep, snapshot: Snapshot) -
     proxy = snapshot.proxies.get(node)
     wanted = rollouts.spec_of(node, proxy, config, step, snapshot)
     return placement.writes_of(wanted, snapshot.nodes[node], proxy)
-
-
-def _probe_pods(config: Config, step: RolloutStep | None, snapshot: Snapshot) -> Iterator[Write]:
-    """Those that are to probe changes that wait for them; and away with those whose nodes have changed."""
-    moving = {*step.awaited, *step.moves} if step is not None else set()
-    for node in step.awaited if step is not None else ():
-        if probe_pods.name_of(node) not in snapshot.probe_pods and rollouts.awaits_s(node, config, snapshot) > 0:
-            yield _probe_pod(node, config, snapshot)
-    for name, pod in sorted(snapshot.probe_pods.items()):
-        proxy = snapshot.proxies.get(pod.spec.node_name)
-        kept = pod.spec.node_name in moving or (proxy is not None and rollouts.is_in_change(proxy))
-        if pod.metadata.label(names.CONFIG_LABEL) == config.name and not (kept or pod.ending):
-            yield Delete(Resource.POD, name, pod.metadata.uid)
-
-
-def _probe_pod(node: str, config: Config, snapshot: Snapshot) -> Apply:
-    namespace, image = snapshot.installation.namespace, config.spec.agent.image or snapshot.installation.agent_image
-    body = probe_pods.manifest(node, config, revisions.owner(config), namespace=namespace, image=image)
-    return Apply(Resource.POD, body["metadata"]["name"], body)
 
 
 def _superseded(config: Config, manifest: Mapping[str, Any], step: RolloutStep | None, snapshot: Snapshot) -> tuple[Write, ...]:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from proxyconfig_api.objects.nodeproxy import NextOrder, NodeChange, NodeProxy, NodeProxySpec, ProbePod
+from proxyconfig_api.objects.nodeproxy import NextOrder, NodeChange, NodeProxy, NodeProxySpec
 from proxyconfig_api.spec.rollout import RETRY_ANNOTATION
-from proxyconfig_api.spec.sections import Mode, Takeover
 from proxyconfig_api.status.rollout import ChangePhase, RolloutStatus
-from proxyconfig_operator.decide import agent_daemonset, pod_revisions
+from proxyconfig_operator.decide import agent_daemonset, pod_revisions, probing
 from proxyconfig_operator.decide.node_state import Health, NodeState, change_of, given_of, goal_of
 from proxyconfig_operator.decide.revisions import Verdict
 from proxyconfig_operator.decide.snapshot import Snapshot
-from proxyconfig_operator.model import probe_pods
 from proxyconfig_operator.model.objects import Config
 from proxyconfig_operator.rollout.member import Member, Standing
 from proxyconfig_operator.rollout.planner import Step, step_of
@@ -22,8 +20,6 @@ from proxyconfig_operator.rollout.request import Request
 
 _NOT_APPLIED = "NotApplied"
 """For a rollout spec.rollout.progressDeadline decides when a node is late."""
-
-_ENDED = (ChangePhase.COMMITTED, ChangePhase.ROLLED_BACK)
 
 
 def step(config: Config, manifest: Mapping[str, Any], snapshot: Snapshot) -> Step | None:
@@ -66,13 +62,6 @@ def spec_of(node: str, proxy: NodeProxy | None, config: Config, step: Step, snap
     )
 
 
-def is_in_change(proxy: NodeProxy) -> bool:
-    """Whether the agent of a node may be changing the node's revision, or is about to."""
-    change = change_of(proxy)
-    unobserved = proxy.status.observed_generation < proxy.metadata.generation
-    return proxy.spec.next is not None or unobserved or (change is not None and change.phase not in _ENDED)
-
-
 def _change(node: str, revision: str, config: Config, status: RolloutStatus, snapshot: Snapshot) -> NodeChange:
     """How a node changes to `revision`: to the first one, and to what is known to be good, without a hold or a way back."""
     rollout = config.spec.rollout
@@ -82,42 +71,9 @@ def _change(node: str, revision: str, config: Config, status: RolloutStatus, sna
         probes=rollout.probes,
         hold_period=rollout.hold_period,
         on_failure=rollout.on_failure,
-        pod=_probe_pod(node, revision, config, snapshot),
+        pod=probing.pod_of(node, revision, config, snapshot),
         retry=status.observed_retry,
     )
-
-
-def _probe_pod(node: str, revision: str, config: Config, snapshot: Snapshot) -> ProbePod | None:
-    """As the agent is told; in another attempt at the same revision the one of before."""
-    proxy = snapshot.proxies.get(node)
-    held = given_of(proxy, config.name).revision
-    if _is_probed_by_pod(held, revision, config, snapshot):
-        return probe_pods.report_of(snapshot.probe_pod_of(node, config.name))
-    return proxy.spec.change.pod if proxy is not None and held == revision else None
-
-
-def awaits_s(node: str, config: Config, snapshot: Snapshot) -> float:
-    """For how long at most the next change of a node waits for its probe pod."""
-    held = given_of(snapshot.proxies.get(node), config.name).revision
-    if not _is_probed_by_pod(held, snapshot.targets[config.name].revision, config, snapshot):
-        return 0.0
-    if probe_pods.is_settled(snapshot.probe_pod_of(node, config.name)):
-        return 0.0
-    return max(0.0, probe_pods.START_S - snapshot.waits.probing_s.get(node, 0.0))
-
-
-def _is_probed_by_pod(held: str, revision: str, config: Config, snapshot: Snapshot) -> bool:
-    """Whether pods get another data path by a change from `held` to `revision`: another mode, or another proxy."""
-    return config.spec.rollout.probes.pod and bool(held) and _path_of(held, config, snapshot) != _path_of(revision, config, snapshot)
-
-
-def _path_of(revision: str, config: Config, snapshot: Snapshot) -> tuple[str, str]:
-    """Mode and takeover of a revision; of one that is not stored yet, which is that of the spec, as the spec has them."""
-    stored, spec = snapshot.revisions.get(revision), config.spec
-    if stored is None:
-        return spec.mode, spec.takeover
-    of: Mapping[str, Any] = (stored.data or {}).get("spec", {})
-    return str(of.get("mode", Mode.NFTABLES)), str(of.get("takeover", Takeover.WAIT))
 
 
 def _member(state: NodeState, proxy: NodeProxy | None, config: Config, snapshot: Snapshot) -> Member:
@@ -145,7 +101,7 @@ def _member(state: NodeState, proxy: NodeProxy | None, config: Config, snapshot:
         agent_ready=state.agent_ready,
         held_healthy=on_held is Standing.HEALTHY,
         unobserved=proxy is not None and proxy.status.observed_generation < proxy.metadata.generation,
-        awaits_s=awaits_s(state.name, config, snapshot),
+        awaits_s=probing.awaits_s(state.name, config, snapshot),
     )
 
 

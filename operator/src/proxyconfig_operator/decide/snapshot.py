@@ -13,10 +13,10 @@ from proxyconfig_operator.decide.agent_daemonset import Installation, name_of
 from proxyconfig_operator.decide.assignment import Assignment
 from proxyconfig_operator.decide.node_state import NodeState, state_of
 from proxyconfig_operator.decide.revisions import COMPONENT_LABEL, POD_COMPONENT, Target, target_of
-from proxyconfig_operator.decide.waits import Waits
 from proxyconfig_operator.model import probe_pods
 from proxyconfig_operator.model.agent_pods import newest_by_node
 from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Pod, Revision
+from proxyconfig_operator.model.waits import Waits
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class Member:
     unobserved: bool = False
     """Whether its agent has not answered the last order."""
     awaits_s: float = 0.0
-    """For how long at most a change to what is rolled out waits for what is to probe it on the node."""
+    """How much longer, at most, its change waits for its probe pod."""
 
     @property
     def is_under_way(self) -> bool:

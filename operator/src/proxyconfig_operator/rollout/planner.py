@@ -35,7 +35,7 @@ class Step:
     template: str
     """The pod revision that new pods of agents are made of: of the DaemonSet."""
     awaited: tuple[str, ...] = ()
-    """Nodes of the next wave, while it waits for what is to probe it there."""
+    """Nodes of the next wave, while it waits for their probe pods."""
     again_in_s: float | None = None
     """When time alone may allow the next step."""
 

@@ -61,8 +61,8 @@ class Caches:
             probe_pods=dict(self.probe_pods.items),
         )
 
-    def awaits(self, config: str, nodes: Collection[str]) -> None:
-        """Changes of a ProxyConfig wait for what is to probe them on these nodes, and on no other."""
+    def probes_awaited(self, config: str, nodes: Collection[str]) -> None:
+        """Changes of a ProxyConfig wait for the probe pods of these nodes, and of no other."""
         self._observations.probes_awaited(config, nodes)
 
     def _config_changed(self, old: Config | None, new: Config | None) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection
 
 from proxyconfig_api.objects.nodeproxy import Action, NextOrder, NodeProxy, NodeProxySpec
 from proxyconfig_api.status.conditions import is_true
-from proxyconfig_operator.decide.waits import APPLY_S, Waits
 from proxyconfig_operator.model.objects import Config, Node, Pod
+from proxyconfig_operator.model.waits import APPLY_S, Waits
 from proxyconfig_operator.watch.elapsed import Elapsed
 
 
@@ -42,7 +42,7 @@ class Observations:
         )
 
     def probes_awaited(self, config: str, nodes: Collection[str]) -> None:
-        """The nodes whose change by a ProxyConfig waits for what is to probe it: all of them, each time."""
+        """The nodes whose change by a ProxyConfig waits for their probe pods: all of them, each time."""
         for node in self._awaited.pop(config, frozenset()).difference(nodes):
             self._probing.stop(node)
         for node in nodes:

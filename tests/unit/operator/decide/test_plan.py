@@ -31,8 +31,8 @@ from proxyconfig_operator.decide import agent_daemonset
 from proxyconfig_operator.decide.plan import Plan, orphan_plan, plan_of
 from proxyconfig_operator.decide.removal import Step
 from proxyconfig_operator.decide.snapshot import Snapshot
-from proxyconfig_operator.decide.waits import Waits
 from proxyconfig_operator.model.objects import Config, DaemonSet, Node
+from proxyconfig_operator.model.waits import Waits
 from proxyconfig_operator.model.writes import Apply, Delete, Label, Resource, Write
 from proxyconfig_operator.rollout.admission import BATCH
 

@@ -15,9 +15,9 @@ from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide import agent_daemonset
 from proxyconfig_operator.decide.plan import Plan, plan_of
 from proxyconfig_operator.decide.snapshot import Snapshot
-from proxyconfig_operator.decide.waits import Waits
 from proxyconfig_operator.model.objects import Config, DaemonSet, Pod, Revision
 from proxyconfig_operator.model.probe_pods import START_S
+from proxyconfig_operator.model.waits import Waits
 from proxyconfig_operator.model.writes import Apply, Delete, Resource, Write
 
 NODES = ("n1", "n2")

@@ -15,8 +15,8 @@ from proxyconfig_operator.decide.agent_daemonset import render
 from proxyconfig_operator.decide.plan import orphan_plan, plan_of
 from proxyconfig_operator.decide.removal import NO_REVISION, UNPROVEN_ANNOTATION, Step, leaving_of, orphans_of, writes_of
 from proxyconfig_operator.decide.snapshot import Snapshot
-from proxyconfig_operator.decide.waits import Waits
 from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Pod
+from proxyconfig_operator.model.waits import Waits
 from proxyconfig_operator.model.writes import Apply, Delete, Label, Resource
 from proxyconfig_operator.status.conditions import deletion_updates
 from proxyconfig_operator.watch.observations import Observations

@@ -6,7 +6,7 @@ from tests.unit.operator.builders import P1, X1, config, labelled, pod, pod_revi
 
 from proxyconfig_api.objects import names
 from proxyconfig_operator.decide.plan import plan_of
-from proxyconfig_operator.decide.waits import Waits
+from proxyconfig_operator.model.waits import Waits
 from proxyconfig_operator.status.status import status_of
 
 NODES = ("n1", "n2", "n3")

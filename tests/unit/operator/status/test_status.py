@@ -16,8 +16,8 @@ from proxyconfig_api.status.rollout import RolloutStatus
 from proxyconfig_operator.decide.plan import Plan, plan_of
 from proxyconfig_operator.decide.removal import Leaving, Step
 from proxyconfig_operator.decide.snapshot import Snapshot
-from proxyconfig_operator.decide.waits import Waits
 from proxyconfig_operator.model.objects import Config, Node, Pod
+from proxyconfig_operator.model.waits import Waits
 from proxyconfig_operator.status.events import Event, events_of
 from proxyconfig_operator.status.status import status_of, write_of
 

@@ -12,7 +12,7 @@ from proxyconfig_api.objects import heartbeat, names
 from proxyconfig_api.objects.nodeproxy import NextOrder, NodeProxy
 from proxyconfig_client.watch.objects import Key, Metadata
 from proxyconfig_operator.decide.assignment import assign
-from proxyconfig_operator.decide.waits import APPLY_S
+from proxyconfig_operator.model.waits import APPLY_S
 from proxyconfig_operator.watch.caches import Caches
 from proxyconfig_operator.watch.heartbeats import Heartbeat
 from proxyconfig_operator.watch.observations import Observations
@@ -241,15 +241,15 @@ def ordered(revision: str = "x-1", *, pods: str, generation: int, following: Nex
 def test_a_change_waits_for_its_probe_from_the_first_time_on_until_it_waits_no_more(
     caches: Caches, observations: Observations, clock: Clock
 ) -> None:
-    caches.awaits("x", ("n1", "n2"))
+    caches.probes_awaited("x", ("n1", "n2"))
     clock.s += 5
-    caches.awaits("x", ("n1",))
-    caches.awaits("y", ("n3",))
+    caches.probes_awaited("x", ("n1",))
+    caches.probes_awaited("y", ("n3",))
     clock.s += 1
     assert observations.waits().probing_s == {"n1": 6, "n3": 1}
 
-    caches.awaits("x", ())
-    caches.awaits("x", ("n1",))
+    caches.probes_awaited("x", ())
+    caches.probes_awaited("x", ("n1",))
     assert observations.waits().probing_s == {"n1": 0, "n3": 1}
 
 

@@ -34,6 +34,6 @@ class Waits:
     down_s: Mapping[str, float] = field(default_factory=dict)
     """Of each Node whose kubelet does not answer: for how long."""
     probing_s: Mapping[str, float] = field(default_factory=dict)
-    """Of each node whose change waits for what is to probe it: for how long."""
+    """Of each node whose change waits for its probe pod: for how long."""
     late: Collection[str] = frozenset()
     """Nodes that have not applied their revision within APPLY_S."""
