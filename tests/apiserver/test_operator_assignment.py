@@ -28,7 +28,7 @@ def test_of_two_that_select_a_node_the_higher_priority_gets_it_and_both_say_so(a
     assert api.have(f"{PROXIES}/e1")["spec"]["configName"] == "edge"
     assert api.have(f"{NODES}/e1")["metadata"]["labels"][names.CONFIG_LABEL] == "edge"
     overlapping = says(api, "all", "Overlapping", "True")
-    assert overlapping["message"].startswith("nodes that spec.nodeSelector matches belong to edge, by spec.priority or age: e1;")
+    assert overlapping["message"].startswith("spec.nodeSelector matches node e1 of edge, by spec.priority or age;")
     assert api.have(f"{CONFIGS}/all")["status"]["nodes"]["overlapping"] == 1
     soon(lambda: [pod["metadata"]["name"] for pod in api.every(PODS) if pod["spec"]["nodeName"] == "e1"] == ["agent-edge-e1"])
     assert fleet.removals == []  # it was handed over as it was
@@ -43,7 +43,7 @@ def test_of_two_with_equal_priority_the_older_keeps_its_nodes(api: Api, fleet: F
     api.apply(f"{CONFIGS}/a-new-one", config("a-new-one"))
 
     late = says(api, "a-new-one", "Ready", "True", "NoNodes")
-    assert late["message"] == "all 1 nodes that spec.nodeSelector matches belong to old"
+    assert late["message"] == "every node that spec.nodeSelector matches belongs to old"
     assert api.have(f"{PROXIES}/n1")["spec"]["configName"] == "old"
 
 

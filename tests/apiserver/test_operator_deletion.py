@@ -46,8 +46,8 @@ def test_it_waits_for_the_last_node_and_says_for_whom(api: Api, fleet: Fleet) ->
     api.delete(f"{CONFIGS}/x")
 
     soon(lambda: fleet.removals == ["n1"])
-    waiting = soon(lambda: says(api, "x", "Ready", "False", "Deleting"), until=lambda seen: "for 1 nodes" in seen["message"])
-    assert waiting["message"] == "waiting for 1 nodes to confirm that their cleanup is complete: n2"
+    waiting = soon(lambda: says(api, "x", "Ready", "False", "Deleting"), until=lambda seen: "for node n2" in seen["message"])
+    assert waiting["message"] == "waiting for node n2 to confirm a complete cleanup"
     fleet.stubborn.clear()
     gone(api, f"{CONFIGS}/x")
 
@@ -62,7 +62,7 @@ def test_nodes_that_are_given_back_keep_their_agents_until_kube_proxy_serves_the
 
     soon(lambda: [labels_of(api, name) for name in ("n1", "n2")], until=[{names.LEAVING_LABEL: "x"}].__mul__(2).__eq__)
     waiting = soon(lambda: says(api, "x", "Ready", "False", "GivingBack"), until=lambda seen: "2 nodes" in seen["message"])
-    assert waiting["message"].startswith("waiting for kube-proxy to serve 2 nodes: n1, n2; set spec.removalPolicy to Remove")
+    assert waiting["message"].startswith("waiting for kube-proxy to serve 2 nodes (n1, n2); set spec.removalPolicy to Remove")
     assert (len(api.names(PODS)), fleet.removals) == (2, [])
     fleet.with_kube_proxy.add("n1")
     soon(lambda: labels_of(api, "n1"), until={}.__eq__)
@@ -70,7 +70,7 @@ def test_nodes_that_are_given_back_keep_their_agents_until_kube_proxy_serves_the
     fleet.with_kube_proxy.add("n2")
     gone(api, f"{CONFIGS}/x")
     assert labels_of(api, "n2") == {}
-    assert event(api, "GivingBack")["note"].startswith("2 nodes (n1, n2) keep their rules until kube-proxy serves there")
+    assert event(api, "GivingBack")["note"].startswith("the rules of 2 nodes (n1, n2) stay until kube-proxy serves there")
     assert not happened(api, "RemovalNotProven")
 
 
@@ -186,7 +186,10 @@ def test_a_node_that_waits_for_its_network_is_asked_and_gets_its_time(api: Api, 
     api.delete(f"{CONFIGS}/x")
 
     soon(lambda: fleet.removals == ["n1"])
-    soon(lambda: says(api, "x", "Ready", "False", "Deleting"), until=lambda seen: seen["message"].endswith("is complete: n2"))
+    soon(
+        lambda: says(api, "x", "Ready", "False", "Deleting"),
+        until=lambda seen: seen["message"] == "waiting for node n2 to confirm a complete cleanup",
+    )
     fleet.stubborn.clear()
     gone(api, f"{CONFIGS}/x")
     assert fleet.removals == ["n1", "n2"]

@@ -12,3 +12,12 @@ def listed(things: Sequence[object], most: int = NAMED) -> str:
     """The first `most` things, and how many more there are: `a, b and 3 more`."""
     more = f" and {len(things) - most} more" if len(things) > most else ""
     return ", ".join(map(str, things[:most])) + more
+
+
+def node_count(number: int) -> str:
+    return "1 node" if number == 1 else f"{number} nodes"
+
+
+def nodes(names: Sequence[str]) -> str:
+    """Of one node its name, of several their number and names: `node a`, `2 nodes (a, b)`."""
+    return f"node {names[0]}" if len(names) == 1 else f"{node_count(len(names))} ({listed(names)})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from proxyconfig_api.status.messages import node_count
 from proxyconfig_operator.rollout.fleet import Fleet
 from proxyconfig_operator.rollout.member import Member
 
@@ -12,16 +13,12 @@ def of(fleet: Fleet, moving: Sequence[Member], *, complete: bool) -> str:
     """What goes on, now that `moving` get the revision."""
     if complete:
         behind = len(fleet.others)
-        return f"complete; {_nodes(behind)} will get the revision when they are back" if behind else "complete"
+        return f"complete; {node_count(behind)} will get the revision when they are back" if behind else "complete"
     changing = len(moving) or len(fleet.open)
     first = next((each.words for each in fleet.open if each.words), "")
-    return f"{_nodes(changing)} changing" + (f"; {first}" if first and not moving else "")
+    return f"{node_count(changing)} changing" + (f"; {first}" if first and not moving else "")
 
 
 def waiting(awaited: Sequence[Member]) -> str:
     """What the next wave waits for."""
-    return f"{_nodes(len(awaited))} will change when the probe pods are ready"
-
-
-def _nodes(number: int) -> str:
-    return "1 node" if number == 1 else f"{number} nodes"
+    return f"{node_count(len(awaited))} will change when the probe pods are ready"

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from proxyconfig_api.objects.proxyconfig import NodeCounts
 from proxyconfig_api.status.conditions import ConditionUpdate
-from proxyconfig_api.status.messages import listed
+from proxyconfig_api.status.messages import listed, nodes
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide.node_state import Health, NodeState
 from proxyconfig_operator.decide.removal import Leaving, Step
 from proxyconfig_operator.decide.revisions import Target, Verdict
 
-GO_WITHOUT = "set spec.removalPolicy to Remove to have their rules removed without it"
+GO_WITHOUT = "set spec.removalPolicy to Remove to have the rules removed without it"
 _UNFINISHED = (Step.REQUEST, Step.WAIT, Step.OVERDUE, Step.UNPROVEN)
 
 
@@ -64,9 +64,9 @@ def deletion_updates(leaving: Sequence[Leaving], refusals: Sequence[str] = ()) -
     waiting, unproven = ([each.node for each in leaving if each.done is done and each.step in _UNFINISHED] for done in (False, True))
     given = [each.node for each in leaving if each.step is Step.GIVE_BACK]
     parts = [
-        f"waiting for kube-proxy to serve {len(given)} nodes: {listed(given)}; {GO_WITHOUT}" if given else "",
-        f"waiting for {len(waiting)} nodes to confirm that their cleanup is complete: {listed(waiting)}" if waiting else "",
-        f"cleanup of {len(unproven)} nodes not confirmed: {listed(unproven)}" if unproven else "",
+        f"waiting for kube-proxy to serve {nodes(given)}; {GO_WITHOUT}" if given else "",
+        f"waiting for {nodes(waiting)} to confirm a complete cleanup" if waiting else "",
+        f"cleanup of {nodes(unproven)} not confirmed" if unproven else "",
         *refusals,
     ]
     message = "; ".join(part for part in parts if part) or "releasing the nodes"
@@ -129,7 +129,7 @@ def _ready(found: Findings) -> ConditionUpdate:
 
 def _why_none(found: Findings) -> str:
     if found.lost:
-        return f"all {len(found.lost)} nodes that spec.nodeSelector matches belong to {listed(sorted(set(found.lost.values())))}"
+        return f"every node that spec.nodeSelector matches belongs to {listed(sorted(set(found.lost.values())))}"
     return "spec.nodeSelector matches no Linux node of this cluster"
 
 
@@ -156,18 +156,18 @@ def _overlapping(found: Findings) -> ConditionUpdate:
         message = "every node that spec.nodeSelector matches belongs to this ProxyConfig"
         return ConditionUpdate("Overlapping", holds=False, reason="NoOverlap", message=message)
     others = listed(sorted(set(found.lost.values())))
-    nodes = listed(sorted(found.lost))
-    message = f"nodes that spec.nodeSelector matches belong to {others}, by spec.priority or age: {nodes}; narrow spec.nodeSelector of one"
+    lost = nodes(sorted(found.lost))
+    message = f"spec.nodeSelector matches {lost} of {others}, by spec.priority or age; narrow spec.nodeSelector of one"
     return ConditionUpdate("Overlapping", holds=True, reason="NodesBelongToOthers", message=message)
 
 
 def _other_proxies(found: Findings) -> ConditionUpdate:
     """The message counts nodes by what they have; their NodeProxies have the words."""
-    kind, nodes = "OtherProxyPresent", {state.name: state.other_proxy for state in found.states if state.other_proxy}
-    if not nodes:
+    kind, proxies = "OtherProxyPresent", {state.name: state.other_proxy for state in found.states if state.other_proxy}
+    if not proxies:
         return ConditionUpdate(kind, holds=False, reason="NoOtherProxy", message="no node reports another proxy")
-    by_reason = {reason: sorted(name for name, each in nodes.items() if each == reason) for reason in sorted(set(nodes.values()))}
-    message = "; ".join(f"{reason} on {len(names)} nodes: {listed(names)}" for reason, names in by_reason.items())
+    by_reason = {reason: sorted(name for name, each in proxies.items() if each == reason) for reason in sorted(set(proxies.values()))}
+    message = "; ".join(f"{reason} on {nodes(names)}" for reason, names in by_reason.items())
     return ConditionUpdate(kind, holds=True, reason="NodesHaveOtherProxy", message=message)
 
 

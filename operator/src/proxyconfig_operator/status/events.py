@@ -12,7 +12,7 @@ from typing import Literal
 from proxyconfig_api.objects.nodeproxy import Action
 from proxyconfig_api.objects.proxyconfig import ProxyConfigStatus
 from proxyconfig_api.status.conditions import Condition, is_true
-from proxyconfig_api.status.messages import listed
+from proxyconfig_api.status.messages import node_count, nodes
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide.plan import Plan
 from proxyconfig_operator.decide.removal import Step
@@ -37,7 +37,7 @@ def events_of(before: ProxyConfigStatus, after: ProxyConfigStatus, plan: Plan, *
 def _rolling(before: ProxyConfigStatus, after: ProxyConfigStatus) -> Iterator[Event]:
     if after.revision and after.revision != before.revision:
         was = f" instead of {before.revision}" if before.revision else ""
-        yield Event("Normal", "RollingOut", f"{after.nodes.desired} nodes get {after.revision}{was}")
+        yield Event("Normal", "RollingOut", f"{after.revision} is rolled out to {node_count(after.nodes.desired)}{was}")
     if after.rollout is not None:
         yield from _stepping(before.rollout or RolloutStatus(), after.rollout)
 
@@ -51,7 +51,7 @@ def _stepping(before: RolloutStatus, after: RolloutStatus) -> Iterator[Event]:
         return
     match after.phase:
         case RolloutPhase.COMPLETE if after.waves and before.revision:
-            yield Event("Normal", "RolloutComplete", f"{after.updated} nodes are healthy on {_new(after)}")
+            yield Event("Normal", "RolloutComplete", f"{_new(after)} is healthy on {node_count(after.updated)}")
         case RolloutPhase.ROLLING_BACK:
             yield Event("Warning", "RollingBack", f"nodes go back from {_new(after)} to {_old(after)}: {after.message}")
         case RolloutPhase.ROLLED_BACK:
@@ -99,22 +99,18 @@ def _removing(plan: Plan, *, deleting: bool) -> Iterator[Event]:
     """The outcome of a removal. A node is overdue once; its NodeProxy records it."""
     asked = [each for each in plan.leaving if each.step is Step.REQUEST]
     if requested := [each.node for each in asked if each.action is Action.REMOVE]:
-        yield Event("Normal", "RemovalRequested", f"{_nodes(requested)} asked to remove all rules")
+        yield Event("Normal", "RemovalRequested", f"{nodes(requested)} asked to remove all rules")
     if given := [each.node for each in asked if each.action is Action.GIVE_BACK]:
-        yield Event("Normal", "GivingBack", f"{_nodes(given)} keep their rules until kube-proxy serves there; {GO_WITHOUT}")
+        yield Event("Normal", "GivingBack", f"the rules of {nodes(given)} stay until kube-proxy serves there; {GO_WITHOUT}")
     for reason in sorted({each.reason for each in plan.leaving if each.step is Step.OVERDUE}):
         yield unproven([each.node for each in plan.leaving if each.reason == reason], reason)
     if deleting and plan.finish:
         left = [each.node for each in plan.leaving]
-        note = f"released, cleanup of {_nodes(left)} not confirmed" if left else "released, every node has confirmed its cleanup"
+        note = f"released, cleanup of {nodes(left)} not confirmed" if left else "released, every node has confirmed its cleanup"
         yield Event("Warning" if left else "Normal", "Removed", note)
 
 
-def unproven(nodes: Sequence[str], reason: str) -> Event:
+def unproven(names: Sequence[str], reason: str) -> Event:
     """That nodes were not waited for any longer."""
     fix = "The NodeProxy keeps asking for it; if the agent cannot come back, run it with --cleanup on the node and delete the NodeProxy"
-    return Event("Warning", "RemovalNotProven", f"cleanup of {_nodes(nodes)} not confirmed: {reason}. {fix}")
-
-
-def _nodes(names: Sequence[str]) -> str:
-    return f"node {names[0]}" if len(names) == 1 else f"{len(names)} nodes ({listed(names)})"
+    return Event("Warning", "RemovalNotProven", f"cleanup of {nodes(names)} not confirmed: {reason}. {fix}")

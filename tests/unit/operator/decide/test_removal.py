@@ -320,7 +320,7 @@ def test_kube_proxy_is_waited_for_without_a_deadline_and_the_status_says_how_to_
     ready = deletion_updates(plan.leaving)[0]
     assert (ready.reason, ready.message) == (
         "GivingBack",
-        "waiting for kube-proxy to serve 1 nodes: n1; set spec.removalPolicy to Remove to have their rules removed without it",
+        "waiting for kube-proxy to serve node n1; set spec.removalPolicy to Remove to have the rules removed without it",
     )
 
 

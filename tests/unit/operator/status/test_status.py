@@ -287,7 +287,7 @@ def test_a_proxyconfig_that_is_deleted_says_for_which_nodes_it_waits_and_which_h
     assert said(told, "Ready") == (
         "False",
         "Deleting",
-        "waiting for 1 nodes to confirm that their cleanup is complete: n1; cleanup of 1 nodes not confirmed: n2",
+        "waiting for node n1 to confirm a complete cleanup; cleanup of node n2 not confirmed",
     )
 
 
@@ -452,7 +452,7 @@ def test_nodes_with_another_proxy_are_counted_by_what_they_have() -> None:
 
     status = of(snapshot([config(finalizers=OURS)], nodes, proxies=proxies, revisions=[revision(X1, 1)]))
 
-    words = "KubeProxyRulesLeft on 1 nodes: n2; KubeProxyRunning on 2 nodes: n1, n3"
+    words = "KubeProxyRulesLeft on node n2; KubeProxyRunning on 2 nodes (n1, n3)"
     assert said(status, "OtherProxyPresent") == ("True", "NodesHaveOtherProxy", words)
 
 
