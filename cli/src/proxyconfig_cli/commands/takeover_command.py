@@ -12,6 +12,8 @@ from proxyconfig_api.objects.metadata import Metadata
 from proxyconfig_api.objects.names import CONFIG_LABEL
 from proxyconfig_api.objects.proxyconfig import ProxyConfig
 from proxyconfig_api.spec.sections import RemovalPolicy, Takeover
+from proxyconfig_api.status.messages import node_count
+from proxyconfig_api.status.shadow import FleetShadow
 from proxyconfig_api.values.duration import Duration
 from proxyconfig_cli.cluster import proxyconfigs
 from proxyconfig_cli.cluster import takeover as cluster
@@ -82,7 +84,7 @@ async def status(*, name: str, daemonset: str, connection: Connection) -> None:
         click.echo(f"DaemonSet {connection.namespace}/{daemonset} {keeps}")
     click.echo(f"{name}: {len(proxies) - len(late)} of {len(proxies)} nodes with an agent are served by it")
     if (shadow := config.status.shadow) is not None:
-        click.echo(f"{shadow.nodes} nodes compare: {shadow.score or 'no rules of kube-proxy'} matches, {shadow.differing} Services differ")
+        click.echo(_comparison(shadow))
     for node, words in late.items():
         click.echo(f"{node}: {words}")
 
@@ -106,6 +108,11 @@ async def undo(*, name: str, remove: bool, connection: Connection) -> None:
         await cluster.give_turn(client, [each.metadata.name for each in nodes if each.metadata.labels.get(turns.TURN_LABEL) == name], None)
     how = "their rules are removed" if remove else "their rules stay until it has its own"
     click.echo(f"proxyconfig {name} is being deleted; its nodes go back to kube-proxy: {how}")
+
+
+def _comparison(shadow: FleetShadow) -> str:
+    found = f"{shadow.score} of all flows match, {shadow.differing} Services differ" if shadow.score else "no rules of kube-proxy found"
+    return f"compared with kube-proxy on {node_count(shadow.nodes)}: {found}"
 
 
 async def _gate(client: ApiClient, manifest: dict[str, Any]) -> None:

@@ -69,3 +69,24 @@ def test_undo_says_what_becomes_of_the_rules_and_deletes_the_proxyconfig(
     assert result.exit_code == 0, result.output
     assert kept == [policy, "gone"]
     assert CONFIG not in held.objects
+
+
+@pytest.mark.parametrize(
+    ("shadow", "line"),
+    [
+        ({"nodes": 1}, "compared with kube-proxy on 1 node: no rules of kube-proxy found"),
+        (
+            {"nodes": 3, "score": "98%", "flows": 100, "matching": 98, "differing": 2},
+            "compared with kube-proxy on 3 nodes: 98% of all flows match, 2 Services differ",
+        ),
+    ],
+    ids=["without rules", "with rules"],
+)
+def test_status_has_what_nodes_that_observe_have_found(tmp_path: Path, shadow: dict[str, object], line: str) -> None:
+    held = cluster()
+    held.objects[CONFIG]["status"] = {"shadow": shadow}
+
+    result = run(held, tmp_path, "status")
+
+    assert result.exit_code == 0, result.output
+    assert line in result.output.splitlines()
