@@ -37,7 +37,7 @@ class Checkpointer:
         self._unsaved = asyncio.Event()
 
     def note(self, order: NodeOrder, service_cidrs: tuple[Network, ...]) -> None:
-        """The kernel has what the cluster wants, under this order; it is to be saved soon."""
+        """The kernel has the state of the cluster, under this order; it is to be saved soon."""
         self._order, self._cidrs = order, service_cidrs
         self._unsaved.set()
 

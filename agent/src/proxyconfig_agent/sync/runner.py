@@ -1,4 +1,4 @@
-"""Brings the kernel to what the cluster wants: at once when idle, gathered under load, all of it from time to time and after trouble.
+"""Brings the kernel to the state of the cluster: at once when idle, gathered under load, all of it from time to time and after trouble.
 
 The runner carries out what the schedule says is due, and knows what is programmed. What takes long runs in a worker thread on a snapshot
 of the cluster, so that the event loop goes on; a small change goes to the data plane directly.

@@ -38,7 +38,7 @@ class Field:
 
 
 _PERIOD = "an agent commits each change at once and compares everything once per spec.sync.fullSyncPeriod; the period would slow it down"
-_CONNECTION = "an agent has a connection of its own kind to the API server"
+_CONNECTION = "an agent has one kind of connection to the API server, which cannot be set"
 _SERVER = "agents get the address of the API server from the ConfigMap proxyconfig-apiserver: put this kubeconfig's server there"
 _WINDOWS = "Windows nodes are not configured by ProxyConfigs"
 _LOG = "an agent's lines are structured, and are written at once"

@@ -44,7 +44,7 @@ class Queue:
     async def run(self, work: Callable[[str], Awaitable[float | None]]) -> NoReturn:
         """Run `work(name)` for each name that is due.
 
-        It returns in how many seconds it wants to run again, or None; it may raise RetryError.
+        It returns in how many seconds it is to run again, or None; it may raise RetryError.
         """
         while True:
             await self._run_one(work, await self._next())

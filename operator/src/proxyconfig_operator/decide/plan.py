@@ -48,7 +48,7 @@ def plan_of(config: Config, snapshot: Snapshot) -> Plan:
 
 
 def orphan_plan(snapshot: Snapshot) -> Plan:
-    """The plan for nodes and agents whose ProxyConfig is no more: it could not wait for them, or lost its finalizer to an administrator."""
+    """The plan for nodes and agents whose ProxyConfig has gone: it could not wait for them, or lost its finalizer to an administrator."""
     leaving = removal.orphans_of(snapshot)
     held = {name: _config_on(name, snapshot) for name in (each.node for each in leaving)}
     move = [write for each in leaving for write in removal.writes_of(each, held[each.node], snapshot)]

@@ -71,7 +71,7 @@ def leaving_of(config: Config, snapshot: Snapshot) -> tuple[Leaving, ...]:
 
 
 def orphans_of(snapshot: Snapshot) -> tuple[Leaving, ...]:
-    """The nodes that have, or had, agents of a ProxyConfig that is no more, and that no other takes over; by name."""
+    """The nodes that have, or had, agents of a ProxyConfig that has gone, and that no other takes over; by name."""
     orphans: dict[str, list[str]] = {}
     for name, proxy in snapshot.proxies.items():
         orphans.setdefault(proxy.spec.config_name, []).append(name)
@@ -122,7 +122,7 @@ def _may_return(config: str, proxy: NodeProxy, snapshot: Snapshot) -> bool:
 
 
 def _action(config: str, proxy: NodeProxy | None, snapshot: Snapshot) -> Action:
-    """One whose ProxyConfig is no more goes on with what it was asked for, or else removes everything: nobody knows what that said."""
+    """One whose ProxyConfig has gone does what it was asked for, or else removes everything: the policy that it had is unknown."""
     known = snapshot.configs.get(config)
     if known is None:
         return proxy.spec.action if proxy is not None and proxy.spec.action is not Action.APPLY else Action.REMOVE

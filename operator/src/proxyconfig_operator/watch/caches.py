@@ -16,7 +16,7 @@ from proxyconfig_operator.watch.observations import Observations
 from proxyconfig_operator.watch.store import Store
 
 ORPHANS = ""
-"""Stands among the names of ProxyConfigs for the nodes whose ProxyConfig is no more."""
+"""Stands among the names of ProxyConfigs for the nodes whose ProxyConfig has gone."""
 
 
 class Caches:

@@ -1,4 +1,4 @@
-"""What the probes say about a change. Pure. Only a probe that passed before the change can speak against it (nmstate's rule)."""
+"""What the probes say about a change. Pure. Only a probe that passed before the change can count against it (nmstate's rule)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def failed_before(before: Iterable[Answer]) -> tuple[Answer, ...]:
 
 
 def failed(answers: Iterable[Answer]) -> tuple[Answer, ...]:
-    """Those that speak against the change."""
+    """Those that count against the change."""
     return tuple(answer for answer in answers if answer.result is ProbeResult.FAILED)
 
 

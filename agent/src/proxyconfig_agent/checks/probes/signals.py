@@ -21,7 +21,7 @@ SHORTEST_S = 1.0
 """In a shorter time a handful of packets would be a high rate."""
 
 TIMES = 10.0
-"""So many times the rate of the minutes before speaks against a change."""
+"""So many times the rate of the minutes before counts against a change."""
 
 _WRAP = 1 << 32
 

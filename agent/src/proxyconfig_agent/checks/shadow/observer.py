@@ -24,7 +24,7 @@ ROUND_S = 60.0
 """Between two comparisons of all Services."""
 
 AGAIN_S = 5.0
-"""After which a Service that differs is compared again: kube-proxy and the agent do not hear of a change at the same moment."""
+"""After which a Service that differs is compared again: kube-proxy and the agent do not learn of a change at the same moment."""
 
 SHARE = 0.1
 """Of one CPU, at most, while a comparison goes on."""

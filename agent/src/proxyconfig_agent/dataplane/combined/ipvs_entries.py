@@ -61,5 +61,5 @@ def of_port(frontends: Frontends) -> frozenset[tuple[str, Entry]]:
 
 
 def udp_destinations(stale: Iterable[Entry], family: Family) -> Iterator[Destination]:
-    """Of entries of CLUSTER_IP that nobody wants any more."""
+    """Of entries of CLUSTER_IP that are no longer wanted."""
     return (Destination(family, Address(each.address), each.port) for each in stale if each.protocol == Protocol.UDP)

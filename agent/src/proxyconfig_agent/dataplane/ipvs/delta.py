@@ -30,7 +30,7 @@ class ServerDelta(Struct):
     drained: Pairs = field(default_factory=list)
     removed: Pairs = field(default_factory=list)
     retired: list[VirtualServer] = field(default_factory=list)
-    """Nobody wants them; they go when their destinations are drained."""
+    """They are not wanted; they go when their destinations are drained."""
     deleted: list[VirtualServer] = field(default_factory=list)
     weights: dict[VirtualServer, int] = field(default_factory=dict)
     """Of what is added and revived, where it is not WEIGHT."""

@@ -1,6 +1,6 @@
 """The generic netlink socket of IPVS: commands, the dump of services, timeouts. The only place that talks to IPVS.
 
-The kernel wants CAP_NET_ADMIN in its first user namespace for every command, reading included.
+The kernel requires CAP_NET_ADMIN in its first user namespace for every command, reading included.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ class Metrics:
                     cast(Gauge, self._of_mode[metric]).labels(table, LABEL[family]).set(number)
 
     def count_local(self, programmed: Callable[[], Iterable[Frontends]]) -> None:
-        """Where to look, at every scrape, for Services whose policy wants local endpoints that they lack."""
+        """Where to look, at every scrape, for Services whose policy requires local endpoints that they lack."""
 
         def counter(policy: str, family: Family) -> Callable[[], float]:
             return lambda: sum(frontends.family is family and lacks_local(frontends, policy) for frontends in programmed())

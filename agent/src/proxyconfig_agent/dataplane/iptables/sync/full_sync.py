@@ -107,7 +107,7 @@ class FullSync:
         self._clock.lap("commit")
 
     def end(self, gone: Iterable[Frontends]) -> None:
-        """Take away what nobody wants, and the refused Service ports, `gone`."""
+        """Take away what is not wanted, and the refused Service ports, `gone`."""
         refused = list(gone)
         for frontends in refused:
             self._adoption.forget(self._lowering.rules_if_any(frontends))

@@ -1,6 +1,6 @@
 """The tables of one family as they are found, against what they are to be: who ran here before does not matter. Pure.
 
-A node that kube-proxy ran, or an agent before this one, has the same chains; only what differs is written, and what nobody wants goes.
+A node that kube-proxy ran, or an agent before this one, has the same chains; only what differs is written, and what is not wanted goes.
 """
 
 from __future__ import annotations
@@ -84,13 +84,13 @@ class TableDiff:
             self._wanted[chain].pop(rule, None)
 
     def stale(self) -> Iterator[tuple[Chain, Normal]]:
-        """The rules in shared chains that nobody wants."""
+        """The rules in shared chains that are not wanted."""
         for chain in self._found:
             wanted = {normal(rule) for rule in self._wanted[chain]}
             yield from ((chain, rule) for rule in self._between(chain) if rule not in wanted)
 
     def rest(self) -> Edits:
-        """What nobody wants, and chains that are not in order."""
+        """What is not wanted, and chains that are not in order."""
         edits = Edits()
         for name, found in self._saved.own.items():
             if name not in self._own:

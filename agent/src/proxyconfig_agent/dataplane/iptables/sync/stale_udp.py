@@ -1,4 +1,4 @@
-"""Which UDP destinations the tables served that nobody wants any more: flows may still go on there, from before this agent. Pure."""
+"""Which UDP destinations the tables served that are no longer wanted: flows may still go on there, from before this agent. Pure."""
 
 from __future__ import annotations
 

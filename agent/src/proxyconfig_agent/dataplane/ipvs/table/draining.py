@@ -1,4 +1,4 @@
-"""What goes, and keeps its connections until they end: destinations with weight 0, and virtual servers that nobody wants any more.
+"""What goes, and keeps its connections until they end: destinations with weight 0, and virtual servers that are no longer wanted.
 
 The kernel holds all of it, too: after a restart, what has weight 0 and is not wanted drains.
 """

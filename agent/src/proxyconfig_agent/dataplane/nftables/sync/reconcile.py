@@ -136,7 +136,7 @@ class Reconciler:
         return chunk
 
     def finish(self) -> Iterator[Chunk]:
-        """The remaining transactions: differences, then what nobody wants any more, then what rejects the untranslated."""
+        """The remaining transactions: differences, then what is no longer wanted, then what rejects the untranslated."""
         self._adoption.retire(self.book)
         chunk = self.take()
         stale = self._elements.rest()
@@ -192,7 +192,7 @@ class Reconciler:
 def _protection(chunk: Chunk, stale: Elements, family: Family) -> Chunk:
     """The first of several transactions: all source ranges at once (the kernel copies that set each time), before any VIP they protect.
 
-    Of those that nobody wants any more only the ones that may overlap wanted ones go now, which is within the same VIP and port; the
+    Of those that are no longer wanted only the ones that may overlap wanted ones go now, which is within the same VIP and port; the
     others protect Services that are still there."""
     first = Chunk(chunk.before, chunk.elements)
     for part in chunk.parts:

@@ -1,4 +1,4 @@
-"""Which UDP destinations a table served that nobody wants any more: flows may still go on there, from before this agent."""
+"""Which UDP destinations a table served that are no longer wanted: flows may still go on there, from before this agent."""
 
 from __future__ import annotations
 

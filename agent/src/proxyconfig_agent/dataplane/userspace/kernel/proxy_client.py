@@ -17,7 +17,7 @@ PACKAGE = "proxyconfig_agent.dataplane.userspace.proxy"
 BATCH = 500
 """Routes of one update."""
 ANSWER_S = 30.0
-"""A process that is silent for so long serves nobody either: it is ended."""
+"""A process that has not answered for so long serves no connection either: it is ended."""
 _PIECE = 1 << 16
 _left: list[subprocess.Popen[bytes]] = []
 """Processes without an owner: the process that started one has to wait for its end."""

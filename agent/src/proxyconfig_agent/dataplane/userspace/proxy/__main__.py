@@ -11,7 +11,7 @@ from proxyconfig_agent.dataplane.userspace.proxy import limits
 from proxyconfig_agent.dataplane.userspace.proxy.process import ProxyProcess
 
 NICE = 5
-"""The agent's syncs go before connections, where both want the processor."""
+"""The agent's syncs go before connections, where both need the processor."""
 GARBAGE = 50_000
 
 
