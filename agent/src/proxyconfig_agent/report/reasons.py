@@ -110,7 +110,7 @@ REASONS = (
         "KubeProxyRunning",
         "`OtherProxyPresent` (True)",
         "A kube-proxy answers on the node; the message has its mode, and rules that are its own. Two proxies disturb each other's rules.",
-        "Keep kube-proxy off the node: the message says how. Until then nothing is changed about it.",
+        "Keep kube-proxy off the node: the message says how.",
     ),
     Reason(
         "WaitingForKubeProxy",

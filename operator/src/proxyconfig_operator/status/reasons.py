@@ -37,7 +37,9 @@ REASONS = (
     ),
     Reason("WaveStarted", _EVENT, "The next nodes get the revision; those before are healthy on it."),
     Reason("RolloutComplete", _EVENT, "All waves are over, and their nodes were healthy for `spec.rollout.holdPeriod`."),
-    Reason("RolledBack", f"{_EVENT}, {_WORST}", "Nodes are back on the revision before, as the rollout failed; or a node is by itself."),
+    Reason(
+        "RolledBack", f"{_EVENT}, {_WORST}", "Nodes are back on the earlier revision: the rollout failed, or probes failed on a node alone."
+    ),
     Reason(
         "NodesFailing",
         "`Ready`, `Reconciling`, `Progressing`, `Degraded`",
