@@ -34,7 +34,7 @@ def test_a_change_is_followed_listed_and_undone(plane: ControlPlane, api: Api, f
     api.apply(f"{CONFIGS}/default", config("default", conntrack={"min": 262144}, rollout={"holdPeriod": "0s"}))
     followed = rollout(plane, "status", "--timeout", "150s")
     assert followed.exit_code == 0, followed.output
-    assert followed.stdout.splitlines()[-1].startswith("default: all 2 nodes run revision default-")
+    assert followed.stdout.splitlines()[-1].endswith(" is healthy on 2 nodes")
     listed = lines(rollout(plane, "history"))
     assert [(line[0], line[1], line[3]) for line in listed] == [
         ("REVISION", "NODES", "CHANGES"),

@@ -14,8 +14,13 @@ def listed(things: Sequence[object], most: int = NAMED) -> str:
     return ", ".join(map(str, things[:most])) + more
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 node`, `2 nodes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def node_count(number: int) -> str:
-    return "1 node" if number == 1 else f"{number} nodes"
+    return counted(number, "node")
 
 
 def nodes(names: Sequence[str]) -> str:

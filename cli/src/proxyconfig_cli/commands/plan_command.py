@@ -9,7 +9,7 @@ import msgspec
 
 from proxyconfig_api.objects.metadata import Metadata
 from proxyconfig_api.objects.proxyconfig import ProxyConfig
-from proxyconfig_api.status.messages import listed
+from proxyconfig_api.status.messages import listed, node_count
 from proxyconfig_api.values.duration import Duration
 from proxyconfig_cli.cluster import proxyconfigs
 from proxyconfig_cli.cluster.connection import Connection
@@ -60,11 +60,11 @@ def _as_text(found: Plan, *, wide: bool) -> str:
     lines = [table(("FIELD", "BEFORE", "AFTER", "EFFECT"), rows) if rows else f"{found.name}: nothing changes\n"]
     for words, nodes in (("join", found.joining), ("leave", found.leaving)):
         if nodes:
-            lines.append(f"{_count(len(nodes))} {words}: {listed(nodes, len(nodes) if wide else 5)}\n")
+            lines.append(f"{node_count(len(nodes))} {words}: {listed(nodes, len(nodes) if wide else 5)}\n")
     if found.waves:
         lines.append(_in_waves(found))
     elif found.revision:
-        lines.append(f"Revision {found.revision} goes to {_count(found.nodes)} at once: there is nothing to go back to yet\n")
+        lines.append(f"Revision {found.revision} goes to {node_count(found.nodes)} at once: there is nothing to go back to yet\n")
     return "".join(lines)
 
 
@@ -72,11 +72,7 @@ def _in_waves(found: Plan) -> str:
     what = [*([f"revision {found.revision}"] if found.revision else ()), *(["new pods"] if found.replaces_pods else ())]
     words, goes = " and ".join(what), "go" if found.replaces_pods else "goes"
     least = Duration(found.least_s)
-    return f"{words[0].upper()}{words[1:]} {goes} to {_count(found.nodes)} in {found.waves} waves, which take {least} or longer\n"
-
-
-def _count(nodes: int) -> str:
-    return f"{nodes} node{'' if nodes == 1 else 's'}"
+    return f"{words[0].upper()}{words[1:]} {goes} to {node_count(found.nodes)} in {found.waves} waves, which take {least} or longer\n"
 
 
 def _value(value: object) -> str:

@@ -8,7 +8,7 @@ import click
 
 from proxyconfig_api.objects.proxyconfig import ProxyConfig
 from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
-from proxyconfig_api.status.messages import listed
+from proxyconfig_api.status.messages import counted, listed, node_count
 from proxyconfig_cli.cluster import proxyconfigs, survey
 from proxyconfig_cli.cluster.connection import Connection
 from proxyconfig_cli.commands.manifest import manifest_of
@@ -61,7 +61,8 @@ async def command(
     else:
         for finding in findings:
             click.echo(_line(finding, wide=output == "wide"))
-        click.echo(f"{len(facts.nodes)} nodes, {len(facts.services)} Services, {facts.before.mode} to {after.mode}: {summary(findings)}")
+        compared = f"{node_count(len(facts.nodes))}, {counted(len(facts.services), 'Service')}, {facts.before.mode} to {after.mode}"
+        click.echo(f"{compared}: {summary(findings)}")
     if any(finding.severity is Severity.PROBLEM for finding in findings):
         raise click.exceptions.Exit(1)
 

@@ -64,7 +64,7 @@ async def start(*, file: TextIO, daemonset: str, connection: Connection) -> None
         taken = await _waves(client, config)
         await cluster.apply(client, manifest)
         await cluster.give_turn(client, taken, None)
-    click.echo(click.style(f"{config.metadata.name}: all {len(taken)} nodes are taken over", fg="green"))
+    click.echo(click.style(f"{config.metadata.name}: {node_count(len(taken))} taken over", fg="green"))
 
 
 @command.command("status", short_help="how far it is", epilog=examples("takeover status", "takeover status edge"))
@@ -82,7 +82,7 @@ async def status(*, name: str, daemonset: str, connection: Connection) -> None:
     if found is not None:
         keeps = "is kept off nodes with an agent" if affinity.is_there(found[0]) else "is not kept off nodes with an agent"
         click.echo(f"DaemonSet {connection.namespace}/{daemonset} {keeps}")
-    click.echo(f"{name}: {len(proxies) - len(late)} of {len(proxies)} nodes with an agent are served by it")
+    click.echo(f"{name}: {len(proxies) - len(late)} of {node_count(len(proxies))} with an agent served by it")
     if (shadow := config.status.shadow) is not None:
         click.echo(_comparison(shadow))
     for node, words in late.items():

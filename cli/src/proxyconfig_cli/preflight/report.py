@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from proxyconfig_api.status.messages import counted
 from proxyconfig_cli.preflight import node_checks, service_checks
 from proxyconfig_cli.preflight.facts import Facts
 from proxyconfig_cli.preflight.findings import Finding, Severity
@@ -28,4 +29,4 @@ def summary(findings: Iterable[Finding]) -> str:
     counts = dict.fromkeys(Severity, 0)
     for finding in findings:
         counts[finding.severity] += 1
-    return ", ".join(f"{count} {severity.lower()}{'' if count == 1 else 's'}" for severity, count in counts.items())
+    return ", ".join(counted(count, severity.lower()) for severity, count in counts.items())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from proxyconfig_api.objects.proxyconfig import ProxyConfig
 from proxyconfig_api.status.conditions import condition, is_true
+from proxyconfig_api.status.messages import node_count
 from proxyconfig_api.status.rollout import RolloutPhase
 
 
@@ -38,7 +39,7 @@ def progress(config: ProxyConfig) -> Progress:
     if not status.nodes.desired:
         return Progress(Outcome.COMPLETE, f"{name}: selects no node")
     if status.nodes.updated == status.nodes.ready == status.nodes.desired and _is_through(config):
-        return Progress(Outcome.COMPLETE, f"{name}: all {_nodes(status.nodes.desired)} run revision {status.revision}")
+        return Progress(Outcome.COMPLETE, f"{name}: revision {status.revision} is healthy on {node_count(status.nodes.desired)}")
     return Progress(Outcome.UNDERWAY, f"{name}: {_underway(config)}")
 
 
@@ -50,7 +51,7 @@ def _is_through(config: ProxyConfig) -> bool:
 def _underway(config: ProxyConfig) -> str:
     nodes, rollout = config.status.nodes, config.status.rollout
     wave = f", wave {rollout.wave} of {rollout.waves}" if rollout is not None and rollout.waves else ""
-    words = f"{nodes.updated} of {_nodes(nodes.desired)} updated, {nodes.ready} ready{wave}"
+    words = f"{nodes.updated} of {node_count(nodes.desired)} updated, {nodes.ready} ready{wave}"
     if config.spec.rollout.paused or (rollout is not None and rollout.phase is RolloutPhase.PAUSED):
         return f"{words}; paused: continue with kubectl proxyconfig rollout resume {config.metadata.name}"
     if rollout is not None and rollout.phase is RolloutPhase.ROLLING_BACK:
@@ -68,7 +69,3 @@ def _failure(config: ProxyConfig) -> str:
 def _words_of(config: ProxyConfig, kind: str) -> str:
     found = condition(config.status.conditions, kind)
     return "" if found is None else found.message or found.reason
-
-
-def _nodes(count: int) -> str:
-    return f"{count} node{'' if count == 1 else 's'}"

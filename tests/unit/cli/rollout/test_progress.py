@@ -26,7 +26,7 @@ def condition(kind: str, message: str) -> dict[str, Any]:
     [
         ({"observedGeneration": 1}, Outcome.UNDERWAY, "default: waiting for the operator to see generation 2"),
         ({"nodes": nodes(0, 0, 0)}, Outcome.COMPLETE, "default: selects no node"),
-        ({"nodes": nodes(1, 1, 1)}, Outcome.COMPLETE, "default: all 1 node run revision default-2"),
+        ({"nodes": nodes(1, 1, 1)}, Outcome.COMPLETE, "default: revision default-2 is healthy on 1 node"),
         ({"nodes": nodes(3, 1, 1)}, Outcome.UNDERWAY, "default: 1 of 3 nodes updated, 1 ready"),
         (
             {"nodes": nodes(3, 3, 2), "worstNodes": [{"node": "n1", "reason": "NotSynced"}]},
@@ -52,7 +52,7 @@ def condition(kind: str, message: str) -> dict[str, Any]:
         (
             {"nodes": nodes(9, 9, 9), "rollout": {"phase": "Complete", "wave": 4, "waves": 4}},
             Outcome.COMPLETE,
-            "default: all 9 nodes run revision default-2",
+            "default: revision default-2 is healthy on 9 nodes",
         ),
         (
             {"nodes": nodes(9, 3, 3), "rollout": {"phase": "Paused"}},
