@@ -221,11 +221,16 @@ def _run(plan: Plan, inputs: Inputs) -> Step:
         return Run(plan)
     if plan != inputs.running or inputs.failed_for is not None:
         return Reconfigure(plan)
-    if inputs.unreported is not None:
+    if inputs.unreported is not None and _may_be_reported(inputs.unreported, inputs):
         return Report(inputs.unreported)
     left = removable(inputs.left, plan.desired.spec.takeover, inputs.active_mode)
     goes = inputs.settled and not plan.desired.give_back and left != NOTHING
     return Discard(left) if goes else Wait()
+
+
+def _may_be_reported(desired: Desired, inputs: Inputs) -> bool:
+    """Of a node that is given back, when no other mode has anything that a kube-proxy deletes at its start: it may come then."""
+    return inputs.alone or not desired.give_back
 
 
 def _plan_of(desired: Desired, inputs: Inputs, local: tuple[LocalAddress, ...]) -> Plan:

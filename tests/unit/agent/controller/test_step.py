@@ -68,6 +68,7 @@ STARTING, CHAINS = Arrival(Stage.STARTING, "nftables", (Family.IPV4,)), Arrival(
 EXPECTING = replace(READY, desired=GIVING, arrival=AWAY, serves=True)
 GIVEN = replace(EXPECTING, running=plan(EXPECTING))
 LAST = replace(GIVEN, arrival=SERVING)
+ALONE_GIVEN = replace(GIVEN, alone=True, prepared=Prepare(GIVING.spec, alone=True))
 IN_CHAINS = replace(GIVEN, active_mode=Mode.IPTABLES, arrival=CHAINS)
 STAYING = replace(GIVING, spec=ProxyConfigSpec(mode=Mode.USERSPACE))
 
@@ -136,6 +137,8 @@ AUTO_READY = replace(CHOSEN, prepared=Prepare(AS_IPTABLES, alone=False))
         pytest.param(replace(LAST, removed=GIVING), Wait(), id="a node is given back once"),
         pytest.param(IN_CHAINS, Probe(GIVING.spec), id="from chains with kube-proxy's names it goes over to rules of other names"),
         pytest.param(replace(IN_CHAINS, active_mode=Mode.NFTABLES), Wait(), id="and then waits as any other"),
+        pytest.param(replace(GIVEN, unreported=GIVING), Wait(), id="kube-proxy may not come while another mode has anything on the node"),
+        pytest.param(replace(ALONE_GIVEN, unreported=GIVING), Report(GIVING), id="and may when none has"),
         pytest.param(replace(IN_CHAINS, failed_for=IPTABLES.spec), Probe(GIVING.spec), id="whatever it could not do before"),
         pytest.param(replace(IN_CHAINS, failed_for=GIVING.spec), GiveBack(GIVING, CHAINS), id="where it cannot, it waits for nobody"),
         pytest.param(replace(IN_CHAINS, failed_for=GIVING.spec, arrival=AWAY), Probe(GIVING.spec), id="unless its rules have other names"),

@@ -25,6 +25,7 @@ from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.spec.rollout import OnFailure
 from proxyconfig_api.spec.sections import Mode, Nftables, ProxyConfigSpec
 from proxyconfig_api.status.rollout import ChangePhase, ChangeStatus
+from proxyconfig_api.values.duration import Duration
 
 ROUNDS = 2
 """So many rounds of probes have to fail, one after the other: with a second for each, the node goes back within two."""
@@ -34,6 +35,9 @@ HOLD_ASK_S = 2.0
 
 FAILED_ASK_S = 5.0
 """Between two rounds after a failure that the node is not to go back for."""
+
+UNDER_WAY = Duration(10)
+"""For how long IPVS may have datagrams whose answer is under way."""
 
 FAILED = "ProbesFailed"
 
@@ -117,11 +121,12 @@ def ordered(change: Change | None, desired: Desired) -> Change:
 
 def _until_kube_proxy_serves(spec: ProxyConfigSpec) -> ProxyConfigSpec:
     """A kube-proxy that starts in nftables mode deletes chains of iptables mode, and all virtual servers of the node (1.36), whoever made
-    them. Loopback addresses keep their NodePorts."""
+    them. Loopback addresses keep their NodePorts; IPVS has its connections for no longer than it takes to lose no datagram."""
     if spec.mode not in (Mode.IPTABLES, Mode.IPVS):
         return spec
     nftables = Nftables(localhost_node_ports=spec_of(spec.mode).localhost_node_ports(spec))
-    return replace(spec.as_mode(Mode.NFTABLES), nftables=nftables)
+    drain_period = min(spec.drain_period, UNDER_WAY) if spec.mode is Mode.IPVS else spec.drain_period
+    return replace(spec.as_mode(Mode.NFTABLES), nftables=nftables, drain_period=drain_period)
 
 
 def _again(change: Change, desired: Desired) -> Change:

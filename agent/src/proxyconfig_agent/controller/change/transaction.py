@@ -126,7 +126,7 @@ class Transaction:
             return None
         self._applied = desired
         self._set(changes.applied(self.change, desired))
-        if self.change.old is not None or self.unreported != desired:
+        if self.change.old is not None or desired.give_back or self.unreported != desired:
             self._tell()
             return None
         self.reported(desired)

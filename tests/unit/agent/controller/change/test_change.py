@@ -54,7 +54,7 @@ AGAIN = order(Mode.IPTABLES, 4, NodeChange(hold_period=Duration(10), on_failure=
 IPVS = order(Mode.IPVS, 4)
 LEAVING = replace(B, generation=5, give_back=True)
 GIVING = replace(LEAVING, spec=replace(B.spec.as_mode(Mode.NFTABLES), nftables=Nftables(localhost_node_ports=True)))
-IPVS_GIVING = replace(IPVS, give_back=True, spec=replace(IPVS.spec.as_mode(Mode.NFTABLES), nftables=Nftables()))
+IPVS_GIVING = replace(IPVS, give_back=True, spec=replace(IPVS.spec.as_mode(Mode.NFTABLES), nftables=Nftables(), drain_period=Duration(10)))
 
 
 @pytest.mark.parametrize(
