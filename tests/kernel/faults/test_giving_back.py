@@ -37,6 +37,12 @@ WORD, TALK, ECHO, TALKING = 80, 81, 8080, 7070
 PLACES = {"near1": PODS["near1"], "far1": PODS2["far1"]}
 ENOUGH = 25
 IPVS = ["ipvs"] if ipvs.is_there() else []
+PAIRS = [
+    (ours, theirs)
+    for ours in ("nftables", "iptables", "userspace", *IPVS)
+    for theirs in ("nftables", "iptables", *IPVS)
+    if (ours, theirs) != ("userspace", "ipvs")  # docs/migrate.md: a UDP client may get no answer any more
+]
 Record = Callable[[str, object], None]
 
 
@@ -105,8 +111,7 @@ def place(agent: Agent, plane: ControlPlane, world: Topology, api_cluster: Clust
     world.node.sysctl({"net.ipv4.conf.all.route_localnet": "0"})
 
 
-@pytest.mark.parametrize("theirs", ["nftables", "iptables", *IPVS])
-@pytest.mark.parametrize("ours", ["nftables", "iptables", "userspace", *IPVS])
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS)
 def test_a_node_goes_back_to_kube_proxy_without_a_gap(place: Place, ours: str, theirs: str, record_property: Record) -> None:
     told = list[Told]()
     place.order("Apply", ours)
