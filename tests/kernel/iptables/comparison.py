@@ -18,7 +18,7 @@ from tests.support.polling import eventually
 from tests.support.scenarios.objects import Key
 from tests.support.scenarios.scenario import Object
 
-SETTLED_WITHIN_S = 90
+SETTLED_WITHIN_S = 180
 
 _SERVICE = re.compile(r'--comment "?([a-z0-9-]+/[a-z0-9-]+)')
 
