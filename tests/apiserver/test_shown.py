@@ -61,6 +61,23 @@ _NEXT_BEST = {
     "message": "auto: iptables is the best mode that works with kernel 6.1.0: no nftables, as the kernel lacks nf_tables (Linux 3.13 and "
     "later, CONFIG_NF_TABLES, module nf_tables); for a better mode, load the module, or use a kernel that has it",
 }
+_WITHOUT_IPVS = {
+    "mode": {"desired": "ipvs"},
+    "modules": {
+        "summary": "12 built in, 1 missing",
+        "items": [
+            {"name": "ip_vs", "state": "Missing", "message": "kernel 6.18.44 is built without CONFIG_IP_VS; use a kernel that has it"},
+            {"name": "nf_conntrack", "state": "BuiltIn"},
+        ],
+    },
+    "version": "0.1.0",
+    "conditions": ready(
+        "ModeUnsupported",
+        "ipvs: the kernel lacks IPVS (CONFIG_IP_VS, modprobe ip_vs): No such file or directory; load the module, use a kernel that has it, "
+        "or choose another mode",
+        status="False",
+    ),
+}
 _DNS = "DNS over UDP 10.96.0.10:53: no answer within 1 s"
 _WENT_BACK = {
     "revision": "default-5d8f",
@@ -90,7 +107,9 @@ STATES: dict[tuple[str, str], list[State]] = {
     ("docs/modes.md", "kubectl describe npx node-4"): [
         State("default", {"mode": "auto"}, nodes=[("node-4", {"mode": _NEXT_BEST})]),
         State("default", {}, nodes=[("node-4", {"change": _WENT_BACK})]),
+        State("default", {"mode": "ipvs"}, nodes=[("node-4", _WITHOUT_IPVS)]),
     ],
+    ("docs/modes.md", "kubectl get npx -o wide"): [State("default", {"mode": "ipvs"}, nodes=[("node-4", _WITHOUT_IPVS)])],
     ("docs/rollouts.md", "kubectl get kpx"): [State("web", {}, counted(30, 7, "nftables: 30", "Progressing", "RollingOut"))],
     ("docs/rollouts.md", "kubectl get kpx web -o jsonpath='{.status.plan}'"): [State("web", {}, {"plan": _PLAN})],
 }
