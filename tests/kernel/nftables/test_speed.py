@@ -8,18 +8,19 @@ import itertools
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 from tests.kernel.nftables.examples import SETTINGS, many, with_other_endpoint
+from tests.support.httpserving import serving
 
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.dataplane.port import Change
 from proxyconfig_agent.report.http.health import Health
 from proxyconfig_agent.report.http.routes import health_routes
 from proxyconfig_agent.report.metrics.metrics import Metrics
-from proxyconfig_client.http.server import Routes, Server
+from proxyconfig_client.http.server import Server
 from proxyconfig_client.process.clock import Clock
 
 pytestmark = pytest.mark.kernel
@@ -38,7 +39,7 @@ def test_health_is_answered_during_a_big_audit(start: Callable[[], Nftables]) ->
     dataplane, ports = start(), list(many(5000, 10))
     dataplane.resync(SETTINGS, ports)
     health = Health(Clock())
-    with serving(health_routes(health, Metrics("0.1.0", "nftables"))) as port:
+    with serving(Server("127.0.0.1", 0, health_routes(health, Metrics("0.1.0", "nftables")))) as port:
         idle_s = longest_answer_s(port, lambda: time.sleep(0.2))
         audit_s: list[float] = []
         # Of several audits, as others on the machine make an answer late now and then; an audit that held it up would do so every time.
@@ -46,19 +47,6 @@ def test_health_is_answered_during_a_big_audit(start: Callable[[], Nftables]) ->
     dataplane.remove()
     print(f"\n/healthz: {idle_s * 1000:.1f} ms when idle, {busy_s * 1000:.1f} ms at worst during an audit of {audit_s[0]:.2f} s CPU time")
     assert busy_s < 1  # kubelet's time-out, and that of most load balancers is longer
-
-
-@contextlib.contextmanager
-def serving(routes: Routes) -> Iterator[int]:
-    server = Server("127.0.0.1", 0, routes)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def longest_answer_s(port: int, work: Callable[[], None]) -> float:

@@ -8,8 +8,8 @@ import threading
 from contextlib import suppress
 
 import pytest
+from tests.support.httpserving import ask, serving
 from tests.support.polling import eventually
-from tests.unit.client.http.serving import ask, serving
 
 from proxyconfig_client.http import server
 from proxyconfig_client.http.answer import Answer

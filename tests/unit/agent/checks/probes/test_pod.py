@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
-from tests.unit.client.http.serving import ask as ask_http
-from tests.unit.client.http.serving import serving
+from tests.support.httpserving import ask as ask_http
+from tests.support.httpserving import serving
 
 from proxyconfig_agent.checks.probes.judge import failed, judged
 from proxyconfig_agent.checks.probes.model import Absent, Answer, Kind, Target

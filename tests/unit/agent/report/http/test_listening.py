@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from tests.unit.client.http.serving import ask
+from tests.support.httpserving import ask
 
 from proxyconfig_agent.report.http.bind_address import Bind
 from proxyconfig_agent.report.http.listening import serve
