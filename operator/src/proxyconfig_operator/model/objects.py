@@ -151,7 +151,7 @@ class Pod(msgspec.Struct, frozen=True):
 
 
 class Revision(msgspec.Struct, frozen=True):
-    """A ControllerRevision. Whether a spec or a template is the one of a revision is told by the name, which carries a hash."""
+    """A ControllerRevision. Its name has a hash of the spec or template that it is of."""
 
     metadata: ObjectMeta
     revision: int = 0

@@ -120,8 +120,8 @@ def ordered(change: Change | None, desired: Desired) -> Change:
 
 
 def _until_kube_proxy_serves(spec: ProxyConfigSpec) -> ProxyConfigSpec:
-    """A kube-proxy that starts in nftables mode deletes chains of iptables mode, and all virtual servers of the node (1.36), whoever made
-    them. Loopback addresses keep their NodePorts; IPVS has its connections for no longer than it takes to lose no datagram."""
+    """A kube-proxy that starts in nftables mode deletes chains of iptables mode, and all virtual servers of the node (1.36), also
+    those of others. Loopback addresses keep their NodePorts; IPVS has its connections for no longer than it takes to lose no datagram."""
     if spec.mode not in (Mode.IPTABLES, Mode.IPVS):
         return spec
     nftables = Nftables(localhost_node_ports=spec_of(spec.mode).localhost_node_ports(spec))
