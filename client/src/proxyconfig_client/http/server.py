@@ -59,8 +59,10 @@ class _Handler(BaseHTTPRequestHandler):
         post = self.server.posts.get(path) if self.command == "POST" else None
         if post is None:
             return self.server.routes.get(path, _not_found)
-        length = int(self.headers.get("Content-Length", 0))
-        return partial(post, self.rfile.read(length)) if 0 <= length <= LONGEST_BODY else _too_long
+        length = self.headers.get("Content-Length", "0")
+        if not (length.isascii() and length.isdecimal()):
+            return _no_length
+        return partial(post, self.rfile.read(int(length))) if int(length) <= LONGEST_BODY else _too_long
 
     def _answered(self, route: Callable[[], Answer]) -> Answer:
         try:
@@ -81,6 +83,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _not_found() -> Answer:
     return Answer(404, b"not found\n", _TEXT)
+
+
+def _no_length() -> Answer:
+    return Answer(400, b"Content-Length is not a number\n", _TEXT)
 
 
 def _too_long() -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 from tests.support.httpserving import ask, serving
@@ -55,6 +55,14 @@ def test_answers(method: str, path: str, answer: tuple[int, bytes]) -> None:
 def test_the_body_of_a_post_is_answered(method: str, path: str, body: bytes | None, answer: tuple[int, bytes]) -> None:
     with serving(Server(HERE, 0, ROUTES, POSTS)) as port:
         assert ask(port, path, method, body=body) == answer
+
+
+@pytest.mark.parametrize("length", ["-1", "many", "1e3"])
+def test_a_length_that_is_no_number_is_refused(length: str) -> None:
+    with serving(Server(HERE, 0, ROUTES, POSTS)) as port, closing(http.client.HTTPConnection(HERE, port, timeout=30)) as client:
+        client.request("POST", "/echo", headers={"Content-Length": length})
+        answer = client.getresponse()
+        assert (answer.status, answer.read()) == (400, b"Content-Length is not a number\n")
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
