@@ -191,10 +191,13 @@ class Node:
             raise DataplaneError(f"the kernel lacks {mode.value}")
         return self.planes[mode]
 
-    async def _ask(self, targets: tuple[Target | Absent, ...], _: float) -> tuple[Answer, ...]:
-        """What the data path answers: each probe as its name says in `fails`, and by the mode that is armed."""
+    async def _ask(self, targets: tuple[Target | Absent, ...], timeout_s: float) -> tuple[Answer, ...]:
+        """What the data path answers: each probe as its name says in `fails`, and by the mode that is armed. One that fails is silent."""
         names = dict.fromkeys(each.name for each in targets)
-        return tuple(self._answer(name, self.fails) for name in (*names, *(name for name in self.fails if name not in names)))
+        answers = tuple(self._answer(name, self.fails) for name in (*names, *(name for name in self.fails if name not in names)))
+        if any(each.result is ProbeResult.FAILED for each in answers):
+            await asyncio.sleep(timeout_s)
+        return answers
 
     async def _ask_pod(self, pod: ProbePod, _: tuple[Target | Absent, ...], _timeout_s: float, *, before: bool) -> tuple[Answer, ...]:
         if not pod.addresses:
@@ -478,6 +481,25 @@ def test_a_probe_that_fails_after_a_change_brings_the_old_mode_back_within_two_s
             assert node.statuses[-1].change is None
             assert node.statuses[-1].observed_generation == 1
             assert node.says("Synced")
+
+    virtualtime.run(scenario)
+
+
+@pytest.mark.parametrize("at_s", [step / 10 for step in range(12)])
+def test_what_breaks_while_a_change_is_held_brings_the_old_mode_back_within_two_seconds(tmp_path: Path, at_s: float) -> None:
+    async def scenario(clock: Clock) -> None:
+        node = Node(tmp_path, clock)
+        old = node.planes[Mode.NFTABLES]
+        async with running(node):
+            await serving(node)
+            node.order(CAREFUL)
+            await asyncio.sleep(5 + at_s)
+            assert (old.armed, phases(node)) == (False, ["Holding"])
+            node.fails["dns/UDP"] = IPTABLES_IN
+            await asyncio.sleep(1.0)
+            assert not old.armed, "one round has failed at most"
+            await asyncio.sleep(0.7)
+            assert old.armed
 
     virtualtime.run(scenario)
 

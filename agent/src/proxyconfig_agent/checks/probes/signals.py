@@ -1,4 +1,4 @@
-"""What the kernel counts while a change is watched, against the minutes before it. Pure, but for `Signals.sample`'s reader."""
+"""What the kernel counts while a change is watched, against the minutes before it. Pure, but for the reader of `Signals`."""
 
 from __future__ import annotations
 
@@ -44,6 +44,13 @@ class Sample(Struct, frozen=True):
     counts: Mapping[str, int | None]
 
 
+class Baseline(Struct, frozen=True):
+    """What a change is compared with: the oldest sample of the minutes before it, and the one at its beginning."""
+
+    first: Sample | None
+    since: Sample
+
+
 class Signals:
     """Samples of the kernel's counters, for a comparison at any time. `read` as `counters.read`, `clock` monotonic."""
 
@@ -51,20 +58,22 @@ class Signals:
         self._read, self._clock = read, clock
         self._samples: deque[Sample] = deque(maxlen=SAMPLES)
 
-    def sample(self) -> Sample:
-        """Take one now."""
-        self._samples.append(now := Sample(self._clock(), self._read()))
-        return now
+    def baseline(self) -> Baseline:
+        """Of a change that begins now."""
+        return Baseline(self._samples[0] if self._samples else None, self._now())
 
     def sample_if_due(self) -> None:
         """To be called every second or so."""
         if not self._samples or self._clock() >= self._samples[-1].at + SAMPLE_S:
-            self.sample()
+            self._samples.append(self._now())
 
-    def answers(self, since: Sample, now: Sample) -> tuple[Answer, ...]:
-        """What was counted between the two, in the light of the samples before `since`."""
-        first = next((sample for sample in self._samples if sample.at < since.at), None)
+    def answers(self, baseline: Baseline) -> tuple[Answer, ...]:
+        """What was counted until now, in the light of the minutes before the change."""
+        first, since, now = baseline.first, baseline.since, self._now()
         return tuple(compared(name, _rate(first, since, name), _rate(since, now, name)) for name in COUNTED)
+
+    def _now(self) -> Sample:
+        return Sample(self._clock(), self._read())
 
 
 def compared(name: str, before: float | None, after: float | None) -> Answer:

@@ -28,13 +28,7 @@ from proxyconfig_api.status.rollout import ChangePhase, ChangeStatus
 from proxyconfig_api.values.duration import Duration
 
 ROUNDS = 2
-"""So many rounds of probes have to fail, one after the other: with a second for each, the node goes back within two."""
-
-HOLD_ASK_S = 2.0
-"""Between two rounds while the change is held."""
-
-FAILED_ASK_S = 5.0
-"""Between two rounds after a failure that the node is not to go back for."""
+"""So many rounds of probes have to fail, one after the other."""
 
 UNDER_WAY = Duration(10)
 """For how long IPVS may have datagrams whose answer is under way."""
@@ -174,18 +168,6 @@ def applied(change: Change, desired: Desired) -> Change:
 def impossible(change: Change, reason: str, message: str) -> Change:
     """The node cannot do what is in force now; it is tried again."""
     return change if change.is_settled else replace(change, reason=reason, message=message)
-
-
-def ask_after_s(change: Change) -> float | None:
-    """In how many seconds the next round of probes is to begin; None: there is nothing to ask."""
-    match change.phase:
-        case Phase.ASKING:
-            return 0.0
-        case Phase.PROBING:
-            return FAILED_ASK_S if change.reason == FAILED else 0.0
-        case Phase.HOLDING:
-            return 0.0 if change.misses else min(HOLD_ASK_S, _hold_s(change))
-    return None
 
 
 def finding_of(change: Change) -> Finding | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from itertools import chain
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 import structlog
 from msgspec import Struct
@@ -17,6 +18,8 @@ from proxyconfig_agent.checks.probes.targets import targets_of, targets_of_pod
 from proxyconfig_agent.controller.change import change as changes
 from proxyconfig_agent.controller.change.change import Change, Phase
 from proxyconfig_agent.controller.change.change_record import ChangeRecord
+from proxyconfig_agent.controller.change.pace import asks_the_same, pace_of
+from proxyconfig_agent.controller.change.rounds import Rounds
 from proxyconfig_agent.ingest.model import Service, ServiceName
 from proxyconfig_agent.report.recorder import StatusRecorder
 from proxyconfig_agent.state.cluster import ClusterState
@@ -72,7 +75,7 @@ class Transaction:
         self._cluster, self._recorder, self._tell, self._has_rules, self._known = cluster, recorder, moved, has_rules, known
         self._record, self._ask, self._ask_pod = observation.record, observation.ask, observation.ask_pod
         self._signals, self._clock = observation.signals, observation.clock
-        self._since = self._signals.sample()
+        self._baseline = self._signals.baseline()
         self.change: Change | None = None
         self._newest: Desired | None = None
         self._applied: Desired | None = None
@@ -154,24 +157,22 @@ class Transaction:
         await self._known.wait()
         while True:
             self._moved.clear()
-            change = self.change
-            after_s = changes.ask_after_s(change) if change is not None else None
-            if change is None or after_s is None:
+            if self.change is None or pace_of(self.change) is None:
                 await self._moved.wait()
-                continue
-            answers = await self._unless_moved(self._answers(change, after_s))
-            if answers is not None and change is self.change:
-                self._set(changes.answered(change, answers, self._clock.monotonic()))
+            else:
+                await self._probed(self.change)
 
-    async def _unless_moved(self, asking: Coroutine[Any, Any, tuple[Answer, ...]]) -> tuple[Answer, ...] | None:
-        """What it returns; None, and it ends, as soon as the change is another one."""
-        tasks = asked, moved = asyncio.ensure_future(asking), asyncio.ensure_future(self._moved.wait())
+    async def _probed(self, asked: Change) -> None:
+        """Begin rounds, and take their answers, for as long as these tell of the change."""
+        rounds = Rounds(partial(self._answers, asked))
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            return asked.result() if asked.done() else None
+            while (change := self.change) is not None and asks_the_same(change, asked) and (pace := pace_of(change)) is not None:
+                self._moved.clear()
+                answers = await rounds.answers(pace, self._moved)
+                if answers is not None and change is self.change:
+                    self._set(changes.answered(change, answers, self._clock.monotonic()))
         finally:
-            asked.cancel()
-            moved.cancel()
+            rounds.end()
 
     async def _begin(self) -> None:
         """Wait for the first order, and go on with the change of an earlier agent, if its rules are still there."""
@@ -188,9 +189,8 @@ class Transaction:
     async def _is_gone_on_with(self, change: Change) -> bool:
         return change.new.give_back or (change.old is not None and await self._has_rules())
 
-    async def _answers(self, change: Change, after_s: float) -> tuple[Answer, ...]:
-        """Of the round that is due after so many seconds."""
-        await asyncio.sleep(after_s)
+    async def _answers(self, change: Change) -> tuple[Answer, ...]:
+        """Of one round."""
         probes, services = change.new.change.probes, self._cluster.view().services
         targets = to_ask_again(targets_of(probes, services, self._cluster.node), change.before)
         asked = self._ask(targets, float(probes.timeout_seconds))
@@ -206,7 +206,7 @@ class Transaction:
     def _counted(self, change: Change) -> tuple[Answer, ...]:
         if change.phase is Phase.ASKING:
             return tuple(Answer(name, ProbeResult.PASSED) for name in COUNTED)
-        return self._signals.answers(self._since, self._signals.sample())
+        return self._signals.answers(self._baseline)
 
     def _set(self, change: Change) -> None:
         before, self.change = self.change, change
@@ -215,7 +215,7 @@ class Transaction:
         if before is None or change.phase is not before.phase:
             _log.info("change", phase=change.phase.value, revision=change.new.revision, reason=change.reason, message=change.message)
         if change.phase is Phase.APPLYING:
-            self._since = self._signals.sample()
+            self._baseline = self._signals.baseline()
         self.is_over |= change.is_settled
         if change.new.remove:
             self._record.delete()

@@ -65,11 +65,25 @@ def test_each_counter_has_words_of_its_own(name: str) -> None:
 def test_counters_that_wrap_go_on() -> None:
     counts, times = iter((2**32 - 100, 2**32 - 90, 990)), iter((0.0, 10.0, 20.0))
     signals = Signals(lambda: {INSERTS_FAILED: next(counts), CONNTRACK_DROPS: None}, lambda: next(times))
-    _, since, now = (signals.sample() for _ in range(3))
-    inserts, *others = signals.answers(since, now)
+    signals.sample_if_due()
+    inserts, *others = signals.answers(signals.baseline())
     assert (inserts.name, inserts.result) == (INSERTS_FAILED, F)
     assert inserts.message.startswith("108 connections a second")
     assert [each.result for each in others] == [N] * 3
+
+
+def test_a_change_is_compared_with_the_minutes_before_it_however_long_it_is_held() -> None:
+    """Neither rounds of probes nor the samples of a long hold take their place."""
+    count, at = 0, 0.0
+    signals = Signals(lambda: dict.fromkeys(COUNTED, count), lambda: at)
+    for at in range(0, 60, 10):  # noqa: B007 - the clock of the signals
+        signals.sample_if_due()
+    baseline = signals.baseline()
+    for at in range(60, 600):
+        count += 1000
+        signals.sample_if_due()
+        found = {each.result for each in signals.answers(baseline)}
+        assert found == {F}, at
 
 
 def test_what_failed_before_is_reported_and_not_asked_again() -> None:

@@ -10,18 +10,17 @@ from msgspec.structs import replace
 from proxyconfig_agent.checks.probes.model import Answer
 from proxyconfig_agent.controller.change.change import (
     FAILED,
-    HOLD_ASK_S,
     Change,
     Phase,
     answered,
     applied,
-    ask_after_s,
     finding_of,
     impossible,
     ordered,
     resumed,
     status_of,
 )
+from proxyconfig_agent.controller.change.pace import ASK_S, FAILED_ASK_S, Pace, asks_the_same, pace_of
 from proxyconfig_agent.watch.desired import Desired
 from proxyconfig_api.objects.nodeproxy import NodeChange
 from proxyconfig_api.spec.rollout import OnFailure
@@ -30,6 +29,8 @@ from proxyconfig_api.status.rollout import ChangePhase, ProbeResult
 from proxyconfig_api.values.duration import Duration
 
 ROLLBACK = NodeChange(hold_period=Duration(10), on_failure=OnFailure.ROLLBACK)
+STEP_S = 2.0
+"""Between two events."""
 PAUSE = NodeChange(hold_period=Duration(10), on_failure=OnFailure.PAUSE)
 
 
@@ -123,7 +124,7 @@ def test_a_node_that_is_not_to_go_back_keeps_what_failed_and_reports_it_and_reco
     for _ in range(2):
         change = answered(change, BAD, 100.0)
     assert (change.phase, change.reason, change.in_force, change.observed) == (Phase.PROBING, FAILED, paused, paused)
-    assert ask_after_s(change) == 5.0
+    assert pace_of(change) == Pace(FAILED_ASK_S, 1)
     change = answered(change, GOOD, 200.0)
     assert (change.phase, change.reason, change.observed) == (Phase.HOLDING, "", None)
 
@@ -131,6 +132,38 @@ def test_a_node_that_is_not_to_go_back_keeps_what_failed_and_reports_it_and_reco
 def test_a_change_without_a_hold_period_is_over_with_the_first_round_that_passes() -> None:
     change = answered(replace(PROBING, new=replace(B, change=NodeChange())), GOOD, 100.0)
     assert change.phase is Phase.COMMITTED
+
+
+@pytest.mark.parametrize(
+    ("change", "pace"),
+    [
+        (FIRST, None),
+        (ASKING, Pace(FAILED_ASK_S, 1)),
+        (APPLYING, None),
+        (PROBING, Pace(ASK_S, 2)),
+        (HOLDING, Pace(ASK_S, 2)),
+        (KEPT, Pace(FAILED_ASK_S, 1)),
+        (RETURNING, None),
+        (COMMITTED, None),
+        (BACK, None),
+    ],
+)
+def test_while_a_node_may_go_back_rounds_overlap(change: Change, pace: Pace | None) -> None:
+    assert pace_of(change) == pace
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        (HOLDING, True),
+        (replace(PROBING, misses=1), True),
+        (ASKING, False),
+        (replace(PROBING, new=C), False),
+        (replace(PROBING, old=C), False),
+    ],
+)
+def test_answers_tell_of_the_rules_that_they_were_asked_for(change: Change, same: bool) -> None:
+    assert asks_the_same(change, PROBING) is same
 
 
 @pytest.mark.parametrize(
@@ -208,7 +241,7 @@ def test_in_every_history_a_node_has_a_way_back_until_it_needs_none(history: lis
     change, newest, at = ordered(None, A), A, 0.0
     served: list[ProxyConfigSpec] = []
     for event, value in history:
-        at += HOLD_ASK_S
+        at += STEP_S
         if event == "ordered" and isinstance(value, Desired):
             newest = value
             change = ordered(change, value)
@@ -228,7 +261,7 @@ def test_in_every_history_a_node_has_a_way_back_until_it_needs_none(history: lis
         assert not change.is_open or change.old is not None
         assert change.old is None or change.old.spec != change.new.spec
         # Whatever happened, there is something to wait for, or the change is over.
-        assert change.is_settled or ask_after_s(change) is not None or change.phase in (Phase.APPLYING, Phase.RETURNING)
+        assert change.is_settled or pace_of(change) is not None or change.phase in (Phase.APPLYING, Phase.RETURNING)
 
 
 @given(st.lists(events, max_size=20))
@@ -242,6 +275,6 @@ def test_a_change_always_ends_when_everything_works(history: list[tuple[str, obj
         elif event == "applied":
             change = applied(change, change.in_force)
     for _ in range(20):
-        at += HOLD_ASK_S
+        at += STEP_S
         change = answered(applied(change, change.in_force), GOOD if change.phase is Phase.ASKING else (), at)
     assert change.is_settled
