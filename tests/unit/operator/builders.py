@@ -10,14 +10,14 @@ import msgspec
 
 from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects import names
+from proxyconfig_api.objects.assignment import OS_LABEL, assign
 from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_api.objects.revision import revision_of
 from proxyconfig_operator.decide.agent_daemonset import Installation, pod_revision_of, render
-from proxyconfig_operator.decide.assignment import assign
 from proxyconfig_operator.decide.revisions import COMPONENT_LABEL, POD_COMPONENT
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.address import Address
-from proxyconfig_operator.model.objects import OS_LABEL, Config, DaemonSet, Node, Pod, Revision
+from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Pod, Revision
 from proxyconfig_operator.model.waits import Waits
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

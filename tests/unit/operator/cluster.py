@@ -11,10 +11,11 @@ from tests.unit.operator.builders import NOW, pod, snapshot
 
 from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects import names
+from proxyconfig_api.objects.assignment import OS_LABEL
 from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_operator.decide.plan import orphan_plan, plan_of
 from proxyconfig_operator.decide.snapshot import Snapshot
-from proxyconfig_operator.model.objects import OS_LABEL, Config, DaemonSet, Node, Revision
+from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Revision
 from proxyconfig_operator.model.writes import Apply, Delete, Label, Resource, Write
 
 Manifest = dict[str, Any]

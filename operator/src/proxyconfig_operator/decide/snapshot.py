@@ -8,9 +8,9 @@ from datetime import datetime
 from functools import cached_property
 
 from proxyconfig_api.objects import names
+from proxyconfig_api.objects.assignment import Assignment
 from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_operator.decide.agent_daemonset import Installation, name_of
-from proxyconfig_operator.decide.assignment import Assignment
 from proxyconfig_operator.decide.node_state import NodeState, state_of
 from proxyconfig_operator.decide.revisions import COMPONENT_LABEL, POD_COMPONENT, Target, target_of
 from proxyconfig_operator.model import probe_pods

@@ -13,14 +13,11 @@ import msgspec
 
 from proxyconfig_api.encoding.errors import InvalidSpec
 from proxyconfig_api.objects import names
+from proxyconfig_api.objects.assignment import kept
 from proxyconfig_api.objects.metadata import Metadata as ApiMetadata
 from proxyconfig_api.objects.proxyconfig import ProxyConfig, ProxyConfigStatus
 from proxyconfig_api.spec.sections import ProxyConfigSpec
-from proxyconfig_api.values.selector import LabelSelector
 from proxyconfig_client.watch.objects import Metadata
-
-_FIRST = 2**31 - 1
-OS_LABEL = "kubernetes.io/os"
 
 
 class ObjectMeta(Metadata, frozen=True, rename="camel"):
@@ -65,11 +62,6 @@ class Node(msgspec.Struct, frozen=True):
     def config_name(self) -> str:
         """The ProxyConfig whose agent it has, by its labels; also one that it leaves."""
         return self.metadata.label(names.CONFIG_LABEL) or self.metadata.label(names.LEAVING_LABEL)
-
-    @property
-    def runs_linux(self) -> bool:
-        """Whether agents can run there. Kubelet sets the label."""
-        return self.metadata.label(OS_LABEL) == "linux"
 
 
 class Reason(msgspec.Struct, frozen=True, rename="camel"):
@@ -185,15 +177,9 @@ class Config(msgspec.Struct, frozen=True):
         try:
             parsed = ProxyConfig.parse(manifest)
         except InvalidSpec as error:
-            return cls._kept(manifest, str(error))
+            bare = kept(manifest)
+            return cls(bare.metadata, bare.spec, bare.status, str(error))
         return cls(parsed.metadata, parsed.spec, parsed.status)
-
-    @classmethod
-    def _kept(cls, manifest: Mapping[str, Any], problem: str) -> Config:
-        """An older schema may let through what we refuse. Its nodes must neither be cleaned nor given away for that."""
-        bare = ProxyConfig.parse({"metadata": manifest.get("metadata"), "spec": {}})
-        keeping = LabelSelector(match_labels={names.CONFIG_LABEL: bare.metadata.name})
-        return cls(bare.metadata, ProxyConfigSpec(node_selector=keeping, priority=_FIRST), bare.status, problem)
 
     @property
     def name(self) -> str:

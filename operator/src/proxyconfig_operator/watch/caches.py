@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 from proxyconfig_api.objects import names
+from proxyconfig_api.objects.assignment import Assignment, assign
 from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_operator.decide.agent_daemonset import Installation
-from proxyconfig_operator.decide.assignment import Assignment, assign
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config, DaemonSet, Node, Pod, Revision
 from proxyconfig_operator.watch.heartbeats import Heartbeats

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.operator.builders import config, node
 
-from proxyconfig_operator.decide.assignment import Assignment, assign
+from proxyconfig_api.objects.assignment import Assignment, assign
 from proxyconfig_operator.model.objects import Config, Node
 
 EDGE = {"matchLabels": {"pool": "edge"}}

@@ -9,9 +9,9 @@ import pytest
 from tests.unit.operator.builders import config, labelled, pod, proxy, reported
 
 from proxyconfig_api.objects import heartbeat, names
+from proxyconfig_api.objects.assignment import assign
 from proxyconfig_api.objects.nodeproxy import NextOrder, NodeProxy
 from proxyconfig_client.watch.objects import Key, Metadata
-from proxyconfig_operator.decide.assignment import assign
 from proxyconfig_operator.model.waits import APPLY_S
 from proxyconfig_operator.watch.caches import Caches
 from proxyconfig_operator.watch.heartbeats import Heartbeat
