@@ -24,6 +24,8 @@ class Objects:
         self.collections: dict[str, list[Object]] = {}
         self.written: Callable[[str], None] = _nothing
         """Called with the path after each write: what controllers would do."""
+        self.status: Callable[[str], int] = _well
+        """Called with the path before each request: the status of the response; from 300 on nothing is done."""
 
     def find(self, path: str, labels: str = "") -> Object | None:
         """An object, or a collection; `labels`: those that its members have to have, as a query has them."""
@@ -40,7 +42,7 @@ class Objects:
         if known is None and "apply-patch" not in method:
             return None
         if "dryRun" not in query:
-            self._put(path, body if method == "PUT" else _merged(known or {}, body))
+            self._put(path, body if method == "PUT" else _merged(_left(known or {}, method), body))
             self.written(path)
         return body
 
@@ -62,6 +64,11 @@ class Objects:
         self.collections[above] = [made if each["metadata"]["name"] == name else each for each in self.collections[above]]
 
 
+def _left(known: Object, method: str) -> Object:
+    """What a patch is merged into. What only the same field manager has written of a spec, and does not apply again, goes."""
+    return {name: value for name, value in known.items() if name != "spec"} if "apply-patch" in method else known
+
+
 def _merged(before: Object, patch: Object) -> Object:
     """RFC 7386."""
     merged = dict(before)
@@ -77,6 +84,10 @@ def _nothing(_path: str) -> None:
     """No controller runs."""
 
 
+def _well(_path: str) -> int:
+    return 200
+
+
 @contextlib.contextmanager
 def serving(held: Objects, folder: Path) -> Iterator[Path]:
     """A kubeconfig for a server of `held`, while it runs."""
@@ -86,10 +97,10 @@ def serving(held: Objects, folder: Path) -> Iterator[Path]:
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
-            self._answer(held.find(parts.path, *parse_qs(parts.query).get("labelSelector", ())))
+            self._answer(lambda: held.find(parts.path, *parse_qs(parts.query).get("labelSelector", ())))
 
         def do_DELETE(self) -> None:
-            self._answer(held.delete(urlsplit(self.path).path))
+            self._answer(lambda: held.delete(urlsplit(self.path).path))
 
         def do_PUT(self) -> None:
             self._write("PUT")
@@ -100,11 +111,13 @@ def serving(held: Objects, folder: Path) -> Iterator[Path]:
         def _write(self, method: str) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             parts = urlsplit(self.path)
-            self._answer(held.write(method, parts.path, body, parse_qs(parts.query)))
+            self._answer(lambda: held.write(method, parts.path, body, parse_qs(parts.query)))
 
-        def _answer(self, found: Object | None) -> None:
+        def _answer(self, work: Callable[[], Object | None]) -> None:
+            status = held.status(urlsplit(self.path).path)
+            found = work() if status < 300 else {"message": "the server is told to refuse"}
             answer = json.dumps(found if found is not None else {"reason": "NotFound", "message": f"{self.path} not found"}).encode()
-            self.send_response(200 if found is not None else 404)
+            self.send_response(status if found is not None else 404)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from datetime import UTC, datetime
+from functools import partial
 
 import click
 
@@ -12,6 +14,7 @@ from proxyconfig_api.objects import names
 from proxyconfig_api.values.duration import Duration
 from proxyconfig_cli.cluster import proxyconfigs
 from proxyconfig_cli.cluster.connection import Connection
+from proxyconfig_cli.cluster.retries import POLL_S, Retries
 from proxyconfig_cli.commands import candidates
 from proxyconfig_cli.commands.options import asynchronous, config_name, connection, examples
 from proxyconfig_cli.output.age import age
@@ -21,7 +24,6 @@ from proxyconfig_cli.rollout.history import Entry, entries
 from proxyconfig_cli.rollout.progress import Outcome, progress
 from proxyconfig_cli.rollout.undo import changes, owner, target, undone
 
-POLL_S = 1.0
 _cluster = connection(names.NAMESPACE, "the operator")
 
 
@@ -53,14 +55,15 @@ def command() -> None:
 @_cluster
 @asynchronous
 async def status(*, name: str, watch: bool, within_s: float, connection: Connection) -> None:
-    """Show how far the rollout of the ProxyConfig NAME is, and wait for its end.
+    """Show how far the rollout of the ProxyConfig NAME is, and wait for its end, also while the API server is away.
 
     Exit code 1 if it failed, was rolled back or did not end in time.
     """
     deadline, last = time.monotonic() + within_s, ""
+    retries = Retries(partial(click.echo, err=True), until=deadline if within_s else math.inf)
     async with connection.open() as client:
         while True:
-            now = progress(await proxyconfigs.one(client, name))
+            now = progress(await retries.ask(partial(proxyconfigs.one, client, name)))
             if now.outcome is Outcome.FAILED:
                 raise click.ClickException(now.message)
             if now.message != last:

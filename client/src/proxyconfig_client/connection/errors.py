@@ -57,6 +57,13 @@ def is_future(error: BaseException) -> bool:
     return isinstance(error, ApiError) and error.status == 504 and "Too large resource version" in error.message
 
 
+def is_outage(error: BaseException) -> bool:
+    """Whether the same request may succeed later: the network or the server fails, or the server has too much to do."""
+    if isinstance(error, ApiError):
+        return error.status >= 500 or error.status == 429
+    return isinstance(error, OSError | StreamError) and not is_distrust(error)
+
+
 def is_distrust(error: BaseException) -> bool:
     """Whether TLS or our credentials fail, rather than the network or the request."""
     return isinstance(error, ssl.SSLError | ConfigurationError) or (isinstance(error, ApiError) and error.status == 401)
