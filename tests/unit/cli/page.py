@@ -165,7 +165,9 @@ def proxyconfig(spec: Object) -> Object:
 def node(name: str, kernel: str) -> Object:
     zone = "abc"[int(name[-1]) % 3]
     labels = {"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": zone}
-    return {"metadata": {"name": name, "labels": labels}, "status": {"nodeInfo": {"kernelVersion": kernel, "operatingSystem": "linux"}}}
+    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status"}
+    status = {"nodeInfo": {"kernelVersion": kernel, "operatingSystem": "linux"}, "conditions": [ready]}
+    return {"metadata": {"name": name, "labels": labels}, "status": status}
 
 
 def service(namespace: str, name: str, **spec: Any) -> Object:

@@ -10,10 +10,12 @@ import msgspec
 from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects import names
 from proxyconfig_api.objects.metadata import Metadata
+from proxyconfig_api.objects.proxyconfig import ProxyConfig
 from proxyconfig_api.spec.sections import RemovalPolicy
 from proxyconfig_cli.cluster import proxyconfigs
 from proxyconfig_cli.cluster.connection import MANAGER
 from proxyconfig_cli.preflight.facts import Node
+from proxyconfig_cli.takeover.fleet import Fleet
 from proxyconfig_cli.takeover.turns import TURN_LABEL
 from proxyconfig_client.apiserver.client import ApiClient, path_of
 from proxyconfig_client.connection.errors import ClientError, is_missing
@@ -39,6 +41,15 @@ async def patch_daemonset(client: ApiClient, namespace: str, name: str, patch: M
 
 async def nodes(client: ApiClient) -> tuple[Node, ...]:
     return await proxyconfigs.listed(client, path_of("v1", "nodes"), Node)
+
+
+async def fleet(client: ApiClient, config: ProxyConfig) -> Fleet:
+    """The Linux nodes that the ProxyConfig selects; nobody is left out."""
+    every = [node for node in await nodes(client) if config.spec.node_selector.matches(node.metadata.labels)]
+    linux = [node for node in every if node.status.node_info.operating_system in ("", "linux")]
+    proxies = {proxy.metadata.name: proxy for proxy in await proxyconfigs.nodes(client, config.metadata.name)}
+    down = {node.metadata.name: node.trouble for node in linux if node.trouble}
+    return Fleet(config.metadata.name, tuple(node.metadata for node in linux), proxies, down)
 
 
 async def give_turn(client: ApiClient, turns: Sequence[str], name: str | None) -> None:

@@ -17,13 +17,28 @@ class NodeInfo(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     operating_system: str = "linux"
 
 
+class NodeCondition(msgspec.Struct, frozen=True, kw_only=True):
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+
+
 class NodeStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     node_info: NodeInfo = NodeInfo()
+    conditions: tuple[NodeCondition, ...] = ()
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Metadata
     status: NodeStatus = NodeStatus()
+
+    @property
+    def trouble(self) -> str:
+        """Why the node is not ready, in kubelet's words, or for a silent one in the control plane's; empty if it is ready."""
+        unknown = NodeCondition(type="Ready", status="Unknown", reason="NoStatus", message="the node has not reported yet")
+        ready = next((each for each in self.status.conditions if each.type == "Ready"), unknown)
+        return "" if ready.status == "True" else f"{ready.reason or 'NodeNotReady'}: {ready.message}"
 
 
 class ServicePort(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,13 +39,13 @@ def explicit(manifest: Mapping[str, Any], takeover: Takeover) -> dict[str, Any]:
     return {**manifest, "spec": {**(manifest.get("spec") or {}), "takeover": takeover.value}}
 
 
-def next_wave(nodes: Sequence[Metadata], rollout: Rollout, name: str) -> tuple[str, ...]:
-    """The nodes whose turn comes next, by name; none if all have had it."""
+def next_wave(nodes: Sequence[Metadata], rollout: Rollout, name: str, down: Container[str] = ()) -> tuple[str, ...]:
+    """The nodes whose turn comes next, by name; none if all have had it but those that are down."""
     selector, key = rollout.canary.selector, rollout.topology_key
     left = [node for node in nodes if node.labels.get(TURN_LABEL) != name]
     ranked = [
         Candidate(node.name, node.labels.get(key, ""), selector is not None and selector.matches(node.labels))
-        for node in sorted(left, key=lambda node: (node.labels.get(key, ""), node.name))
+        for node in sorted((node for node in left if node.name not in down), key=lambda node: (node.labels.get(key, ""), node.name))
     ]
     waves = waves_of(ranked, rollout, total=len(nodes), given=len(nodes) - len(left))
     return tuple(each.name for each in waves[0]) if waves else ()
