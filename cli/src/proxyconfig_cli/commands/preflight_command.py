@@ -43,6 +43,9 @@ async def command(
 ) -> None:
     """Check nodes and Services before a ProxyConfig takes over from kube-proxy. Nothing is changed.
 
+    Of what only a node knows there is what its agent reports, if it has one: modules, the back end of iptables, and a kube-proxy that
+    answers or whose rules are left. Rules of other programs, such as a firewall's, are not looked at.
+
     Exit code 1 if there is a problem. Changes and notes do not count.
     """
     if file is not None and mode:

@@ -46,6 +46,13 @@ def mode(facts: Facts) -> list[Finding]:
     return [Finding(Severity.PROBLEM, "ModeUnsupported", status.message, (name,)) for name, status in unsupported]
 
 
+def back_ends(facts: Facts) -> list[Finding]:
+    """Of nodes whose agent has looked for iptables' programs: it has in a mode that uses them, and not while it observes."""
+    versions = [(name, agent.status.capabilities.get("iptables", "")) for name, agent in facts.agents.items()]
+    message = "the agent uses iptables %s: let other programs that make rules on these nodes use the same back end"
+    return [Finding(Severity.NOTE, "IptablesBackEnd", message % version, (name,)) for name, version in versions if version]
+
+
 def agents(facts: Facts) -> list[Finding]:
     """Conditions of agents that are there, and nodes about whose kernel nothing is known."""
     expected = {"KubeProxyRunning"} if facts.after.takeover is Takeover.OBSERVE else set()
@@ -77,7 +84,7 @@ def _beside(owner: str, nodes: list[str], takeover: Takeover) -> list[Finding]:
     return found(Severity.PROBLEM, "OtherProxyPresent", message, nodes)
 
 
-CHECKS: tuple[Callable[[Facts], list[Finding]], ...] = (operating_system, kernel, modules, mode, agents, other_proxies)
+CHECKS: tuple[Callable[[Facts], list[Finding]], ...] = (operating_system, kernel, modules, mode, back_ends, agents, other_proxies)
 
 
 def _conditions(name: str, agent: NodeProxy) -> list[Finding]:

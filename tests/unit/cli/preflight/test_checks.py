@@ -92,6 +92,20 @@ OBSERVING = [{"type": "OtherProxyPresent", "status": "True", "reason": "KubeProx
         ),
         pytest.param(
             Facts(
+                NFTABLES,
+                spec(),
+                agents={
+                    "a": agent("a", {"capabilities": {"iptables": "1.8.9 (nft)"}}),
+                    "b": agent("b", {"capabilities": {"iptables": "1.8.9 (legacy)"}}),
+                    "c": agent("c", {"capabilities": {"iptables": "1.8.9 (nft)"}}),
+                    "d": agent("d", {"capabilities": {"kernel": "6.1.0"}}),
+                },
+            ),
+            [("Note", "IptablesBackEnd", ("a", "c")), ("Note", "IptablesBackEnd", ("b",))],
+            id="back ends of iptables",
+        ),
+        pytest.param(
+            Facts(
                 NFTABLES, spec(), agents={"a": agent("a", {"mode": {"reason": "ModeUnsupported", "message": "no"}, "conditions": UNREADY})}
             ),
             [
