@@ -23,7 +23,8 @@ HERE, ELSEWHERE = "tests/kernel/mode_changes", "tests/kernels/mode_changes"
 FORWARD, BACK = "test_a_change_of_the_mode_loses_nothing_and_leaves_nothing", "test_a_node_goes_back_from_a_mode_that_is_held"
 _KINDS = {"connection": "request", "connections": "connection", "datagrams": "datagram"}
 _COUNTS = "on open connections | connections made | datagrams | lost | open connections kept"
-HEADS = {FORWARD: f"| from | to | {_COUNTS} | of the old mode there is left |", BACK: f"| back to | from | {_COUNTS} |"}
+HEADS = {FORWARD: f"| from | to | {_COUNTS} | of the old mode there is left |", BACK: f"| back to | from | {_COUNTS} | after |"}
+_LAST = {FORWARD: "left", BACK: "back after"}
 Row = Mapping[str, str]
 """What a test has recorded, by name."""
 
@@ -60,9 +61,8 @@ def line(test: str, pair: tuple[str, str], row: Row) -> str:
     """One row of a table."""
     sent = (f"{int(row[f'{kind} sent']):,}" for kind in _KINDS)
     lost = ", ".join(f"{count} {word}{'s' * (count > 1)}" for kind, word in _KINDS.items() if (count := int(row[f"{kind} lost"])))
-    left = (row["left"],) if test == FORWARD else ()
     kept = f"{row['connections kept']} of 4"
-    return f"| {' | '.join((*pair, *sent, lost or 'nothing', kept, *left))} |"
+    return f"| {' | '.join((*pair, *sent, lost or 'nothing', kept, row[_LAST[test]]))} |"
 
 
 def _with_table(page: str, head: str, lines: Mapping[tuple[str, str], str]) -> str:

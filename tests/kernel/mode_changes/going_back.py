@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 
 from tests.kernel.mode_changes import remains
 from tests.kernel.mode_changes.changes import counts
 from tests.kernel.mode_changes.stage import CLUSTER_IPS, WORD, Stage
 from tests.support.netns.flows import Told
+from tests.support.polling import eventually
 
 PROBES = {"apiServer": False, "dns": False, "services": [{"namespace": "default", "name": "web", "port": WORD}]}
 CAREFUL = {"probes": PROBES, "holdPeriod": "5m"}
@@ -31,6 +33,13 @@ def cut(made: Stage) -> Iterator[None]:
         yield
     finally:
         made.node.run("nft", "delete", "table", "inet", "breaker")
+
+
+def timed(made: Stage, old: str, record: Callable[[str, object], None]) -> None:
+    """Record how long it takes from now until the node serves in the old mode again."""
+    began_s = time.monotonic()
+    eventually(made.agent.serves_in, until=old.__eq__)
+    record("back after", f"{time.monotonic() - began_s:.1f} s")
 
 
 def gone_back(made: Stage, old: str, new: str, meanwhile: Callable[[], object], record: Callable[[str, object], None]) -> None:

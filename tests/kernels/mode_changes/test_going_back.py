@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.kernel.mode_changes.going_back import gone_back
+from tests.kernel.mode_changes.going_back import gone_back, timed
 from tests.kernel.mode_changes.stage import Stage, stage
 
 pytestmark = pytest.mark.timeout(1800)
@@ -21,4 +21,4 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 @pytest.mark.parametrize(("old", "new"), [("ipvs", "nftables"), ("ipvs", "iptables"), ("iptables", "ipvs"), ("nftables", "ipvs")])
 def test_a_node_goes_back_from_a_mode_that_is_held(made: Stage, old: str, new: str, record_property: Callable[[str, object], None]) -> None:
-    gone_back(made, old, new, lambda: None, record_property)
+    gone_back(made, old, new, lambda: timed(made, old, record_property), record_property)

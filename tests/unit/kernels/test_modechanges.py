@@ -24,7 +24,8 @@ COUNTS = {f"{kind} {word}": "0" for kind in ("connection", "connections", "datag
 
 def report(folder: Path, *cases: tuple[str, str]) -> Path:
     """A JUnit report: a test by name, and what is in its element besides the record."""
-    record = COUNTS | {"connection sent": "1234", "datagrams lost": "1", "connections kept": "4", "left": "nothing, at once"}
+    last = {"left": "nothing, at once", "back after": "1.6 s"}
+    record = COUNTS | {"connection sent": "1234", "datagrams lost": "1", "connections kept": "4"} | last
     properties = "".join(f'<property name="{name}" value="{value}"/>' for name, value in record.items())
     listed = "".join(f'<testcase name="{name}"><properties>{properties}</properties>{inside}</testcase>' for name, inside in cases)
     path = folder / "report.xml"
@@ -52,4 +53,4 @@ def test_rows_of_what_passed_take_the_place_of_earlier_ones_in_the_order_of_the_
     rows = (f"| nftables | iptables | {written} | nothing, at once |", "| nftables | ipvs | old |")
     whole = (*rows, f"| ipvs | nftables | {written} | nothing, at once |")
     before = PAGE.replace("| nftables | ipvs | old |\n| ipvs | nftables | old |", "\n".join(whole))
-    assert page.read_text() == before.replace("|---|---|\n\nMore", f"|---|---|\n| ipvs | iptables | {written} |\n\nMore")
+    assert page.read_text() == before.replace("|---|---|\n\nMore", f"|---|---|\n| ipvs | iptables | {written} | 1.6 s |\n\nMore")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from proxyconfig_agent.checks.probes.model import Answer
+from proxyconfig_api.spec.sections import Mode
 from proxyconfig_api.status.rollout import ProbeResult
 
 SAMPLES = 13
@@ -67,13 +68,22 @@ class Signals:
         if not self._samples or self._clock() >= self._samples[-1].at + SAMPLE_S:
             self._samples.append(self._now())
 
-    def answers(self, baseline: Baseline) -> tuple[Answer, ...]:
-        """What was counted until now, in the light of the minutes before the change."""
+    def answers(self, baseline: Baseline, unlike: Mapping[str, str]) -> tuple[Answer, ...]:
+        """What was counted until now, in the light of the minutes before the change; but for those of which `unlike` tells why it is no
+        measure."""
         first, since, now = baseline.first, baseline.since, self._now()
-        return tuple(compared(name, _rate(first, since, name), _rate(since, now, name)) for name in COUNTED)
+        rates = ((name, _rate(first, since, name), _rate(since, now, name)) for name in COUNTED if name not in unlike)
+        return (*(compared(*each) for each in rates), *(Answer(name, ProbeResult.NOT_APPLICABLE, why) for name, why in unlike.items()))
 
     def _now(self) -> Sample:
         return Sample(self._clock(), self._read())
+
+
+def unlike(old: Mode, new: Mode) -> Mapping[str, str]:
+    """Which counters say nothing about a change between these modes, and why."""
+    if new is Mode.USERSPACE and old is not Mode.USERSPACE:
+        return {TCP_RESETS: "in userspace mode the node itself ends connections, also those that a client or a pod resets"}
+    return {}
 
 
 def compared(name: str, before: float | None, after: float | None) -> Answer:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from proxyconfig_agent.checks.probes.judge import to_ask_again
 from proxyconfig_agent.checks.probes.model import Absent, Answer, Target
-from proxyconfig_agent.checks.probes.signals import COUNTED, Signals
+from proxyconfig_agent.checks.probes.signals import COUNTED, Signals, unlike
 from proxyconfig_agent.checks.probes.targets import targets_of, targets_of_pod
 from proxyconfig_agent.controller.change import change as changes
 from proxyconfig_agent.controller.change.change import Change, Phase
@@ -206,7 +206,8 @@ class Transaction:
     def _counted(self, change: Change) -> tuple[Answer, ...]:
         if change.phase is Phase.ASKING:
             return tuple(Answer(name, ProbeResult.PASSED) for name in COUNTED)
-        return self._signals.answers(self._baseline)
+        old = change.old if change.old is not None else change.new
+        return self._signals.answers(self._baseline, unlike(old.spec.mode, change.new.spec.mode))
 
     def _set(self, change: Change) -> None:
         before, self.change = self.change, change

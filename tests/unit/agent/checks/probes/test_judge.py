@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from proxyconfig_agent.checks.probes.judge import failed, failed_before, judged, sentence, statuses, to_ask_again
 from proxyconfig_agent.checks.probes.model import Absent, Answer, Kind, Target
-from proxyconfig_agent.checks.probes.signals import CONNTRACK_DROPS, COUNTED, INSERTS_FAILED, TCP_RESETS, Signals, compared
+from proxyconfig_agent.checks.probes.signals import CONNTRACK_DROPS, COUNTED, INSERTS_FAILED, TCP_RESETS, Signals, compared, unlike
 from proxyconfig_agent.ingest.addresses import parse_address
 from proxyconfig_agent.ingest.model import Family
+from proxyconfig_api.spec.sections import Mode
 from proxyconfig_api.status.rollout import ProbeResult
 
 P, F, N, B = ProbeResult.PASSED, ProbeResult.FAILED, ProbeResult.NOT_APPLICABLE, ProbeResult.FAILED_BEFORE
@@ -66,10 +67,30 @@ def test_counters_that_wrap_go_on() -> None:
     counts, times = iter((2**32 - 100, 2**32 - 90, 990)), iter((0.0, 10.0, 20.0))
     signals = Signals(lambda: {INSERTS_FAILED: next(counts), CONNTRACK_DROPS: None}, lambda: next(times))
     signals.sample_if_due()
-    inserts, *others = signals.answers(signals.baseline())
+    inserts, *others = signals.answers(signals.baseline(), {})
     assert (inserts.name, inserts.result) == (INSERTS_FAILED, F)
     assert inserts.message.startswith("108 connections a second")
     assert [each.result for each in others] == [N] * 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        (Mode.NFTABLES, Mode.USERSPACE, [TCP_RESETS]),
+        (Mode.IPVS, Mode.USERSPACE, [TCP_RESETS]),
+        (Mode.USERSPACE, Mode.USERSPACE, []),
+        (Mode.USERSPACE, Mode.NFTABLES, []),
+        (Mode.IPTABLES, Mode.NFTABLES, []),
+    ],
+)
+def test_resets_say_nothing_about_a_change_to_the_mode_in_which_the_node_ends_connections(old: Mode, new: Mode, names: list[str]) -> None:
+    times = iter((0.0, 100.0, 200.0))
+    counts = iter((0, 0, 100_000))
+    signals = Signals(lambda: dict.fromkeys(COUNTED, next(counts)), lambda: next(times))
+    signals.sample_if_due()
+    answers = signals.answers(signals.baseline(), unlike(old, new))
+    assert [each.name for each in answers if each.result is N] == names
+    assert {each.name for each in answers if each.result is F} == set(COUNTED) - set(names)
 
 
 def test_a_change_is_compared_with_the_minutes_before_it_however_long_it_is_held() -> None:
@@ -82,7 +103,7 @@ def test_a_change_is_compared_with_the_minutes_before_it_however_long_it_is_held
     for at in range(60, 600):
         count += 1000
         signals.sample_if_due()
-        found = {each.result for each in signals.answers(baseline)}
+        found = {each.result for each in signals.answers(baseline, {})}
         assert found == {F}, at
 
 
