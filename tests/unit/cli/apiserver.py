@@ -25,7 +25,8 @@ class Objects:
         self.written: Callable[[str], None] = _nothing
         """Called with the path after each write: what controllers would do."""
         self.status: Callable[[str], int] = _well
-        """Called with the path before each request: the status of the response; from 300 on nothing is done."""
+        """Called with the path before each request: the status of the response; from 300 on nothing is done.
+        404 is for paths that are not served at all."""
 
     def find(self, path: str, labels: str = "") -> Object | None:
         """An object, or a collection; `labels`: those that its members have to have, as a query has them."""
@@ -116,7 +117,9 @@ def serving(held: Objects, folder: Path) -> Iterator[Path]:
         def _answer(self, work: Callable[[], Object | None]) -> None:
             status = held.status(urlsplit(self.path).path)
             found = work() if status < 300 else {"message": "the server is told to refuse"}
-            answer = json.dumps(found if found is not None else {"reason": "NotFound", "message": f"{self.path} not found"}).encode()
+            name = urlsplit(self.path).path.rpartition("/")[2]
+            missing = {"reason": "NotFound", "message": f"{name} not found", "details": {"name": name}}
+            answer = json.dumps(missing if found is None else found).encode() if status != 404 else b"404 page not found\n"
             self.send_response(status if found is not None else 404)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shlex
 import tempfile
 from collections.abc import Iterator
@@ -159,7 +160,9 @@ STATUS: Object = {
 
 
 def proxyconfig(spec: Object) -> Object:
-    return {"apiVersion": "proxyconfig.dev/v1alpha1", "kind": "ProxyConfig", "metadata": {"name": "default", "generation": 2}, "spec": spec}
+    """With a spec of its own, which a test may change."""
+    metadata = {"name": "default", "generation": 2}
+    return {"apiVersion": "proxyconfig.dev/v1alpha1", "kind": "ProxyConfig", "metadata": metadata, "spec": copy.deepcopy(spec)}
 
 
 def node(name: str, kernel: str) -> Object:

@@ -25,8 +25,8 @@ class Commands(click.Group):
             return super().invoke(context)
         except InvalidSpec as error:
             raise click.ClickException("; ".join(map(str, error.problems))) from None
-        except (ClientError, TimeoutError) as error:
-            raise click.ClickException(str(error) or "the API server did not answer in time") from None
+        except ClientError as error:
+            raise click.ClickException(str(error)) from None
         except BrokenPipeError:
             raise
         except OSError as error:

@@ -7,8 +7,12 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from proxyconfig_cli import __version__
+from proxyconfig_cli.cluster.failures import explained
 from proxyconfig_client.apiserver.client import ApiClient
 from proxyconfig_client.connection.config import ClientConfig, from_kubeconfig, in_cluster
 
@@ -27,9 +31,22 @@ class Connection:
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[ApiClient]:
-        """Raises ConfigurationError."""
-        async with ApiClient(config_of(self.kubeconfig, self.context), user_agent=USER_AGENT) as client:
-            yield client
+        """Raises ConfigurationError; around what is done with the client, Unusable."""
+        config = config_of(self.kubeconfig, self.context)
+        with explained(config):
+            async with _JsonClient(config, user_agent=USER_AGENT) as client:
+                yield client
+
+
+class _JsonClient(ApiClient):
+    """Looks into each answer, also into those of writes: the login page of a proxy is a success, too."""
+
+    async def call(
+        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None, content_type: str = "application/json"
+    ) -> bytes:
+        answer = await super().call(method, path, query=query, body=body, content_type=content_type)
+        msgspec.json.decode(answer, type=msgspec.Raw)
+        return answer
 
 
 def config_of(kubeconfig: str, context: str, environment: Mapping[str, str] = os.environ, home: Path | None = None) -> ClientConfig:

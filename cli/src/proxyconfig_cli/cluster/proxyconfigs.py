@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,7 +17,7 @@ from proxyconfig_api.spec.rollout import RETRY_ANNOTATION
 from proxyconfig_cli.cluster.connection import MANAGER
 from proxyconfig_cli.rollout.history import COMPONENT, COMPONENT_LABEL, Revision
 from proxyconfig_client.apiserver.client import ApiClient, path_of
-from proxyconfig_client.connection.errors import ClientError, is_conflict, is_missing
+from proxyconfig_client.connection.errors import ClientError, is_conflict, is_missing, is_unknown
 
 T = TypeVar("T")
 METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -25,6 +27,10 @@ _MERGE = "application/merge-patch+json"
 
 class Refused(ClientError):  # noqa: N818 - the outcome, not a fault of ours
     """What a command cannot do in this cluster: one sentence with the fix."""
+
+
+class Missing(Refused):
+    """There is no ProxyConfig of that name."""
 
 
 class _List(msgspec.Struct, frozen=True):
@@ -40,25 +46,21 @@ class _Names(msgspec.Struct, frozen=True):
 
 
 async def raw(client: ApiClient, name: str) -> dict[str, Any]:
-    """The ProxyConfig as dicts and lists. Raises Refused if there is none."""
-    try:
+    """The ProxyConfig as dicts and lists. Raises Missing, Refused."""
+    with known(name):
         found: dict[str, Any] = msgspec.json.decode(await client.get(_path(name)))
-    except ClientError as error:
-        if not is_missing(error):
-            raise
-        raise Refused(f"there is no ProxyConfig {name}: kubectl get kpx lists them") from None
     return found
 
 
 async def one(client: ApiClient, name: str) -> ProxyConfig:
-    """Raises Refused if there is none. A spec that is invalid by rules newer than the object is no error here."""
+    """Raises Missing, Refused. A spec that is invalid by rules newer than the object is no error here."""
     return codec.decode(await raw(client, name), ProxyConfig)
 
 
 async def find(client: ApiClient, name: str) -> ProxyConfig | None:
     try:
         return await one(client, name)
-    except Refused:
+    except Missing:
         return None
 
 
@@ -93,10 +95,11 @@ async def names_of(client: ApiClient, path: str) -> tuple[str, ...]:
 
 
 async def check(client: ApiClient, manifest: dict[str, Any]) -> None:
-    """Let the API server check an object as if it were applied. Raises ApiError with its words."""
+    """Let the API server check an object as if it were applied. Raises ApiError with its words; Refused."""
     query = {"fieldManager": MANAGER, "force": "true", "dryRun": "All"}
     name = str(manifest["metadata"]["name"])
-    await client.call("PATCH", _path(name), query=query, body=manifest, content_type="application/apply-patch+yaml")
+    with known(name):
+        await client.call("PATCH", _path(name), query=query, body=manifest, content_type="application/apply-patch+yaml")
 
 
 async def schema(client: ApiClient) -> dict[str, Any]:
@@ -121,7 +124,8 @@ async def replace_spec(client: ApiClient, config: dict[str, Any], spec: dict[str
     name = config["metadata"]["name"]
     query = {"fieldManager": MANAGER} | ({"dryRun": "All"} if dry_run else {})
     try:
-        await client.call("PUT", _path(name), query=query, body=config | {"spec": spec})
+        with known(name):
+            await client.call("PUT", _path(name), query=query, body=config | {"spec": spec})
     except ClientError as error:
         if not is_conflict(error):
             raise
@@ -129,12 +133,21 @@ async def replace_spec(client: ApiClient, config: dict[str, Any], spec: dict[str
 
 
 async def _patch(client: ApiClient, name: str, body: dict[str, Any]) -> None:
-    try:
+    with known(name):
         await client.call("PATCH", _path(name), query={"fieldManager": MANAGER}, body=body, content_type=_MERGE)
+
+
+@contextlib.contextmanager
+def known(name: str) -> Iterator[None]:
+    """Around a request for the ProxyConfig `name`. Raises Missing if there is none; Refused if the cluster knows no ProxyConfigs at all."""
+    try:
+        yield
     except ClientError as error:
+        if is_unknown(error):
+            raise Refused("the cluster has no ProxyConfigs: install the operator first (make deploy, README)") from None
         if not is_missing(error):
             raise
-        raise Refused(f"there is no ProxyConfig {name}: kubectl get kpx lists them") from None
+        raise Missing(f"there is no ProxyConfig {name}: kubectl get kpx lists them") from None
 
 
 def _path(name: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from proxyconfig_api.values.duration import Duration
+from proxyconfig_cli.cluster.failures import cause_of
 from proxyconfig_client.connection.errors import ApiError, ClientError, is_outage
 
 POLL_S = 1.0
@@ -61,4 +62,4 @@ class Retries:
 
 
 def _words(error: Exception) -> str:
-    return str(error) or "no answer in time"
+    return cause_of(error) if isinstance(error, OSError) else str(error)

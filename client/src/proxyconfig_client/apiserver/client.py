@@ -28,9 +28,14 @@ RESPONSE_LIMIT = 256 * 1024 * 1024
 _STATUS_LIMIT = 65_536
 
 
+class _Details(msgspec.Struct):
+    name: str | None = None
+
+
 class _Status(msgspec.Struct):
     reason: str | None = None
     message: str | None = None
+    details: _Details | None = None
 
 
 class ApiClient:
@@ -115,7 +120,8 @@ async def _error_of(response: Response) -> ApiError:
         status = msgspec.json.decode(await response.read(_STATUS_LIMIT), type=_Status)
     except (msgspec.MsgspecError, UnicodeDecodeError, StreamError):
         status = _Status()
-    return ApiError(response.status, status.reason or response.reason, status.message or "", _retry_after_s(response))
+    name = (status.details and status.details.name) or ""
+    return ApiError(response.status, status.reason or response.reason, status.message or "", _retry_after_s(response), name)
 
 
 def _retry_after_s(response: Response) -> float:

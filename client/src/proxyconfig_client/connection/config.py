@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -34,6 +35,8 @@ class ClientConfig(Struct, frozen=True):
     """Read again for each request, as tokens of service accounts are replaced hourly; takes precedence over `token`, as in client-go."""
     plugin: ExecPlugin | None = None
     """A program that prints credentials; asked where there is no token."""
+    source: str = ""
+    """Where all that was read, for messages: `context NAME of FILE`."""
 
     def bearer(self) -> str:
         """The current token; empty if there is none. Raises ConfigurationError if its file cannot be read, or its program fails."""
@@ -56,7 +59,10 @@ def in_cluster(environment: Mapping[str, str] = os.environ, account: Path = SERV
     if not (account / "token").exists():
         raise ConfigurationError(f"no service account token at {account / 'token'}: mount it, or name a kubeconfig with --kubeconfig")
     return ClientConfig(
-        f"https://{authority}", RotatingContext(lambda: TlsMaterial(_of_file(account / "ca.crt"))), token_file=account / "token"
+        f"https://{authority}",
+        RotatingContext(lambda: TlsMaterial(_of_file(account / "ca.crt"))),
+        token_file=account / "token",
+        source="this pod's service account",
     )
 
 
@@ -73,7 +79,7 @@ def from_kubeconfig(path: Path | Sequence[Path], context: str = "") -> ClientCon
     chosen = _entry(where, document, "contexts", "context", str(name))
     cluster = _entry(where, document, "clusters", "cluster", str(chosen.get("cluster", "")))
     user = _entry(where, document, "users", "user", str(chosen["user"])) if chosen.get("user") else {}
-    return _config(where, cluster, user)
+    return _config(where, str(name), cluster, user)
 
 
 def _merged(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -112,10 +118,8 @@ def _entry(where: str, document: Mapping[str, Any], plural: str, singular: str, 
     raise ConfigurationError(f"the kubeconfig {where} has no {singular} {name!r}; it has {names or 'none'}")
 
 
-def _config(where: str, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> ClientConfig:
-    server = str(cluster.get("server") or "").rstrip("/")
-    if not server.startswith(("https://", "http://")):
-        raise ConfigurationError(f"the kubeconfig {where} has server {server!r}: it must begin with https://")
+def _config(where: str, context: str, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> ClientConfig:
+    server = _server(where, cluster)
     if user.get("auth-provider"):
         raise ConfigurationError(
             f"the kubeconfig {where} gets its credentials by auth-provider, which is not supported: use a token or a client certificate"
@@ -128,7 +132,22 @@ def _config(where: str, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> 
         token=str(user.get("token") or ""),
         token_file=Path(token_file) if token_file else None,
         plugin=plugin,
+        source=f"context {context} of {where}",
     )
+
+
+def _server(where: str, cluster: Mapping[str, Any]) -> str:
+    server = str(cluster.get("server") or "").rstrip("/")
+    if not server.startswith(("https://", "http://")):
+        raise ConfigurationError(f"the kubeconfig {where} has server {server!r}: it must begin with https://")
+    try:
+        parts = urlsplit(server)
+        is_usable = bool(parts.hostname and parts.hostname.encode("idna")) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is none, half an IPv6 address, a label of more than 63 characters
+        is_usable = False
+    if not is_usable:
+        raise ConfigurationError(f"the kubeconfig {where} has server {server!r}: it must be https://HOST:PORT, with a port from 1 to 65535")
+    return server
 
 
 def _tls(where: str, cluster: Mapping[str, Any], user: Mapping[str, Any], plugin: ExecPlugin | None) -> RotatingContext:

@@ -21,14 +21,17 @@ class ConfigurationError(ClientError):
 
 
 class ApiError(ClientError):
-    """A response with a status of 300 or more; `message` is the server's own sentence."""
+    """A response with a status of 300 or more; `message` is the server's own sentence, empty where it is no API server that answers.
 
-    def __init__(self, status: int, reason: str, message: str, retry_after_s: float = 0.0) -> None:
+    `name` is that of the object which the error is about; empty where the server knows no such resource."""
+
+    def __init__(self, status: int, reason: str, message: str, retry_after_s: float = 0.0, name: str = "") -> None:
         super().__init__(f"{message or reason or 'no message'} (HTTP {status})")
         self.status = status
         self.reason = reason
         self.message = message
         self.retry_after_s = retry_after_s
+        self.name = name
 
 
 class StreamError(ClientError):
@@ -41,6 +44,11 @@ class RestoredError(ClientError):
 
 def is_missing(error: BaseException) -> bool:
     return isinstance(error, ApiError) and error.status == 404
+
+
+def is_unknown(error: BaseException) -> bool:
+    """Whether the server has no such resource, rather than no such object of it."""
+    return isinstance(error, ApiError) and error.status == 404 and not error.name
 
 
 def is_expired(error: BaseException) -> bool:

@@ -60,16 +60,6 @@ def test_a_failure_is_one_sentence_and_exit_code_1(tmp_path: Path, words: list[s
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", sentence)
 
 
-def test_an_api_server_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "config").write_text(
-        "{current-context: c, contexts: [{name: c, context: {cluster: c}}], clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]}"
-    )
-    result = CliRunner().invoke(main, ["import", "--kubeconfig", str(tmp_path / "config")])
-    assert result.exit_code == 1
-    assert result.stderr.startswith("Error: ")
-    assert result.stderr.count("\n") == 1
-
-
 def test_notes_go_to_standard_error_and_the_object_to_standard_output() -> None:
     result = CliRunner().invoke(main, ["import", "-o", "json", "--from", "flags", "--", "--oom-score-adj=0"])
     assert result.stderr == "oomScoreAdj (0): not carried over: the priority class system-node-critical sets it for the agents' pods\n"
