@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args
 
 import msgspec
 
+from proxyconfig_api.encoding import sentences
 from proxyconfig_api.encoding.errors import InvalidSpec, Problem
 from proxyconfig_api.values.cidr import Cidr, NodeAddresses
 from proxyconfig_api.values.duration import Duration
@@ -26,7 +27,7 @@ def decode(manifest: Mapping[str, Any] | bytes, kind: type[T], under: str = "") 
             return msgspec.json.decode(manifest, type=kind, dec_hook=dec_hook)
         return msgspec.convert(manifest, kind, dec_hook=dec_hook)
     except msgspec.ValidationError as error:
-        raise _invalid(error, kind, under) from None
+        raise _invalid(error, manifest, kind, under) from None
     except msgspec.DecodeError as error:
         raise InvalidSpec([Problem(under or "document", f"must be JSON: {error}")]) from None
 
@@ -64,12 +65,14 @@ def enc_hook(value: Any) -> Any:
     raise NotImplementedError(type(value))
 
 
-def _invalid(error: msgspec.ValidationError, kind: type, under: str) -> InvalidSpec:
+def _invalid(error: msgspec.ValidationError, manifest: Any, kind: type, under: str) -> InvalidSpec:
     """msgspec says `Expected `int`, got `str` - at `$.spec.x``; the hooks' own sentences come the same way."""
     match = _PATH.fullmatch(str(error))
     problem, path = (match["problem"], match["path"] or "$") if match else (str(error), "$")
     names = path.removeprefix("$").removeprefix(".")
-    sentence = problem.replace("`", "")
+    if lacking := sentences.missing(problem):
+        return InvalidSpec([Problem(".".join(filter(None, (under, names, lacking))), "must be there: add it")])
+    sentence = sentences.expected(problem, manifest, names) or problem.replace("`", "")
     if sentence.startswith(_UNKNOWN_CHOICE):
         sentence = f"must be one of {', '.join(_choices(kind, names))}, not {sentence.removeprefix(_UNKNOWN_CHOICE)}"
     return InvalidSpec([Problem(".".join(filter(None, (under, names))) or "document", sentence[:1].lower() + sentence[1:])])

@@ -8,11 +8,12 @@ from typing import TextIO
 
 import click
 
+from proxyconfig_api.spec.contradictions import NAME_LIMIT
 from proxyconfig_api.spec.sections import Mode
 from proxyconfig_cli.cluster import kube_proxy
 from proxyconfig_cli.cluster.connection import Connection
-from proxyconfig_cli.commands import candidates
-from proxyconfig_cli.commands.options import asynchronous, connection
+from proxyconfig_cli.commands import candidates, manifest
+from proxyconfig_cli.commands.options import NODE, ObjectName, asynchronous, connection
 from proxyconfig_cli.kubeproxy import configuration, flags
 from proxyconfig_cli.kubeproxy.configuration import Configuration
 from proxyconfig_cli.kubeproxy.conversion import imported
@@ -63,9 +64,15 @@ _EKS = ("kube-proxy-config", "config")
 @click.option("--configmap", "config_map", default="kube-proxy", show_default=True, help="ConfigMap of --from configmap")
 @click.option("--key", default="config.conf", show_default=True, help="Its key")
 @click.option("--daemonset", "daemon_set", default="kube-proxy", show_default=True, help="DaemonSet of --from flags without flags")
-@click.option("--configz-node", default="", shell_complete=candidates.nodes, help="Node whose kube-proxy --from configz asks")
-@click.option("--name", default="default", show_default=True, help="Name of the ProxyConfig")
-@click.option("--node", default="", shell_complete=candidates.nodes, help="Select this node alone, for a first try  [default: all nodes]")
+@click.option("--configz-node", type=NODE, default="", shell_complete=candidates.nodes, help="Node whose kube-proxy --from configz asks")
+@click.option("--name", type=ObjectName(NAME_LIMIT), default="default", show_default=True, help="Name of the ProxyConfig")
+@click.option(
+    "--node",
+    type=NODE,
+    default="",
+    shell_complete=candidates.nodes,
+    help="Select this node alone, for a first try  [default: all nodes]",
+)
 @click.option("--mode", type=click.Choice([each.value for each in Mode]), help="Mode of the ProxyConfig  [default: kube-proxy's]")
 @click.option("-o", "--output", type=click.Choice(["json", "yaml"]), default="yaml", show_default=True)
 @connection("kube-system", "kube-proxy's ConfigMap or DaemonSet")
@@ -92,7 +99,7 @@ async def command(
     """
     _check_use(Source(source), file, configz_node, words)
     if file is not None:
-        read = configuration.parse(file.read(), file.name)
+        read = configuration.parse(manifest.read(file), manifest.name_of(file))
     elif words:
         read = _of_flags(words, "")
     else:
@@ -132,6 +139,8 @@ def _of_flags(words: tuple[str, ...], where: str) -> Configuration:
         raise click.UsageError(
             f"{where or 'this command line'} names the configuration file {path}, and kube-proxy reads no flags beside it: {fix}"
         )
+    if not where and (left := flags.unread(words)):
+        raise click.UsageError(f"{' '.join(left)}: not a flag: write --name=value, as --proxy-mode=ipvs")
     return flags.parse(words)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
@@ -14,9 +15,30 @@ from proxyconfig_cli.commands import candidates
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 config_name = click.argument("name", default="default", shell_complete=candidates.configs)
 """Of a ProxyConfig that is there."""
+
+
+class ObjectName(click.ParamType[str]):
+    """A DNS subdomain, which names of objects are; where it is optional, empty is none."""
+
+    name = "text"
+
+    def __init__(self, limit: int = 253, *, optional: bool = False) -> None:
+        self._limit, self._optional = limit, optional
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if (text or not self._optional) and (len(text) > self._limit or not _SUBDOMAIN.fullmatch(text)):
+            fix = f"must be at most {self._limit} lower-case letters, digits, - and ., with a letter or digit at each end"
+            self.fail(f"{text!r} {fix}", param, ctx)
+        return text
+
+
+NODE = ObjectName(optional=True)
 
 
 def connection(namespace: str, holds: str) -> Callable[[Callable[..., T]], Callable[..., T]]:

@@ -11,7 +11,7 @@ from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
 from proxyconfig_api.status.messages import counted, listed, node_count
 from proxyconfig_cli.cluster import proxyconfigs, survey
 from proxyconfig_cli.cluster.connection import Connection
-from proxyconfig_cli.commands.manifest import manifest_of
+from proxyconfig_cli.commands.manifest import manifest_of, name_of, read
 from proxyconfig_cli.commands.options import asynchronous, connection, examples
 from proxyconfig_cli.kubeproxy import configuration, sections
 from proxyconfig_cli.kubeproxy.configuration import Configuration
@@ -73,7 +73,7 @@ async def command(
 async def _kube_proxy(client: ApiClient, namespace: str, file: TextIO | None) -> Configuration:
     """Without a configuration, kube-proxy's defaults."""
     if file is not None:
-        return configuration.parse(file.read(), file.name)
+        return configuration.parse(read(file), name_of(file))
     text, source = await survey.kube_proxys_file(client, namespace)
     if not text:
         click.echo("kube-proxy has no ConfigMap here: its defaults are compared with; name its configuration with --kube-proxy", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 
@@ -26,7 +27,7 @@ def parse(words: Sequence[str]) -> Configuration:
     """The fields that the command line `words` sets; k3s's way to write them, `proxy-mode=ipvs`, is understood as well.
 
     With `--config`, only the flags that kube-proxy reads beside a file. Raises InvalidSpec."""
-    pairs = list(_pairs(_arguments(words)))
+    pairs = [(name, value) for name, value in _pairs(_arguments(words)) if name]
     if any(name == "--config" for name, _ in pairs):
         pairs = [(name, value) for name, value in pairs if name.startswith(_BESIDE_A_FILE)]
     is_nftables = dict(pairs).get("--proxy-mode") == "nftables"
@@ -35,8 +36,14 @@ def parse(words: Sequence[str]) -> Configuration:
         if name in BY_FLAG:
             values[(IN_NFTABLES_MODE if is_nftables else {}).get(name, BY_FLAG[name].path)] = _value(BY_FLAG[name], text)
     unknown = {name: PROCESS_FLAGS.get(name, "kube-proxy of Kubernetes 1.36 has no such flag") for name, _ in pairs if name not in BY_FLAG}
+    unknown |= dict.fromkeys(unread(words), "it is no flag of kube-proxy: those begin with --, or are name=value")
     given = {path: value for path, value in values.items() if value not in ("", ())}
     return Configuration(given | dict(_servers(dict(pairs), values)), {name: why for name, why in unknown.items() if why})
+
+
+def unread(words: Sequence[str]) -> tuple[str, ...]:
+    """The words that are neither a flag nor the value of one."""
+    return tuple(word for name, word in _pairs(_arguments(words)) if not name)
 
 
 def _arguments(words: Sequence[str]) -> list[str]:
@@ -47,14 +54,13 @@ def _arguments(words: Sequence[str]) -> list[str]:
 
 
 def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Names as in the table of fields, and values; a switch has the value `true`."""
+    """Names as in the table of fields, and values; a switch has the value `true`. A word that is neither has no name."""
     rest = [word for word in words if word]
     while rest:
         word = rest.pop(0)
         name, equals, value = word.partition("=")
         if not word.startswith("-"):
-            if equals:
-                yield f"--{name}", value
+            yield (f"--{name}", value) if equals else ("", word)
             continue
         if name.startswith("-v") and name != "-v":
             name, equals, value = "-v", "=", name[2:]
@@ -86,7 +92,10 @@ def _value(field: Field, text: str) -> object:
 
 
 def _number(text: str) -> int | float:
-    return int(float(text)) if float(text).is_integer() else float(text)
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return int(number) if number.is_integer() else number
 
 
 def _boolean(text: str) -> bool:

@@ -80,8 +80,14 @@ REFUSALS = [
         'supported values: "In", "NotIn", "Exists", "DoesNotExist"',
         "must be one of In, NotIn, Exists, DoesNotExist",
     ),
-    _case("priority-as-text", {"priority": "high"}, "spec.priority", "must be of type integer", "expected int, got str"),
-    _case("negative-limit", {"conntrack": {"min": -1}}, "spec.conntrack.min", "should be greater than or equal to 0", "expected int >= 0"),
+    _case("priority-as-text", {"priority": "high"}, "spec.priority", "must be of type integer", "must be a whole number, not 'high'"),
+    _case(
+        "negative-limit",
+        {"conntrack": {"min": -1}},
+        "spec.conntrack.min",
+        "should be greater than or equal to 0",
+        "must be a whole number of at least 0, not -1",
+    ),
     _case("timeout-in-days", {"conntrack": {"udpTimeout": "1day"}}, "spec.conntrack.udpTimeout", NOT_A_DURATION),
     _case("negative-timeout", {"conntrack": {"udpTimeout": "-1s"}}, "spec.conntrack.udpTimeout", "10s or 250ms, not -1s"),
     _case(
@@ -130,7 +136,13 @@ REFUSALS = [
             ("net.netfilter.nf_conntrack_udp_timeout_stream", "it is set by spec.conntrack (udpStreamTimeout)"),
         )
     ),
-    _case("mark-bit-32", {"masquerade": {"bit": 32}}, "spec.masquerade.bit", "should be less than or equal to 31", "expected int <= 31"),
+    _case(
+        "mark-bit-32",
+        {"masquerade": {"bit": 32}},
+        "spec.masquerade.bit",
+        "should be less than or equal to 31",
+        "must be a whole number of at most 31, not 32",
+    ),
     *(
         _case(
             f"{mode}-without-{field}",

@@ -36,6 +36,11 @@ def test_every_command_has_help_with_examples(words: tuple[str, ...]) -> None:
         ["import", "--from", "configz"],
         ["import", "--", "--proxy-mode=ipvs"],
         ["import", "--from", "flags", "--", "--config=/etc/kube-proxy.conf"],
+        ["import", "--from", "flags", "--", "proxy-mode", "ipvs"],
+        ["import", "--name", "Bad_Name", "--from", "flags", "--", "-v=1"],
+        ["import", "--name", "n" * 53, "--from", "flags", "--", "-v=1"],
+        ["import", "--name", "", "--from", "flags", "--", "-v=1"],
+        ["import", "--node", "a b", "--from", "flags", "--", "-v=1"],
     ],
 )
 def test_wrong_use_is_exit_code_2(words: list[str]) -> None:

@@ -43,4 +43,4 @@ def test_a_file_that_is_no_proxyconfig_is_one_sentence(tmp_path: Path) -> None:
     file = tmp_path / "other.yaml"
     file.write_text("kind: ConfigMap")
     result = preflight(cluster(), tmp_path, "-f", str(file))
-    assert (result.exit_code, result.stderr) == (1, f"Error: {file}: must be a ProxyConfig\n")
+    assert (result.exit_code, result.stderr) == (1, f"Error: {file}: must be a ProxyConfig: kind is ConfigMap\n")

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from proxyconfig_api.encoding.errors import InvalidSpec
 from proxyconfig_api.objects.proxyconfig import ProxyConfig
 from proxyconfig_api.spec.sections import DetectLocalMode, Mode
-from proxyconfig_cli.kubeproxy.configuration import Configuration, parse
+from proxyconfig_cli.kubeproxy.configuration import Configuration, of_document, parse
 from proxyconfig_cli.kubeproxy.conversion import Imported, imported
 from proxyconfig_cli.kubeproxy.fields import BY_PATH, FIELDS, Field, Kind
+
+
+def _ends(path: str) -> list[int]:
+    """Of the sections above a field."""
+    return [index for index, letter in enumerate(path) if letter == "."]
+
 
 OTHER: Mapping[str, object] = {
     "mode": "nftables",
@@ -160,18 +169,50 @@ def test_a_gate_against_external_ips_says_what_to_do_instead() -> None:
     ("text", "sentence"),
     [
         ("mode: kernelspace", "mode: must be iptables, ipvs or nftables"),
-        ("conntrack: {maxPerCore: many}", "spec.conntrack.maxPerCore: expected int"),
+        ("conntrack: {maxPerCore: 1.5}", "spec.conntrack.maxPerCore: must be a whole number, not 1.5"),
+        ("conntrack: {maxPerCore: many}", "^config.conf: conntrack.maxPerCore: must be a number, not 'many'"),
+        ("logging: {verbosity: abc}", "^config.conf: logging.verbosity: must be a number, not 'abc'"),
+        ("logging: {verbosity: .inf}", "logging.verbosity: must be a number, not inf"),
+        ("iptables: {masqueradeAll: 'yes'}", "iptables.masqueradeAll: must be true or false, not 'yes'"),
+        ("featureGates: [a]", r"featureGates: must be a mapping to true or false, not \['a'\]"),
+        ("featureGates: {a: 'x'}", "featureGates: must be a mapping to true or false, not {'a': 'x'}"),
+        ("nodePortAddresses: [{a: b}]", "nodePortAddresses: must be a list of texts, not"),
+        ("healthzBindAddress: {a: 1}", "healthzBindAddress: must be text, not {'a': 1}"),
+        ("conntrack: 5", "conntrack: must be a mapping, not 5"),
+        ("logging: {options: {text: [1]}}", r"logging.options.text: must be a mapping, not \[1\]"),
+        ("hello: world", "^config.conf: must be a KubeProxyConfiguration: none of its fields is there"),
+        ("", "^config.conf: is empty$"),
+        ("mode: ipvs\n---\nmode: nftables", "^config.conf: has several documents: give one$"),
+        ("mode: 2026-13-45", "^config.conf: must be YAML or JSON: month must be in 1..12$"),
+        ("mode: \x00", "^config.conf: must be YAML or JSON: "),
         ("clusterCIDR: 10.0.0.0", "must be a CIDR"),
         ("metricsBindAddress: nowhere", "spec.agent.metricsBindAddress: must be IP:PORT"),
         ("- 1", "must be a KubeProxyConfiguration"),
         ("{kind: KubeletConfiguration}", "must be a KubeProxyConfiguration, .*, not KubeletConfiguration"),
         ('{"kubeproxy.config.k8s.io": {"IPTables": {}}}', "internal form of an older kube-proxy"),
-        ("a: [", "must be YAML or JSON"),
+        ("a: [", "^config.conf: must be YAML or JSON: line 1, column 5: expected the node content, but found '<stream end>'$"),
     ],
 )
 def test_what_cannot_be_imported_is_one_sentence(text: str, sentence: str) -> None:
     with pytest.raises(InvalidSpec, match=sentence):
         imported(parse(text, "config.conf"), name="default")
+
+
+_SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
+_ANYTHING = st.recursive(_SCALARS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2))
+_PLACES = st.sampled_from(sorted({path[:end] for path in BY_PATH for end in (*_ends(path), len(path))}))
+
+
+@given(_PLACES, _ANYTHING)
+@example("logging.verbosity", float("inf"))
+@example("detectLocal", [])
+@example("mode", {})
+def test_whatever_a_field_holds_it_is_imported_or_refused_by_a_sentence(path: str, value: object) -> None:
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    assert isinstance(value, Mapping)
+    with contextlib.suppress(InvalidSpec):
+        imported(of_document(value), name="default")
 
 
 def test_a_zero_is_the_default_of_a_field_that_is_no_pointer() -> None:
@@ -191,7 +232,9 @@ def test_what_configz_answers_is_read_as_the_file_is() -> None:
 
 
 def test_a_field_of_another_version_has_a_note() -> None:
-    (note,) = imported(parse("udpIdleTimeout: 1s\nresourceContainer: null", "config.conf"), name="default").notes
+    (note,) = imported(
+        parse("kind: KubeProxyConfiguration\nudpIdleTimeout: 1s\nresourceContainer: null", "config.conf"), name="default"
+    ).notes
     assert (note.name, note.why) == ("udpIdleTimeout", "KubeProxyConfiguration of Kubernetes 1.36 has no such field")
 
 

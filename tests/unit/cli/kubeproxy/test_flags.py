@@ -52,13 +52,27 @@ def test_a_flag_without_a_field_has_a_reason(flag: str) -> None:
     assert flags.parse([f"{flag}=x"]).unknown == {flag: PROCESS_FLAGS[flag]}
 
 
+def test_a_word_that_is_no_flag_has_a_note() -> None:
+    words = ["/bin/sh", "-c", "kube-proxy --proxy-mode ipvs lc 1>>/var/log/kube-proxy.log"]
+    assert list(flags.parse(words).unknown) == ["lc", "1>>/var/log/kube-proxy.log"]
+    assert flags.unread(["proxy-mode", "ipvs", "proxy-mode=ipvs", "-v", "4"]) == ("proxy-mode", "ipvs")
+
+
 def test_a_flag_that_no_kube_proxy_has_is_named() -> None:
     assert list(flags.parse(["--nonsense", "--proxy-mode=ipvs"]).unknown) == ["--nonsense"]
 
 
 @pytest.mark.parametrize(
-    "words", [["--masquerade-all=perhaps"], ["--conntrack-min=many"], ["--feature-gates=A=perhaps"], ["--metrics-port=x"]]
+    "word",
+    [
+        "--masquerade-all=perhaps",
+        "--conntrack-min=many",
+        "--conntrack-min=inf",
+        "--oom-score-adj=nan",
+        "--feature-gates=A=perhaps",
+        "--metrics-port=x",
+    ],
 )
-def test_a_value_of_another_kind_is_one_sentence(words: list[str]) -> None:
-    with pytest.raises(InvalidSpec, match=f"^{words[0].partition('=')[0]}: must be a "):
-        flags.parse(words)
+def test_a_value_of_another_kind_is_one_sentence(word: str) -> None:
+    with pytest.raises(InvalidSpec, match=f"^{word.partition('=')[0]}: must be a "):
+        flags.parse([word])
