@@ -1,4 +1,5 @@
-"""The client on a real API server: etcd restored from a backup, and a rotated certificate authority."""
+"""The client on a real API server: etcd restored from a backup, a rotated certificate authority, and what the
+command line says of a cluster that it cannot use."""
 
 from __future__ import annotations
 
@@ -10,10 +11,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import yaml
+from click.testing import CliRunner
 from tests.cluster.certificates import authority
 from tests.cluster.controlplane import SERVER_NAMES, ControlPlane, controlplane
 from tests.support.polling import soon
 
+from proxyconfig_cli.app.main import main
 from proxyconfig_client.apiserver.client import ApiClient, path_of
 from proxyconfig_client.connection.config import ClientConfig, from_kubeconfig, in_cluster
 from proxyconfig_client.watch.objects import Cache, Metadata
@@ -82,6 +86,19 @@ def exchange(plane: ControlPlane, source: Path, target: Path) -> None:
     shutil.copytree(source, target)
     plane.start_etcd()
     plane.start_server()
+
+
+def test_a_cluster_without_the_operator_and_credentials_of_nobody_are_one_sentence_each(own: ControlPlane, tmp_path: Path) -> None:
+    file = tmp_path / "proxyconfig.yaml"
+    file.write_text("{apiVersion: proxyconfig.dev/v1alpha1, kind: ProxyConfig, metadata: {name: default}, spec: {mode: nftables}}")
+    document = yaml.safe_load(own.kubeconfig.read_text())
+    document["users"] = [{"name": each["name"], "user": {"token": "of nobody"}} for each in document["users"]]
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(document))
+    for words in (("plan", "-f", str(file)), ("takeover", "start", "-f", str(file)), ("rollout", "pause"), ("takeover", "status")):
+        without = CliRunner().invoke(main, [*words, "--kubeconfig", str(own.kubeconfig)])
+        assert without.stderr.splitlines()[-1] == "Error: the cluster has no ProxyConfigs: install the operator first (make deploy, README)"
+        refused = CliRunner().invoke(main, [*words, "--kubeconfig", str(tmp_path / "kubeconfig")])
+        assert "refuses the credentials: Unauthorized (HTTP 401); log in again, or choose another --context" in refused.stderr
 
 
 async def test_after_a_restore_of_etcd_nothing_that_never_was_is_left(own: ControlPlane, tmp_path: Path) -> None:
