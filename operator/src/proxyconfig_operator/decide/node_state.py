@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from proxyconfig_api.objects.nodeproxy import Action, NodeProxy
+from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_api.objects.proxyconfig import WORST_LIMIT, WorstNode
+from proxyconfig_api.rollout.release import Release, given_of
 from proxyconfig_api.status.conditions import ConditionStatus, condition
 from proxyconfig_api.status.rollout import ChangePhase, ChangeStatus
 from proxyconfig_operator.model.agent_pods import NOT_READY, words_of
 from proxyconfig_operator.model.objects import Node, Pod
 from proxyconfig_operator.model.waits import APPLY_S, Waits
-from proxyconfig_operator.rollout.release import Release
 
 MESSAGE_LIMIT = 1000
 _PASSING = ("Starting", "Removed", "WaitingForKubeProxy")
@@ -79,19 +79,6 @@ def state_of(node: Node, proxy: NodeProxy | None, pod: Pod | None, waits: Waits,
 def _other_proxy(proxy: NodeProxy | None) -> str:
     found = condition(proxy.status.conditions, "OtherProxyPresent") if proxy is not None else None
     return found.reason if found is not None and found.status is ConditionStatus.TRUE else ""
-
-
-def given_of(proxy: NodeProxy | None, config: str) -> Release:
-    """The release of `config` that a node was given; empty if none."""
-    ours = proxy is not None and proxy.spec.config_name == config and proxy.spec.action is Action.APPLY
-    return Release(proxy.spec.revision_name, proxy.spec.pod_revision) if proxy is not None and ours else Release()
-
-
-def goal_of(proxy: NodeProxy | None, config: str) -> Release:
-    """The release of `config` that a node is on its way to; the one that it was given where nothing follows that."""
-    following = proxy.spec.next if proxy is not None else None
-    given = given_of(proxy, config)
-    return Release(following.revision_name, following.pod_revision) if given and following is not None else given
 
 
 def change_of(proxy: NodeProxy | None) -> ChangeStatus | None:

@@ -8,6 +8,10 @@ from typing import Any
 import msgspec
 
 from proxyconfig_api.objects.revision import revision_of, written
+from proxyconfig_api.rollout import phase
+from proxyconfig_api.rollout.fleet import Fleet
+from proxyconfig_api.rollout.release import Release
+from proxyconfig_api.rollout.request import Request
 from proxyconfig_api.spec.changes import changes_of
 from proxyconfig_api.spec.waves import least_s
 from proxyconfig_api.status.plan import FIELDS_LIMIT, PlannedField, PlanStatus
@@ -16,10 +20,6 @@ from proxyconfig_operator.decide import agent_daemonset, pod_revisions, rollouts
 from proxyconfig_operator.decide.revisions import Verdict
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config
-from proxyconfig_operator.rollout import phase
-from proxyconfig_operator.rollout.fleet import Fleet
-from proxyconfig_operator.rollout.release import Release
-from proxyconfig_operator.rollout.request import Request
 
 
 def pending_of(config: Config, manifest: Mapping[str, Any], snapshot: Snapshot) -> PlanStatus | None:

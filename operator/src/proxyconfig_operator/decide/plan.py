@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxyconfig_api.objects import names
+from proxyconfig_api.rollout.release import given_of, goal_of
 from proxyconfig_api.spec.sections import RemovalPolicy
 from proxyconfig_api.status.plan import PlanStatus
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide import agent_daemonset, pending, placement, pod_revisions, probing, removal, revisions, rollouts
-from proxyconfig_operator.decide.node_state import given_of, goal_of
 from proxyconfig_operator.decide.removal import Leaving, Step
 from proxyconfig_operator.decide.revisions import Verdict
 from proxyconfig_operator.decide.snapshot import Snapshot

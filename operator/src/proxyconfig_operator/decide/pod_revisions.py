@@ -11,14 +11,14 @@ from typing import Any
 
 from proxyconfig_api.objects import names
 from proxyconfig_api.objects.revision import revision_of, written
+from proxyconfig_api.rollout.release import given_of, goal_of
+from proxyconfig_api.rollout.request import Fits
 from proxyconfig_api.spec import modes
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide import agent_daemonset, revisions
-from proxyconfig_operator.decide.node_state import given_of, goal_of
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config
 from proxyconfig_operator.model.writes import Apply, Delete, Resource, Write
-from proxyconfig_operator.rollout.order import Fits
 from proxyconfig_operator.rollout.planner import Step
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from proxyconfig_api.objects import names
 from proxyconfig_api.objects.nodeproxy import NodeProxy, ProbePod
+from proxyconfig_api.rollout.release import given_of
 from proxyconfig_api.spec.sections import Mode, Takeover
 from proxyconfig_api.status.rollout import ChangePhase
 from proxyconfig_operator.decide import revisions
-from proxyconfig_operator.decide.node_state import change_of, given_of
+from proxyconfig_operator.decide.node_state import change_of
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model import probe_pods
 from proxyconfig_operator.model.objects import Config

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxyconfig_api.objects.nodeproxy import NextOrder, NodeChange, NodeProxy, NodeProxySpec
+from proxyconfig_api.rollout.member import Member, Standing
+from proxyconfig_api.rollout.release import Release, given_of, goal_of
+from proxyconfig_api.rollout.request import Request
 from proxyconfig_api.spec.rollout import RETRY_ANNOTATION
 from proxyconfig_api.status.rollout import ChangePhase, RolloutStatus
 from proxyconfig_operator.decide import agent_daemonset, pod_revisions, probing
-from proxyconfig_operator.decide.node_state import Health, NodeState, change_of, given_of, goal_of
+from proxyconfig_operator.decide.node_state import Health, NodeState, change_of
 from proxyconfig_operator.decide.revisions import Verdict
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config
-from proxyconfig_operator.rollout.member import Member, Standing
 from proxyconfig_operator.rollout.planner import Step, step_of
-from proxyconfig_operator.rollout.release import Release
-from proxyconfig_operator.rollout.request import Request
 
 _NOT_APPLIED = "NotApplied"
 """For a rollout spec.rollout.progressDeadline decides when a node is late."""

@@ -7,13 +7,9 @@ way back the revision comes first where the pod can run it, as it need not wait 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from proxyconfig_operator.rollout.member import Member
-from proxyconfig_operator.rollout.release import Release
-
-Fits = Callable[[str, str], bool]
-"""Whether a revision, the first, can run in pods of a pod revision, the second; False where that is not known."""
+from proxyconfig_api.rollout.member import Member
+from proxyconfig_api.rollout.release import Release
+from proxyconfig_api.rollout.request import Fits
 
 
 def order_of(member: Member, target: Release, fits: Fits, *, back: bool) -> Release:

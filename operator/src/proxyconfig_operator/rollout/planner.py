@@ -13,13 +13,14 @@ from datetime import datetime
 
 import msgspec
 
+from proxyconfig_api.rollout import phase
+from proxyconfig_api.rollout.fleet import GOING_BACK, Fleet
+from proxyconfig_api.rollout.member import Member, Standing
+from proxyconfig_api.rollout.release import Release
+from proxyconfig_api.rollout.request import Request
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
-from proxyconfig_operator.rollout import phase, words
-from proxyconfig_operator.rollout.fleet import GOING_BACK, Fleet
-from proxyconfig_operator.rollout.member import Member, Standing
+from proxyconfig_operator.rollout import words
 from proxyconfig_operator.rollout.order import order_of
-from proxyconfig_operator.rollout.release import Release
-from proxyconfig_operator.rollout.request import Request
 
 
 @dataclass(frozen=True, slots=True)

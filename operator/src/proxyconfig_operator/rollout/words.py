@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from proxyconfig_api.rollout.fleet import Fleet
+from proxyconfig_api.rollout.member import Member
 from proxyconfig_api.status.messages import node_count
-from proxyconfig_operator.rollout.fleet import Fleet
-from proxyconfig_operator.rollout.member import Member
 
 
 def of(fleet: Fleet, moving: Sequence[Member], *, complete: bool) -> str:

@@ -11,12 +11,12 @@ from typing import Literal
 
 from proxyconfig_api.objects.nodeproxy import Action
 from proxyconfig_api.objects.proxyconfig import ProxyConfigStatus
+from proxyconfig_api.rollout.release import release_of
 from proxyconfig_api.status.conditions import Condition, is_true
 from proxyconfig_api.status.messages import node_count, nodes
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide.plan import Plan
 from proxyconfig_operator.decide.removal import Step
-from proxyconfig_operator.rollout.release import release_of
 from proxyconfig_operator.status.conditions import GO_WITHOUT
 
 ALARMS = ("Stalled", "Degraded", "Overlapping")

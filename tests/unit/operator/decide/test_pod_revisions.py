@@ -10,13 +10,13 @@ from tests.unit.operator.cluster import Cluster
 
 from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects.revision import revision_of
+from proxyconfig_api.rollout.request import Fits
 from proxyconfig_operator.decide import agent_daemonset
 from proxyconfig_operator.decide.plan import plan_of
 from proxyconfig_operator.decide.pod_revisions import fits_of
 from proxyconfig_operator.decide.snapshot import Snapshot
 from proxyconfig_operator.model.objects import Config, Revision
 from proxyconfig_operator.model.writes import Apply, Resource
-from proxyconfig_operator.rollout.order import Fits
 
 
 def stored(each: Config) -> tuple[Revision, Revision]:

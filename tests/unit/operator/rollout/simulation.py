@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from proxyconfig_api.encoding import codec
+from proxyconfig_api.rollout.member import Member, Standing
+from proxyconfig_api.rollout.release import NONE, Release, previous_of
+from proxyconfig_api.rollout.request import Request
 from proxyconfig_api.spec.rollout import OnFailure, Rollout
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
-from proxyconfig_operator.rollout.member import Member, Standing
 from proxyconfig_operator.rollout.planner import Step, step_of
-from proxyconfig_operator.rollout.release import NONE, Release, previous_of
-from proxyconfig_operator.rollout.request import Request
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 APPLY_S, START_S = 3, 2

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.unit.operator.rollout.simulation import PATIENCE_S, START_S, SimNode, Simulation, settings
 
+from proxyconfig_api.rollout.release import Release
 from proxyconfig_api.status.rollout import RolloutPhase
-from proxyconfig_operator.rollout.release import Release
 
 
 def installed(nodes: int = 10, **fields: Any) -> Simulation:

@@ -6,8 +6,8 @@ import pytest
 from tests.unit.operator.rollout.simulation import SimNode, Simulation, settings
 from tests.unit.operator.rollout.test_planner import installed, sizes
 
+from proxyconfig_api.rollout.release import Release
 from proxyconfig_api.status.rollout import RolloutPhase
-from proxyconfig_operator.rollout.release import Release
 
 
 def test_pods_are_replaced_in_waves_with_a_canary_first() -> None:

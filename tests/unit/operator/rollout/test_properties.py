@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tests.unit.operator.rollout.simulation import SimNode, Simulation
 from tests.unit.operator.rollout.simulation import settings as rollout
 
+from proxyconfig_api.rollout.member import Standing
+from proxyconfig_api.rollout.release import Release
 from proxyconfig_api.status.rollout import RolloutPhase
-from proxyconfig_operator.rollout.member import Standing
-from proxyconfig_operator.rollout.release import Release
 
 NAMES = [f"n{number:02}" for number in range(12)]
 REVISIONS, PODS = ["r1", "r2", "r3"], ["p1", "p2", "p3"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from proxyconfig_api.objects.nodeproxy import Action, NodeProxy
 from proxyconfig_api.status.rollout import RolloutStatus
 
 
@@ -27,3 +28,16 @@ def release_of(status: RolloutStatus) -> Release:
 def previous_of(status: RolloutStatus) -> Release:
     """The last one whose rollout was complete."""
     return Release(status.previous_revision, status.previous_pod_revision)
+
+
+def given_of(proxy: NodeProxy | None, config: str) -> Release:
+    """The release of `config` that a node was given; empty if none."""
+    ours = proxy is not None and proxy.spec.config_name == config and proxy.spec.action is Action.APPLY
+    return Release(proxy.spec.revision_name, proxy.spec.pod_revision) if proxy is not None and ours else Release()
+
+
+def goal_of(proxy: NodeProxy | None, config: str) -> Release:
+    """The release of `config` that a node is on its way to; the one that it was given where nothing follows that."""
+    following = proxy.spec.next if proxy is not None else None
+    given = given_of(proxy, config)
+    return Release(following.revision_name, following.pod_revision) if given and following is not None else given

@@ -12,12 +12,12 @@ from datetime import datetime
 
 import msgspec
 
+from proxyconfig_api.rollout.fleet import GOING_BACK, Fleet
+from proxyconfig_api.rollout.member import Member
+from proxyconfig_api.rollout.release import NONE, Release, previous_of, release_of
+from proxyconfig_api.rollout.request import Request
 from proxyconfig_api.spec.rollout import OnFailure
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
-from proxyconfig_operator.rollout.fleet import GOING_BACK, Fleet
-from proxyconfig_operator.rollout.member import Member
-from proxyconfig_operator.rollout.release import NONE, Release, previous_of, release_of
-from proxyconfig_operator.rollout.request import Request
 
 
 def begun(request: Request, before: RolloutStatus | None, members: Sequence[Member], now: datetime) -> RolloutStatus:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from proxyconfig_api.rollout.release import Release
 from proxyconfig_api.spec.rollout import Rollout
-from proxyconfig_operator.rollout.order import Fits
-from proxyconfig_operator.rollout.release import Release
+
+Fits = Callable[[str, str], bool]
+"""Whether a revision, the first, can run in pods of a pod revision, the second; False where that is not known."""
 
 
 def _anything_fits(_revision: str, _pod_revision: str) -> bool:

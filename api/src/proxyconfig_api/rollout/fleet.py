@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from proxyconfig_api.rollout.member import Member, Standing
+from proxyconfig_api.rollout.release import NONE, Release, previous_of, release_of
+from proxyconfig_api.rollout.request import Request
 from proxyconfig_api.spec.waves import limit_of, waves_of
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
-from proxyconfig_operator.rollout.member import Member, Standing
-from proxyconfig_operator.rollout.release import NONE, Release, previous_of, release_of
-from proxyconfig_operator.rollout.request import Request
 
 Wave = tuple[Member, ...]
 GOING_BACK = (RolloutPhase.ROLLING_BACK, RolloutPhase.ROLLED_BACK)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from proxyconfig_operator.rollout.release import NONE, Release
+from proxyconfig_api.rollout.release import NONE, Release
 
 
 class Standing(enum.Enum):
