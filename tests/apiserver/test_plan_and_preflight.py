@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from tests.apiserver.objects import CONFIGS, NODES, Api, config, node
+from tests.apiserver.expect import is_ready, soon
+from tests.apiserver.fleet import Fleet
+from tests.apiserver.objects import CONFIGS, NODES, PROXIES, Api, config, node
 from tests.cluster.controlplane import ControlPlane
 
 from proxyconfig_cli.app.main import main
@@ -21,6 +24,8 @@ SERVICES, MAPS = "/api/v1/namespaces/default/services", "/api/v1/namespaces/kube
 
 @pytest.fixture(autouse=True)
 def _clean(api: Api) -> Iterator[None]:
+    for path in (CONFIGS, PROXIES):
+        api.names(path)  # which waits for a server that has just been given CRDs
     yield
     for path in (f"{SERVICES}/shop", f"{MAPS}/kube-proxy"):
         api.delete(path)
@@ -41,19 +46,95 @@ _INFO = dict.fromkeys(
 ) | {"operatingSystem": "linux"}
 
 
-def test_a_plan_shows_fields_nodes_and_waves_and_changes_nothing(plane: ControlPlane, api: Api) -> None:
+def test_a_plan_shows_fields_and_nodes_and_changes_nothing(plane: ControlPlane, api: Api) -> None:
     for name in ("n1", "n2", "n3"):
         join(api, name)
     first = invoke(plane, "plan", "-f", "-", given=config("default", rollout={}))
+    assert first.exit_code == 0, first.output
     assert first.stdout.splitlines()[1].startswith("3 nodes join: n1, n2, n3")
     api.apply(f"{CONFIGS}/default", config("default", rollout={}))
     result = invoke(plane, "plan", "-f", "-", given=config("default", mode="iptables", rollout={}))
     assert result.exit_code == 0, result.output
     lines = [line.split(maxsplit=3) for line in result.stdout.splitlines()]
     assert lines[1][:3] == ["mode", "<default>", "iptables"]
-    assert "and new pods go to 3 nodes in 3 waves, which take 30s or longer" in result.stdout
+    assert "goes to 3 nodes at once: there is nothing to go back to yet" in result.stdout, "no operator has given them anything"
     assert api.have(f"{CONFIGS}/default")["spec"]["mode"] == "nftables"
     assert invoke(plane, "plan", "-f", "-", given=config("default", rollout={})).stdout == "default: nothing changes\n"
+
+
+def said(plane: ControlPlane, **spec: Any) -> str:
+    """The last sentence of a plan without the name of the revision: how its nodes get it."""
+    result = invoke(plane, "plan", "-f", "-", given=config("default", **spec))
+    assert result.exit_code == 0, result.output
+    return re.sub(r"default-[0-9a-f]{10}", "R", result.stdout.splitlines()[-1])
+
+
+@pytest.mark.usefixtures("operator")
+def test_what_a_plan_says_is_what_the_operator_does(plane: ControlPlane, api: Api, fleet: Fleet) -> None:
+    fleet.join("n1", "n2", "n3", "n4")
+    fleet.join("e1", "e2", pool="edge")
+    fleet.join("w1", "w2", **{"kubernetes.io/os": "windows"})
+    api.apply(f"{CONFIGS}/edge", config("edge", priority=1, nodeSelector={"matchLabels": {"pool": "edge"}}))
+    waves = {"holdPeriod": "0s", "maxUnavailable": 1}
+    api.apply(f"{CONFIGS}/default", config("default", rollout=waves))
+    is_ready(api, "default", 4)
+    is_ready(api, "edge", 2)
+
+    minimum = {"conntrack": {"min": 262144}, "rollout": waves}
+    assert said(plane, **minimum) == "Revision R goes to 4 nodes in 4 waves, which take 0s or longer"
+    api.apply(f"{CONFIGS}/default", config("default", **minimum))
+    assert is_ready(api, "default", 4)["rollout"]["waves"] == 4
+
+    debug = minimum | {"agent": {"logLevel": "debug"}}
+    assert said(plane, **debug) == "New pods go to 4 nodes in 4 waves, which take 0s or longer"
+    fleet.die("n4")
+    down = "; 1 node that is down or not ready gets that afterwards: n4"
+    assert said(plane, **debug) == f"New pods go to 3 nodes in 3 waves, which take 0s or longer{down}"
+    api.apply(f"{CONFIGS}/default", config("default", **debug))
+    assert phase(api, "Complete")["waves"] == 3
+
+
+@pytest.mark.usefixtures("operator")
+def test_after_a_rollback_a_plan_counts_what_nodes_have(plane: ControlPlane, api: Api, fleet: Fleet) -> None:
+    fleet.join("n1", "n2", "n3")
+    waves = {"holdPeriod": "0s", "maxUnavailable": 1}
+    api.apply(f"{CONFIGS}/default", config("default", rollout=waves))
+    is_ready(api, "default", 3)
+    fleet.going_back |= {"n1", "n2", "n3"}
+    api.apply(f"{CONFIGS}/default", config("default", rollout=waves, mode="iptables"))
+    phase(api, "RolledBack")
+    assert said(plane, rollout=waves) == "Revision R goes to no node: 3 nodes have that already"
+    other = {"mode": "iptables", "conntrack": {"min": 262144}}
+    assert said(plane, rollout=waves, **other) == "Revision R and new pods go to 3 nodes in 3 waves, which take 0s or longer"
+    paused = said(plane, rollout=waves | {"paused": True}, **other)
+    assert paused.startswith(
+        "Revision R and new pods go to no node while spec.rollout.paused is true; when it is resumed, to 3 nodes in 3 waves"
+    )
+
+    orders = [each["metadata"]["generation"] for each in api.every(PROXIES)]
+    api.apply(f"{CONFIGS}/default", config("default", rollout=waves))
+    is_ready(api, "default", 3)
+    assert phase(api, "Complete")["previousRevision"]
+    assert [each["metadata"]["generation"] for each in api.every(PROXIES)] == orders
+
+
+def phase(api: Api, name: str) -> Any:
+    """The rollout of the newest generation once it is in a phase."""
+
+    def reached() -> Any:
+        found = api.have(f"{CONFIGS}/default")
+        status = found["status"]
+        assert status["observedGeneration"] == found["metadata"]["generation"]
+        assert status["rollout"]["phase"] == name, status["rollout"]
+        return status["rollout"]
+
+    return soon(reached)
+
+
+def test_a_plan_names_the_selector_that_selects_no_node(plane: ControlPlane, api: Api) -> None:
+    join(api, "n1")
+    none = said(plane, nodeSelector={"matchExpressions": [{"key": "pool", "operator": "In", "values": ["a", "b"]}]})
+    assert none == "default gets no node: spec.nodeSelector (pool in (a,b)) selects none of 1 Linux node"
 
 
 def test_a_plan_that_the_api_server_refuses_is_one_sentence(plane: ControlPlane) -> None:

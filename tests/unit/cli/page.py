@@ -17,7 +17,10 @@ from click.testing import CliRunner
 from tests.support.documents import document
 from tests.unit.cli.apiserver import Object, Objects, serving
 
+from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects.names import CONFIG_LABEL
+from proxyconfig_api.objects.revision import revision_of
+from proxyconfig_api.spec.sections import ProxyConfigSpec
 from proxyconfig_cli.app.completion import completions
 from proxyconfig_cli.app.main import PROGRAM, main
 from proxyconfig_cli.commands.candidates import ENOUGH_S
@@ -55,7 +58,7 @@ SESSIONS = {
         "import --from flags --mode nftables -- --proxy-mode=iptables --cluster-cidr=10.244.0.0/16",
     ),
     "preflight": ("preflight --mode nftables",),
-    "plan": ("plan -f proxyconfig.yaml",),
+    "plan": ("plan -f proxyconfig.yaml", "plan -f paused.yaml"),
     "takeover start": ("takeover start -f takeover.yaml",),
     "takeover status": ("takeover status",),
     "takeover undo": ("takeover undo",),
@@ -104,13 +107,14 @@ def _output(session: str) -> str:
         (Path(folder) / "config.conf").write_text(CONFIGURATION.read_text())
         (Path(folder) / "takeover.yaml").write_text(yaml.safe_dump(proxyconfig(TAKEOVER)))
         (Path(folder) / "proxyconfig.yaml").write_text(yaml.safe_dump(proxyconfig({**SPEC, "mode": "iptables"})))
+        (Path(folder) / "paused.yaml").write_text(yaml.safe_dump(proxyconfig({**SPEC, "rollout": {"paused": True}})))
         words = [f"{folder}/{word}" if word in FILES else word for word in shlex.split(session)]
         where = words.index("--") if "--" in words else len(words)
         result = CliRunner().invoke(main, [*words[:where], "--kubeconfig", str(kubeconfig), *words[where:]], terminal_width=WIDTH)
     return result.output.replace(f"{folder}/", "")
 
 
-FILES = ("config.conf", "proxyconfig.yaml", "takeover.yaml")
+FILES = ("config.conf", "paused.yaml", "proxyconfig.yaml", "takeover.yaml")
 TAKEOVER: Object = {"mode": "iptables", "rollout": {"holdPeriod": "0s", "maxUnavailable": "50%"}}
 SPEC: Object = {"mode": "nftables", "conntrack": {"min": 262144}}
 _GROUP, _OURS = "/apis/proxyconfig.dev/v1alpha1", "namespaces/proxyconfig-system"
@@ -151,11 +155,23 @@ def assign(held: Objects, path: str) -> None:
         held.collections[f"{_GROUP}/nodeproxies"].append(node_proxy(name, 2))
 
 
+def revision_name(number: int) -> str:
+    """Of the first spec, which said nothing, and of the one that is rolled out."""
+    return revision_of("default", codec.decode({} if number == 1 else SPEC, ProxyConfigSpec)).name
+
+
 STATUS: Object = {
     "observedGeneration": 2,
-    "revision": "default-2",
+    "revision": revision_name(2),
     "nodes": {"desired": 6, "updated": 2, "ready": 6},
-    "rollout": {"revision": "default-2", "phase": "Progressing", "wave": 2, "waves": 6, "updated": 2},
+    "rollout": {
+        "revision": revision_name(2),
+        "previousRevision": revision_name(1),
+        "phase": "Progressing",
+        "wave": 2,
+        "waves": 6,
+        "updated": 2,
+    },
 }
 
 
@@ -167,7 +183,7 @@ def proxyconfig(spec: Object) -> Object:
 
 def node(name: str, kernel: str) -> Object:
     zone = "abc"[int(name[-1]) % 3]
-    labels = {"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": zone}
+    labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "topology.kubernetes.io/zone": zone}
     ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status"}
     status = {"nodeInfo": {"kernelVersion": kernel, "operatingSystem": "linux"}, "conditions": [ready]}
     return {"metadata": {"name": name, "labels": labels}, "status": status}
@@ -184,15 +200,15 @@ def proxy_pod(name: str) -> Object:
 
 
 def node_proxy(name: str, number: int) -> Object:
-    spec = {"configName": "default", "revisionName": f"default-{number}"}
+    spec = {"configName": "default", "revisionName": revision_name(number)}
     ready = {"type": "Ready", "status": "True", "reason": "Synced", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
-    return {"metadata": {"name": name}, "spec": spec, "status": {"observedRevision": f"default-{number}", "conditions": [ready]}}
+    return {"metadata": {"name": name}, "spec": spec, "status": {"observedRevision": revision_name(number), "conditions": [ready]}}
 
 
 def revision(number: int, spec: Object, days: int) -> Object:
     created = datetime.now(UTC) - timedelta(days=days, minutes=5)
     labels = {CONFIG_LABEL: "default", COMPONENT_LABEL: COMPONENT}
-    metadata = {"name": f"default-{number}", "creationTimestamp": created.isoformat(timespec="seconds"), "labels": labels}
+    metadata = {"name": revision_name(number), "creationTimestamp": created.isoformat(timespec="seconds"), "labels": labels}
     return {"metadata": metadata, "revision": number, "data": {"spec": spec}}
 
 

@@ -34,6 +34,18 @@ class Requirement(msgspec.Struct, frozen=True, rename="camel"):
             case Operator.DOES_NOT_EXIST:
                 return self.key not in labels
 
+    def __str__(self) -> str:
+        """As kubectl writes it, and takes it with `-l`."""
+        match self.operator:
+            case Operator.IN:
+                return f"{self.key} in ({','.join(self.values)})"
+            case Operator.NOT_IN:
+                return f"{self.key} notin ({','.join(self.values)})"
+            case Operator.EXISTS:
+                return self.key
+            case Operator.DOES_NOT_EXIST:
+                return f"!{self.key}"
+
 
 class LabelSelector(msgspec.Struct, frozen=True, rename="camel"):
     """All parts must hold; without any part, everything matches."""
@@ -45,3 +57,7 @@ class LabelSelector(msgspec.Struct, frozen=True, rename="camel"):
         return all(labels.get(key) == value for key, value in self.match_labels.items()) and all(
             requirement.matches(labels) for requirement in self.match_expressions
         )
+
+    def __str__(self) -> str:
+        """As kubectl writes it, and takes it with `-l`; empty if it has no part."""
+        return ",".join([*(f"{key}={value}" for key, value in self.match_labels.items()), *map(str, self.match_expressions)])

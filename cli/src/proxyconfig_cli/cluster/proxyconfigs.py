@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from proxyconfig_api.encoding import codec
+from proxyconfig_api.encoding.errors import InvalidSpec
 from proxyconfig_api.objects import names
+from proxyconfig_api.objects.assignment import kept
 from proxyconfig_api.objects.metadata import Metadata
 from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_api.objects.proxyconfig import ProxyConfig
@@ -64,8 +66,15 @@ async def find(client: ApiClient, name: str) -> ProxyConfig | None:
         return None
 
 
-async def revisions(client: ApiClient, config: str, namespace: str) -> tuple[Revision, ...]:
-    selector = f"{names.CONFIG_LABEL}={config},{COMPONENT_LABEL}={COMPONENT}"
+async def others(client: ApiClient, name: str) -> tuple[ProxyConfig, ...]:
+    """All ProxyConfigs but one, as the operator takes them: one that it does not understand keeps the nodes that it has."""
+    found = await listed(client, path_of(names.API_VERSION, "proxyconfigs"), dict[str, Any])
+    return tuple(_understood(each) for each in found if each["metadata"]["name"] != name)
+
+
+async def revisions(client: ApiClient, config: str, namespace: str, component: str = COMPONENT) -> tuple[Revision, ...]:
+    """Of what its nodes do, or of another component of it."""
+    selector = f"{names.CONFIG_LABEL}={config},{COMPONENT_LABEL}={component}"
     return await listed(client, path_of("apps/v1", "controllerrevisions", namespace=namespace), Revision, selector)
 
 
@@ -148,6 +157,13 @@ def known(name: str) -> Iterator[None]:
         if not is_missing(error):
             raise
         raise Missing(f"there is no ProxyConfig {name}: kubectl get kpx lists them") from None
+
+
+def _understood(manifest: dict[str, Any]) -> ProxyConfig:
+    try:
+        return ProxyConfig.parse(manifest)
+    except InvalidSpec:
+        return kept(manifest)
 
 
 def _path(name: str) -> str:

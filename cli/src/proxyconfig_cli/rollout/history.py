@@ -9,15 +9,16 @@ from typing import Any
 import msgspec
 
 from proxyconfig_api.objects.metadata import Metadata
+from proxyconfig_api.objects.names import POD_REVISION_LABEL
 from proxyconfig_api.objects.nodeproxy import NodeProxy
 from proxyconfig_api.spec.changes import changed
 
-COMPONENT_LABEL, COMPONENT = "app.kubernetes.io/component", "revision"
-"""Of our ControllerRevisions, as the operator makes them."""
+COMPONENT_LABEL, COMPONENT, POD_COMPONENT = "app.kubernetes.io/component", "revision", "pod-template"
+"""Of our ControllerRevisions, as the operator makes them: of what a node does, and of the agents' pods."""
 
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True):
-    """A ControllerRevision. `data.spec` has what differs from the defaults of a ProxyConfig."""
+    """A ControllerRevision. `data.spec` has what differs from the defaults of a ProxyConfig; for pods: in the section agent."""
 
     metadata: Metadata
     revision: int
@@ -27,6 +28,12 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True):
     def spec(self) -> Mapping[str, Any]:
         spec: Mapping[str, Any] = self.data.get("spec", {})
         return spec
+
+    @property
+    def pod_revision(self) -> str:
+        """The name of the pods' template; empty for a revision of what a node does."""
+        labels = self.data.get("template", {}).get("metadata", {}).get("labels", {})
+        return str(labels.get(POD_REVISION_LABEL, ""))
 
 
 @dataclass(frozen=True, slots=True)

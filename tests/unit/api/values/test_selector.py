@@ -35,3 +35,18 @@ def expression(key: str, operator: str, *values: str) -> dict[str, Any]:
 )
 def test_a_selector_matches_as_in_kubernetes(selector: dict[str, Any], matches: bool) -> None:
     assert codec.decode(selector, LabelSelector).matches(LABELS) is matches
+
+
+@pytest.mark.parametrize(
+    ("selector", "words"),
+    [
+        ({}, ""),
+        ({"matchLabels": {"pool": "edge", "zone": "a"}}, "pool=edge,zone=a"),
+        ({"matchLabels": {"pool": "edge"}, **expression("zone", "In", "a", "b")}, "pool=edge,zone in (a,b)"),
+        (expression("zone", "NotIn", "a"), "zone notin (a)"),
+        (expression("zone", "Exists"), "zone"),
+        (expression("zone", "DoesNotExist"), "!zone"),
+    ],
+)
+def test_a_selector_is_written_as_kubectl_takes_it(selector: dict[str, Any], words: str) -> None:
+    assert str(codec.decode(selector, LabelSelector)) == words

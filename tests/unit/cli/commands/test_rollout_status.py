@@ -6,7 +6,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 from tests.unit.cli.apiserver import Objects, serving
-from tests.unit.cli.page import STATUS, cluster
+from tests.unit.cli.page import STATUS, cluster, revision_name
 
 from proxyconfig_cli.app.main import main
 
@@ -37,7 +37,7 @@ def test_a_rollout_is_followed_over_a_restart_of_the_api_server(tmp_path: Path) 
         "the API server is away: the server is told to refuse (HTTP 503); trying again",
         "the API server answers again",
     ]
-    assert result.stdout.splitlines()[-1] == "default: revision default-2 is healthy on 6 nodes"
+    assert result.stdout.splitlines()[-1] == f"default: revision {revision_name(2)} is healthy on 6 nodes"
 
 
 def test_the_timeout_holds_while_the_api_server_is_away(tmp_path: Path) -> None:
