@@ -27,7 +27,7 @@ cli: venv ## kubectl-proxyconfig as one file, dist/kubectl-proxyconfig
 	rm -rf dist/cli
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --target dist/cli -r requirements/cli.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target dist/cli ./api ./client ./cli
-	$(BIN)/shiv --site-packages dist/cli --console-script kubectl-proxyconfig --python '/usr/bin/env python3' --output-file dist/kubectl-proxyconfig
+	$(BIN)/shiv --site-packages dist/cli --entry-point proxyconfig_cli.app.single:run --python '/usr/bin/env python3' --output-file dist/kubectl-proxyconfig
 	rm -rf dist/cli
 
 check: venv ## lint, types, layers

@@ -91,15 +91,20 @@ def test_the_command_line_is_one_file_that_starts_without_this_environment(wheel
     site, program = tmp_path / "site", tmp_path / "kubectl-proxyconfig"
     site.mkdir()
     _install("cli", wheels, site)
-    shiv = [sys.executable, "-m", "shiv.cli", "--site-packages", str(site), "--console-script", "kubectl-proxyconfig"]
+    shiv = [sys.executable, "-m", "shiv.cli", "--site-packages", str(site), "--entry-point", "proxyconfig_cli.app.single:run"]
     subprocess.run([*shiv, "--python", f"{sys.executable} -I", "--output-file", str(program)], check=True, capture_output=True)
     shutil.rmtree(site)
-    command = [str(program), "import", "--from", "flags", "--", "--proxy-mode=ipvs"]
-    done = subprocess.run(
-        command, env={"SHIV_ROOT": str(tmp_path / "root"), "PATH": "/nowhere"}, capture_output=True, text=True, check=False
-    )
+    completion = program.with_name("kubectl_complete-proxyconfig")
+    completion.symlink_to(program.name)
+    assert "mode: ipvs" in _printed(program, "import", "--from", "flags", "--", "--proxy-mode=ipvs")
+    assert _printed(completion, "rollout", "hist") == "history\twhat there was before\n:4\n"
+
+
+def _printed(program: Path, *words: str) -> str:
+    environment = {"SHIV_ROOT": str(program.with_name("root")), "PATH": "/nowhere"}
+    done = subprocess.run([str(program), *words], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "mode: ipvs" in done.stdout
+    return done.stdout
 
 
 def _install(package: str, wheels: Path, site: Path) -> None:
