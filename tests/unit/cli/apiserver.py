@@ -42,10 +42,11 @@ class Objects:
         known = self.find_one(path)
         if known is None and "apply-patch" not in method:
             return None
+        made = body if method == "PUT" else _merged(_left(known or {}, method), body)
         if "dryRun" not in query:
-            self._put(path, body if method == "PUT" else _merged(_left(known or {}, method), body))
+            self._put(path, made)
             self.written(path)
-        return body
+        return made
 
     def delete(self, path: str) -> Object | None:
         found = self.objects.pop(path, None)

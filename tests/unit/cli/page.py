@@ -36,9 +36,11 @@ A plugin of kubectl for administrators: from kube-proxy to ProxyConfigs, and cha
 ```
 pip install ./api ./client ./cli     # kubectl-proxyconfig and kubectl_complete-proxyconfig, both on the PATH
 make cli                             # or one file, dist/kubectl-proxyconfig, for the Python version and the platform it was made on
+ln -s kubectl-proxyconfig dist/kubectl_complete-proxyconfig     # its completion
 ```
 It reads the kubeconfig that kubectl reads, and needs the rights of the objects that it shows or changes. Exit codes: 0 done;
-1 failed, or something found; 2 wrong use.
+1 failed, or something found; 2 wrong use; 130 interrupted. Flags are written as kubectl's: `-o=json` is `-o json`, and --kubeconfig,
+--context and -n may stand before the command.
 [migrate.md](migrate.md) has the steps of a migration.
 """
 

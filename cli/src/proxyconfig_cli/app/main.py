@@ -1,6 +1,6 @@
 """`kubectl proxyconfig`: the commands together, and errors as sentences.
 
-Exit codes: 0 done; 1 failed, or differences or problems found; 2 wrong use.
+Exit codes: 0 done; 1 failed, or differences or problems found; 2 wrong use; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -11,18 +11,27 @@ import click
 
 from proxyconfig_api.encoding.errors import InvalidSpec
 from proxyconfig_cli import __version__
+from proxyconfig_cli.app.commandline import as_click
 from proxyconfig_cli.commands import import_command, plan_command, preflight_command, rollout_command, takeover_command
 from proxyconfig_client.connection.errors import ClientError
 
 PROGRAM = "kubectl proxyconfig"
+INTERRUPTED = 130
+"""As shells have it: 128 and the number of SIGINT."""
 
 
 class Commands(click.Group):
     """A group whose commands end with a sentence instead of a traceback for what a person can mend."""
 
-    def invoke(self, context: click.Context) -> Any:
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, as_click(args, self))
+
+    def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(context)
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Interrupted", err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from None
         except InvalidSpec as error:
             raise click.ClickException("; ".join(map(str, error.problems))) from None
         except ClientError as error:
@@ -40,7 +49,8 @@ def main() -> None:
 
     \b
     Completion: put kubectl_complete-proxyconfig on PATH, beside kubectl-proxyconfig; kubectl asks it.
-    Exit codes: 0 done; 1 failed, or something found; 2 wrong use.
+    Of the single file, that is a link: ln -s kubectl-proxyconfig kubectl_complete-proxyconfig
+    Exit codes: 0 done; 1 failed, or something found; 2 wrong use; 130 interrupted.
     """
 
 

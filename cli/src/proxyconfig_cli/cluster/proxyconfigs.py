@@ -43,6 +43,10 @@ class _Named(msgspec.Struct, frozen=True):
     metadata: Metadata
 
 
+class _Written(msgspec.Struct, frozen=True):
+    metadata: dict[str, Any]
+
+
 class _Names(msgspec.Struct, frozen=True):
     items: tuple[_Named, ...] = ()
 
@@ -119,13 +123,14 @@ async def schema(client: ApiClient) -> dict[str, Any]:
     return found
 
 
-async def set_paused(client: ApiClient, name: str, *, paused: bool) -> None:
-    await _patch(client, name, {"spec": {"rollout": {"paused": paused}}})
+async def set_paused(client: ApiClient, name: str, *, paused: bool) -> dict[str, Any]:
+    """Return the metadata of what is there now."""
+    return await _patch(client, name, {"spec": {"rollout": {"paused": paused}}})
 
 
-async def retry(client: ApiClient, name: str, stamp: str) -> None:
-    """Start a failed rollout of the same revision again."""
-    await _patch(client, name, {"metadata": {"annotations": {RETRY_ANNOTATION: stamp}}})
+async def retry(client: ApiClient, name: str, stamp: str) -> dict[str, Any]:
+    """Start a failed rollout of the same revision again. Return the metadata of what is there now."""
+    return await _patch(client, name, {"metadata": {"annotations": {RETRY_ANNOTATION: stamp}}})
 
 
 async def replace_spec(client: ApiClient, config: dict[str, Any], spec: dict[str, Any], *, dry_run: bool) -> None:
@@ -141,9 +146,10 @@ async def replace_spec(client: ApiClient, config: dict[str, Any], spec: dict[str
         raise Refused(f"the ProxyConfig {name} was changed meanwhile: look at it and try again") from None
 
 
-async def _patch(client: ApiClient, name: str, body: dict[str, Any]) -> None:
+async def _patch(client: ApiClient, name: str, body: dict[str, Any]) -> dict[str, Any]:
     with known(name):
-        await client.call("PATCH", _path(name), query={"fieldManager": MANAGER}, body=body, content_type=_MERGE)
+        answer = await client.call("PATCH", _path(name), query={"fieldManager": MANAGER}, body=body, content_type=_MERGE)
+    return msgspec.json.decode(answer, type=_Written).metadata
 
 
 @contextlib.contextmanager

@@ -17,11 +17,12 @@ from proxyconfig_cli.cluster.connection import Connection
 from proxyconfig_cli.cluster.retries import POLL_S, Retries
 from proxyconfig_cli.commands import candidates
 from proxyconfig_cli.commands.options import asynchronous, config_name, connection, examples
+from proxyconfig_cli.commands.pausing import pause, resume, retry
 from proxyconfig_cli.output.age import age
 from proxyconfig_cli.output.formats import formatted
 from proxyconfig_cli.output.table import table
 from proxyconfig_cli.rollout.history import Entry, entries
-from proxyconfig_cli.rollout.progress import Outcome, progress
+from proxyconfig_cli.rollout.progress import Outcome, as_object, progress
 from proxyconfig_cli.rollout.undo import changes, owner, target, undone
 
 _cluster = connection(names.NAMESPACE, "the operator")
@@ -47,14 +48,15 @@ def command() -> None:
 @command.command(
     "status",
     short_help="how far it is; waits for its end",
-    epilog=examples("rollout status", "rollout status edge --timeout 10m", "rollout status --watch=false"),
+    epilog=examples("rollout status", "rollout status edge --timeout 10m", "rollout status --watch=false -o json"),
 )
 @config_name
-@click.option("-w", "--watch", type=bool, default=True, show_default=True, help="Wait for the end of the rollout")
+@click.option("-w", "--watch", type=bool, default=True, show_default=True, metavar="[=BOOLEAN]", help="Wait for the end of the rollout")
 @click.option("--timeout", "within_s", type=Seconds(), default="0s", show_default=True, help="How long to wait; 0s is without end")
+@click.option("-o", "--output", type=click.Choice(["json", "yaml"]), help="Format, of what is there at the end  [default: sentences]")
 @_cluster
 @asynchronous
-async def status(*, name: str, watch: bool, within_s: float, connection: Connection) -> None:
+async def status(*, name: str, watch: bool, within_s: float, output: str | None, connection: Connection) -> None:
     """Show how far the rollout of the ProxyConfig NAME is, and wait for its end, also while the API server is away.
 
     Exit code 1 if it failed, was rolled back or did not end in time.
@@ -63,10 +65,13 @@ async def status(*, name: str, watch: bool, within_s: float, connection: Connect
     retries = Retries(partial(click.echo, err=True), until=deadline if within_s else math.inf)
     async with connection.open() as client:
         while True:
-            now = progress(await retries.ask(partial(proxyconfigs.one, client, name)))
+            config = await retries.ask(partial(proxyconfigs.one, client, name))
+            now = progress(config)
+            if output and (now.outcome is not Outcome.UNDERWAY or not watch):
+                click.echo(formatted(as_object(config), output), nl=False)
             if now.outcome is Outcome.FAILED:
                 raise click.ClickException(now.message)
-            if now.message != last:
+            if not output and now.message != last:
                 click.echo(_coloured(now.message, now.outcome))
                 last = now.message
             if now.outcome is Outcome.COMPLETE or not watch:
@@ -102,37 +107,8 @@ async def history(*, name: str, number: int, output: str | None, connection: Con
         click.echo(_history_table(listed, wide=output == "wide"), nl=False)
 
 
-@command.command("pause", short_help="change no further node", epilog=examples("rollout pause", "rollout pause edge"))
-@config_name
-@_cluster
-@asynchronous
-async def pause(*, name: str, connection: Connection) -> None:
-    """Stop the rollout of the ProxyConfig NAME: no further node changes until it is resumed."""
-    async with connection.open() as client:
-        await proxyconfigs.set_paused(client, name, paused=True)
-    click.echo(f"proxyconfig {name} paused")
-
-
-@command.command("resume", short_help="go on", epilog=examples("rollout resume", "rollout resume edge"))
-@config_name
-@_cluster
-@asynchronous
-async def resume(*, name: str, connection: Connection) -> None:
-    """Resume the paused rollout of the ProxyConfig NAME."""
-    async with connection.open() as client:
-        await proxyconfigs.set_paused(client, name, paused=False)
-    click.echo(f"proxyconfig {name} resumed")
-
-
-@command.command("retry", short_help="start a failed one again", epilog=examples("rollout retry", "rollout retry edge"))
-@config_name
-@_cluster
-@asynchronous
-async def retry(*, name: str, connection: Connection) -> None:
-    """Start a failed rollout of the ProxyConfig NAME again, with the same spec."""
-    async with connection.open() as client:
-        await proxyconfigs.retry(client, name, datetime.now(UTC).isoformat(timespec="milliseconds"))
-    click.echo(f"proxyconfig {name} will be rolled out again")
+for _each in (pause, resume, retry):
+    command.add_command(_each)
 
 
 @command.command(

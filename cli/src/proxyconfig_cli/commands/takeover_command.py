@@ -7,6 +7,7 @@ from typing import Any, TextIO
 
 import click
 
+from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects.proxyconfig import ProxyConfig
 from proxyconfig_api.spec.sections import RemovalPolicy, Takeover
 from proxyconfig_api.status.messages import node_count
@@ -67,18 +68,25 @@ async def start(*, file: TextIO, daemonset: str, connection: Connection) -> None
     click.echo(taking.result(fleet))
 
 
-@command.command("status", short_help="how far it is", epilog=examples("takeover status", "takeover status edge"))
+@command.command("status", short_help="how far it is", epilog=examples("takeover status", "takeover status edge -o json"))
 @config_name
 @_daemonset
+@click.option("-o", "--output", type=click.Choice(["json", "yaml"]), help="Format  [default: sentences]")
 @_kube_proxy
 @asynchronous
-async def status(*, name: str, daemonset: str, connection: Connection) -> None:
+async def status(*, name: str, daemonset: str, output: str | None, connection: Connection) -> None:
     """Show which nodes the ProxyConfig NAME serves, and what keeps the others."""
     async with connection.open() as client:
         config = await proxyconfigs.one(client, name)
         found = await cluster.daemonset(client, connection.namespace, daemonset)
         proxies = {proxy.metadata.name: proxy for proxy in await proxyconfigs.nodes(client, name)}
     late = turns.waiting(sorted(proxies), proxies)
+    if output:
+        kept_off = None if found is None else affinity.is_there(found[0])
+        counts = {"nodes": len(proxies), "served": len(proxies) - len(late), "waiting": late}
+        what = {"name": name, "keptOff": kept_off, **counts, "shadow": codec.builtins(config.status.shadow)}
+        click.echo(formatted(what, output), nl=False)
+        return
     if found is not None:
         keeps = "is kept off nodes with an agent" if affinity.is_there(found[0]) else "is not kept off nodes with an agent"
         click.echo(f"DaemonSet {connection.namespace}/{daemonset} {keeps}")

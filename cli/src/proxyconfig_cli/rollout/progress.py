@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects.proxyconfig import ProxyConfig
 from proxyconfig_api.status.conditions import condition, is_true
 from proxyconfig_api.status.messages import node_count
@@ -41,6 +42,19 @@ def progress(config: ProxyConfig) -> Progress:
     if status.nodes.updated == status.nodes.ready == status.nodes.desired and _is_through(config):
         return Progress(Outcome.COMPLETE, f"{name}: revision {status.revision} is healthy on {node_count(status.nodes.desired)}")
     return Progress(Outcome.UNDERWAY, f"{name}: {_underway(config)}")
+
+
+def as_object(config: ProxyConfig) -> dict[str, object]:
+    """For programs: the sentence with what it is made of."""
+    now, nodes = progress(config), config.status.nodes
+    return {
+        "name": config.metadata.name,
+        "outcome": now.outcome.value,
+        "message": now.message,
+        "revision": config.status.revision,
+        "nodes": {"desired": nodes.desired, "updated": nodes.updated, "ready": nodes.ready},
+        "rollout": codec.builtins(config.status.rollout),
+    }
 
 
 def _is_through(config: ProxyConfig) -> bool:

@@ -1,0 +1,57 @@
+"""`rollout pause`, `resume` and `retry`: small changes of a ProxyConfig, each with a warning where Git may take it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from proxyconfig_api.objects import names
+from proxyconfig_api.spec.rollout import RETRY_ANNOTATION
+from proxyconfig_cli.cluster import proxyconfigs
+from proxyconfig_cli.cluster.connection import Connection
+from proxyconfig_cli.commands.options import asynchronous, config_name, connection, examples
+from proxyconfig_cli.rollout.undo import owner
+
+_cluster = connection(names.NAMESPACE, "the operator")
+
+
+@click.command("pause", short_help="change no further node", epilog=examples("rollout pause", "rollout pause edge"))
+@config_name
+@_cluster
+@asynchronous
+async def pause(*, name: str, connection: Connection) -> None:
+    """Stop the rollout of the ProxyConfig NAME: no further node changes until it is resumed."""
+    async with connection.open() as client:
+        _warn(await proxyconfigs.set_paused(client, name, paused=True), "set spec.rollout.paused there")
+    click.echo(f"proxyconfig {name} paused")
+
+
+@click.command("resume", short_help="go on", epilog=examples("rollout resume", "rollout resume edge"))
+@config_name
+@_cluster
+@asynchronous
+async def resume(*, name: str, connection: Connection) -> None:
+    """Resume the paused rollout of the ProxyConfig NAME."""
+    async with connection.open() as client:
+        _warn(await proxyconfigs.set_paused(client, name, paused=False), "remove spec.rollout.paused there")
+    click.echo(f"proxyconfig {name} resumed")
+
+
+@click.command("retry", short_help="start a failed one again", epilog=examples("rollout retry", "rollout retry edge"))
+@config_name
+@_cluster
+@asynchronous
+async def retry(*, name: str, connection: Connection) -> None:
+    """Start a failed rollout of the ProxyConfig NAME again, with the same spec."""
+    async with connection.open() as client:
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+        _warn(await proxyconfigs.retry(client, name, stamp), f"if nothing begins, change the annotation {RETRY_ANNOTATION} there")
+    click.echo(f"proxyconfig {name} will be rolled out again")
+
+
+def _warn(metadata: Mapping[str, Any], fix: str) -> None:
+    if program := owner(metadata):
+        click.echo(f"Warning: {metadata['name']} comes from Git ({program}), which may write it again: {fix}", err=True)
