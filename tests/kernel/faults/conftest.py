@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,14 @@ from typing import Any
 import pytest
 from tests.cluster.controlplane import ControlPlane
 from tests.kernel.faults.agent import Agent, forget, order
+from tests.kernel.faults.place import PLACES, TALKING, Place, conversations
+from tests.kernel.node.healthports import balanced
+from tests.kernel.node.udp import ready
 from tests.kernel.traffic.apiserver import Cluster
 from tests.support.netns import conntrack, ipvs
 from tests.support.netns.peers import Prober
 from tests.support.netns.programs import ROOT
+from tests.support.netns.talker import Talker
 from tests.support.netns.topology import Topology
 from tests.support.scenarios.objects import Allocator, Key, Story
 from tests.support.scenarios.scenario import Object, load
@@ -83,3 +88,21 @@ def agent(plane: ControlPlane, world: Topology, api_cluster: Cluster, web: Web, 
     world.node.run("nft", "flush", "ruleset")
     world.node.call(lambda: Ownership().release())
     forget(plane)
+
+
+@pytest.fixture
+def place(agent: Agent, plane: ControlPlane, world: Topology, api_cluster: Cluster, web: Web, tmp_path: Path) -> Iterator[Place]:  # noqa: PLR0917 - what pytest gives
+    """The node is empty afterwards."""
+    objects = {**web.objects, **conversations(), **balanced(*ready("near1"))}
+    api_cluster.put(objects)
+    with contextlib.ExitStack() as servers:
+        for name, addresses in PLACES.items():
+            for address in addresses.both:
+                servers.enter_context(contextlib.closing(Talker(world[name], name, address, TALKING)))
+        yield Place(agent, plane, world, api_cluster, objects, tmp_path)
+    agent.end()
+    world.node.run("nft", "flush", "ruleset")
+    if ipvs.is_there():
+        ipvs.empty(world.node)
+    conntrack.forget(world.node)
+    world.node.sysctl({"net.ipv4.conf.all.route_localnet": "0"})
