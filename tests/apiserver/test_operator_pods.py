@@ -74,6 +74,7 @@ def test_while_paused_no_pod_is_replaced(api: Api, fleet: Fleet) -> None:
     soon(lambda: api.have(f"{CONFIGS}/x"), until=lambda seen: seen["status"]["observedGeneration"] == seen["metadata"]["generation"])
 
     assert pods(api) == before
+    assert "has yet to come to 6 of 6 nodes" in says(api, "x", "Ready", "False", "Paused")["message"]
     plan = api.have(f"{CONFIGS}/x")["status"]["plan"]
     assert (plan["fields"], plan["nodes"], plan["waves"]) == ([{"path": "agent.image", "disruption": "RestartsAgents"}], 6, 4)
     api.patch(f"{CONFIGS}/x", {"spec": {"rollout": {"paused": False}}})

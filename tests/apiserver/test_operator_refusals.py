@@ -24,7 +24,7 @@ def test_while_paused_nodes_keep_their_revision_and_their_pods(api: Api, fleet: 
 
     api.patch(f"{CONFIGS}/x", {"spec": {"masquerade": {"all": True}, "agent": {"logLevel": "debug"}}})
 
-    assert "set it to false to roll out" in says(api, "x", "Ready", "False", "Paused")["message"]
+    assert "set it to false to go on" in says(api, "x", "Ready", "False", "Paused")["message"]
     assert api.have(f"{PROXIES}/n1")["spec"]["revisionName"] == revision
     assert api.have(f"{DAEMONSETS}/proxyconfig-x")["metadata"]["generation"] == template
     api.patch(f"{CONFIGS}/x", {"spec": {"rollout": {"paused": False}}})

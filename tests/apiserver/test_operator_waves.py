@@ -106,7 +106,9 @@ def test_a_rollout_that_is_paused_goes_on_where_it_was(api: Api, fleet: Fleet) -
     api.patch(f"{CONFIGS}/x", {"spec": {"rollout": {"paused": True}}})
 
     ended(api, "Paused")
-    says(api, "x", "Paused", "True")
+    waiting = says(api, "x", "Ready", "False", "Paused")["message"]
+    assert f"{rollout_of(api)['revision']} has yet to come to " in waiting
+    assert waiting.split(": ")[1].split("; ")[0] in says(api, "x", "Paused", "True")["message"]
     fleet.join("n6", **{ZONE: "a"})
     soon(lambda: api.get(f"{PROXIES}/n6"))
     changed = sum(generation > 1 for generation in generations(api, nodes))

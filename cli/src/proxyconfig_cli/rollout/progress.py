@@ -33,7 +33,7 @@ def progress(config: ProxyConfig) -> Progress:
     name, status = config.metadata.name, config.status
     if status.observed_generation < config.metadata.generation:
         return Progress(Outcome.UNDERWAY, f"{name}: waiting for the operator to see generation {config.metadata.generation}")
-    if status.rollout is not None and status.rollout.phase in _ENDED:
+    if status.rollout is not None and status.rollout.phase in _ENDED and status.plan is None:
         return Progress(Outcome.FAILED, f"{name}: {_failure(config)}")
     if is_true(status.conditions, "Stalled"):
         return Progress(Outcome.FAILED, f"{name}: {_words_of(config, 'Stalled')}")
@@ -59,15 +59,18 @@ def as_object(config: ProxyConfig) -> dict[str, object]:
 
 def _is_through(config: ProxyConfig) -> bool:
     rollout = config.status.rollout
+    if config.status.plan is not None:
+        return False
     return not is_true(config.status.conditions, "Reconciling") if rollout is None else rollout.phase is RolloutPhase.COMPLETE
 
 
 def _underway(config: ProxyConfig) -> str:
-    nodes, rollout = config.status.nodes, config.status.rollout
+    nodes, rollout, plan = config.status.nodes, config.status.rollout, config.status.plan
     wave = f", wave {rollout.wave} of {rollout.waves}" if rollout is not None and rollout.waves else ""
     words = f"{nodes.updated} of {node_count(nodes.desired)} updated, {nodes.ready} ready{wave}"
     if config.spec.rollout.paused or (rollout is not None and rollout.phase is RolloutPhase.PAUSED):
-        return f"{words}; paused: continue with kubectl proxyconfig rollout resume {config.metadata.name}"
+        waiting = f", {plan.revision} waits for {node_count(plan.nodes)}" if plan is not None else ""
+        return f"{words}{waiting}; paused: continue with kubectl proxyconfig rollout resume {config.metadata.name}"
     if rollout is not None and rollout.phase is RolloutPhase.ROLLING_BACK:
         return f"rolling back to {rollout.previous_revision}: {rollout.message or words}"
     return words + (f"; {worst.node}: {worst.reason}" if (worst := next(iter(config.status.worst_nodes), None)) else "")

@@ -29,15 +29,21 @@ def step(config: Config, manifest: Mapping[str, Any], snapshot: Snapshot) -> Ste
         return None
     pod_revision = agent_daemonset.pod_revision_of(manifest)
     follow, existing = target.verdict is Verdict.FOLLOW, snapshot.daemonset_of(config.name)
-    request = Request(
-        release=Release(target.revision, pod_revision if follow or existing is None else existing.pod_revision),
+    release = Release(target.revision, pod_revision if follow or existing is None else existing.pod_revision)
+    request = request_of(config, manifest, snapshot, release, follow=follow)
+    return step_of(request, config.status.rollout, members_of(config, snapshot), snapshot.now)
+
+
+def request_of(config: Config, manifest: Mapping[str, Any], snapshot: Snapshot, release: Release, *, follow: bool) -> Request:
+    """To roll `release` out; `follow`: whether nodes may change now."""
+    return Request(
+        release=release,
         settings=config.spec.rollout,
         follow=follow,
         retry=config.metadata.annotations.get(RETRY_ANNOTATION, ""),
         known={each.metadata.name for each in snapshot.revisions_of(config.name)} | pod_revisions.known(config.name, snapshot),
         fits=pod_revisions.fits_of(config, manifest, snapshot),
     )
-    return step_of(request, config.status.rollout, members_of(config, snapshot), snapshot.now)
 
 
 def members_of(config: Config, snapshot: Snapshot) -> list[Member]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from proxyconfig_api.objects.proxyconfig import NodeCounts
 from proxyconfig_api.status.conditions import ConditionUpdate
-from proxyconfig_api.status.messages import listed, nodes
+from proxyconfig_api.status.messages import listed, node_count, nodes
+from proxyconfig_api.status.plan import PlanStatus
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 from proxyconfig_operator.decide.node_state import Health, NodeState
 from proxyconfig_operator.decide.removal import Leaving, Step
@@ -34,6 +35,13 @@ class Findings:
     """Nodes that it selects as well, and to whom they belong."""
     refusals: Sequence[str]
     rollout: RolloutStatus | None = None
+    plan: PlanStatus | None = None
+    """What waits for nodes while the rollout is paused."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to do as soon as the rollout is no longer paused."""
+        return self.target.verdict is Verdict.PAUSED and (self.plan is not None or self.target.pending)
 
     @property
     def rolling(self) -> RolloutStatus | None:
@@ -103,7 +111,7 @@ def _stalled(found: Findings) -> ConditionUpdate:
         return ConditionUpdate("Stalled", holds=True, reason=found.target.verdict.value, message=found.target.problem)
     if found.refusals:
         return ConditionUpdate("Stalled", holds=True, reason="WriteRefused", message="; ".join(found.refusals))
-    if (failure := _failure_of(found)) and found.target.verdict is Verdict.FOLLOW:
+    if (failure := _failure_of(found)) and not found.waits:
         return ConditionUpdate("Stalled", holds=True, reason="RolloutFailed", message=failure)
     return ConditionUpdate("Stalled", holds=False, reason="AsExpected", message="nothing is in the way")
 
@@ -112,9 +120,8 @@ def _ready(found: Findings) -> ConditionUpdate:
     target, counts, stalled = found.target, found.counts, _stalled(found)
     if stalled.holds:
         return ConditionUpdate("Ready", holds=False, reason=stalled.reason, message=stalled.message)
-    if target.verdict is Verdict.PAUSED and target.pending:
-        stay = f"nodes stay on {target.revision}" if target.revision else "no node has been given anything yet"
-        message = f"spec.rollout.paused is true and the spec has changed: {stay}; set it to false to roll out"
+    if found.waits:
+        message = f"spec.rollout.paused is true: {_waiting(found)}; set it to false to go on"
         return ConditionUpdate("Ready", holds=False, reason="Paused", message=message)
     if not found.states:
         return ConditionUpdate("Ready", holds=True, reason="NoNodes", message=_why_none(found))
@@ -145,10 +152,19 @@ def _degraded(found: Findings) -> ConditionUpdate:
 def _paused(found: Findings) -> ConditionUpdate:
     if not found.paused:
         return ConditionUpdate("Paused", holds=False, reason="NotPaused", message="changes of the spec are rolled out")
-    waiting = "the spec has changed and waits" if found.target.pending else "the spec asks for nothing else"
+    waiting = _waiting(found) if found.waits else "the spec cannot be followed" if found.target.problem else "nothing waits"
     return ConditionUpdate(
-        "Paused", holds=True, reason="Paused", message=f"spec.rollout.paused is true, nodes keep their revision; {waiting}"
+        "Paused", holds=True, reason="Paused", message=f"spec.rollout.paused is true, no further node changes; {waiting}"
     )
+
+
+def _waiting(found: Findings) -> str:
+    """What a pause holds up."""
+    if (plan := found.plan) is None:
+        return "the spec has changed" if found.rollout is not None else "no node has been given anything yet"
+    given = {found.rollout.pod_revision, found.rollout.previous_pod_revision} if found.rollout is not None else set()
+    pods = f" with pods {plan.pod_revision}" if given - {"", plan.pod_revision} else ""
+    return f"{plan.revision}{pods} has yet to come to {plan.nodes} of {node_count(found.counts.desired)}, as status.plan describes"
 
 
 def _overlapping(found: Findings) -> ConditionUpdate:
@@ -172,4 +188,4 @@ def _other_proxies(found: Findings) -> ConditionUpdate:
 
 
 def _words(state: NodeState) -> str:
-    return f"{state.name}: {state.reason}: {state.message}"
+    return f"{state.name}: {state.reason}: {state.message}" if state.reason else f"{state.name} has yet to change"

@@ -79,8 +79,9 @@ REASONS = (
     Reason(
         "Paused",
         f"`Ready`, `Paused`, {_EVENT}",
-        "`spec.rollout.paused` is true: nodes keep their revision.",
-        "Set it to false to roll out.",
+        "`spec.rollout.paused` is true: no further node changes. `Ready` has this reason where a change waits; "
+        "the message and `status.plan` say which.",
+        "Set it to false to go on.",
     ),
     Reason("NotPaused", "`Paused`", "Changes of the spec are rolled out."),
     Reason("Resumed", _EVENT, "`spec.rollout.paused` is false again."),

@@ -25,7 +25,14 @@ def status_of(config: Config, snapshot: Snapshot, plan: Plan, refusals: Sequence
     lost = snapshot.assignment.overlaps.get(config.name, {})
     counts = _counts(states, overlapping=len(lost), unassigned=len(snapshot.assignment.unselected))
     found = Findings(
-        paused=config.spec.rollout.paused, target=target, states=states, counts=counts, lost=lost, refusals=refusals, rollout=plan.rollout
+        paused=config.spec.rollout.paused,
+        target=target,
+        states=states,
+        counts=counts,
+        lost=lost,
+        refusals=refusals,
+        rollout=plan.rollout,
+        plan=plan.pending,
     )
     modes = modes_of(states)
     updates = deletion_updates(plan.leaving, refusals) if config.deleting else updates_of(found)

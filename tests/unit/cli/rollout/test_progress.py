@@ -17,6 +17,9 @@ def nodes(desired: int, updated: int, ready: int) -> dict[str, int]:
     return {"desired": desired, "updated": updated, "ready": ready}
 
 
+PLAN = {"revision": "default-3", "podRevision": "p2", "nodes": 9}
+
+
 def condition(kind: str, message: str) -> dict[str, Any]:
     return {"type": kind, "status": "True", "reason": "Because", "message": message}
 
@@ -60,6 +63,16 @@ def condition(kind: str, message: str) -> dict[str, Any]:
             "default: 3 of 9 nodes updated, 3 ready; paused: continue with kubectl proxyconfig rollout resume default",
         ),
         (
+            {"nodes": nodes(9, 9, 9), "rollout": {"phase": "Complete"}, "plan": PLAN},
+            Outcome.UNDERWAY,
+            "default: 9 of 9 nodes updated, 9 ready",
+        ),
+        (
+            {"nodes": nodes(9, 9, 9), "rollout": {"phase": "RolledBack"}, "plan": PLAN},
+            Outcome.UNDERWAY,
+            "default: 9 of 9 nodes updated, 9 ready",
+        ),
+        (
             {
                 "nodes": nodes(9, 1, 1),
                 "rollout": {"phase": "RollingBack", "previousRevision": "default-1", "message": "n1: dns/UDP failed"},
@@ -82,6 +95,12 @@ def condition(kind: str, message: str) -> dict[str, Any]:
 def test_a_status_is_one_sentence_and_an_outcome(status: dict[str, Any], outcome: Outcome, message: str) -> None:
     found = progress(config(status))
     assert (found.outcome, found.message) == (outcome, message)
+
+
+def test_what_waits_for_the_end_of_a_pause_is_named_although_all_nodes_are_ready() -> None:
+    found = progress(config({"nodes": nodes(9, 9, 9), "rollout": {"phase": "Complete"}, "plan": PLAN}, rollout={"paused": True}))
+    words = "9 of 9 nodes updated, 9 ready, default-3 waits for 9 nodes"
+    assert (found.outcome, found.message.split("; ")[0]) == (Outcome.UNDERWAY, f"default: {words}")
 
 
 def test_a_paused_spec_is_named_before_the_operator_writes_a_phase() -> None:
