@@ -54,6 +54,12 @@ def test_a_rollout_is_paused_resumed_and_tried_again(plane: ControlPlane, api: A
     assert api.have(f"{CONFIGS}/default")["spec"]["rollout"]["paused"] is True
     assert rollout(plane, "resume").stdout == "proxyconfig default resumed\n"
     assert api.have(f"{CONFIGS}/default")["spec"]["rollout"]["paused"] is False
+    refused = rollout(plane, "retry")
+    words = (
+        "the rollout of default has not begun, and only one that has failed can be retried: see kubectl proxyconfig rollout status default"
+    )
+    assert (refused.exit_code, refused.stderr) == (1, f"Error: {words}\n")
+    api.patch(f"{CONFIGS}/default/status", {"status": {"rollout": {"phase": "RolledBack"}}})
     assert rollout(plane, "retry").exit_code == 0
     assert api.have(f"{CONFIGS}/default")["metadata"]["annotations"]["proxyconfig.dev/retry"]
 

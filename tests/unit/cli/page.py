@@ -71,6 +71,8 @@ SESSIONS = {
     "rollout retry": ("rollout retry",),
     "rollout undo": ("rollout undo --to-revision 1",),
 }
+PHASES = {"rollout retry": "RolledBack"}
+"""Of the rollout, by session, where it is not in progress."""
 
 
 def page() -> str:
@@ -105,7 +107,8 @@ def _completed() -> str:
 
 def _output(session: str) -> str:
     """What a terminal shows: standard output and standard error."""
-    with tempfile.TemporaryDirectory() as folder, serving(cluster(), Path(folder)) as kubeconfig:
+    held = cluster(PHASES.get(session, "Progressing"))
+    with tempfile.TemporaryDirectory() as folder, serving(held, Path(folder)) as kubeconfig:
         (Path(folder) / "config.conf").write_text(CONFIGURATION.read_text())
         (Path(folder) / "takeover.yaml").write_text(yaml.safe_dump(proxyconfig(TAKEOVER)))
         (Path(folder) / "proxyconfig.yaml").write_text(yaml.safe_dump(proxyconfig({**SPEC, "mode": "iptables"})))
@@ -122,8 +125,8 @@ SPEC: Object = {"mode": "nftables", "conntrack": {"min": 262144}}
 _GROUP, _OURS = "/apis/proxyconfig.dev/v1alpha1", "namespaces/proxyconfig-system"
 
 
-def cluster() -> Objects:
-    """Six nodes of kubeadm in three zones, of which a change has reached two; one has an old kernel."""
+def cluster(phase: str = "Progressing") -> Objects:
+    """Six nodes of kubeadm in three zones, of which a change in that phase has reached two; one has an old kernel."""
     held = Objects()
     nodes = [f"node-{index}" for index in range(1, 7)]
     held.collections["/api/v1/nodes"] = [node(name, "5.10.0-28-amd64" if name == "node-6" else "6.1.0-41-amd64") for name in nodes]
@@ -138,7 +141,8 @@ def cluster() -> Objects:
     held.objects["/api/v1/namespaces/kube-system/configmaps/kube-proxy"] = {
         "data": {"config.conf": "mode: iptables\nclusterCIDR: 10.244.0.0/16"}
     }
-    held.objects[f"{_GROUP}/proxyconfigs/default"] = proxyconfig(SPEC) | {"status": STATUS}
+    status = STATUS | {"rollout": STATUS["rollout"] | {"phase": phase}}
+    held.objects[f"{_GROUP}/proxyconfigs/default"] = proxyconfig(SPEC) | {"status": status}
     crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/proxyconfigs.proxyconfig.dev"
     held.objects[crd] = document(ROOT / "crds" / "proxyconfigs.yaml")
     held.objects["/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy"] = {

@@ -19,11 +19,15 @@ from proxyconfig_api.rollout.request import Request
 from proxyconfig_api.spec.rollout import OnFailure
 from proxyconfig_api.status.rollout import RolloutPhase, RolloutStatus
 
+_FAILED = (*GOING_BACK, RolloutPhase.FAILED)
+
 
 def begun(request: Request, before: RolloutStatus | None, members: Sequence[Member], now: datetime) -> RolloutStatus:
     """The rollout of the request: the one of `before`, or a new one."""
-    if before is not None and (not request.follow or release_of(before) == request.release) and not _retried(request, before):
+    if before is not None and not request.follow:
         return before
+    if before is not None and release_of(before) == request.release and not _retried(request, before):
+        return _without_retry(request, before)
     previous = _previous(request, before, members)
     return RolloutStatus(
         revision=request.release.revision,
@@ -52,7 +56,15 @@ def judged(fleet: Fleet) -> RolloutStatus:
 
 
 def _retried(request: Request, before: RolloutStatus) -> bool:
-    return request.follow and request.retry != before.observed_retry and before.phase in (*GOING_BACK, RolloutPhase.FAILED)
+    return request.retry not in (before.observed_retry, before.ignored_retry) and before.phase in _FAILED
+
+
+def _without_retry(request: Request, before: RolloutStatus) -> RolloutStatus:
+    """What came while there was nothing to retry must not undo a later failure."""
+    if before.phase in _FAILED:
+        return before
+    ignored = request.retry if request.retry != before.observed_retry else ""
+    return msgspec.structs.replace(before, ignored_retry=ignored)
 
 
 def _previous(request: Request, before: RolloutStatus | None, members: Sequence[Member]) -> Release:

@@ -46,6 +46,9 @@ class RolloutStatus(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """For people: nothing is measured by it."""
     message: str = ""
     observed_retry: str = ""
+    """The value of the annotation with which this attempt began."""
+    ignored_retry: str = ""
+    """A later value of it that came while there was nothing to retry: it starts nothing, also when the rollout fails afterwards."""
 
 
 class ChangePhase(enum.StrEnum):

@@ -13,6 +13,7 @@ from proxyconfig_api.spec.rollout import RETRY_ANNOTATION
 from proxyconfig_cli.cluster import proxyconfigs
 from proxyconfig_cli.cluster.connection import Connection
 from proxyconfig_cli.commands.options import asynchronous, config_name, connection, examples
+from proxyconfig_cli.rollout.retry import refusal
 from proxyconfig_cli.rollout.undo import owner
 
 _cluster = connection(names.NAMESPACE, "the operator")
@@ -45,8 +46,13 @@ async def resume(*, name: str, connection: Connection) -> None:
 @_cluster
 @asynchronous
 async def retry(*, name: str, connection: Connection) -> None:
-    """Start a failed rollout of the ProxyConfig NAME again, with the same spec."""
+    """Start a failed rollout of the ProxyConfig NAME again, with the same spec.
+
+    Exit code 1 if it has not failed.
+    """
     async with connection.open() as client:
+        if words := refusal(await proxyconfigs.one(client, name)):
+            raise click.ClickException(words)
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
         _warn(await proxyconfigs.retry(client, name, stamp), f"if nothing begins, change the annotation {RETRY_ANNOTATION} there")
     click.echo(f"proxyconfig {name} will be rolled out again")

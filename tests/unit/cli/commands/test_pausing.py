@@ -15,7 +15,7 @@ CONFIG = "/apis/proxyconfig.dev/v1alpha1/proxyconfigs/default"
 
 
 def run(folder: Path, word: str, **annotations: str) -> Result:
-    held = cluster()
+    held = cluster("RolledBack")
     held.objects[CONFIG]["metadata"]["annotations"] = annotations
     with serving(held, folder) as kubeconfig:
         return CliRunner().invoke(main, ["rollout", word, "--kubeconfig", str(kubeconfig)])

@@ -194,6 +194,48 @@ def test_a_retry_reaches_a_node_that_has_gone_back_by_itself_and_was_not_given_t
     assert simulation.given() == {"r2": 3}
 
 
+@pytest.mark.parametrize(("on_failure", "phase"), [("Rollback", RolloutPhase.ROLLED_BACK), ("Pause", RolloutPhase.FAILED)])
+def test_a_retry_that_comes_while_nothing_has_failed_does_not_undo_a_later_failure(on_failure: str, phase: RolloutPhase) -> None:
+    simulation = installed(3, onFailure=on_failure)
+    simulation.bad.add(("n01", "r2"))
+    simulation.operate()
+    simulation.retry = "too early"
+
+    assert simulation.settle() is phase
+    assert simulation.status is not None
+    assert simulation.status.observed_retry == "", "no second attempt has begun"
+
+    simulation.bad.clear()
+    simulation.retry = "again"
+    assert simulation.settle() is RolloutPhase.COMPLETE
+    assert simulation.given() == {"r2": 3}
+
+
+def test_a_retry_that_comes_after_the_end_does_not_undo_the_failure_of_the_next_rollout() -> None:
+    simulation = installed(3)
+    simulation.settle()
+    simulation.retry = "too late"
+    simulation.settle()
+    simulation.bad.add(("n00", "r3"))
+    simulation.wanted = "r3"
+    simulation.operate()
+    simulation.retry = "too early"
+
+    assert simulation.settle() is RolloutPhase.ROLLED_BACK
+    assert simulation.status is not None
+    assert simulation.status.observed_retry == "too late", "no second attempt has begun"
+
+
+def test_an_annotation_that_is_taken_away_retries_nothing() -> None:
+    simulation = installed(3)
+    simulation.retry = "given with the change"
+    simulation.bad.add(("n00", "r2"))
+    assert simulation.settle() is RolloutPhase.ROLLED_BACK
+    simulation.retry = ""
+
+    assert not simulation.step().moves
+
+
 def test_a_retry_of_what_still_fails_fails_again() -> None:
     simulation = installed(3, onFailure="Pause")
     simulation.bad.add(("n00", "r2"))
