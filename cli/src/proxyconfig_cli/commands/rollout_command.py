@@ -100,7 +100,7 @@ async def history(*, name: str, number: int, output: str | None, connection: Con
         found = await proxyconfigs.revisions(client, name, connection.namespace)
         listed = entries(found, await proxyconfigs.nodes(client, name))
     if number:
-        click.echo(formatted(dict(target(found, "", number).spec), output or "yaml"), nl=False)
+        click.echo(formatted(dict(target(found, number).spec), output or "yaml"), nl=False)
     elif output in ("json", "yaml"):
         click.echo(formatted([_as_object(entry) for entry in listed], output), nl=False)
     else:
@@ -124,7 +124,7 @@ for _each in (pause, resume, retry):
     default=0,
     show_default=True,
     shell_complete=candidates.revisions,
-    help="Number of `rollout history`; 0 is the one before",
+    help="Number of `rollout history`; 0 is the last one before whose rollout was complete",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would change, let the API server check it, and change nothing")
 @_cluster
@@ -137,7 +137,8 @@ async def undo(*, name: str, number: int, dry_run: bool, connection: Connection)
     async with connection.open() as client:
         config = await proxyconfigs.raw(client, name)
         found = await proxyconfigs.revisions(client, name, connection.namespace)
-        revision = target(found, config.get("status", {}).get("revision", ""), number)
+        status = config.get("status", {})
+        revision = target(found, number, status.get("revision", ""), status.get("rollout", {}).get("previousRevision", ""))
         spec = undone(config["spec"], revision)
         await proxyconfigs.replace_spec(client, config, spec, dry_run=dry_run)
     if program := owner(config["metadata"]):

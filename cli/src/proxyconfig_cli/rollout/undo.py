@@ -25,12 +25,14 @@ GITOPS = {
 _KEPT = frozenset(field.encode_name for field in msgspec.structs.fields(ProxyConfigSpec) if field.name in NOT_OF_NODES)
 
 
-def target(revisions: Iterable[Revision], current: str, number: int) -> Revision:
-    """The revision `number`; for 0, the newest one but `current`. Raises InvalidSpec."""
+def target(revisions: Iterable[Revision], number: int, current: str = "", good: str = "") -> Revision:
+    """The revision `number`; for 0, the one before `current`: `good`, the last one whose rollout was complete, as a newer one has failed;
+    the newest where that is not known. Raises InvalidSpec."""
     known = sorted(revisions, key=lambda each: -each.revision)
     numbers = ", ".join(str(each.revision) for each in reversed(known)) or "none"
-    for each in known:
-        if each.revision == number or (not number and each.metadata.name != current):
+    earlier = sorted((each for each in known if each.metadata.name != current), key=lambda each: each.metadata.name != good)
+    for each in known if number else earlier:
+        if number in (0, each.revision):
             return each
     fix = f"there is no revision {number}, only {numbers}" if number else f"there is no earlier revision to go back to, only {numbers}"
     raise InvalidSpec([Problem("--to-revision", fix)])

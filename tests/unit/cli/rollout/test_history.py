@@ -50,16 +50,30 @@ def test_changes_are_paths_of_fields(before: dict[str, Any], after: dict[str, An
 
 
 def test_without_a_number_the_newest_but_the_current_one_is_meant() -> None:
-    assert target(HISTORY, "default-3", 0).revision == 2
-    assert target(HISTORY, "default-2", 0).revision == 3
-    assert target(HISTORY, "default-3", 1).revision == 1
+    assert target(HISTORY, 0, "default-3").revision == 2
+    assert target(HISTORY, 0, "default-2").revision == 3
+    assert target(HISTORY, 1, "default-3").revision == 1
+
+
+@pytest.mark.parametrize(
+    ("good", "number"),
+    [
+        pytest.param("default-1", 1, id="it-was-complete-and-the-second-has-failed"),
+        pytest.param("default-3", 2, id="the-current-one-was-it-as-after-a-change-of-pods"),
+        pytest.param("default-0", 2, id="it-is-no-longer-kept"),
+        pytest.param("", 2, id="there-is-none"),
+    ],
+)
+def test_without_a_number_one_that_was_complete_goes_before_newer_ones(good: str, number: int) -> None:
+    assert target(HISTORY, 0, "default-3", good).revision == number
+    assert target(HISTORY, 2, "default-3", good).revision == 2
 
 
 def test_a_revision_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(InvalidSpec, match="--to-revision: there is no revision 7, only 1, 2, 3"):
-        target(HISTORY, "", 7)
+        target(HISTORY, 7)
     with pytest.raises(InvalidSpec, match="there is no earlier revision to go back to, only 1"):
-        target(HISTORY[1:2], "default-1", 0)
+        target(HISTORY[1:2], 0, "default-1")
 
 
 def test_an_undo_gives_the_revision_back_and_keeps_the_rest() -> None:
