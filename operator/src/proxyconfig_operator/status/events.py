@@ -45,7 +45,8 @@ def _rolling(before: ProxyConfigStatus, after: ProxyConfigStatus) -> Iterator[Ev
 def _stepping(before: RolloutStatus, after: RolloutStatus) -> Iterator[Event]:
     """One for each wave and each phase; what is complete without a wave is Ready, and paused is a condition."""
     same = release_of(after) == release_of(before)
-    if after.phase is RolloutPhase.PROGRESSING and after.wave and not (same and after.wave == before.wave):
+    goes_on = same and before.phase in (RolloutPhase.PROGRESSING, RolloutPhase.PAUSED)
+    if after.phase is RolloutPhase.PROGRESSING and after.wave and not (goes_on and after.wave == before.wave):
         yield Event("Normal", "WaveStarted", f"wave {after.wave} of {after.waves} gets {_new(after)}: {after.message}")
     if same and after.phase is before.phase:
         return

@@ -441,6 +441,9 @@ def test_each_step_of_a_rollout_is_an_event() -> None:
     assert told({"wave": 3, "waves": 3}, {"phase": "Complete", "wave": 3, "waves": 3}) == ["RolloutComplete"]
     assert told({}, {"phase": "RollingBack"}) == ["RollingBack"]
     assert told({"phase": "RollingBack"}, {"phase": "RolledBack"}) == ["RolledBack"]
+    for failed in ("Failed", "RollingBack", "RolledBack"):
+        assert told({"phase": failed, "wave": 1, "waves": 3}, {"wave": 1, "waves": 3}) == ["WaveStarted"]
+    assert told({"phase": "Paused", "wave": 2, "waves": 3}, {"wave": 2, "waves": 3}) == []
 
 
 def test_nodes_with_another_proxy_are_counted_by_what_they_have() -> None:
