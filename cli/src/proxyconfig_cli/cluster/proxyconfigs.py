@@ -60,7 +60,7 @@ async def raw(client: ApiClient, name: str) -> dict[str, Any]:
 
 async def one(client: ApiClient, name: str) -> ProxyConfig:
     """Raises Missing, Refused. A spec that is invalid by rules newer than the object is no error here."""
-    return codec.decode(await raw(client, name), ProxyConfig)
+    return _decoded(await raw(client, name), ProxyConfig, f"the ProxyConfig {name}")
 
 
 async def find(client: ApiClient, name: str) -> ProxyConfig | None:
@@ -97,7 +97,7 @@ async def listed(client: ApiClient, path: str, kind: type[T], selector: str = ""
     """All objects of a collection; with a label selector."""
     query = {"labelSelector": selector} if selector else {}
     items = msgspec.json.decode(await client.get(path, query=query), type=_List).items
-    return tuple(codec.decode(bytes(item), kind) for item in items)
+    return tuple(_decoded(bytes(item), kind, f"an object of {path}") for item in items)
 
 
 async def names_of(client: ApiClient, path: str) -> tuple[str, ...]:
@@ -170,6 +170,16 @@ def _understood(manifest: dict[str, Any]) -> ProxyConfig:
         return ProxyConfig.parse(manifest)
     except InvalidSpec:
         return kept(manifest)
+
+
+def _decoded(found: dict[str, Any] | bytes, kind: type[T], what: str) -> T:
+    """Raises Refused for what an operator of another version may have written."""
+    try:
+        return codec.decode(found, kind)
+    except InvalidSpec as error:
+        raise Refused(
+            f"{what} in the cluster is not understood ({error}): install the kubectl-proxyconfig of its operator's version"
+        ) from None
 
 
 def _path(name: str) -> str:

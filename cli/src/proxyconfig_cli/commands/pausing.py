@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 import click
 
@@ -12,9 +10,9 @@ from proxyconfig_api.objects import names
 from proxyconfig_api.spec.rollout import RETRY_ANNOTATION
 from proxyconfig_cli.cluster import proxyconfigs
 from proxyconfig_cli.cluster.connection import Connection
+from proxyconfig_cli.commands import gitops
 from proxyconfig_cli.commands.options import asynchronous, config_name, connection, examples
 from proxyconfig_cli.rollout.retry import refusal
-from proxyconfig_cli.rollout.undo import owner
 
 _cluster = connection(names.NAMESPACE, "the operator")
 
@@ -26,7 +24,7 @@ _cluster = connection(names.NAMESPACE, "the operator")
 async def pause(*, name: str, connection: Connection) -> None:
     """Stop the rollout of the ProxyConfig NAME: no further node changes until it is resumed."""
     async with connection.open() as client:
-        _warn(await proxyconfigs.set_paused(client, name, paused=True), "set spec.rollout.paused there")
+        gitops.warn(await proxyconfigs.set_paused(client, name, paused=True), "set spec.rollout.paused there")
     click.echo(f"proxyconfig {name} paused")
 
 
@@ -37,7 +35,7 @@ async def pause(*, name: str, connection: Connection) -> None:
 async def resume(*, name: str, connection: Connection) -> None:
     """Resume the paused rollout of the ProxyConfig NAME."""
     async with connection.open() as client:
-        _warn(await proxyconfigs.set_paused(client, name, paused=False), "remove spec.rollout.paused there")
+        gitops.warn(await proxyconfigs.set_paused(client, name, paused=False), "remove spec.rollout.paused there")
     click.echo(f"proxyconfig {name} resumed")
 
 
@@ -54,10 +52,5 @@ async def retry(*, name: str, connection: Connection) -> None:
         if words := refusal(await proxyconfigs.one(client, name)):
             raise click.ClickException(words)
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-        _warn(await proxyconfigs.retry(client, name, stamp), f"if nothing begins, change the annotation {RETRY_ANNOTATION} there")
+        gitops.warn(await proxyconfigs.retry(client, name, stamp), f"if nothing begins, change the annotation {RETRY_ANNOTATION} there")
     click.echo(f"proxyconfig {name} will be rolled out again")
-
-
-def _warn(metadata: Mapping[str, Any], fix: str) -> None:
-    if program := owner(metadata):
-        click.echo(f"Warning: {metadata['name']} comes from Git ({program}), which may write it again: {fix}", err=True)

@@ -15,6 +15,7 @@ from proxyconfig_api.status.shadow import FleetShadow
 from proxyconfig_cli.cluster import proxyconfigs
 from proxyconfig_cli.cluster import takeover as cluster
 from proxyconfig_cli.cluster.connection import Connection
+from proxyconfig_cli.commands import gitops
 from proxyconfig_cli.commands.manifest import manifest_of
 from proxyconfig_cli.commands.options import asynchronous, config_name, connection, examples
 from proxyconfig_cli.commands.taking_over import TakingOver
@@ -109,7 +110,7 @@ async def undo(*, name: str, remove: bool, connection: Connection) -> None:
     Keep): the ProxyConfig goes when it has on all nodes. Where none comes, --remove goes on without it.
     """
     async with connection.open() as client:
-        await proxyconfigs.one(client, name)
+        gitops.warn((await proxyconfigs.raw(client, name))["metadata"], "delete it there")
         await cluster.set_removal_policy(client, name, RemovalPolicy.REMOVE if remove else RemovalPolicy.KEEP)
         await cluster.delete(client, name)
         nodes = await cluster.nodes(client)

@@ -191,6 +191,21 @@ def test_a_page_for_people_is_no_answer_of_an_api_server(tmp_path: Path, words: 
     assert found.endswith("; check the address, or choose another --context")
 
 
+def test_what_another_version_wrote_is_named_with_the_fix(tmp_path: Path) -> None:
+    held = cluster()
+    held.objects["/apis/proxyconfig.dev/v1alpha1/proxyconfigs/default"]["spec"]["mode"] = "teleport"
+    held.collections["/api/v1/services"][0]["spec"]["ports"] = 5
+    fix = "install the kubectl-proxyconfig of its operator's version"
+    with serving(held, tmp_path) as path:
+        assert sentence(run("rollout status", path)) == (
+            "the ProxyConfig default in the cluster is not understood "
+            f"(spec.mode: must be one of nftables, iptables, ipvs, userspace, auto, not 'teleport'): {fix}"
+        )
+        assert sentence(run("preflight", path)) == (
+            f"an object of /api/v1/services in the cluster is not understood (spec.ports: must be a list, not a whole number): {fix}"
+        )
+
+
 @pytest.mark.parametrize("words", NEED_PROXYCONFIGS)
 def test_a_cluster_without_proxyconfigs_lacks_the_operator(tmp_path: Path, words: str) -> None:
     held = cluster()

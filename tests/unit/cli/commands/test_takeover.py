@@ -71,6 +71,15 @@ def test_undo_says_what_becomes_of_the_rules_and_deletes_the_proxyconfig(
     assert CONFIG not in held.objects
 
 
+def test_undo_warns_where_git_has_the_proxyconfig(tmp_path: Path) -> None:
+    held = cluster()
+    held.objects[CONFIG]["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "proxy"}
+
+    result = run(held, tmp_path, "undo")
+
+    assert result.stderr == "Warning: default comes from Git (Flux), which may write it again: delete it there\n"
+
+
 @pytest.mark.parametrize(
     ("shadow", "line"),
     [
