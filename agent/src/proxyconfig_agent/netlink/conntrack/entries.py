@@ -39,7 +39,9 @@ class Direction(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """Of a protocol with ports. `reply` is what answers look like: translations are the difference to the opposite of `original`."""
+    """`reply` is what answers look like: translations are the difference to the opposite of `original`.
+
+    Ports are 0 where the protocol has none."""
 
     protocol: int
     original: Direction
@@ -57,6 +59,14 @@ def question(protocol: int) -> bytes:
     by_protocol = attribute(uapi.CTA_FILTER_ORIG_FLAGS, struct.pack("=I", uapi.CTA_FILTER_F_CTA_PROTO_NUM))
     wanted = nested(uapi.CTA_TUPLE_PROTO, attribute(uapi.CTA_PROTO_NUM, bytes((protocol,))))
     return nested(uapi.CTA_FILTER, by_protocol) + nested(uapi.CTA_TUPLE_ORIG, wanted)
+
+
+def question_by_answers(protocol: int, port: int) -> bytes:
+    """All entries of a protocol whose answers come from this port, for `exchange.dump`; all of any before Linux 5.8."""
+    by = uapi.CTA_FILTER_F_CTA_PROTO_NUM | uapi.CTA_FILTER_F_CTA_PROTO_SRC_PORT
+    number, source = attribute(uapi.CTA_PROTO_NUM, bytes((protocol,))), attribute(uapi.CTA_PROTO_SRC_PORT, port.to_bytes(2))
+    wanted = nested(uapi.CTA_TUPLE_REPLY, nested(uapi.CTA_TUPLE_PROTO, number, source))
+    return nested(uapi.CTA_FILTER, attribute(uapi.CTA_FILTER_REPLY_FLAGS, struct.pack("=I", by))) + wanted
 
 
 def parse(payload: bytes) -> Entry:
@@ -122,7 +132,7 @@ def _direction(value: bytes) -> tuple[int, Direction]:
     parts = dict(attributes(value))
     ip, protocol = dict(attributes(parts[uapi.CTA_TUPLE_IP])), dict(attributes(parts[uapi.CTA_TUPLE_PROTO]))
     source, destination = _IP[_IPV4_SIZE] if uapi.CTA_IP_V4_SRC in ip else _IP[16]
-    ports = (int.from_bytes(protocol[kind]) for kind in (uapi.CTA_PROTO_SRC_PORT, uapi.CTA_PROTO_DST_PORT))
+    ports = (int.from_bytes(protocol.get(kind, b"")) for kind in (uapi.CTA_PROTO_SRC_PORT, uapi.CTA_PROTO_DST_PORT))
     ends = map(End, (ip[source], ip[destination]), ports)
     return protocol[uapi.CTA_PROTO_NUM][0], Direction(*ends)
 

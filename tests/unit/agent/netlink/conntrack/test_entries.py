@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from proxyconfig_agent.netlink import uapi
-from proxyconfig_agent.netlink.conntrack.entries import Direction, End, Entry, deletion, insertion, parse, question
+from proxyconfig_agent.netlink.conntrack.entries import Direction, End, Entry, deletion, insertion, parse, question, question_by_answers
 from proxyconfig_agent.netlink.conntrack.requests import Kind
 
 CLIENT, SERVICE = End(socket.inet_aton("10.244.0.10"), 40000), End(socket.inet_aton("10.96.0.20"), 80)
@@ -31,6 +31,13 @@ def entry(client: End = CLIENT, service: End = SERVICE, pod: End = POD, seen: En
 def test_an_entry_has_both_directions_its_status_and_its_state() -> None:
     found = parse(PAYLOAD)
     assert found == Entry(socket.IPPROTO_TCP, Direction(CLIENT, SERVICE), Direction(POD, CLIENT), 0x0E, 3, found.attributes)
+
+
+def test_an_entry_of_a_protocol_without_ports_has_none() -> None:
+    addresses, echo = "14000180080001000af4000a080002000a600014", "0c000280" + "0500010001000000"
+    found = parse(bytes.fromhex(HEADER + f"24000180{addresses}{echo}" + f"24000280{addresses}{echo}"))
+    assert found.protocol == socket.IPPROTO_ICMP
+    assert {end.port for direction in (found.original, found.reply) for end in direction} == {0}
 
 
 def test_an_entry_is_inserted_with_its_translation_its_state_its_timeout_and_its_mark() -> None:
@@ -72,3 +79,8 @@ def test_a_zone_is_named_in_both() -> None:
 @pytest.mark.parametrize("protocol", [socket.IPPROTO_TCP, socket.IPPROTO_SCTP])
 def test_the_kernel_is_asked_for_one_protocol(protocol: int) -> None:
     assert question(protocol).hex() == "0c00198008000100080000001000018" + f"00c00028005000100{protocol:02x}000000"
+
+
+def test_the_kernel_is_asked_for_those_that_one_port_answers() -> None:
+    by_answers = "0c001980080002001800000018000280" + "1400028005000100" + "11000000" + "06000200" + "1f900000"
+    assert question_by_answers(socket.IPPROTO_UDP, 8080).hex() == by_answers

@@ -27,8 +27,7 @@ class Retirement:
     def __init__(self, purpose: str = ALL_SERVICES) -> None:
         """Raises OSError."""
         self._purpose, self._begun = purpose, time.monotonic()
-        for name in found(purpose):
-            _call(name, RETIRE)
+        call(RETIRE, purpose)
 
     def step(self, drain_s: float) -> bool:
         """End what is left after so long; whether all have ended. Raises DataplaneError and OSError."""
@@ -37,10 +36,15 @@ class Retirement:
         return not found(self._purpose)
 
 
+def call(word: bytes, purpose: str = ALL_SERVICES) -> None:
+    """Return when all of them have begun with it (`proxy.control.names`). Raises OSError."""
+    for name in found(purpose):
+        _call(name, word)
+
+
 def end(purpose: str = ALL_SERVICES) -> None:
     """End them all, with their connections. Raises DataplaneError if one does not end."""
-    for name in found(purpose):
-        _call(name, END)
+    call(END, purpose)
     deadline = time.monotonic() + _PATIENCE_S
     while left := found(purpose):
         if time.monotonic() > deadline:

@@ -10,7 +10,7 @@ from proxyconfig_agent.dataplane.userspace.kernel.listeners import Listeners
 from proxyconfig_agent.dataplane.userspace.kernel.proxy_client import ProxyClient
 from proxyconfig_agent.dataplane.userspace.model.entrances import Entrances
 from proxyconfig_agent.dataplane.userspace.proxy.control.messages import Route
-from proxyconfig_agent.dataplane.userspace.proxy.control.names import ALL_SERVICES
+from proxyconfig_agent.dataplane.userspace.proxy.control.names import ALL_SERVICES, END
 from proxyconfig_agent.ingest.model import Address
 
 
@@ -62,7 +62,9 @@ class Proxy:
             self._routes.pop(key, None)
 
     def end(self) -> None:
-        """End the process, and every other one of its purpose in this network namespace. Raises DataplaneError and OSError."""
+        """End the process, and every other one of its purpose in this network namespace, when no rule leads to them any more. Raises
+        DataplaneError and OSError."""
+        processes.call(END, self._purpose)  # one that is killed leaves UDP flows that lead to it
         if self._client is not None:
             self._client.kill()
         self.close()

@@ -6,7 +6,8 @@ endpoints   which endpoint a client gets: round robin, affinity (pure)
 failures    which endpoints are skipped for a while (pure)
 event_loop  sockets and timers of one thread
 relay, pipes, connection, dial, tcp    TCP: one direction, the kernel's buffers for it, both directions, connecting, accepting
-udp         UDP: flows
+udp, flow   UDP
 original_destination    where a client sent to, before a rule translated it
+stale_flows ends what connection tracking still leads here
 control     takes messages from the agent
 """

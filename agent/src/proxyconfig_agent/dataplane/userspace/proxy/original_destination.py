@@ -22,6 +22,7 @@ _PORT_AT = slice(2, 4)
 _SOURCE = {Family.IPV4: uapi.CTA_IP_V4_SRC, Family.IPV6: uapi.CTA_IP_V6_SRC}
 _DESTINATION = {Family.IPV4: uapi.CTA_IP_V4_DST, Family.IPV6: uapi.CTA_IP_V6_DST}
 _GET = uapi.NFNL_SUBSYS_CTNETLINK << 8 | uapi.IPCTNL_MSG_CT_GET
+_DELETE = uapi.NFNL_SUBSYS_CTNETLINK << 8 | uapi.IPCTNL_MSG_CT_DELETE
 _NUMBER = struct.Struct("B")
 _BUFFER = 1 << 16
 
@@ -44,21 +45,25 @@ class UdpFlows:
 
     def original_destination(self, family: Family, local: bytes, client: bytes) -> bytes:
         """Of the flow of which `client` (packed) reached `local`. Raises OSError, ENOENT if there is no such flow."""
-        kind = socket.AF_INET if family is Family.IPV4 else socket.AF_INET6
-        request = nfnetlink.header(kind) + _reply(family, local, client)
-        self._netlink.send(frames.message(_GET, uapi.NLM_F_REQUEST | uapi.NLM_F_ACK, request))
         found = b""
-        for answer in self._answers():
+        for answer in self._answers(_GET, family, local, client):
             found = nfnetlink.attributes(answer)[uapi.CTA_TUPLE_ORIG]
         original = dict(frames.attributes(found))
         address = dict(frames.attributes(original[uapi.CTA_TUPLE_IP]))[_DESTINATION[family]]
         return address + dict(frames.attributes(original[uapi.CTA_TUPLE_PROTO]))[uapi.CTA_PROTO_DST_PORT]
 
-    def _answers(self) -> Iterator[bytes]:
+    def delete(self, family: Family, local: bytes, client: bytes) -> None:
+        """The flow: its next datagram is translated as rules are then. Raises OSError, ENOENT if there is no such flow."""
+        for _ in self._answers(_DELETE, family, local, client):
+            pass
+
+    def _answers(self, kind: int, family: Family, local: bytes, client: bytes) -> Iterator[bytes]:
         """Until the acknowledgement."""
+        header = nfnetlink.header(socket.AF_INET if family is Family.IPV4 else socket.AF_INET6)
+        self._netlink.send(frames.message(kind, uapi.NLM_F_REQUEST | uapi.NLM_F_ACK, header + _reply(family, local, client)))
         while True:
-            for kind, _, payload, _ in frames.messages(self._netlink.recv(_BUFFER)):
-                if frames.is_end(kind, payload):
+            for answer, _, payload, _ in frames.messages(self._netlink.recv(_BUFFER)):
+                if frames.is_end(answer, payload):
                     return
                 yield payload
 

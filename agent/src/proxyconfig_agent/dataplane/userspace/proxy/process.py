@@ -9,6 +9,7 @@ from proxyconfig_agent.dataplane.userspace.proxy.control.messages import Listene
 from proxyconfig_agent.dataplane.userspace.proxy.control.names import END, RETIRE
 from proxyconfig_agent.dataplane.userspace.proxy.control.rendezvous import Rendezvous
 from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop
+from proxyconfig_agent.dataplane.userspace.proxy.flow import IdleTime
 from proxyconfig_agent.dataplane.userspace.proxy.limits import Limits, Slots
 from proxyconfig_agent.dataplane.userspace.proxy.original_destination import UdpFlows
 from proxyconfig_agent.dataplane.userspace.proxy.routes.failures import Failures
@@ -16,7 +17,7 @@ from proxyconfig_agent.dataplane.userspace.proxy.routes.routes import Routes
 from proxyconfig_agent.dataplane.userspace.proxy.sockets import Outgoing
 from proxyconfig_agent.dataplane.userspace.proxy.tcp.pipes import Pipes
 from proxyconfig_agent.dataplane.userspace.proxy.tcp.tcp import Acceptor, Tcp
-from proxyconfig_agent.dataplane.userspace.proxy.udp import IdleTime, Udp, UdpProxy
+from proxyconfig_agent.dataplane.userspace.proxy.udp import Udp, UdpProxy
 from proxyconfig_agent.ingest.model import Protocol
 
 SUCCESSOR_S = 60.0
@@ -41,6 +42,7 @@ class ProxyProcess:
         self._control = Control(loop, control, self._apply, self._orphaned)
         self._rendezvous = Rendezvous(loop, {END: self._end, RETIRE: self._succeeded}, purpose)
         self._entrances: list[Acceptor | UdpProxy] = []
+        self._datagrams: list[UdpProxy] = []
 
     def run(self) -> None:
         self._control.begin()
@@ -67,6 +69,7 @@ class ProxyProcess:
             made = Acceptor(self._tcp, inherited, listener.family, local=listener.local)
         else:
             made = UdpProxy(self._udp, inherited, listener.family, local=listener.local)
+            self._datagrams.append(made)
         made.begin()
         self._entrances.append(made)
 
@@ -75,16 +78,22 @@ class ProxyProcess:
         self._loop.call_later(SUCCESSOR_S, self._retire)
 
     def _succeeded(self) -> None:
-        """Another mode has the node."""
+        """Somebody else has the node."""
+        for each in self._datagrams:
+            each.release()
         self._loop.call_later(UNDERWAY_S, self._retire)
 
     def _retire(self) -> None:
         """Take nothing new, and end with the last connection."""
         if self._entrances:
             self._loop.call_later(LAST_S, self._end)
-        while self._entrances:
-            self._entrances.pop().close()
+        self._close()
         self._end_if_idle()
+
+    def _close(self) -> None:
+        for entrance in self._entrances:
+            entrance.close()
+        self._entrances, self._datagrams = [], []
 
     def _end_if_idle(self) -> None:
         if self._tcp.slots.free == self._full.connections and self._udp.slots.free == self._full.flows:
@@ -93,4 +102,5 @@ class ProxyProcess:
             self._loop.call_later(PAUSE_S, self._end_if_idle)
 
     def _end(self) -> None:
+        self._close()
         self._loop.running = False

@@ -10,10 +10,13 @@ import errno
 import select
 import socket
 import struct
+from collections.abc import Iterable
 
-from msgspec import Struct, field
+from msgspec import Struct
 
+from proxyconfig_agent.dataplane.userspace.proxy import stale_flows
 from proxyconfig_agent.dataplane.userspace.proxy.event_loop import EventLoop
+from proxyconfig_agent.dataplane.userspace.proxy.flow import Client, Flow, IdleTime
 from proxyconfig_agent.dataplane.userspace.proxy.limits import Slots
 from proxyconfig_agent.dataplane.userspace.proxy.original_destination import UdpFlows
 from proxyconfig_agent.dataplane.userspace.proxy.routes.failures import Failures
@@ -25,8 +28,8 @@ TURN = 64
 """Datagrams of one socket until others have their turn."""
 CERTAIN_S = 10.0
 """After a pause of so long the client's port may be another flow's: conntrack forgets the first one after 30 s at the earliest."""
-ANSWER_S = 5.0
-"""An endpoint has at least so long to answer, however short the idle time: resolvers wait as long."""
+NEXT_S = 0.01
+"""A client that is to be left, and asks again within so long of its answer, is left after its next one."""
 _LARGEST = 1 << 16
 _IP_PKTINFO = 8
 _PKTINFO_V4 = struct.Struct("=i4s4s")  # interface, the address to answer from, the address in the datagram
@@ -36,35 +39,6 @@ _OPTIONS = {
     Family.IPV6: (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, socket.IPV6_PKTINFO),
 }
 """Level, the option that asks for it, the kind of message."""
-
-Client = tuple[str, int]
-
-
-class IdleTime(Struct):
-    """How long a flow may pause."""
-
-    seconds: float = 0.25
-
-
-class Flow(Struct):
-    client: Client
-    local: bytes
-    """The address that the client's datagrams arrive at, packed."""
-    destination: bytes
-    """What the client sent them to."""
-    port: ServicePort
-    used: float
-    socket: socket.socket | None = None
-    endpoint: bytes = b""
-    unanswered: bytes = b""
-    """The last datagram, as long as the endpoint has not answered any."""
-    tried: tuple[bytes, ...] = field(default=())
-    is_waiting: bool = True
-    """The client sent last."""
-
-    def ends(self, idle_s: float) -> float:
-        """When it has paused for long enough."""
-        return self.used + (max(idle_s, ANSWER_S) if self.is_waiting else idle_s)
 
 
 class Udp(Struct, frozen=True):
@@ -86,14 +60,24 @@ class UdpProxy:
         self._udp, self._arriving, self._family, self._local = udp, arriving, family, local
         self._number = int(arriving.getsockname()[1]).to_bytes(2)
         self._flows: dict[tuple[Client, bytes], Flow] = {}
+        self._released = False
 
     def begin(self) -> None:
         level, option, _ = _OPTIONS[self._family]
         self._arriving.setsockopt(level, option, 1)
         self._udp.loop.register(self._arriving.fileno(), select.EPOLLIN, self._on_arrival)
 
+    def release(self) -> None:
+        """No rule leads here any more, and conntrack is not to, either. Flows whose client waits have until the answer, or `close`."""
+        self._on_arrival(0)
+        self._released = True
+        for flow in [each for each in self._flows.values() if not each.is_waiting]:
+            self._end(flow)
+        self._delete(packed_of(self._family, *flow.client) for flow in self._flows.values())
+
     def close(self) -> None:
         """Take no more datagrams. Flows end when they are idle: answers still go out through this socket, so it stays open."""
+        self._delete()
         self._udp.loop.unregister(self._arriving.fileno())
 
     def _on_arrival(self, _: int) -> None:
@@ -201,6 +185,8 @@ class UdpProxy:
                 return
             flow.unanswered, flow.used, flow.is_waiting = b"", self._udp.loop.now(), False
             self._answer(flow, datagram)
+            if self._released:
+                self._udp.loop.call_later(NEXT_S, lambda: self._let_go(flow.client, flow.local))
 
     def _answer(self, flow: Flow, datagram: bytes) -> None:
         """To the client, from the address that it is translated to."""
@@ -229,6 +215,22 @@ class UdpProxy:
             self._end(flow)
         else:
             self._udp.loop.call_later(rest_s, lambda: self._end_if_idle(flow))
+
+    def _delete(self, waiting: Iterable[bytes] = ()) -> None:
+        """From conntrack, but for these clients' flows."""
+        with contextlib.suppress(OSError):  # no memory for it; `close` tries again
+            stale_flows.delete(self._family, int.from_bytes(self._number), frozenset(waiting))
+
+    def _let_go(self, client: Client, local: bytes) -> None:
+        """The client's next datagram is somebody else's, if it has not sent it yet."""
+        self._on_arrival(0)
+        flow = self._flows.get((client, local))
+        if flow is not None and flow.is_waiting:
+            return
+        with contextlib.suppress(OSError):  # conntrack has forgotten it
+            self._udp.conntrack.delete(self._family, local + self._number, packed_of(self._family, *client))
+        if flow is not None:
+            self._end(flow)
 
     def _end(self, flow: Flow) -> None:
         self._disconnect(flow)

@@ -7,9 +7,10 @@ ALL_SERVICES = "proxyconfig-userspace"
 LOCALHOST = "proxyconfig-localhost"
 """Processes that serve NodePorts on loopback addresses in nftables mode."""
 END = b"end\n"
-"""What ends the process. It closes the connection when it is about to."""
+"""What ends the process. It closes the connection when it is about to, and no UDP flow leads there any more; no rule may."""
 RETIRE = b"retire\n"
-"""Nothing leads to the process any more: it is to end with the last of its connections."""
+"""No rule leads to the process any more. It closes the connection when no UDP flow does but those whose client waits for an answer, and
+ends with the last of its connections."""
 
 
 def name_of(purpose: str, pid: int) -> str:
