@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.apiserver.expect import event, happened, is_ready, says, soon
 from tests.apiserver.fleet import Fleet
-from tests.apiserver.objects import CONFIGS, PROXIES, Api, Object, config
+from tests.apiserver.objects import CONFIGS, PROXIES, PULL_ERROR, Api, Object, config
 from tests.apiserver.process import OperatorProcess
 
 from proxyconfig_api.spec.rollout import RETRY_ANNOTATION
@@ -137,3 +137,22 @@ def test_an_operator_that_is_killed_between_waves_is_followed_by_one_that_goes_o
         assert ended(api, "Complete")["waves"] == 4
 
     assert generations(api, nodes) == [2] * 6, "every node changes once"
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_first_installation_is_stalled_while_nodes_are_not_ready_in_time_and_goes_on(api: Api, fleet: Fleet) -> None:
+    fleet.missing_images.add("registry.test/none:1")
+    fleet.join("n1", "n2")
+    rollout = {"holdPeriod": "0s", "progressDeadline": "3s"}
+    api.apply(f"{CONFIGS}/x", config("x", agent={"image": "registry.test/none:1"}, rollout=rollout))
+
+    stalled = says(api, "x", "Stalled", "True", "ProgressDeadlineExceeded")
+
+    assert " of 2 nodes did not get ready within spec.rollout.progressDeadline; node n" in stalled["message"]
+    assert PULL_ERROR in stalled["message"]
+    assert rollout_of(api)["phase"] == "Progressing"
+    event(api, "ProgressDeadlineExceeded")
+    fleet.missing_images.clear()
+    is_ready(api, "x", 2)
+    says(api, "x", "Stalled", "False")
+    ended(api, "Complete")

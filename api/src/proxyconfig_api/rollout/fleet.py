@@ -84,6 +84,16 @@ class Fleet:
         return sum(each.failed for each in self.given) > self.request.settings.max_failures.of(len(self.members))
 
     @property
+    def overdue(self) -> Sequence[Member]:
+        """Nodes of a first installation that have not become ready within the deadline, though their kubelets answer. When it is complete,
+        as all others serve, that is those that have never applied anything."""
+        phase = self.status.phase
+        if self.previous or phase not in (RolloutPhase.PROGRESSING, RolloutPhase.COMPLETE):
+            return ()
+        late = [each for each in self.members if each.late and not each.serves and each.standing is not Standing.UNREACHABLE]
+        return [each for each in late if phase is RolloutPhase.PROGRESSING or not each.runs]
+
+    @property
     def is_back(self) -> bool:
         return not self.others and not any(each.standing is Standing.CHANGING for each in self.open)
 

@@ -38,6 +38,8 @@ class Plan:
     """Of the status as well: what waits while the rollout is paused."""
     awaited: tuple[str, ...] = ()
     """Nodes whose change waits for their probe pods."""
+    overdue: tuple[str, ...] = ()
+    """The words of nodes that have not become ready in time in a first installation."""
     again_in_s: float | None = None
     """When to plan again although nothing may have happened by then."""
 
@@ -76,6 +78,7 @@ def _service(config: Config, snapshot: Snapshot) -> Plan:
         rollout=step.status if step is not None else None,
         pending=pending.pending_of(config, manifest, snapshot),
         awaited=step.awaited if step is not None else (),
+        overdue=step.overdue if step is not None else (),
         again_in_s=0.0 if more else _first(_soonest(leaving), step.again_in_s if step is not None else None),
     )
 

@@ -100,7 +100,7 @@ def _member(state: NodeState, proxy: NodeProxy | None, config: Config, snapshot:
         group=labels.get(rollout.topology_key, "") if rollout.topology_key else "",
         canary=rollout.canary.selector is not None and rollout.canary.selector.matches(labels),
         late=standing is not Standing.HEALTHY and waited_s > rollout.progress_deadline,
-        left_s=left_s if left_s > 0 and standing not in (Standing.HEALTHY, Standing.FAILED) else None,
+        left_s=left_s if left_s > 0 and standing is not Standing.HEALTHY else None,
         words=f"node {state.name}: {state.reason}: {state.message}" if state.reason else "",
         held=held,
         runs=proxy.status.observed_revision if proxy is not None else "",

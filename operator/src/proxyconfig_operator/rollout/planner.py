@@ -8,7 +8,7 @@ nodes of two groups. Nodes that were down when their wave came get the release w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -37,8 +37,10 @@ class Step:
     """The pod revision that new pods of agents are made of: of the DaemonSet."""
     awaited: tuple[str, ...] = ()
     """Nodes of the next wave, while it waits for their probe pods."""
+    overdue: tuple[str, ...] = ()
+    """Of each node that has not become ready in time in a first installation, which goes on: its words."""
     again_in_s: float | None = None
-    """When time alone may allow the next step."""
+    """When time alone may allow the next step, or make a node overdue."""
 
 
 def step_of(request: Request, before: RolloutStatus | None, members: Sequence[Member], now: datetime) -> Step:
@@ -58,6 +60,7 @@ def step_of(request: Request, before: RolloutStatus | None, members: Sequence[Me
         {each.name: fleet.safe for each in members if not each.release},
         fleet.template(orders),
         tuple(each.name for each in awaited),
+        tuple(each.words or f"node {each.name} has yet to change" for each in replace(fleet, status=status).overdue),
         None if moving else _again_in_s(fleet, status, awaited),
     )
 
@@ -73,7 +76,7 @@ def _orders(fleet: Fleet, moves: Mapping[str, Release]) -> Mapping[str, Release]
 
 
 def _again_in_s(fleet: Fleet, status: RolloutStatus, awaited: Sequence[Member]) -> float | None:
-    if not fleet.request.follow or status.phase is RolloutPhase.COMPLETE:
+    if not fleet.request.follow or (status.phase is RolloutPhase.COMPLETE and fleet.previous):
         return None
     changing = (each.left_s for each in fleet.members if each.release and each.left_s is not None)
     return min((*changing, *(each.awaits_s for each in awaited if each.awaits_s > 0)), default=None)

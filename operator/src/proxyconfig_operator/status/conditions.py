@@ -37,6 +37,8 @@ class Findings:
     rollout: RolloutStatus | None = None
     plan: PlanStatus | None = None
     """What waits for nodes while the rollout is paused."""
+    overdue: Sequence[str] = ()
+    """The words of nodes that have not become ready in time in a first installation."""
 
     @property
     def waits(self) -> bool:
@@ -113,6 +115,9 @@ def _stalled(found: Findings) -> ConditionUpdate:
         return ConditionUpdate("Stalled", holds=True, reason="WriteRefused", message="; ".join(found.refusals))
     if (failure := _failure_of(found)) and not found.waits:
         return ConditionUpdate("Stalled", holds=True, reason="RolloutFailed", message=failure)
+    if found.overdue and not found.waits:
+        late = f"{len(found.overdue)} of {node_count(found.counts.desired)} did not get ready within spec.rollout.progressDeadline"
+        return ConditionUpdate("Stalled", holds=True, reason="ProgressDeadlineExceeded", message=f"{late}; {found.overdue[0]}")
     return ConditionUpdate("Stalled", holds=False, reason="AsExpected", message="nothing is in the way")
 
 

@@ -35,6 +35,12 @@ REASONS = (
         "`status.rollout` says whether nodes are back on the revision before.",
         "Act on the message; then change the spec, revert it, or annotate the ProxyConfig with another value of `proxyconfig.dev/retry`.",
     ),
+    Reason(
+        "ProgressDeadlineExceeded",
+        f"`Ready`, `Stalled`, {_EVENT}",
+        "In a first installation nodes were not ready within `spec.rollout.progressDeadline`. It goes on; this ends as they get ready.",
+        "Act on the words of the first of them in the message; `status.worstNodes` names more. Correct the node, or the spec.",
+    ),
     Reason("WaveStarted", _EVENT, "The next nodes get the revision; those before are healthy on it."),
     Reason("RolloutComplete", _EVENT, "All waves are over, and their nodes were healthy for `spec.rollout.holdPeriod`."),
     Reason(

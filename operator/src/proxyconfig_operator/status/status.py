@@ -33,6 +33,7 @@ def status_of(config: Config, snapshot: Snapshot, plan: Plan, refusals: Sequence
         refusals=refusals,
         rollout=plan.rollout,
         plan=plan.pending,
+        overdue=plan.overdue,
     )
     modes = modes_of(states)
     updates = deletion_updates(plan.leaving, refusals) if config.deleting else updates_of(found)

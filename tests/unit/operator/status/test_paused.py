@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from tests.unit.api.status.kstatus import kstatus
 from tests.unit.operator.builders import INSTALLATION, P1, X1, config, labelled, pod, proxy, reported, revision, snapshot
+from tests.unit.operator.status.test_status import said
 
 from proxyconfig_api.encoding import codec
 from proxyconfig_api.objects import names
@@ -41,11 +42,6 @@ def paused(there: list[str], rollout: dict[str, Any], spec: dict[str, Any] | Non
         revisions=[revision(X0, 1), revision(X1, 2)],
     )
     return status_of(each, objects, plan_of(each, objects), ())
-
-
-def said(status: ProxyConfigStatus, kind: str) -> tuple[str, str, str]:
-    (found,) = [each for each in status.conditions if each.type == kind]
-    return found.status.value, found.reason, found.message
 
 
 def kstatus_of(status: ProxyConfigStatus) -> str:
