@@ -15,6 +15,7 @@ import click
 import yaml
 from click.testing import CliRunner
 from tests.support.documents import document
+from tests.support.polling import eventually
 from tests.unit.cli.apiserver import Object, Objects, serving
 
 from proxyconfig_api.encoding import codec
@@ -101,8 +102,10 @@ def _help(words: str) -> str:
 
 
 def _completed() -> str:
+    """A busy machine may answer later than a completion waits for: it is asked again."""
     with tempfile.TemporaryDirectory() as folder, serving(cluster(), Path(folder)) as kubeconfig:
-        return "\n".join(completions(["rollout", "undo", "default", "--kubeconfig", str(kubeconfig), "--to-revision", ""]))
+        words = ["rollout", "undo", "default", "--kubeconfig", str(kubeconfig), "--to-revision", ""]
+        return "\n".join(eventually(partial(completions, words), until=lambda lines: len(lines) > 1))
 
 
 def _output(session: str) -> str:
