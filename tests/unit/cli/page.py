@@ -105,7 +105,8 @@ def _completed() -> str:
     """A busy machine may answer later than a completion waits for: it is asked again."""
     with tempfile.TemporaryDirectory() as folder, serving(cluster(), Path(folder)) as kubeconfig:
         words = ["rollout", "undo", "default", "--kubeconfig", str(kubeconfig), "--to-revision", ""]
-        return "\n".join(eventually(partial(completions, words), until=lambda lines: len(lines) > 1))
+        found = eventually(lambda: completions(words), until=lambda lines: len(lines) > 1)
+    return "\n".join(found)
 
 
 def _output(session: str) -> str:
