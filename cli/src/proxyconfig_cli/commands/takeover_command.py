@@ -61,6 +61,8 @@ async def start(*, file: TextIO, daemonset: str, connection: Connection) -> None
         patch = await _patch_of(client, connection.namespace, daemonset)
         taking = TakingOver(client, config)
         await taking.gate(manifest)
+        gated = await taking.ask(partial(proxyconfigs.raw, client, config.metadata.name))
+        gitops.warn(gated["metadata"], "suspend it there until all nodes are taken over")
         if patch is not None:
             await taking.ask(partial(cluster.patch_daemonset, client, connection.namespace, daemonset, patch))
             click.echo(f"DaemonSet {connection.namespace}/{daemonset} is kept off nodes with an agent")

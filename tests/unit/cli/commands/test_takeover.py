@@ -71,13 +71,18 @@ def test_undo_says_what_becomes_of_the_rules_and_deletes_the_proxyconfig(
     assert CONFIG not in held.objects
 
 
-def test_undo_warns_where_git_has_the_proxyconfig(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "fix"),
+    [(("undo",), "delete it there"), (("start", "-f", "takeover.yaml"), "suspend it there until all nodes are taken over")],
+    ids=["undo", "start"],
+)
+def test_git_may_write_the_proxyconfig_again(tmp_path: Path, words: tuple[str, ...], fix: str) -> None:
     held = cluster()
     held.objects[CONFIG]["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "proxy"}
 
-    result = run(held, tmp_path, "undo")
+    result = run(held, tmp_path, *(str(tmp_path / word) if word == "takeover.yaml" else word for word in words))
 
-    assert result.stderr == "Warning: default comes from Git (Flux), which may write it again: delete it there\n"
+    assert result.stderr.splitlines()[0] == f"Warning: default comes from Git (Flux), which may write it again: {fix}"
 
 
 @pytest.mark.parametrize(
