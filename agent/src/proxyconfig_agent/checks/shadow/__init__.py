@@ -2,6 +2,6 @@
 
 iptables-save ─▶ iptables ─┐
 netlink ───────▶ nftables ─┤
-both ──────────▶ ipvs ─────┼─▶ comparison ─▶ report        `observer` does this Service by Service, slowly, in a thread
-Frontends ─▶ lower ────────┘
+both ──────────▶ ipvs ─────┼─▶ comparison ─▶ report        `round` does this Service by Service, slowly, in a thread,
+Frontends ─▶ lower ────────┘                               and `observer` once a minute
 """

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import structlog
 
-from proxyconfig_agent.checks.shadow.observer import Observer, Theirs
+from proxyconfig_agent.checks.shadow.observer import Compare, Observer
 from proxyconfig_agent.controller.inputs.other_proxy import OtherProxy
 from proxyconfig_agent.controller.stance import Stance
 from proxyconfig_agent.controller.step import Stand
@@ -43,7 +43,7 @@ class Neighbour:
     ) -> None:
         self._other, self._recorder, self._has_rules, self._changed = other, recorder, has_rules, changed
         self._remains, self._waiting, self._one = Remains(), asyncio.Event(), asyncio.Lock()
-        self.observer = Observer(cluster, _read, lambda shadow: recorder.update(shadow=shadow))
+        self.observer = Observer(partial(_comparison, cluster), lambda shadow: recorder.update(shadow=shadow))
         self.runs: bool | None = None
         """Whether a kube-proxy runs; None: not looked yet."""
         self.serves = False
@@ -136,7 +136,9 @@ class Neighbour:
         await asyncio.sleep(WAITING_S)
 
 
-def _read() -> Theirs:
-    from proxyconfig_agent.checks.shadow.reader import read  # noqa: PLC0415 - costs memory on nodes that do not observe
+def _comparison(cluster: ClusterState) -> Compare:
+    # Both cost memory on nodes that do not observe.
+    from proxyconfig_agent.checks.shadow.reader import read  # noqa: PLC0415
+    from proxyconfig_agent.checks.shadow.round import compare  # noqa: PLC0415
 
-    return read()
+    return partial(compare, cluster, read)

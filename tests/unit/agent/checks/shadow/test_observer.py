@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 
+import pytest
 from tests.support.polling import soon
 from tests.unit.agent.examples import NODE, service
 
 from proxyconfig_agent.checks.shadow.iptables import Chains, desired
-from proxyconfig_agent.checks.shadow.observer import Observed, Observer
+from proxyconfig_agent.checks.shadow.observer import Compare, Observed, Observer
+from proxyconfig_agent.checks.shadow.round import compare
 from proxyconfig_agent.dataplane.port import Settings
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.state.cluster import ClusterState
@@ -30,7 +33,12 @@ class Found:
         self.reads = 0
         self.stale_reads = 0
         self.told: list[Shadow | None] = []
-        self.observer = Observer(self.cluster, self._read, self.told.append)
+        self.loads = 0
+        self.observer = Observer(self._load, self.told.append)
+
+    def _load(self) -> Compare:
+        self.loads += 1
+        return partial(compare, self.cluster, self._read)
 
     def _read(self) -> dict[Family, Chains]:
         self.reads += 1
@@ -49,11 +57,21 @@ async def running(found: Found) -> AsyncIterator[None]:
             await task
 
 
-async def test_nothing_is_read_on_a_node_that_does_not_observe() -> None:
+async def test_nothing_is_loaded_or_read_on_a_node_that_does_not_observe() -> None:
     found = Found()
     async with running(found):
         await asyncio.sleep(0)
-    assert (found.reads, found.told) == (0, [])
+    assert (found.loads, found.reads, found.told) == (0, 0, [])
+
+
+async def test_an_observer_that_cannot_be_loaded_is_an_error_of_the_agent() -> None:
+    def load() -> Compare:
+        raise ImportError("no such module")
+
+    observer = Observer(load, list[Shadow | None]().append)
+    observer.observe(OBSERVED)
+    with pytest.raises(ImportError):
+        await observer.run()
 
 
 async def test_a_score_is_told_and_taken_back_at_the_end() -> None:
@@ -62,6 +80,7 @@ async def test_a_score_is_told_and_taken_back_at_the_end() -> None:
         found.observer.observe(OBSERVED)
         await soon(lambda: bool(found.told))
         found.observer.observe(None)
+    assert found.loads == 1
     first, last = found.told
     assert first is not None
     assert (first.score, last) == ("100%", None)
