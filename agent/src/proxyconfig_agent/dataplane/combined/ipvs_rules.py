@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from proxyconfig_agent.dataplane.combined import kinds
 from proxyconfig_agent.dataplane.ipvs.ipvs import Ipvs
-from proxyconfig_agent.dataplane.ipvs.kernel.connect import connected_with, is_loaded
+from proxyconfig_agent.dataplane.ipvs.kernel.connect import connected_with
 from proxyconfig_agent.dataplane.port import DataplaneError, LackingError, Lifecycle, ModeInstance
 
 OWNER = "ipvs"
@@ -33,6 +33,5 @@ def by_iptables(lacking: str = "") -> Ipvs:
 
 
 def left_behind() -> Iterator[Lifecycle]:
-    """A kernel without IPVS has nothing of the mode, which proves the removal."""
-    if is_loaded():
-        yield from kinds.left_behind(OWNER, Ipvs, by_iptables)
+    """Both kinds have virtual servers."""
+    return kinds.left_behind(OWNER, Ipvs, by_iptables)

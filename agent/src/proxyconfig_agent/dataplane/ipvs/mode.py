@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from proxyconfig_agent.dataplane.modes.modes import ModeSpec
 from proxyconfig_agent.dataplane.port import Lifecycle, ModeInstance
 from proxyconfig_agent.ingest.services import SCHEDULERS
+from proxyconfig_agent.netlink.ipvs import listing
 from proxyconfig_api.spec.sections import Ipvs as IpvsSpec
 from proxyconfig_api.spec.sections import ProxyConfigSpec
 
@@ -37,9 +38,11 @@ def _make() -> ModeInstance:
 
 
 def _left_behind() -> Iterator[Lifecycle]:
-    from proxyconfig_agent.dataplane.combined import ipvs_rules  # noqa: PLC0415
+    """A kernel without IPVS has nothing of the mode, which proves the removal; asking IPVS itself would load it."""
+    if listing.PATH.exists():
+        from proxyconfig_agent.dataplane.combined import ipvs_rules  # noqa: PLC0415 - costs memory where nothing of it is
 
-    return ipvs_rules.left_behind()
+        yield from ipvs_rules.left_behind()
 
 
 def sysctls(spec: ProxyConfigSpec) -> Mapping[str, str]:

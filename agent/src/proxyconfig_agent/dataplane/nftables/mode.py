@@ -7,8 +7,11 @@ from collections.abc import Iterator
 import structlog
 
 from proxyconfig_agent.dataplane.metric import FAMILY, Metric, ModeMetrics
+from proxyconfig_agent.dataplane.modes import traces
 from proxyconfig_agent.dataplane.modes.modes import ModeSpec
+from proxyconfig_agent.dataplane.nftables.model.table import TABLE
 from proxyconfig_agent.dataplane.port import DataplaneError, Lifecycle, ModeInstance
+from proxyconfig_agent.dataplane.userspace.proxy.control.names import LOCALHOST
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_api.spec.sections import Nftables as NftablesSpec
 from proxyconfig_api.spec.sections import ProxyConfigSpec
@@ -23,7 +26,9 @@ def _make() -> ModeInstance:
 
 
 def _left_behind() -> Iterator[Lifecycle]:
-    """A kernel without nf_tables has nothing of it, which proves the removal."""
+    """A kernel without nf_tables has nothing of it, which proves the removal; so has one without what is called as its tables are."""
+    if not traces.may_be_here(TABLE, LOCALHOST):
+        return
     try:
         dataplane = _make()
     except DataplaneError as error:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
+from proxyconfig_agent.dataplane.modes import traces
 from proxyconfig_agent.dataplane.modes.modes import ModeSpec
+from proxyconfig_agent.dataplane.modes.ownership import Ownership
 from proxyconfig_agent.dataplane.port import Lifecycle, ModeInstance
+from proxyconfig_agent.dataplane.userspace.proxy.control.names import ALL_SERVICES
 from proxyconfig_agent.ingest.model import Family
-from proxyconfig_api.spec.sections import ProxyConfigSpec
+from proxyconfig_api.spec.sections import Mode, ProxyConfigSpec
 
 _LOOPBACK = ipaddress.ip_address("127.0.0.1")
 
@@ -23,9 +26,10 @@ def _make() -> ModeInstance:
 
 
 def _left_behind() -> Iterator[Lifecycle]:
-    from proxyconfig_agent.dataplane.combined import userspace_rules  # noqa: PLC0415
+    if Ownership(owner=Mode.USERSPACE.value) or traces.may_be_here(ALL_SERVICES):
+        from proxyconfig_agent.dataplane.combined import userspace_rules  # noqa: PLC0415 - costs memory where nothing of it is
 
-    return userspace_rules.left_behind()
+        yield from userspace_rules.left_behind()
 
 
 def localhost_node_ports(spec: ProxyConfigSpec) -> bool:

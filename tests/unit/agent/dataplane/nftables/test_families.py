@@ -9,12 +9,13 @@ import pytest
 from tests.support.simulator.nftables.kernel import SimulatedKernel
 from tests.unit.agent.dataplane.nftables.frontends import frontends
 
+from proxyconfig_agent.dataplane.modes import traces
 from proxyconfig_agent.dataplane.nftables.mode import SPEC
 from proxyconfig_agent.dataplane.nftables.nftables import Nftables
 from proxyconfig_agent.dataplane.port import Change, DataplaneError, Settings
 from proxyconfig_agent.ingest.model import Family
 from proxyconfig_agent.netlink.nftables.connection import KernelError
-from proxyconfig_agent.netlink.nftables.messages import Message
+from proxyconfig_agent.netlink.nftables.messages import Kind, Message
 
 IPV4, IPV6 = 2, 10
 PORTS = [frontends(cluster=("10.244.0.1:80",)), frontends("six", "fd00:96::1", cluster=("[fd00:244::1]:80",))]
@@ -43,6 +44,9 @@ class WithoutNfTables(Lacking):
 
     def generation(self) -> int:
         raise KernelError(errno.EINVAL, "a get generation request")
+
+    def get(self, kind: Kind, family: int, payload: bytes) -> bytes | None:  # noqa: ARG002 - as a connection has it
+        raise KernelError(errno.EINVAL, f"a {kind.name} request")
 
 
 def lacking(expression: bytes, *families: int) -> Lacking:
@@ -87,5 +91,7 @@ def test_a_kernel_without_nf_tables_is_named() -> None:
 
 
 def test_on_a_kernel_without_nf_tables_nothing_of_the_mode_can_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxyconfig_agent.dataplane.nftables.nftables.Connection", WithoutNfTables)
+    for module in ("modes.traces", "nftables.nftables"):
+        monkeypatch.setattr(f"proxyconfig_agent.dataplane.{module}.Connection", WithoutNfTables)
+    assert traces.may_be_here("anything")
     assert not list(SPEC.left_behind())

@@ -41,8 +41,3 @@ def read_kernel() -> Iterator[tuple[Iterable[str], Iterable[bytes]]]:
     """The listing of virtual servers, and our routes, for another thread than the one that has the sockets. Raises OSError."""
     with contextlib.closing(localroutes.Connection()) as routes, listing.PATH.open() as lines:
         yield lines, (address for family in NFPROTO.values() for address in routes.held(family))
-
-
-def is_loaded() -> bool:
-    """Whether IPVS is in this kernel now. Asking it would load it."""
-    return listing.PATH.exists()

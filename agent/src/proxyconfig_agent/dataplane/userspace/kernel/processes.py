@@ -5,20 +5,18 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
+from proxyconfig_agent.dataplane.modes import traces
 from proxyconfig_agent.dataplane.port import DataplaneError
 from proxyconfig_agent.dataplane.userspace.proxy.control.names import ALL_SERVICES, END, RETIRE, address_of
 
-_SOCKETS = Path("/proc/thread-self/net/unix")
 _PATIENCE_S = 10.0
 _PAUSE_S = 0.02
 
 
 def found(purpose: str = ALL_SERVICES) -> list[str]:
     """The names of those that have this purpose (`proxy.control.names`). Raises OSError."""
-    words = (line.split()[-1] for line in _SOCKETS.read_text().splitlines())
-    return sorted({word.removeprefix("@") for word in words if word.startswith(f"@{purpose}/")})
+    return traces.processes(purpose)
 
 
 class Retirement:
