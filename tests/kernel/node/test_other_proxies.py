@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -27,6 +28,11 @@ def node() -> Iterator[Namespace]:
 
 def test_an_empty_node_has_none(node: Namespace) -> None:
     assert node.call(look) == Seen()
+
+
+def test_a_look_does_not_load_the_codec_for_names_in_other_scripts(node: Namespace) -> None:
+    code = f"import sys; from {look.__module__} import look; look(); print('encodings.idna' in sys.modules)"
+    assert node.run(sys.executable, "-c", code).strip() == "False"
 
 
 def test_tables_of_nftables_mode_are_found(node: Namespace) -> None:

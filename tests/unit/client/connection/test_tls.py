@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -17,6 +18,20 @@ from tests.unit.client.httpsserver import HttpsServer, kubeconfig, pod, trust
 from proxyconfig_client.apiserver.client import ApiClient
 from proxyconfig_client.connection.config import from_kubeconfig, in_cluster
 from proxyconfig_client.connection.errors import ConfigurationError
+
+ASKS = """
+import asyncio, sys
+from pathlib import Path
+from proxyconfig_client.apiserver.client import ApiClient
+from proxyconfig_client.connection.config import in_cluster
+
+async def ask():
+    server = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": sys.argv[2]}
+    async with ApiClient(in_cluster(server, Path(sys.argv[1])), user_agent="test") as client:
+        print(len(await client.get("/api")) > 0, "encodings.idna" in sys.modules)
+
+asyncio.run(ask())
+"""
 
 
 async def who(client: ApiClient) -> str:
@@ -119,3 +134,13 @@ def test_an_empty_authority_does_not_stand_for_those_of_the_system(tmp_path: Pat
     (tmp_path / "ca.crt").write_text("\n")
     with pytest.raises(ConfigurationError, match="is empty"):
         in_cluster({"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}, tmp_path)
+
+
+async def test_a_request_does_not_load_the_codec_for_names_in_other_scripts(tmp_path: Path, old: Pair) -> None:
+    async with HttpsServer().serving(signed(old, "server")) as port:
+        pod(tmp_path, old, port)
+        command = (sys.executable, "-c", ASKS, str(tmp_path), str(port))
+        client = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        async with asyncio.timeout(60):
+            said, _ = await client.communicate()
+    assert said.decode().split() == ["True", "False"]
