@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,8 @@ def test_another_context_can_be_named(tmp_path: Path) -> None:
         pytest.param({"server": "https://a:port"}, {}, {}, "must be https://HOST:PORT", id="no-port"),
         pytest.param({"server": "https://a:65536"}, {}, {}, "must be https://HOST:PORT", id="high-port"),
         pytest.param({"server": "https://[::1"}, {}, {}, "must be https://HOST:PORT", id="half-address"),
+        pytest.param({"server": f"https://{'a' * 64}.example"}, {}, {}, "must be https://HOST:PORT", id="long-label"),
+        pytest.param({"server": f"https://{'ä' * 64}.example"}, {}, {}, "must be https://HOST:PORT", id="long-label-of-another-script"),
         pytest.param({"server": "https://a..b"}, {}, {}, "must be https://HOST:PORT", id="empty-label"),
         pytest.param({}, {"exec": {"command": "x"}}, {}, "x, which gives the kubeconfig's credentials, is not there", id="exec"),
         pytest.param({}, {"exec": {"args": ["x"]}}, {}, "exec names no command", id="exec without a command"),
@@ -139,3 +142,15 @@ def test_of_several_kubeconfigs_the_first_entry_of_a_name_counts(tmp_path: Path)
     second = kubeconfig(tmp_path / "second", cluster={"server": "https://192.0.2.2"}, user={"tokenFile": "token"})
     config = from_kubeconfig([first, second])
     assert (config.server, config.bearer()) == ("https://192.0.2.1:6443", "second")
+
+
+def test_an_address_needs_no_codec_for_names_in_other_scripts(tmp_path: Path) -> None:
+    """It costs a process 0.3 MiB."""
+    code = f"""
+import sys
+from pathlib import Path
+from proxyconfig_client.connection.config import from_kubeconfig
+from_kubeconfig(Path({str(kubeconfig(tmp_path, {"server": "https://192.0.2.1:6443"}))!r}))
+print("encodings.idna" in sys.modules)
+"""
+    assert subprocess.run((sys.executable, "-c", code), check=True, capture_output=True, text=True).stdout == "False\n"
