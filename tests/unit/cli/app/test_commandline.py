@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,15 @@ def test_how_far_a_takeover_is_can_be_read_by_programs(tmp_path: Path, output: s
     assert found == {"name": "default", "keptOff": False, "nodes": 5, "served": 5, "waiting": {}, "shadow": None}
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """A program inherits that SIGINT is ignored, as in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_a_command_that_is_interrupted_ends_with_one_line_and_130(tmp_path: Path) -> None:
     with serving(cluster(), tmp_path) as kubeconfig:
         argv = [sys.executable, "-m", "proxyconfig_cli", "rollout", "status", "-w", "--kubeconfig", str(kubeconfig)]
