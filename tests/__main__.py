@@ -55,7 +55,9 @@ def main(chosen: list[str]) -> int:
     names = {name for lane in LANES for name in lane}
     if unknown := set(chosen) - names:
         sys.exit(f"there is no suite {', '.join(sorted(unknown))}; there are {', '.join(sorted(names))}")
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT as well: it is ignored in a shell's background, and the suites, which are ended by it, would inherit that.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     # Where it is set, each of the many processes of the tests compiles all of its modules anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     wanted = names & set(chosen or names)
