@@ -132,6 +132,6 @@ def test_no_flow_leads_to_a_process_whose_mode_is(
 
 
 def to_the_node(world: Topology) -> list[Flow]:
-    """Those that are translated to an address of its own."""
+    """Those that are translated to one of its addresses."""
     own = {socket.inet_pton(kind, address) for kind, address in zip((socket.AF_INET, socket.AF_INET6), NODE.both, strict=True)}
     return [flow for flow in Table(world.node).all() if flow.destination != flow.answers and flow.answers[:-2] in own]

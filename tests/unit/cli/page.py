@@ -186,7 +186,7 @@ STATUS: Object = {
 
 
 def proxyconfig(spec: Object) -> Object:
-    """With a spec of its own, which a test may change."""
+    """With another copy of the spec, which a test may change."""
     metadata = {"name": "default", "generation": 2}
     return {"apiVersion": "proxyconfig.dev/v1alpha1", "kind": "ProxyConfig", "metadata": metadata, "spec": copy.deepcopy(spec)}
 

@@ -29,7 +29,7 @@ def explained(config: ClientConfig) -> Iterator[None]:
     """Around requests to the server of `config`. Raises Unusable for what is wrong with the connection; other errors pass."""
     try:
         yield
-    except BrokenPipeError:  # whoever read standard output has gone
+    except BrokenPipeError:  # the reader of standard output has gone
         raise
     except (OSError, ApiError, StreamError, msgspec.MsgspecError) as error:
         if words := _connecting(error) if isinstance(error, OSError) else _answering(error):
